@@ -1,0 +1,59 @@
+# Needs: the config. Makes: CONFIG, the typed config, and what every rule asks about a dataset.
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from segchips.errors import SegchipsError
+from segchips.workflow import State, failed
+
+try:
+    STATE = State(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
+    if workflow.is_main_process:
+        STATE.check_inputs()
+except SegchipsError as error:
+    raise SystemExit(failed(error))
+
+CONFIG = STATE.config
+RESULTS = str(CONFIG.results)
+
+
+wildcard_constraints:
+    dataset="|".join(CONFIG.datasets),
+    tile=r"[0-9][0-9.#-]*",
+
+
+def manifest(wildcards):
+    return ancient(checkpoints.tiles.get(dataset=wildcards.dataset).output[0])
+
+
+def scene_lock(wildcards):
+    return ancient(checkpoints.scenes.get(dataset=wildcards.dataset).output[0])
+
+
+def label_lock(wildcards):
+    return ancient(checkpoints.label_lock.get(dataset=wildcards.dataset).output[0])
+
+
+def after(lock, ask):
+    """A function of the wildcards that asks STATE once the checkpoint's file is there."""
+
+    def answer(wildcards):
+        lock(wildcards)
+        return ask(wildcards)
+
+    return answer
+
+
+def planned(ask):
+    """A function of the wildcards that asks STATE once manifest and scene lock are there."""
+    return after(manifest, after(scene_lock, ask))
+
+
+def shard_tiles(wildcards):
+    return STATE.shard_tiles(wildcards.dataset, wildcards.split, int(wildcards.shard))
+
+
+def write_unfinished_ledgers():
+    for dataset in CONFIG.datasets:
+        STATE.write_unfinished_ledger(dataset)

@@ -1,0 +1,17 @@
+# Needs: the scene lock. Makes: one image chip for each tile that has scenes.
+
+
+rule images:
+    input:
+        scene_lock,
+    output:
+        f"{RESULTS}/{{dataset}}/images/{{tile}}.tif",
+    log:
+        "logs/{dataset}/images/{tile}.log",
+    params:
+        digest=after(
+            scene_lock,
+            lambda wildcards: STATE.image_digest(wildcards.dataset, wildcards.tile),
+        ),
+    run:
+        STATE.make_image(wildcards.dataset, wildcards.tile, output[0], log[0])

@@ -1,0 +1,34 @@
+# Needs: the tile manifest and the label layers. Makes: the label lock, which says what each label chip shows, and one label chip for each tile.
+
+
+checkpoint label_lock:
+    input:
+        manifest=manifest,
+        layers=lambda wildcards: ancient(STATE.label_sources(wildcards.dataset)),
+    output:
+        f"{RESULTS}/{{dataset}}/labels.parquet",
+    log:
+        "logs/{dataset}/label_lock.log",
+    conda:
+        "../../environment.yml"
+    params:
+        tiles=after(manifest, lambda wildcards: STATE.keys_digest(wildcards.dataset)),
+        digest=lambda wildcards: STATE.label_digest(wildcards.dataset),
+    script:
+        "../scripts/label_lock.py"
+
+
+rule labels:
+    input:
+        label_lock,
+    output:
+        f"{RESULTS}/{{dataset}}/labels/{{tile}}.tif",
+    log:
+        "logs/{dataset}/labels/{tile}.log",
+    params:
+        digest=after(
+            label_lock,
+            lambda wildcards: STATE.label_chip_digest(wildcards.dataset, wildcards.tile),
+        ),
+    run:
+        STATE.make_label(wildcards.dataset, wildcards.tile, output[0], log[0])

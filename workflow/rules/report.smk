@@ -1,0 +1,16 @@
+# Needs: the ledger and the chips. Makes: one page that shows what was made, what was left out, and why.
+
+
+rule report:
+    input:
+        ledger=f"{RESULTS}/{{dataset}}/ledger.csv",
+    output:
+        f"{RESULTS}/{{dataset}}/report/index.html",
+    log:
+        "logs/{dataset}/report.log",
+    conda:
+        "../../environment.yml"
+    params:
+        version=STATE.version("report"),
+    script:
+        "../scripts/report.py"

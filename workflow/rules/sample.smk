@@ -1,0 +1,16 @@
+# Needs: nothing. Makes: the synthetic landscape that the default config runs on.
+
+
+rule sample:
+    output:
+        catalog="resources/sample/catalog.json",
+        aoi="resources/sample/aoi.gpkg",
+        labels="resources/sample/labels.gpkg",
+    log:
+        "logs/sample.log",
+    conda:
+        "../../environment.yml"
+    params:
+        version=STATE.version("sample"),
+    script:
+        "../scripts/sample.py"

@@ -1,0 +1,30 @@
+# Needs: the tile manifest and the catalogue. Makes: the scene lock, which pins the scenes of each tile.
+
+
+checkpoint scenes:
+    input:
+        manifest=manifest,
+        catalog=lambda wildcards: ancient(STATE.catalog_file(wildcards.dataset)),
+    output:
+        update(f"{RESULTS}/{{dataset}}/scenes.parquet"),
+    log:
+        "logs/{dataset}/scenes.log",
+    conda:
+        "../../environment.yml"
+    params:
+        tiles=after(manifest, lambda wildcards: STATE.keys_digest(wildcards.dataset)),
+        query=lambda wildcards: STATE.query(wildcards.dataset),
+    script:
+        "../scripts/scenes.py"
+
+
+# Asks the catalogue again, replaces the pinned scenes and shows what changed; only when named: `snakemake resolve`.
+rule resolve:
+    input:
+        [f"{RESULTS}/{dataset}/scenes.parquet" for dataset in CONFIG.datasets],
+    log:
+        "logs/resolve.log",
+    conda:
+        "../../environment.yml"
+    script:
+        "../scripts/resolve.py"

@@ -1,0 +1,44 @@
+# Needs: the image and label chips. Makes: the shards with their indices, and the files that describe them.
+
+SHARD = f"{RESULTS}/{{dataset}}/tfrecords/{{dataset}}-{{split}}.%s-{{shard}}-of-{{shards}}"
+
+
+rule tfrecords:
+    input:
+        manifest=manifest,
+        lock=scene_lock,
+        images=planned(lambda wildcards: STATE.chips(wildcards.dataset, "images", shard_tiles(wildcards))),
+        labels=planned(lambda wildcards: STATE.chips(wildcards.dataset, "labels", shard_tiles(wildcards))),
+    output:
+        shard=SHARD % "tfrecord",
+        index=f"{SHARD % 'index'}.csv",
+    log:
+        "logs/{dataset}/tfrecords/{split}-{shard}-of-{shards}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        digest=planned(lambda wildcards: STATE.shard_digest(wildcards.dataset, wildcards.split, int(wildcards.shard))),
+        tiles=planned(shard_tiles),
+    script:
+        "../scripts/tfrecords.py"
+
+
+rule tfrecords_info:
+    input:
+        manifest=manifest,
+        lock=scene_lock,
+        indices=lambda wildcards: STATE.indices(wildcards.dataset),
+        image=planned(lambda wildcards: STATE.example(wildcards.dataset, "images")),
+        label=planned(lambda wildcards: STATE.example(wildcards.dataset, "labels")),
+    output:
+        f"{RESULTS}/{{dataset}}/tfrecords/features.json",
+        f"{RESULTS}/{{dataset}}/tfrecords/dataset_info.json",
+        f"{RESULTS}/{{dataset}}/tfrecords/metadata.json",
+    log:
+        "logs/{dataset}/tfrecords_info.log",
+    conda:
+        "../../environment.yml"
+    params:
+        digest=lambda wildcards: STATE.info_digest(wildcards.dataset),
+    script:
+        "../scripts/tfrecords_info.py"

@@ -1,0 +1,11 @@
+from pathlib import Path
+
+from segchips.config import load_config
+from segchips.resolve import resolve
+from segchips.workflow import SCHEMA, reported
+
+with reported(snakemake.log[0]) as log:
+    for lock, dataset in zip(snakemake.input, load_config(snakemake.config, SCHEMA).datasets.values(), strict=True):
+        for line in resolve(dataset, Path(lock).with_name("tiles.parquet"), Path(lock), anew=True):
+            print(f"{dataset.name}: {line}")
+            print(f"{dataset.name}: {line}", file=log)

@@ -1,0 +1,46 @@
+"""Chips: LZW-compressed tiled GeoTIFFs on a tile's grid."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.transform import Affine
+
+from segchips.files import whole
+from segchips.grid import Tile
+
+
+def write_chip(
+    path: Path,
+    pixels: npt.NDArray[np.generic],
+    tile: Tile,
+    bands: Sequence[str],
+    nodata: float | None,
+    tags: Mapping[str, str],
+    scaling: Sequence[tuple[float, float]] | None = None,
+) -> None:
+    """Write pixels (band, row, column) as a chip; `scaling` is each band's scale and offset."""
+    block = min(256, -(-tile.grid.size // 16) * 16)
+    profile = {
+        "driver": "GTiff",
+        "width": tile.grid.size,
+        "height": tile.grid.size,
+        "count": len(bands),
+        "dtype": pixels.dtype,
+        "crs": tile.crs,
+        "transform": Affine.from_gdal(*tile.geotransform),
+        "nodata": nodata,
+        "compress": "lzw",
+        "interleave": "pixel",
+        "tiled": True,
+        "blockxsize": block,
+        "blockysize": block,
+    }
+    with whole(path) as part, rasterio.open(part, "w", **profile) as chip:
+        chip.update_tags(**tags)
+        chip.descriptions = tuple(bands)
+        if scaling and any(pair != (1.0, 0.0) for pair in scaling):
+            chip.scales, chip.offsets = [scale for scale, _ in scaling], [offset for _, offset in scaling]
+        chip.write(pixels)

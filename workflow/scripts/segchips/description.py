@@ -1,0 +1,187 @@
+"""The files that describe shards: their names, the index beside each, and TensorFlow Datasets' three JSON files."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from segchips.errors import InputError
+from segchips.files import write_whole
+
+MADE, BELOW = "made", "below min_valid"
+_FEATURES = "tensorflow_datasets.core.features"
+_DECODED_BY_TFDS = ("uint8", "int8", "uint16", "int16", "int32", "int64", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a shard's index; `offset` and `length` are bytes in the shard file, framing included."""
+
+    tile: str
+    state: str
+    reason: str
+    valid: float | None
+    offset: int | None
+    length: int | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What all images, or all labels, of a dataset share; labels have no channel axis and no band names."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    driver: str
+    nodata: float | None
+    bands: tuple[str | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Info:
+    """A dataset as its files describe it; `splits` gives the number of records in each shard of each split."""
+
+    name: str
+    storage: str
+    compression: str | None
+    splits: Mapping[str, tuple[int, ...]]
+    image: Layout
+    label: Layout
+
+    def shards(self, split: str) -> list[str]:
+        """The file names of a split's shards; InputError lists the splits where there is none of that name."""
+        if split not in self.splits:
+            raise InputError(f"dataset {self.name} has no split '{split}'; it has {', '.join(self.splits)}")
+        count = len(self.splits[split])
+        return [shard_name(self.name, split, shard, count) for shard in range(count)]
+
+
+def shard_name(dataset: str, split: str, shard: int, shards: int) -> str:
+    """The file name of shard number `shard` (from 0) of `shards`."""
+    return f"{dataset}-{split}.tfrecord-{shard:05d}-of-{shards:05d}"
+
+
+def index_name(dataset: str, split: str, shard: int, shards: int) -> str:
+    """The file name of the index of shard number `shard` (from 0) of `shards`."""
+    return f"{dataset}-{split}.index-{shard:05d}-of-{shards:05d}.csv"
+
+
+def shard_of(index: Path) -> Path:
+    """The shard that an index describes."""
+    return index.with_name(index.name.removesuffix(".csv").replace(".index-", ".tfrecord-"))
+
+
+def write_index(path: Path, entries: Iterable[Entry]) -> None:
+    """Write a shard's index as CSV."""
+    with path.open("w", newline="") as stream:
+        rows = csv.writer(stream, lineterminator="\n")
+        rows.writerow(field.name for field in fields(Entry))
+        rows.writerows(map(astuple, entries))
+
+
+def read_index(path: Path) -> list[Entry]:
+    """The entries of a shard's index, records in their order."""
+    with path.open(newline="") as stream:
+        return [_entry(**row) for row in csv.DictReader(stream)]
+
+
+def _entry(tile: str, state: str, reason: str, valid: str, offset: str, length: str) -> Entry:
+    number = [int(text) if text else None for text in (offset, length)]
+    return Entry(tile, state, reason, float(valid) if valid else None, *number)
+
+
+def _tensor(dtype: str, shape: Sequence[int] = (), encoding: str = "none") -> dict[str, Any]:
+    tensor = {"dtype": dtype, "encoding": encoding, "shape": {"dimensions": [str(size) for size in shape]}}
+    return {"pythonClassName": f"{_FEATURES}.tensor_feature.Tensor", "tensor": tensor}
+
+
+def _nested(**features: Any) -> dict[str, Any]:
+    return {"pythonClassName": f"{_FEATURES}.features_dict.FeaturesDict", "featuresDict": {"features": features}}
+
+
+def _data(layout: Layout, storage: str) -> dict[str, Any]:
+    """Decoded by TensorFlow Datasets where it can; else the stored bytes."""
+    if storage == "array" and layout.dtype in _DECODED_BY_TFDS:
+        return _tensor(layout.dtype, layout.shape, "bytes")
+    return _tensor("string")
+
+
+def _features(info: Info) -> dict[str, Any]:
+    text, number = _tensor("string"), _tensor("int64")
+    size = {"height": number, "width": number, "dtype": text}
+    image = _nested(image_data=_data(info.image, info.storage), channels=number, **size)
+    target = _nested(target_data=_data(info.label, info.storage), **size)
+    return _nested(image=image, target=target, identifier=text, crs=text, transform=text, split=text)
+
+
+def _metadata(info: Info) -> dict[str, Any]:
+    rasters = {}
+    for key, layout in (("image", info.image), ("label", info.label)):
+        finite = layout.nodata is None or math.isfinite(layout.nodata)
+        rasters[key] = vars(layout) | {"nodata": layout.nodata if finite else repr(layout.nodata)}
+    return {"storage": info.storage, "compression": info.compression, **rasters}
+
+
+def _dataset_info(info: Info, sizes: Mapping[str, int]) -> dict[str, Any]:
+    template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+    splits = [
+        {
+            "name": name,
+            "shardLengths": [str(count) for count in counts],
+            "numBytes": str(sizes[name]),
+            "filepathTemplate": template,
+        }
+        for name, counts in info.splits.items()
+    ]
+    text = "Image chips and label chips for semantic segmentation."
+    return {"name": info.name, "version": "1.0.0", "fileFormat": "tfrecord", "description": text, "splits": splits}
+
+
+def write_description(directory: Path, info: Info, sizes: Mapping[str, int]) -> None:
+    """Write features.json, metadata.json and dataset_info.json; `sizes` gives each split's bytes."""
+    files = {"features": _features(info), "metadata": _metadata(info), "dataset_info": _dataset_info(info, sizes)}
+    for name, content in files.items():
+        write_whole(directory / f"{name}.json", json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); name a folder of shards: results/<dataset>/tfrecords"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path} is not valid ({error}); write the dataset again") from error
+
+
+def _layout(content: Mapping[str, Any]) -> Layout:
+    nodata = content["nodata"]
+    return Layout(
+        content["dtype"],
+        tuple(content["shape"]),
+        content["driver"],
+        nodata if nodata is None else float(nodata),
+        tuple(content["bands"]),
+    )
+
+
+def read_info(directory: Path) -> Info:
+    """Read what describes the shards of a directory; InputError when nothing does."""
+    info, facts = _read_json(directory / "dataset_info.json"), _read_json(directory / "metadata.json")
+    try:
+        splits = {split["name"]: tuple(map(int, split["shardLengths"])) for split in info["splits"]}
+        return Info(
+            info["name"],
+            facts["storage"],
+            facts["compression"],
+            splits,
+            _layout(facts["image"]),
+            _layout(facts["label"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{directory} holds dataset_info.json and metadata.json that are not segchips' ({error!r})"
+        ) from error

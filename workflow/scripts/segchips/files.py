@@ -1,0 +1,52 @@
+"""Files that appear whole or not at all, and digests of what they hold."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` when the block succeeds, else remove it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: str | Path, content: bytes | str) -> None:
+    """Write `content` to `path` so that no reader ever sees a part of it."""
+    with whole(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def digest(*parts: object) -> str:
+    """A short stable digest of the parts' text or bytes (BLAKE2b, 16 hex digits)."""
+    state = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        data = part if isinstance(part, bytes) else str(part).encode()
+        state.update(len(data).to_bytes(8, "little") + data)
+    return state.hexdigest()
+
+
+def content_digest(path: str | Path) -> str:
+    """The digest of a file's bytes, of all members of a folder, or of a shapefile with its companions."""
+    path = Path(path)
+    if path.is_dir():
+        members = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix != ".lock")
+    elif path.suffix.lower() == ".shp":
+        members = sorted(path.parent.glob(f"{path.stem}.*"))
+    else:
+        members = [path]
+    state = hashlib.blake2b(digest_size=8)
+    for member in members:
+        state.update(member.name.encode())
+        with member.open("rb") as stream:
+            state.update(hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).digest())
+    return state.hexdigest()

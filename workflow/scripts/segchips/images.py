@@ -1,0 +1,289 @@
+"""The images step: a tile's pinned scenes become one chip."""
+
+import json
+import math
+import resource
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+
+from segchips import composite
+from segchips.chips import write_chip
+from segchips.code import version
+from segchips.composite import Layer, Mask, Pixels
+from segchips.config import CloudMask, Dataset, Product
+from segchips.errors import ConfigError, SceneError
+from segchips.files import digest
+from segchips.grid import Tile
+from segchips.raster import GDAL_OPTIONS, Reader
+from segchips.scenes import Band, Lock, Scene, closest_order, natural_order
+
+Scaling = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every image chip of a dataset is made from, worked out once for all tiles."""
+
+    dataset: Dataset
+    lock: Lock
+
+    @cached_property
+    def _ranks(self) -> Mapping[int, int]:
+        """Each scene's place in the order in which the composite takes scenes."""
+        imagery, scenes = self.dataset.imagery, self.lock.scenes
+        if imagery.composite == "closest" and imagery.reference_date:
+            ordered = closest_order(scenes, datetime.combine(imagery.reference_date, time.min, UTC))
+        else:
+            ordered = natural_order(scenes)
+        place = {(scene.product, scene.id): rank for rank, scene in enumerate(ordered)}
+        return {index: place[scene.product, scene.id] for index, scene in enumerate(scenes)}
+
+    @cached_property
+    def scaling(self) -> Mapping[tuple[str, str], Scaling]:
+        """The scale and offset of each product's bands in the chips: the offset nearest to zero among its scenes."""
+        found: dict[tuple[str, str], set[Scaling]] = {}
+        for product in self.dataset.imagery.products:
+            for scene in (scene for scene in self.lock.scenes if scene.product == product.id):
+                for name in product.bands:
+                    band = scene.band(name)
+                    found.setdefault((product.id, name), set()).add((band.scale, band.offset))
+        return {key: min(pairs, key=lambda pair: (abs(pair[1]), pair)) for key, pairs in found.items()}
+
+    @cached_property
+    def declared_nodata(self) -> Mapping[str, float]:
+        """The nodata value that most bands of each product's scenes declare; smaller wins a tie."""
+        chosen = {}
+        for product in self.dataset.imagery.products:
+            scenes = [scene for scene in self.lock.scenes if scene.product == product.id]
+            values = Counter(
+                str(band.nodata)
+                for scene in scenes
+                for name in product.bands
+                if (band := scene.band(name)).nodata is not None
+            )
+            if values:
+                chosen[product.id] = float(min(values, key=lambda text: (-values[text], float(text))))
+        return chosen
+
+    @cached_property
+    def _pins(self) -> Sequence[str]:
+        """A digest of what each scene gives to a chip."""
+        mask = self.dataset.imagery.cloud_mask
+        names = {product.id: product.bands for product in self.dataset.imagery.products}
+        extra = (mask.asset,) if mask and mask.asset else ()
+        if mask and mask.product and mask.band:
+            names = {**names, mask.product: (*names.get(mask.product, ()), mask.band)}
+        return [
+            digest(
+                scene.product, scene.id, scene.acquired, *(scene.band(name) for name in (*names[scene.product], *extra))
+            )
+            for scene in self.lock.scenes
+            if scene.product in names
+        ]
+
+    @cached_property
+    def _common(self) -> str:
+        imagery = self.dataset.imagery
+        parts = (imagery.products, imagery.composite, imagery.cloud_mask, imagery.sign)
+        return digest(version("images"), *parts, sorted(self.scaling.items()), sorted(self.declared_nodata.items()))
+
+    def scenes(self, key: str, product: str) -> list[Scene]:
+        """A tile's scenes of one product in the order of the composite."""
+        indices = sorted(self.lock.tiles[key], key=self._ranks.__getitem__)
+        return [self.lock.scenes[index] for index in indices if self.lock.scenes[index].product == product]
+
+    def digest(self, key: str) -> str:
+        """Changes exactly when the tile's chip has to be made again."""
+        indices = sorted(self.lock.tiles[key], key=self._ranks.__getitem__)
+        return digest(self._common, *(self._pins[index] for index in indices))
+
+    def made(self) -> list[str]:
+        """The tiles that have a scene of every product, and so get a chip."""
+        wanted = {product.id for product in self.dataset.imagery.products}
+        products = [scene.product for scene in self.lock.scenes]
+        return [key for key, indices in self.lock.tiles.items() if wanted <= {products[index] for index in indices}]
+
+    def missing(self, key: str) -> str | None:
+        """Why the tile gets no chip: the products of which it has no scene; None where it has one of each."""
+        there = {self.lock.scenes[index].product for index in self.lock.tiles[key]}
+        absent = [product.id for product in self.dataset.imagery.products if product.id not in there]
+        return f"no scene of {', '.join(absent)} within the dates and the cloud limit" if absent else None
+
+
+def make_image(plan: Plan, tile: Tile, path: Path) -> None:
+    """Composite the tile's scenes into the chip at `path`."""
+    with rasterio.Env(**GDAL_OPTIONS):
+        parts = [_Part(plan, product, tile) for product in plan.dataset.imagery.products]
+        results = [part.composite() for part in parts]
+        dtype = np.result_type(*(pixels.dtype for pixels, _ in results))
+        nodata = _chip_nodata([part.nodata for part in parts], dtype)
+        stacked = [np.where(valid, pixels.astype(dtype), np.array(nodata, dtype)) for pixels, valid in results]
+        valid = np.concatenate([valid for _, valid in results])
+        tags = {
+            "TILE": tile.key,
+            "SCENES": json.dumps({part.product.id: part.used for part in parts}),
+            "VALID": repr(float(valid.all(axis=0).mean())),
+        }
+        scaling = [plan.scaling[part.product.id, name] for part in parts for name in part.product.bands]
+        write_chip(path, np.concatenate(stacked), tile, _band_names(plan.dataset), nodata, tags, scaling)
+
+
+def _band_names(dataset: Dataset) -> list[str]:
+    """Band names in chip order, with the product's id before those that several products have."""
+    pairs = [(product.id, name) for product in dataset.imagery.products for name in product.bands]
+    count = Counter(name for _, name in pairs)
+    return [name if count[name] == 1 else f"{product}/{name}" for product, name in pairs]
+
+
+def _chip_nodata(values: Sequence[float], dtype: np.dtype[Any]) -> float:
+    """One nodata value for the chip: the products' own where they agree, else NaN if it can be, else the first's."""
+    same = all(value == values[0] or (math.isnan(value) and math.isnan(values[0])) for value in values)
+    return values[0] if same or not np.issubdtype(dtype, np.floating) else math.nan
+
+
+class _Part:
+    """One product's share of a chip."""
+
+    def __init__(self, plan: Plan, product: Product, tile: Tile) -> None:
+        self.plan, self.product, self.tile = plan, product, tile
+        self.scenes = plan.scenes(tile.key, product.id)
+        self.reader = _reader(plan.dataset.imagery.sign)
+        self.used: list[str] = []
+        self.dtype, declared = self.reader.describe([self.scenes[0].band(name) for name in product.bands])
+        self.nodata = self._nodata(declared)
+
+    def composite(self) -> tuple[Pixels, Mask]:
+        """Pixels (band, row, column) and which are valid."""
+        drawn: list[Scene] = []
+        layers = self._layers(drawn)
+        kind = self.plan.dataset.imagery.composite
+        if kind == "closest":
+            pixels, valid, used = composite.closest(layers)
+        else:
+            pixels, valid, used = {"median": composite.median, "mean": composite.mean}[kind](list(layers))
+            pixels = _step_off(pixels, valid, self.nodata)
+        self.used = [drawn[number].id for number in used]
+        return pixels, valid
+
+    def _layers(self, drawn: list[Scene]) -> Iterator[Layer]:
+        """Each scene on the tile's grid, in order; one whose mask leaves nothing is not read."""
+        for scene in self.scenes:
+            clear = self._clear(scene)
+            if clear is not None and not clear.any() and (drawn or scene is not self.scenes[-1]):
+                continue
+            pixels, valid = self._read(scene)
+            drawn.append(scene)
+            yield pixels, valid if clear is None else valid & clear
+
+    def _read(self, scene: Scene) -> Layer:
+        bands = [scene.band(name) for name in self.product.bands]
+        pixels, valid = self.reader.read(bands, self.tile, self.product.resampling, self.product.nodata)
+        if pixels.dtype != self.dtype:
+            raise SceneError(
+                f"scene '{scene.id}' of product '{self.product.id}' holds {pixels.dtype}, "
+                f"but '{self.scenes[0].id}' holds {self.dtype}; "
+                "a product's scenes need one dtype"
+            )
+        goals = [self.plan.scaling[self.product.id, name] for name in self.product.bands]
+        rescaled = [_rescale(plane, band, goal) for plane, band, goal in zip(pixels, bands, goals, strict=True)]
+        computed = self.product.resampling != "nearest" or any(
+            plane is not old for plane, old in zip(rescaled, pixels, strict=True)
+        )
+        return (_step_off(np.stack(rescaled), valid, self.nodata) if computed else pixels), valid
+
+    def _clear(self, scene: Scene) -> Mask | None:
+        """Which pixels the cloud mask calls clear; none where the acquisition has no mask."""
+        mask = self.plan.dataset.imagery.cloud_mask
+        if mask is None:
+            return None
+        clear = np.zeros((self.tile.grid.size, self.tile.grid.size), bool)
+        known = clear.copy()
+        for band in self._mask_bands(scene, mask):
+            values, covered = self.reader.read_raw(band, self.tile)
+            fresh = covered & ~known
+            clear |= fresh & _is_clear(values, mask)
+            known |= fresh
+        return clear
+
+    def _mask_bands(self, scene: Scene, mask: CloudMask) -> list[Band]:
+        """The mask of the scene itself, or those of the mask product acquired with it, its namesake first."""
+        if mask.asset:
+            return [scene.band(mask.asset)]
+        paired = [
+            other for other in self.plan.scenes(self.tile.key, str(mask.product)) if other.acquired == scene.acquired
+        ]
+        return [
+            other.band(str(mask.band)) for other in sorted(paired, key=lambda other: (other.id != scene.id, other.id))
+        ]
+
+    def _nodata(self, of_file: float | None) -> float:
+        """The product's nodata: configured, else declared by the catalogue, else by the file, else 0 or NaN."""
+        configured = self.product.nodata
+        if configured is not None and not _fits(configured, self.dtype):
+            where = f"datasets.{self.plan.dataset.name}.imagery.products"
+            raise ConfigError(
+                f"{where}: nodata {configured} of '{self.product.id}' does not fit its {self.dtype}; choose another"
+            )
+        declared = (configured, self.plan.declared_nodata.get(self.product.id), of_file)
+        fallback = math.nan if np.issubdtype(self.dtype, np.floating) else 0.0
+        return next((value for value in declared if value is not None and _fits(value, self.dtype)), fallback)
+
+
+def _fits(value: float, dtype: np.dtype[Any]) -> bool:
+    if np.issubdtype(dtype, np.floating):
+        return True
+    limits = np.iinfo(dtype)
+    return math.isfinite(value) and value == int(value) and limits.min <= value <= limits.max
+
+
+def _is_clear(values: Pixels, mask: CloudMask) -> Mask:
+    if mask.clear:
+        return np.isin(values, mask.clear)
+    return (values.astype(np.int64) & sum(1 << bit for bit in mask.bits or ())) == 0
+
+
+def _rescale(plane: Pixels, band: Band, goal: Scaling) -> Pixels:
+    """The plane in the goal's scale and offset; the same array where the band has them already."""
+    if (band.scale, band.offset) == goal:
+        return plane
+    scale, offset = goal
+    values = plane * (band.scale / scale) + (band.offset - offset) / scale
+    if np.issubdtype(plane.dtype, np.integer):
+        limits = np.iinfo(plane.dtype)
+        values = np.clip(np.rint(np.round(values, 6)), limits.min, limits.max)
+    return values.astype(plane.dtype)
+
+
+def _step_off(pixels: Pixels, valid: Mask, nodata: float) -> Pixels:
+    """Move computed values that landed on nodata to the next value, as GDAL's warper does; they are valid."""
+    landed = valid & (pixels == nodata)
+    if not landed.any():
+        return pixels
+    integer = np.issubdtype(pixels.dtype, np.integer)
+    lowest = np.iinfo(pixels.dtype).min if integer else np.finfo(pixels.dtype).min
+    up = nodata <= max(0, lowest)
+    beside = nodata + (1 if up else -1) if integer else np.nextafter(np.array(nodata, pixels.dtype), np.inf)
+    return np.where(landed, np.array(beside, pixels.dtype), pixels)
+
+
+@cache
+def _reader(sign: str | None) -> Reader:
+    """The process's open rasters; at most half of the files that the process may open."""
+    if sign == "planetary_computer":
+        import planetary_computer
+
+        return Reader(_handle_limit(), planetary_computer.sign)
+    return Reader(_handle_limit())
+
+
+def _handle_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 512 if soft == resource.RLIM_INFINITY else max(4, min(512, soft // 2 - 16))

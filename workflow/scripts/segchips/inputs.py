@@ -1,0 +1,97 @@
+"""A look at a dataset's inputs before any job runs."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from segchips import stac, tiles, vectors
+from segchips.config import Dataset
+from segchips.errors import InputError, SegchipsError
+from segchips.labels import Features
+from segchips.scenes import Scene
+
+
+def check_writable(results: Path) -> None:
+    """InputError where the results folder cannot be made or written to."""
+    nearest = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        reason = f"'{nearest}' is not a folder one may write to"
+        raise InputError(
+            f"results: '{results}' cannot be written ({reason}); choose another folder or change its permissions"
+        )
+
+
+def check_dataset(dataset: Dataset, folder: Path, sample: Path) -> None:
+    """Check files, layers, attributes, values, keys, catalogue, products and bands, but not what is locked already.
+
+    Files below `sample`, which the workflow itself makes, may be missing.
+    """
+    with _about(f"datasets.{dataset.name}"):
+        _check_tiles(dataset, sample)
+        _check_labels(dataset, folder, sample)
+        if not (folder / "scenes.parquet").exists():
+            _check_catalog(dataset, sample)
+
+
+def _check_tiles(dataset: Dataset, sample: Path) -> None:
+    config = dataset.tiles
+    if config.keys is not None:
+        with _about("tiles.keys"):
+            tiles.keyed_tiles(config.keys, config.grid)
+    elif config.aoi and not _to_come(config.aoi, sample):
+        with _about("tiles.aoi"):
+            vectors.find_layer(config.aoi, config.layer)
+
+
+def _check_labels(dataset: Dataset, folder: Path, sample: Path) -> None:
+    paths = [layer.path for layer in dataset.labels.layers]
+    if any(_to_come(path, sample) for path in paths):
+        return
+    with _about("labels"):
+        for layer in dataset.labels.layers:
+            vectors.find_layer(layer.path, layer.layer, layer.attribute)
+        if not _newer(folder / "labels.parquet", paths):
+            Features(dataset.labels)
+
+
+def _check_catalog(dataset: Dataset, sample: Path) -> None:
+    imagery = dataset.imagery
+    if _to_come(str(imagery.catalog), sample):
+        return
+    with _about("imagery.catalog"):
+        catalog = stac.open_catalog(str(imagery.catalog))
+    with _about("imagery.products"):
+        for product in imagery.products:
+            asset = (imagery.cloud_mask.asset,) if imagery.cloud_mask and imagery.cloud_mask.asset else ()
+            _check_bands(stac.example(catalog, product.id, str(imagery.catalog)), (*product.bands, *asset))
+    if imagery.cloud_mask and imagery.cloud_mask.product:
+        with _about("imagery.cloud_mask"):
+            example = stac.example(catalog, imagery.cloud_mask.product, str(imagery.catalog))
+            _check_bands(example, [str(imagery.cloud_mask.band)])
+
+
+def _check_bands(example: Scene | None, bands: Sequence[str]) -> None:
+    for band in bands:
+        if example:
+            example.band(band)
+
+
+@contextmanager
+def _about(key: str) -> Iterator[None]:
+    """Put the config key before the message of what goes wrong inside."""
+    try:
+        yield
+    except SegchipsError as error:
+        raise type(error)(f"{key}: {error}") from error
+
+
+def _to_come(path: str, sample: Path) -> bool:
+    return Path(path).is_relative_to(sample) and not Path(path).exists()
+
+
+def _newer(made: Path, sources: list[str]) -> bool:
+    """Whether `made` exists and is not older than any of the files it comes from."""
+    return made.exists() and all(
+        Path(path).exists() and Path(path).stat().st_mtime <= made.stat().st_mtime for path in sources
+    )

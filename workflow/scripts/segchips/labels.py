@@ -1,0 +1,267 @@
+"""The labels step: the features that touch a tile become one chip on the image's grid."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyproj
+import shapely
+from rasterio.features import rasterize
+from rasterio.transform import Affine
+
+from segchips import vectors
+from segchips.chips import write_chip
+from segchips.code import version
+from segchips.config import LabelLayer, LabelsConfig
+from segchips.errors import InputError
+from segchips.files import digest, whole
+from segchips.grid import Tile
+
+# Beyond this many vertices a geometry is cut before it is burned, so many pixels beyond the tile: on no grid line.
+_LARGE = 256
+_MARGIN = 1.618
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer's features with their values, findable by place."""
+
+    crs: pyproj.CRS
+    name: str
+    geometries: vectors.Geometries
+    values: npt.NDArray[np.uint8]
+
+    @cached_property
+    def tree(self) -> shapely.STRtree:
+        return shapely.STRtree(self.geometries)
+
+    @cached_property
+    def digests(self) -> list[str]:
+        """A digest of each feature's shape and value."""
+        return [
+            digest(wkb, value) for wkb, value in zip(shapely.to_wkb(self.geometries), self.values.tolist(), strict=True)
+        ]
+
+
+class Features:
+    """All features of a dataset's label layers in burning order; each moves to a tile's CRS once, when first needed."""
+
+    def __init__(self, config: LabelsConfig) -> None:
+        self.config = config
+        self.notes: list[str] = []
+        self._layers = [self._read(layer) for layer in config.layers]
+        self._starts = np.cumsum([0, *(len(layer.geometries) for layer in self._layers)])
+        self._moved: dict[str, vectors.Geometries] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def _read(self, layer: LabelLayer) -> _Layer:
+        read = vectors.read_layer(layer.path, layer.layer, layer.attribute)
+        if read.repaired or read.dropped:
+            self.notes.append(
+                f"{read}: {read.repaired} invalid polygons repaired, {read.dropped} features without polygon left out"
+            )
+        values, burned = feature_values(read, layer, self.config.background)
+        return _Layer(read.crs, str(read), read.geometries[burned], values[burned])
+
+    def touching(self, tiles: Sequence[Tile]) -> list[list[int]]:
+        """For each tile the features that meet its padded box, in burning order; tiles may lie in several zones."""
+        found: list[list[int]] = [[] for _ in tiles]
+        zones: dict[str, list[int]] = {}
+        for number, tile in enumerate(tiles):
+            zones.setdefault(tile.crs, []).append(number)
+        for crs, members in zones.items():
+            boxes = shapely.box(*np.array([tiles[number].bounds for number in members]).T)
+            for layer, start in zip(self._layers, self._starts, strict=False):
+                which, features = layer.tree.query(_around(boxes, crs, layer))
+                hits = shapely.intersects(boxes[which], self._in(crs, features + start))
+                for number, feature in zip(which[hits].tolist(), (features[hits] + start).tolist(), strict=True):
+                    found[members[number]].append(feature)
+        return [sorted(features) for features in found]
+
+    def _in(self, crs: str, features: npt.NDArray[np.intp]) -> vectors.Geometries:
+        """The features' geometries in a tile's CRS."""
+        with self._lock:
+            moved = self._moved.setdefault(crs, np.full(len(self), None, dtype=object))
+            missing = np.unique(features[shapely.is_missing(moved[features])])
+            for layer, start, stop in zip(self._layers, self._starts, self._starts[1:], strict=False):
+                here = missing[(missing >= start) & (missing < stop)]
+                if here.size:
+                    moved[here] = vectors.transform(
+                        layer.geometries[here - start], layer.crs, pyproj.CRS(crs), layer.name
+                    )
+            return moved[features]
+
+    def burn(self, tile: Tile, features: Sequence[int]) -> npt.NDArray[np.uint8]:
+        """The tile's label pixels (row, column): each feature's value over the earlier ones', background elsewhere."""
+        shape = (tile.grid.size, tile.grid.size)
+        if not features:
+            return np.full(shape, self.config.background, np.uint8)
+        order = np.asarray(features, np.intp)
+        geometries = _cut(self._in(tile.crs, order), tile)
+        values = (
+            np.concatenate([layer.values for layer in self._layers])[order]
+            if len(self._layers) > 1
+            else self._layers[0].values[order]
+        )
+        pairs = [
+            (geometry, value)
+            for geometry, value in zip(geometries, values.tolist(), strict=True)
+            if not geometry.is_empty
+        ]
+        if not pairs:
+            return np.full(shape, self.config.background, np.uint8)
+        return rasterize(
+            pairs,
+            out_shape=shape,
+            transform=Affine.from_gdal(*tile.geotransform),
+            fill=self.config.background,
+            all_touched=self.config.all_touched,
+            dtype=np.uint8,
+        )
+
+    def digest(self, features: Sequence[int]) -> str:
+        """Changes exactly when one of the features, their order, or how they are burned does."""
+        return digest(self._common, *(self._digests[feature] for feature in features))
+
+    @cached_property
+    def _common(self) -> str:
+        return digest(version("labels"), self.config.background, self.config.all_touched)
+
+    @cached_property
+    def _digests(self) -> list[str]:
+        return [digest(layer.crs.to_wkt(), item) for layer in self._layers for item in layer.digests]
+
+
+def _around(boxes: vectors.Geometries, crs: str, layer: _Layer) -> vectors.Geometries:
+    """Boxes in the layer's CRS that hold the tiles' boxes with room to spare."""
+    edge = shapely.bounds(boxes)
+    reach = 0.02 * np.max(edge[:, 2:] - edge[:, :2])
+    wide = shapely.segmentize(shapely.buffer(boxes, reach, join_style="mitre"), max(reach * 10, 1.0))
+    moved = vectors.transform(wide, pyproj.CRS(crs), layer.crs, f"the grid of {crs}")
+    return shapely.box(*shapely.bounds(moved).T)
+
+
+def _cut(geometries: vectors.Geometries, tile: Tile) -> vectors.Geometries:
+    large = shapely.get_num_coordinates(geometries) > _LARGE
+    if large.any():
+        west, south, east, north = tile.bounds
+        margin = _MARGIN * tile.grid.resolution
+        cut = shapely.clip_by_rect(geometries[large], west - margin, south - margin, east + margin, north + margin)
+        geometries = geometries.copy()
+        geometries[large] = cut
+    return geometries
+
+
+def feature_values(
+    read: vectors.Layer, layer: LabelLayer, background: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """Each feature's value and whether it is burned; InputError names features whose value cannot be."""
+    count = len(read.geometries)
+    if read.values is None or layer.attribute is None:
+        return np.full(count, layer.value, np.uint8), np.ones(count, bool)
+    where = f"attribute '{layer.attribute}' of {read}"
+    missing = np.array([value is None or value != value for value in read.values.tolist()], bool)
+    if missing.any():
+        raise InputError(f"{where}: {_named(read, missing)} no value; give them one or remove them")
+    if layer.classes is not None:
+        return _mapped(read, layer.classes, where)
+    try:
+        numbers = np.asarray(read.values, dtype=np.float64)
+        if read.values.dtype.kind not in "iufb":
+            raise ValueError
+    except (TypeError, ValueError):
+        texts = sorted({str(value) for value in read.values.tolist()})
+        example = ", ".join(f"{text}: {number}" for number, text in enumerate(texts[:3], 1))
+        raise InputError(f"{where} holds text; map it to numbers with labels.classes, such as {{{example}}}") from None
+    wrong = (numbers != np.floor(numbers)) | (numbers < 0) | (numbers > 255)
+    if wrong.any():
+        raise InputError(
+            f"{where}: {_named(read, wrong)} a value that is no whole number from 0 to 255; map it with labels.classes"
+        )
+    same = numbers == background
+    if same.any():
+        raise InputError(
+            f"{where}: {_named(read, same)} the value of the background; "
+            "choose another labels.background, or map it with labels.classes"
+        )
+    return numbers.astype(np.uint8), np.ones(count, bool)
+
+
+def _mapped(
+    read: vectors.Layer, classes: Mapping[str, int | None], where: str
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    texts = np.array([_text(value) for value in np.asarray(read.values).tolist()], dtype=object)
+    unknown = np.array([text not in classes for text in texts], bool)
+    if unknown.any():
+        raise InputError(
+            f"{where}: {_named(read, unknown)} a value that labels.classes does not map; "
+            "add it, or map it to null to leave it out"
+        )
+    chosen = [classes[text] for text in texts]
+    return np.array([value or 0 for value in chosen], np.uint8), np.array([value is not None for value in chosen], bool)
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _named(read: vectors.Layer, chosen: npt.NDArray[np.bool_]) -> str:
+    """Such as `3 features have (FID 4: '300', 9: '301', ...)`."""
+    values = np.asarray(read.values)[chosen].tolist()
+    shown = [f"{fid}: {str(value)!r}" for fid, value in zip(read.fids[chosen].tolist(), values, strict=True)]
+    listed = ", ".join(shown[:5]) + (", ..." if len(shown) > 5 else "")
+    return f"{len(shown)} feature{'s have' if len(shown) > 1 else ' has'} (FID {listed})"
+
+
+@dataclass(frozen=True)
+class LabelLock:
+    """For each tile the features that touch it, by position in burning order, and a digest of all its chip shows."""
+
+    digests: Mapping[str, str]
+    features: Mapping[str, Sequence[int]]
+
+
+def lock_labels(features: Features, tiles: Sequence[Tile]) -> LabelLock:
+    """Work out which features each tile's chip depends on."""
+    touching = features.touching(tiles)
+    keys = [tile.key for tile in tiles]
+    digests = {key: features.digest(found) for key, found in zip(keys, touching, strict=True)}
+    return LabelLock(digests, dict(zip(keys, touching, strict=True)))
+
+
+def write_label_lock(path: Path, lock: LabelLock) -> None:
+    """Write the lock as Parquet: tile, digest, features."""
+    table = pa.table(
+        {
+            "tile": pa.array(list(lock.digests), pa.string()),
+            "digest": pa.array(list(lock.digests.values()), pa.string()),
+            "features": pa.array([lock.features[key] for key in lock.digests], pa.list_(pa.int32())),
+        }
+    )
+    with whole(path) as part:
+        pq.write_table(table, part, compression="zstd")
+
+
+def read_label_lock(path: Path) -> LabelLock:
+    """Read what `write_label_lock` wrote."""
+    columns = pq.read_table(path).to_pydict()
+    return LabelLock(
+        dict(zip(columns["tile"], columns["digest"], strict=True)),
+        dict(zip(columns["tile"], columns["features"], strict=True)),
+    )
+
+
+def make_label(features: Features, tile: Tile, touching: Sequence[int], path: Path) -> None:
+    """Burn the features that touch the tile into the chip at `path`: uint8, background as nodata."""
+    pixels = features.burn(tile, touching)
+    write_chip(path, pixels[None], tile, ["label"], features.config.background, {"TILE": tile.key})

@@ -1,0 +1,103 @@
+"""The ledger: every tile once, with its state and the reason for it."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from segchips.description import BELOW, MADE, Entry, read_index
+from segchips.files import write_whole
+from segchips.images import Plan
+from segchips.tiles import Planned
+
+NO_SCENES = "no scenes"
+FAILED = "failed"
+UNFINISHED = "unfinished"
+STATES = (MADE, NO_SCENES, BELOW, FAILED, UNFINISHED)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tile: `valid` is the share of pixels valid in every band, `scenes` how many are pinned."""
+
+    tile: str
+    split: str
+    shard: int
+    state: str
+    reason: str
+    valid: float | None
+    scenes: int
+
+
+def finished(manifest: Sequence[Planned], plan: Plan, indices: Iterable[Path]) -> list[Row]:
+    """The ledger of a dataset whose shards are all written."""
+    entries = {entry.tile: entry for path in indices for entry in read_index(path)}
+    return [_row(planned, plan, _found(planned.key, plan, entries)) for planned in manifest]
+
+
+def unfinished(manifest: Sequence[Planned], plan: Plan, folder: Path, logs: Path) -> list[Row]:
+    """The ledger of a run that stopped: what the shards hold, why chips are missing, and what is still to do."""
+    indices = sorted((folder / "tfrecords").glob("*.index-*.csv"))
+    entries = {entry.tile: entry for path in indices for entry in read_index(path)}
+    return [_row(planned, plan, _stopped(planned.key, plan, entries, folder, logs)) for planned in manifest]
+
+
+def _found(key: str, plan: Plan, entries: Mapping[str, Entry]) -> tuple[str, str, float | None]:
+    if key in entries:
+        return entries[key].state, entries[key].reason, entries[key].valid
+    missing = plan.missing(key)
+    if missing:
+        return NO_SCENES, missing, None
+    return UNFINISHED, "not sharded yet; run again", None
+
+
+def _stopped(
+    key: str, plan: Plan, entries: Mapping[str, Entry], folder: Path, logs: Path
+) -> tuple[str, str, float | None]:
+    name = key.replace(":", "#")
+    for kind in ("images", "labels"):
+        log = logs / kind / f"{name}.log"
+        if not (folder / kind / f"{name}.tif").exists() and log.exists() and log.stat().st_size:
+            return FAILED, log.read_text(encoding="utf-8").strip(), None
+    return _found(key, plan, entries)
+
+
+def _row(planned: Planned, plan: Plan, found: tuple[str, str, float | None]) -> Row:
+    state, reason, valid = found
+    return Row(
+        planned.key, planned.split, planned.shard, state, reason, valid, len(plan.lock.tiles.get(planned.key, ()))
+    )
+
+
+def write_ledger(path: Path, rows: Sequence[Row]) -> None:
+    """Write the rows as CSV, in the manifest's order."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.name for column in fields(Row)])
+    writer.writerows(astuple(row) for row in rows)
+    write_whole(path, text.getvalue())
+
+
+def read_ledger(path: Path) -> list[Row]:
+    """Read what `write_ledger` wrote."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [
+            Row(
+                row["tile"],
+                row["split"],
+                int(row["shard"]),
+                row["state"],
+                row["reason"],
+                float(row["valid"]) if row["valid"] else None,
+                int(row["scenes"]),
+            )
+            for row in csv.DictReader(stream)
+        ]
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Such as `48 tiles: 45 made, 3 no scenes`."""
+    count = Counter(row.state for row in rows)
+    return f"{len(rows)} tiles: " + ", ".join(f"{count[state]} {state}" for state in STATES if count[state])

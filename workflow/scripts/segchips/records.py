@@ -1,0 +1,201 @@
+"""TFRecord files without TensorFlow: tf.train.Example messages, masked CRC32C framing, GZIP and ZLIB streams.
+
+A compressed file is one stream with a full flush after every record, so that each record can be inflated alone.
+"""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+from segchips.errors import RecordError
+
+_Buffer = bytes | memoryview
+Value = str | _Buffer | int | NDArray[np.generic]
+_WINDOW = {"GZIP": 31, "ZLIB": 15}
+_LEVEL = {"GZIP": 6, "ZLIB": 1}
+_HEADER, _FOOTER = 12, 4
+
+
+def _varint(number: int) -> bytes:
+    number &= (1 << 64) - 1
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _field(number: int, parts: Sequence[_Buffer]) -> list[_Buffer]:
+    return [bytes([number << 3 | 2]) + _varint(sum(map(len, parts))), *parts]
+
+
+def _feature(value: Value) -> list[_Buffer]:
+    if isinstance(value, int):
+        return _field(3, _field(1, [_varint(value)]))
+    if isinstance(value, np.ndarray):
+        return _field(2, _field(1, [array_bytes(value.astype(np.float32, copy=False))]))
+    return _field(1, _field(1, [value.encode() if isinstance(value, str) else value]))
+
+
+def array_bytes(array: NDArray[np.generic]) -> memoryview:
+    """The array's little-endian bytes in row-major order, without a copy where it already has them."""
+    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return little.reshape(-1).view(np.uint8).data
+
+
+def encode(features: Mapping[str, Value]) -> bytes:
+    """One tf.train.Example, keys sorted: text and bytes as BytesList, int as Int64List, array as packed FloatList."""
+    entries: list[_Buffer] = []
+    for key, value in sorted(features.items()):
+        entries += _field(1, [*_field(1, [key.encode()]), *_field(2, _feature(value))])
+    return b"".join(_field(1, entries))
+
+
+def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        byte = data[at]
+        number |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return number, at
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    at = 0
+    while at < len(data):
+        tag, at = _read_varint(data, at)
+        size, at = _read_varint(data, at)
+        if tag & 7 != 2 or at + size > len(data):
+            raise ValueError
+        yield tag >> 3, data[at : at + size]
+        at += size
+
+
+def _value(feature: memoryview) -> memoryview | int | NDArray[np.float32]:
+    kind, values = next(_fields(feature))
+    _, value = next(_fields(values))
+    if kind == 1:
+        return value
+    return np.frombuffer(value, "<f4") if kind == 2 else _read_varint(value, 0)[0]
+
+
+def decode(payload: bytes) -> dict[str, memoryview | int | NDArray[np.float32]]:
+    """The features of one tf.train.Example as `encode` makes it, one value each; RecordError for anything else."""
+    try:
+        entries = [
+            dict(_fields(entry)) for _, features in _fields(memoryview(payload)) for _, entry in _fields(features)
+        ]
+        return {bytes(entry[1]).decode(): _value(entry[2]) for entry in entries}
+    except (ValueError, IndexError, KeyError, StopIteration) as error:
+        raise RecordError("a record is no tf.train.Example with one value per key") from error
+
+
+def _masked_crc(data: bytes) -> int:
+    crc: int = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+class RecordWriter:
+    """Writes records to an open binary file and says where each one lies."""
+
+    def __init__(self, stream: BinaryIO, compression: str | None = None) -> None:
+        self._stream = stream
+        self._deflate = (
+            zlib.compressobj(_LEVEL[compression], zlib.DEFLATED, _WINDOW[compression]) if compression else None
+        )
+        self._offset = stream.write(self._deflate.compress(b"") if self._deflate else b"")
+
+    def write(self, payload: bytes) -> tuple[int, int]:
+        """Append one record; returns its offset and length in the file, framing included."""
+        size = struct.pack("<Q", len(payload))
+        parts = [size + struct.pack("<I", _masked_crc(size)), payload, struct.pack("<I", _masked_crc(payload))]
+        if self._deflate:
+            parts = [*map(self._deflate.compress, parts), self._deflate.flush(zlib.Z_FULL_FLUSH)]
+        offset, length = self._offset, sum(map(len, parts))
+        self._stream.writelines(parts)
+        self._offset += length
+        return offset, length
+
+    def finish(self) -> None:
+        """Write what ends a compressed stream."""
+        if self._deflate:
+            self._stream.write(self._deflate.flush())
+
+
+class _Inflated(io.RawIOBase):
+    """The inflated bytes of a GZIP or ZLIB stream; EOFError when it ends too early."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._inflate = stream, zlib.decompressobj(wbits=47)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = b""
+        while not data and not self._inflate.eof:
+            block = self._inflate.unconsumed_tail or self._stream.read(1 << 20)
+            data = self._inflate.decompress(block, len(buffer))
+            if not block and not data and not self._inflate.eof:
+                raise EOFError
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _payload(stream: BinaryIO) -> bytes | None:
+    head = stream.read(_HEADER)
+    if not head:
+        return None
+    if len(head) < _HEADER:
+        raise EOFError
+    size, crc = struct.unpack("<QI", head)
+    if crc != _masked_crc(head[:8]):
+        raise ValueError
+    payload, foot = stream.read(size), stream.read(_FOOTER)
+    if len(payload) < size or len(foot) < _FOOTER:
+        raise EOFError
+    if struct.unpack("<I", foot)[0] != _masked_crc(payload):
+        raise ValueError
+    return payload
+
+
+def read_records(path: Path, compression: str | None = None) -> Iterator[bytes]:
+    """The payloads of a TFRecord file, checked; RecordError names file, record and (inflated) byte of any damage."""
+    number = offset = 0
+    with path.open("rb") as file:
+        stream: BinaryIO = io.BufferedReader(_Inflated(file)) if compression else file
+        while True:
+            try:
+                payload = _payload(stream)
+            except (ValueError, EOFError, zlib.error) as error:
+                what = "is cut off" if isinstance(error, EOFError) else "is damaged (checksum)"
+                raise RecordError(
+                    f"{path} {what} in record {number} at byte {offset}; write the shard again"
+                ) from error
+            if payload is None:
+                return
+            yield payload
+            number, offset = number + 1, offset + _HEADER + len(payload) + _FOOTER
+
+
+def read_record(path: Path, offset: int, length: int, compression: str | None = None) -> bytes:
+    """One record's payload, found by its index entry; RecordError when it is damaged."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read(length)
+    try:
+        payload = _payload(io.BytesIO(zlib.decompressobj(wbits=-15).decompress(data) if compression else data))
+    except (ValueError, EOFError, zlib.error) as error:
+        raise RecordError(f"{path} is damaged in the record at byte {offset}; write the shard again") from error
+    if payload is None:
+        raise RecordError(f"{path} ends before the record at byte {offset}; write the shard again")
+    return payload

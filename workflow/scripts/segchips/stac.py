@@ -1,0 +1,256 @@
+"""STAC catalogues, static or API, as a source of scenes."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlparse
+
+import numpy as np
+import pystac
+import pystac_client
+import requests
+import shapely
+from pystac_client.exceptions import APIError
+
+from segchips.config import ImageryConfig
+from segchips.errors import InputError
+from segchips.scenes import Band, Scene, parse_time
+
+Json = dict[str, Any]
+
+_REMOTE = {"http", "https", "s3", "gs", "az", "abfs", "abfss"}
+_RASTER = re.compile(r"image/(tiff|jp2|vnd\.stac\.geotiff|x\.geotiff)|geotiff", re.IGNORECASE)
+_RASTER_SUFFIX = re.compile(r"\.(tiff?|jp2|img)$", re.IGNORECASE)
+_SENTINEL2_BAND = re.compile(r"B(0[1-9]|1[0-2]|8A)$")
+_PAGE = 250
+_TROUBLE = (APIError, requests.RequestException, OSError, pystac.STACError, pystac.STACTypeError)
+
+
+def search(imagery: ImageryConfig, footprints: np.ndarray) -> list[Scene]:
+    """All scenes of the configured products in the date window that meet the footprints (lon/lat polygons).
+
+    The cloud limit is applied, strictly below, to image products; a mask product is taken whole.
+    """
+    client = open_catalog(str(imagery.catalog))
+    images = {product.id for product in imagery.products}
+    mask = imagery.cloud_mask.product if imagery.cloud_mask else None
+    scenes: dict[tuple[str, str], Scene] = {}
+    for product in sorted(images | ({mask} if mask else set())):
+        limit = imagery.max_cloud if product in images else None
+        found = [
+            _scene(item, product, str(imagery.catalog)) for item in _items(client, product, imagery, limit, footprints)
+        ]
+        for scene in _clear_enough(product, found, limit):
+            scenes.setdefault((product, scene.id), scene)
+    return list(scenes.values())
+
+
+def open_catalog(href: str) -> pystac.Catalog:
+    """Open a static catalogue (path or URL) or an API's landing page; InputError where it cannot be reached or read."""
+    try:
+        if urlparse(href).scheme in ("http", "https"):
+            return pystac_client.Client.open(href)
+        opened = pystac.read_file(href)
+        if not isinstance(opened, pystac.Catalog):
+            raise pystac.STACTypeError(opened.to_dict(), pystac.Catalog)
+        return opened
+    except FileNotFoundError as error:
+        raise InputError(
+            f"catalogue {href}: no such file; imagery.catalog takes the path or URL of a STAC catalogue"
+        ) from error
+    except (*_TROUBLE, ValueError, KeyError) as error:
+        raise InputError(f"catalogue {href}: cannot be read as STAC ({_brief(error)})") from error
+
+
+def example(client: pystac.Catalog, product: str, catalog: str) -> Scene | None:
+    """Any one scene of a product, to see its bands; InputError where the catalogue does not know the product."""
+    try:
+        if is_api(client):
+            _require(product, [collection.id for collection in client.get_collections()], catalog)
+            found = client.search(collections=[product], max_items=1, limit=1).items_as_dicts()  # type: ignore[attr-defined]
+        else:
+            found = _walk(client, product)
+        item = next(found, None)
+    except _TROUBLE as error:
+        raise InputError(f"catalogue {catalog}: cannot be read ({_brief(error)})") from error
+    return None if item is None else _scene(item, product, catalog)
+
+
+def is_api(client: pystac.Catalog) -> bool:
+    """Whether the catalogue can be searched by its server."""
+    return isinstance(client, pystac_client.Client) and client.conforms_to("ITEM_SEARCH")
+
+
+def _nodes(node: pystac.Catalog) -> Iterator[pystac.Catalog]:
+    yield node
+    for child in pystac.Catalog.get_children(node):
+        yield from _nodes(child)
+
+
+def _items(
+    client: pystac.Catalog, product: str, imagery: ImageryConfig, limit: float | None, footprints: np.ndarray
+) -> Iterator[Json]:
+    start = datetime.combine(imagery.start, time.min, UTC)
+    end = datetime.combine(imagery.end, time.max, UTC)
+    try:
+        if is_api(client):
+            found = _search_api(client, product, start, end, limit, footprints)
+        else:
+            found = _walk(client, product)
+        near = shapely.STRtree(footprints)
+        for item in found:
+            when = _acquired(item)
+            if (
+                when
+                and start <= when <= end
+                and item.get("geometry")
+                and near.query(_outline(item), predicate="intersects").size
+            ):
+                yield item
+    except _TROUBLE as error:
+        raise InputError(
+            f"catalogue {imagery.catalog}: searching product '{product}' failed ({_brief(error)})"
+        ) from error
+
+
+def _search_api(
+    client: Any, product: str, start: datetime, end: datetime, limit: float | None, footprints: np.ndarray
+) -> Iterable[Json]:
+    narrow = (
+        {"query": {"eo:cloud_cover": {"lt": limit * 100}}} if limit is not None and client.conforms_to("QUERY") else {}
+    )
+    area = shapely.geometry.mapping(search_area(footprints))
+    search = client.search(collections=[product], datetime=[start, end], intersects=area, limit=_PAGE, **narrow)
+    found: Iterable[Json] = search.items_as_dicts()
+    return found
+
+
+def search_area(footprints: np.ndarray) -> shapely.Geometry:
+    """A simple lon/lat outline around all footprints, in two parts where they straddle the antimeridian."""
+    west, _, east, _ = shapely.total_bounds(footprints)
+    if east - west <= 180:
+        return shapely.convex_hull(shapely.union_all(shapely.convex_hull(footprints)))
+    parts = shapely.get_parts(footprints)
+    side = shapely.get_coordinates(shapely.centroid(parts))[:, 0] < 0
+    hulls = [shapely.convex_hull(shapely.geometrycollections(parts[half])) for half in (side, ~side) if half.any()]
+    return shapely.multipolygons(hulls)
+
+
+def _walk(client: pystac.Catalog, product: str) -> Iterator[Json]:
+    known: list[str] = []
+    for node in _nodes(client):
+        if isinstance(node, pystac.Collection):
+            known.append(node.id)
+            if node.id != product:
+                continue
+        for item in pystac.Catalog.get_items(node):
+            if item.collection_id == product:
+                yield {**item.to_dict(include_self_link=False, transform_hrefs=False), "_base": item.get_self_href()}
+    _require(product, known, client.self_href)
+
+
+def _require(product: str, known: Sequence[str], catalog: str) -> None:
+    if product not in known:
+        raise InputError(f"catalogue {catalog}: no product '{product}'; it has {', '.join(sorted(known)) or 'none'}")
+
+
+def _acquired(item: Json) -> datetime | None:
+    text = item["properties"].get("datetime") or item["properties"].get("start_datetime")
+    return parse_time(text) if text else None
+
+
+def _outline(item: Json) -> shapely.Geometry:
+    return shapely.make_valid(shapely.geometry.shape(item["geometry"]))
+
+
+def _scene(item: Json, product: str, catalog: str) -> Scene:
+    cover = item["properties"].get("eo:cloud_cover")
+    acquired = _acquired(item) or datetime.max.replace(tzinfo=UTC)
+    assets = {
+        key: bands for key, asset in sorted(item["assets"].items()) if (bands := _bands(item, key, asset, catalog))
+    }
+    cloud = None if cover is None else cover / 100
+    return Scene(product, item["id"], acquired, cloud, assets, shapely.to_wkb(_outline(item)))
+
+
+def _clear_enough(product: str, scenes: Sequence[Scene], limit: float | None) -> list[Scene]:
+    if limit is None:
+        return list(scenes)
+    if scenes and all(scene.cloud is None for scene in scenes):
+        raise InputError(
+            f"product '{product}': none of its {len(scenes)} scenes tells its cloud cover;"
+            " set imagery.max_cloud to null"
+        )
+    return [scene for scene in scenes if scene.cloud is not None and scene.cloud < limit]
+
+
+def _bands(item: Json, key: str, asset: Json, catalog: str) -> list[tuple[str, Band]]:
+    if not (
+        _RASTER.search(asset.get("type") or "")
+        or (not asset.get("type") and _RASTER_SUFFIX.search(urlparse(asset["href"]).path))
+    ):
+        return []
+    named, described = asset.get("bands") or asset.get("eo:bands") or [], asset.get("raster:bands") or []
+    href = _href(item, key, asset["href"], catalog)
+    bands = []
+    for number in range(max(len(named), len(described), 1)):
+        facts = {
+            **asset,
+            **(named[number] if number < len(named) else {}),
+            **(described[number] if number < len(described) else {}),
+        }
+        scale, offset = _scaling(item, key, facts)
+        nodata = facts.get("nodata")
+        bands.append(
+            (facts.get("name") or key, Band(href, number + 1, None if nodata is None else float(nodata), scale, offset))
+        )
+    return bands
+
+
+def _scaling(item: Json, key: str, facts: Json) -> tuple[float, float]:
+    """Scale and offset of one band, with what Sentinel-2 catalogues leave unsaid.
+
+    Since processing baseline 04.00 its pixels are shifted by 1000; some catalogues give the baseline but no offset, and
+    Earth Search keeps giving the offset where it has already taken it off (`earthsearch:boa_offset_applied`).
+    """
+    scale = float(facts.get("raster:scale", facts.get("scale", 1.0)) or 1.0)
+    offset = facts.get("raster:offset", facts.get("offset"))
+    properties = item["properties"]
+    if properties.get("earthsearch:boa_offset_applied") or properties.get("sentinel:boa_offset_applied"):
+        return scale, 0.0
+    baseline = str(properties.get("s2:processing_baseline") or properties.get("sentinel:processing_baseline") or "")
+    if (
+        offset is None
+        and baseline >= "04.00"
+        and (_SENTINEL2_BAND.match(key) or _SENTINEL2_BAND.match(str(facts.get("name"))))
+    ):
+        offset = -1000 * scale
+    return scale, float(offset or 0.0)
+
+
+def _href(item: Json, key: str, href: str, catalog: str) -> str:
+    """The address to read: relative to the working folder where the catalogue's is, never a signed one.
+
+    InputError where a remote catalogue points at a local file, or any catalogue at a GDAL virtual file system.
+    """
+    base = item.get("_base") or catalog
+    remote = urlparse(base).scheme in ("http", "https")
+    scheme = urlparse(href).scheme.lower()
+    if href.startswith("/vsi") or (remote and scheme not in _REMOTE and not (scheme == "" and not os.path.isabs(href))):
+        raise InputError(
+            f"catalogue {catalog}: asset '{key}' of scene '{item['id']}' points at '{href}', which a catalogue may not"
+        )
+    if scheme in _REMOTE:
+        return href
+    if remote:
+        return urljoin(base, href)
+    local = Path(os.path.normpath(Path(base).parent / href.removeprefix("file://")))
+    return str(local) if os.path.isabs(catalog) else os.path.relpath(local)
+
+
+def _brief(error: Exception) -> str:
+    """The first line of an error, without the query part of any address in it."""
+    return re.sub(r"\?\S*", "", f"{type(error).__name__}: {error}".splitlines()[0])[:300]

@@ -1,0 +1,252 @@
+"""What the Snakemake rules and scripts ask of the library; the only module that knows of both."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+from segchips import ledger
+from segchips.code import version
+from segchips.config import Config, Dataset, load_config
+from segchips.errors import InputError, SegchipsError
+from segchips.files import content_digest, digest, write_whole
+from segchips.grid import Tile
+from segchips.images import Plan, make_image
+from segchips.inputs import check_dataset, check_writable
+from segchips.labels import Features, LabelLock, make_label, read_label_lock
+from segchips.scenes import Query, read_lock
+from segchips.shards import index_name
+from segchips.tiles import Planned, read_manifest
+
+T = TypeVar("T")
+SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+SAMPLE = Path("resources/sample")
+
+
+def failed(error: Exception) -> str:
+    """The message that ends a run."""
+    return f"Error: {error}"
+
+
+@contextmanager
+def reported(log: str) -> Iterator[TextIO]:
+    """Run a script's body: what it prints goes to the log, bad input to the log and the terminal, without traceback."""
+    with open(log, "w", encoding="utf-8") as stream:
+        try:
+            yield stream
+        except SegchipsError as error:
+            print(failed(error), file=stream)
+            sys.exit(failed(error))
+
+
+def _tell_scripts_where_the_library_is() -> None:
+    library = str(Path(__file__).parents[1])
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if library not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([library, *filter(None, paths)])
+
+
+def shard_indices(dataset: Dataset) -> dict[str, list[str]]:
+    """The index file names of each split, in shard order."""
+    config = dataset.tfrecords
+    return {
+        split: [index_name(dataset.name, split, shard, config.shards) for shard in range(config.shards)]
+        for split in config.splits
+    }
+
+
+def dataset_of(snakemake: Any) -> Dataset:
+    """The dataset a script's job belongs to."""
+    return load_config(snakemake.config, SCHEMA).datasets[snakemake.wildcards.dataset]
+
+
+class State:
+    """Everything the rules ask about the datasets, read once and kept until the file it came from changes."""
+
+    def __init__(self, raw: Mapping[str, Any], schema: Path = SCHEMA) -> None:
+        self.config: Config = load_config(raw, schema)
+        _tell_scripts_where_the_library_is()
+        self._kept: dict[object, tuple[object, Any]] = {}
+        self._lock = threading.RLock()
+
+    def check_inputs(self) -> None:
+        """Look at every input before any job runs; SegchipsError names the dataset and what is wrong."""
+        check_writable(self.config.results)
+        for name, dataset in self.config.datasets.items():
+            check_dataset(dataset, self.config.results / name, SAMPLE)
+
+    def folder(self, name: str) -> Path:
+        """The dataset's folder of results."""
+        return self.config.results / name
+
+    def dataset(self, name: str) -> Dataset:
+        """The dataset called `name`."""
+        return self.config.datasets[name]
+
+    def version(self, module: str) -> str:
+        """The version of a library module and all it uses."""
+        return version(module)
+
+    def tile_sources(self, name: str) -> list[str]:
+        """The files that say where tiles are."""
+        tiles = self.dataset(name).tiles
+        if tiles.keys is not None:
+            return [tiles.keys] if isinstance(tiles.keys, str) else []
+        return [tiles.aoi] if tiles.aoi else self.label_sources(name)
+
+    def label_sources(self, name: str) -> list[str]:
+        """The files that hold the label features, each once."""
+        return list(dict.fromkeys(layer.path for layer in self.dataset(name).labels.layers))
+
+    def catalog_file(self, name: str) -> list[str]:
+        """The catalogue, where it is a file."""
+        catalog = str(self.dataset(name).imagery.catalog)
+        return [] if "://" in catalog else [catalog]
+
+    def tiles_digest(self, name: str) -> str:
+        """Changes when the manifest has to be made again."""
+        dataset = self.dataset(name)
+        layers = () if dataset.tiles.aoi or dataset.tiles.keys else dataset.labels.layers
+        split = (dataset.tfrecords.shards, tuple(dataset.tfrecords.splits.items()))
+        return digest(version("tiles"), dataset.tiles, layers, split, *self._contents(self.tile_sources(name)))
+
+    def query(self, name: str) -> str:
+        """Changes when the catalogue has to be asked something else."""
+        return Query.of(self.dataset(name).imagery).text
+
+    def label_digest(self, name: str) -> str:
+        """Changes when the label lock has to be made again."""
+        return digest(version("labels"), self.dataset(name).labels, *self._contents(self.label_sources(name)))
+
+    def keys_digest(self, name: str) -> str:
+        """Changes with the set of tiles, whatever their split and shard."""
+        return self._once(
+            ("keys", name),
+            self.folder(name) / "tiles.parquet",
+            lambda _: digest(*(row.key for row in self.manifest(name))),
+        )
+
+    def manifest(self, name: str) -> Sequence[Planned]:
+        """The tile manifest."""
+        return self._once(("manifest", name), self.folder(name) / "tiles.parquet", read_manifest)
+
+    def plan(self, name: str) -> Plan:
+        """What the images are made from."""
+        return self._once(
+            ("plan", name), self.folder(name) / "scenes.parquet", lambda path: Plan(self.dataset(name), read_lock(path))
+        )
+
+    def label_lock(self, name: str) -> LabelLock:
+        """What the labels are made from."""
+        return self._once(("labels", name), self.folder(name) / "labels.parquet", read_label_lock)
+
+    def features(self, name: str) -> Features:
+        """The label features, loaded once in this process for all datasets that burn the same."""
+        labels = self.dataset(name).labels
+        sources = [Path(path) for path in self.label_sources(name)]
+        return self._once(("features", repr(labels)), sources[0], lambda _: Features(labels))
+
+    def image_digest(self, name: str, tile: str) -> str:
+        """Changes when the tile's image chip has to be made again."""
+        key = Tile.from_name(tile).key
+        if key not in self.plan(name).lock.tiles:
+            raise InputError(
+                f"tile {key} is not in the manifest of dataset '{name}' ({self.folder(name) / 'tiles.parquet'})"
+            )
+        return self.plan(name).digest(key)
+
+    def label_chip_digest(self, name: str, tile: str) -> str:
+        """Changes when the tile's label chip has to be made again."""
+        return self.label_lock(name).digests[Tile.from_name(tile).key]
+
+    def make_image(self, name: str, tile: str, path: str, log: str) -> None:
+        """Body of the images rule."""
+        with self._logged(name, log):
+            make_image(self.plan(name), Tile.from_name(tile), Path(path))
+
+    def make_label(self, name: str, tile: str, path: str, log: str) -> None:
+        """Body of the labels rule."""
+        with self._logged(name, log):
+            place = Tile.from_name(tile)
+            make_label(self.features(name), place, self.label_lock(name).features[place.key], Path(path))
+
+    def shard_tiles(self, name: str, split: str, shard: int) -> list[str]:
+        """The keys of the tiles of one shard that have chips."""
+        return self._members(name).get((split, shard), [])
+
+    def shard_digest(self, name: str, split: str, shard: int) -> str:
+        """Changes when the shard has to be written again although its chips are the same."""
+        dataset = self.dataset(name)
+        how = (dataset.tfrecords.storage, dataset.tfrecords.compression, dataset.imagery.min_valid)
+        return digest(version("shards"), *how, split, *self.shard_tiles(name, split, shard))
+
+    def chips(self, name: str, kind: str, keys: Sequence[str]) -> list[str]:
+        """The chip files of tiles; `kind` is images or labels."""
+        folder = self.folder(name) / kind
+        return [f"{folder}/{key.replace(':', '#')}.tif" for key in keys]
+
+    def indices(self, name: str) -> list[str]:
+        """The index files of all shards."""
+        folder = self.folder(name) / "tfrecords"
+        return [str(folder / index) for indices in shard_indices(self.dataset(name)).values() for index in indices]
+
+    def example(self, name: str, kind: str) -> list[str]:
+        """The chip that shows what all chips of the dataset are like."""
+        made = set(self.plan(name).made())
+        return self.chips(name, kind, [next(row.key for row in self.manifest(name) if row.key in made)])
+
+    def info_digest(self, name: str) -> str:
+        """Changes when the description of the shards has to be written again."""
+        dataset = self.dataset(name)
+        return digest(version("shards"), dataset.tfrecords, dataset.imagery.products, dataset.labels.background)
+
+    def write_unfinished_ledger(self, name: str) -> None:
+        """After a failure: the ledger of what is there, with the reasons from the logs of tiles that failed."""
+        folder = self.folder(name)
+        if (folder / "tiles.parquet").exists() and (folder / "scenes.parquet").exists():
+            rows = ledger.unfinished(self.manifest(name), self.plan(name), folder, Path("logs") / name)
+            ledger.write_ledger(folder / "ledger.csv", rows)
+            print(f"{name}: {ledger.summary(rows)}; see {folder / 'ledger.csv'}", file=sys.stderr)
+
+    def _members(self, name: str) -> Mapping[tuple[str, int], list[str]]:
+        def gather(_: Path) -> Mapping[tuple[str, int], list[str]]:
+            made = set(self.plan(name).made())
+            members: dict[tuple[str, int], list[str]] = {}
+            for row in self.manifest(name):
+                if row.key in made:
+                    members.setdefault((row.split, row.shard), []).append(row.key)
+            return members
+
+        stamp = (self.folder(name) / "scenes.parquet").stat().st_mtime_ns
+        return self._once(("members", name, stamp), self.folder(name) / "tiles.parquet", gather)
+
+    @contextmanager
+    def _logged(self, name: str, log: str) -> Iterator[None]:
+        """Keep a tile's failure in its log, for the ledger."""
+        try:
+            yield
+        except SegchipsError as error:
+            write_whole(log, f"{error}\n")
+            raise
+
+    def _contents(self, paths: Sequence[str]) -> list[str]:
+        """Digests of the files' contents; of one that a rule has yet to make, a mark that it is missing."""
+        return [
+            self._once("content", Path(path), content_digest) if os.path.exists(path) else "missing" for path in paths
+        ]
+
+    def _once(self, what: object, path: Path, make: Callable[[Path], T]) -> T:
+        """What `make` gives for the file, made again only when the file has changed."""
+        status = path.stat()
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        kept = self._kept.get((what, path))
+        if kept and kept[0] == stamp:
+            return kept[1]
+        with self._lock:
+            kept = self._kept.get((what, path))
+            if not (kept and kept[0] == stamp):
+                kept = self._kept[what, path] = (stamp, make(path))
+            return kept[1]

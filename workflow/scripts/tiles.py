@@ -1,0 +1,16 @@
+from pathlib import Path
+
+from segchips.tiles import aoi_layers, tiles_of, write_manifest
+from segchips.workflow import dataset_of, reported
+
+with reported(snakemake.log[0]) as log:
+    dataset = dataset_of(snakemake)
+    layers = aoi_layers(dataset.tiles, dataset.labels)
+    for layer in layers:
+        print(
+            f"{layer}: {layer.repaired} invalid polygons repaired, {layer.dropped} features without polygon left out",
+            file=log,
+        )
+    tiles = tiles_of(dataset.tiles, layers)
+    write_manifest(Path(snakemake.output[0]), tiles, dataset.tfrecords)
+    print(f"{len(tiles)} tiles", file=log)
