@@ -5,7 +5,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from segchips.errors import SegchipsError
-from segchips.workflow import State, failed
+from segchips.job import failed
+from segchips.workflow import State
 
 try:
     STATE = State(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
@@ -21,6 +22,15 @@ RESULTS = str(CONFIG.results)
 wildcard_constraints:
     dataset="|".join(CONFIG.datasets),
     tile=r"[0-9][0-9.#-]*",
+
+
+def sources(ask):
+    """Files from outside, whose content counts (it is in the digests) and not their age; those of the sample age as usual."""
+
+    def answer(wildcards):
+        return [path if STATE.is_sample(path) else ancient(path) for path in ask(wildcards.dataset)]
+
+    return answer
 
 
 def manifest(wildcards):
@@ -52,6 +62,14 @@ def planned(ask):
 
 def shard_tiles(wildcards):
     return STATE.shard_tiles(wildcards.dataset, wildcards.split, int(wildcards.shard))
+
+
+def chips(dataset):
+    """All chip files of a dataset."""
+    for lock in (checkpoints.tiles, checkpoints.scenes):
+        lock.get(dataset=dataset)
+    made = STATE.plan(dataset).made()
+    return STATE.chips(dataset, "images", made) + STATE.chips(dataset, "labels", made)
 
 
 def write_unfinished_ledgers():

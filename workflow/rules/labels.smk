@@ -4,7 +4,7 @@
 checkpoint label_lock:
     input:
         manifest=manifest,
-        layers=lambda wildcards: ancient(STATE.label_sources(wildcards.dataset)),
+        layers=sources(STATE.label_sources),
     output:
         f"{RESULTS}/{{dataset}}/labels.parquet",
     log:
@@ -23,12 +23,11 @@ rule labels:
         label_lock,
     output:
         f"{RESULTS}/{{dataset}}/labels/{{tile}}.tif",
-    log:
-        "logs/{dataset}/labels/{tile}.log",
     params:
         digest=after(
             label_lock,
             lambda wildcards: STATE.label_chip_digest(wildcards.dataset, wildcards.tile),
         ),
     run:
-        STATE.make_label(wildcards.dataset, wildcards.tile, output[0], log[0])
+        if error := STATE.make_label(wildcards.dataset, wildcards.tile, output[0]):
+            raise error

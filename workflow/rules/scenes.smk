@@ -4,7 +4,7 @@
 checkpoint scenes:
     input:
         manifest=manifest,
-        catalog=lambda wildcards: ancient(STATE.catalog_file(wildcards.dataset)),
+        catalog=sources(STATE.catalog_file),
     output:
         update(f"{RESULTS}/{{dataset}}/scenes.parquet"),
     log:

@@ -3,7 +3,7 @@
 
 checkpoint tiles:
     input:
-        lambda wildcards: ancient(STATE.tile_sources(wildcards.dataset)),
+        sources(STATE.tile_sources),
     output:
         f"{RESULTS}/{{dataset}}/tiles.parquet",
     log:

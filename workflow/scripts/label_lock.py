@@ -1,9 +1,9 @@
 from pathlib import Path
 
 from segchips.grid import Tile
+from segchips.job import dataset_of, reported
 from segchips.labels import Features, lock_labels, write_label_lock
 from segchips.tiles import read_manifest
-from segchips.workflow import dataset_of, reported
 
 with reported(snakemake.log[0]) as log:
     features = Features(dataset_of(snakemake).labels)

@@ -1,10 +1,10 @@
 from pathlib import Path
 
 from segchips.images import Plan
+from segchips.job import dataset_of, reported
 from segchips.ledger import finished, summary, write_ledger
 from segchips.scenes import read_lock
 from segchips.tiles import read_manifest
-from segchips.workflow import dataset_of, reported
 
 with reported(snakemake.log[0]) as log:
     plan = Plan(dataset_of(snakemake), read_lock(Path(snakemake.input.lock)))

@@ -1,7 +1,7 @@
 from pathlib import Path
 
+from segchips.job import dataset_of, reported
 from segchips.shards import write_shard
-from segchips.workflow import dataset_of, reported
 
 with reported(snakemake.log[0]):
     dataset = dataset_of(snakemake)

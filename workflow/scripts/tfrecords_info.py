@@ -1,7 +1,7 @@
 from pathlib import Path
 
+from segchips.job import dataset_of, reported, shard_indices
 from segchips.shards import write_info
-from segchips.workflow import dataset_of, reported, shard_indices
 
 with reported(snakemake.log[0]):
     dataset = dataset_of(snakemake)

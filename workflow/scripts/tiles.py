@@ -1,7 +1,7 @@
 from pathlib import Path
 
+from segchips.job import dataset_of, reported
 from segchips.tiles import aoi_layers, tiles_of, write_manifest
-from segchips.workflow import dataset_of, reported
 
 with reported(snakemake.log[0]) as log:
     dataset = dataset_of(snakemake)

@@ -60,7 +60,7 @@ STEP = 8  # counts that the sensor tells apart
 
 SPECTRA = {  # reflectance in blue, green, red, near infrared
     "soil": (0.070, 0.090, 0.120, 0.190),
-    "sprout": (0.052, 0.080, 0.076, 0.250),
+    "sprout": (0.058, 0.084, 0.088, 0.210),
     "green": (0.030, 0.068, 0.034, 0.480),
     "lush": (0.030, 0.090, 0.036, 0.530),
     "flower": (0.048, 0.165, 0.160, 0.450),
@@ -477,8 +477,8 @@ def street_grid(mesh: Mesh, node: Integers) -> list[shapely.LineString]:
 def paved(lines: Sequence[BaseGeometry], width: float, cover: str, land: BaseGeometry) -> Layer:
     """Lines on land as roads of a width in metres, without stubs."""
     pieces = shapely.get_parts(shapely.intersection(np.array(lines), land))
-    strips = shapely.buffer(pieces[shapely.length(pieces) > 100], width / 2, cap_style="flat", join_style="mitre")
-    return strips, [cover] * len(strips)
+    pieces = pieces[shapely.length(pieces) > 20 * width]
+    return shapely.buffer(pieces, width / 2, cap_style="flat", join_style="mitre"), [cover] * len(pieces)
 
 
 @dataclass(frozen=True)
@@ -586,7 +586,7 @@ def expose(
 ) -> Iterable[Floats]:
     """Reflectance band by band: ground, shadows, haze, clouds lit from the sun's side, sensor noise."""
     spectra, haze = landscape.reflectance(scene.day), rng.uniform(0.3, 1.2)
-    opacity, darkness = (np.clip(field / 0.4, 0, 1) for field in (sky, shade))
+    opacity, darkness = (np.clip(field / 0.3, 0, 1) for field in (sky, shade))
     cloud = np.clip(0.5 + 0.25 * np.clip(sky, 0, 1) + sky - np.roll(sky, (-2, -2), axis=(0, 1)), 0.35, 0.95)
     for band in range(len(BANDS)):
         ground = blur(spectra[:, band][view.polygon] * view.texture)

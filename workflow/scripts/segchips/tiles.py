@@ -7,8 +7,10 @@ when the lon/lat quadrilateral between the corners of its core box meets the are
 import csv
 import hashlib
 import json
+from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,9 @@ def tiles_of(config: TilesConfig, layers: Sequence[Layer]) -> list[Tile]:
 def lonlat(layer: Layer) -> Geometries:
     """The layer's geometries in lon/lat; those that cross the antimeridian or hold a pole stay whole."""
     moved = transform(layer.geometries, layer.crs, WGS84, layer)
+    west, _, east, _ = shapely.total_bounds(moved)
+    if max(-west, east) > 720:
+        raise InputError(f"{layer} has longitudes from {west:g} to {east:g}: {layer.crs.name} cannot be its CRS")
     if moved is layer.geometries:
         return moved
     coordinates, owners = shapely.get_coordinates(moved, return_index=True)
@@ -115,15 +120,9 @@ def keyed_tiles(keys: Sequence[str] | str, grid: Grid) -> list[Tile]:
 
 def split_of(key: str, splits: Mapping[str, float]) -> str:
     """The split of a tile: a function of its key and the shares alone, taken in the order of `splits`."""
-    draw = _hash(key, b"split") / 2**64 * sum(splits.values())
-    reached = 0.0
-    chosen = ""
-    for split, share in splits.items():
-        if share > 0:
-            chosen, reached = split, reached + share
-            if draw < reached:
-                break
-    return chosen
+    names = [split for split, share in splits.items() if share > 0]
+    reached = list(accumulate(splits[name] for name in names))
+    return names[min(bisect(reached, _hash(key, b"split") / 2**64 * reached[-1]), len(names) - 1)]
 
 
 def shard_of(key: str, shards: int) -> int:
@@ -172,8 +171,8 @@ def _hash(key: str, salt: bytes) -> int:
 def _check_place(tile: Tile, grid: Grid, source: str) -> None:
     """InputError where a tile is of another grid than the config's, or too far from its zone for UTM to be right."""
     if tile.grid.key != grid.key:
-        is_, asked = (f"size {g.size}, pad {g.pad}, resolution {g.resolution}" for g in (tile.grid, grid))
-        raise InputError(f"{source}tile key '{tile.key}' has {is_} (size counts padding), but the config has {asked}")
+        has, asked = (f"size {g.size}, pad {g.pad}, resolution {g.resolution}" for g in (tile.grid, grid))
+        raise InputError(f"{source}tile key '{tile.key}' has {has} (size counts padding), but the config has {asked}")
     west, south, east, north = tile.core_bounds
     far = 3 * HALF_ZONE
     if south >= POLE or north <= -POLE or west >= FALSE_EASTING + far or east <= FALSE_EASTING - far:
@@ -272,8 +271,6 @@ def _within_globe(geometries: Geometries) -> Geometries:
     if not outside.any():
         return geometries
     west, east = bounds[outside, 0].min(), bounds[outside, 2].max()
-    if max(-west, east) > 720:
-        raise InputError(f"longitudes from {west:g} to {east:g} are not degrees: the layer's CRS must be wrong")
     turns = np.arange(np.floor((west + 180) / 360), np.floor((east + 180) / 360) + 1) * 360
     pieces = []
     for turn in turns:

@@ -3,10 +3,9 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 from segchips import ledger
 from segchips.code import version
@@ -15,31 +14,13 @@ from segchips.errors import InputError, SegchipsError
 from segchips.files import content_digest, digest, write_whole
 from segchips.grid import Tile
 from segchips.images import Plan, make_image
-from segchips.inputs import check_dataset, check_writable
+from segchips.job import SCHEMA, shard_indices
 from segchips.labels import Features, LabelLock, make_label, read_label_lock
 from segchips.scenes import Query, read_lock
-from segchips.shards import index_name
 from segchips.tiles import Planned, read_manifest
 
 T = TypeVar("T")
-SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 SAMPLE = Path("resources/sample")
-
-
-def failed(error: Exception) -> str:
-    """The message that ends a run."""
-    return f"Error: {error}"
-
-
-@contextmanager
-def reported(log: str) -> Iterator[TextIO]:
-    """Run a script's body: what it prints goes to the log, bad input to the log and the terminal, without traceback."""
-    with open(log, "w", encoding="utf-8") as stream:
-        try:
-            yield stream
-        except SegchipsError as error:
-            print(failed(error), file=stream)
-            sys.exit(failed(error))
 
 
 def _tell_scripts_where_the_library_is() -> None:
@@ -49,18 +30,16 @@ def _tell_scripts_where_the_library_is() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join([library, *filter(None, paths)])
 
 
-def shard_indices(dataset: Dataset) -> dict[str, list[str]]:
-    """The index file names of each split, in shard order."""
-    config = dataset.tfrecords
-    return {
-        split: [index_name(dataset.name, split, shard, config.shards) for shard in range(config.shards)]
-        for split in config.splits
-    }
-
-
-def dataset_of(snakemake: Any) -> Dataset:
-    """The dataset a script's job belongs to."""
-    return load_config(snakemake.config, SCHEMA).datasets[snakemake.wildcards.dataset]
+def _kept(log: Path, tile: str, make: Callable[[Tile], None]) -> SegchipsError | None:
+    """Keep a tile's failure in its log, for the ledger, and give it back without its traceback, for the terminal."""
+    place = Tile.from_name(tile)
+    try:
+        make(place)
+    except SegchipsError as error:
+        write_whole(log, f"{error}\n")
+        return type(error)(f"tile {place.key}: {error}")
+    log.unlink(missing_ok=True)
+    return None
 
 
 class State:
@@ -74,6 +53,8 @@ class State:
 
     def check_inputs(self) -> None:
         """Look at every input before any job runs; SegchipsError names the dataset and what is wrong."""
+        from segchips.inputs import check_dataset, check_writable
+
         check_writable(self.config.results)
         for name, dataset in self.config.datasets.items():
             check_dataset(dataset, self.config.results / name, SAMPLE)
@@ -89,6 +70,10 @@ class State:
     def version(self, module: str) -> str:
         """The version of a library module and all it uses."""
         return version(module)
+
+    def is_sample(self, path: str) -> bool:
+        """Whether the workflow makes the file itself."""
+        return Path(path).is_relative_to(SAMPLE)
 
     def tile_sources(self, name: str) -> list[str]:
         """The files that say where tiles are."""
@@ -162,16 +147,19 @@ class State:
         """Changes when the tile's label chip has to be made again."""
         return self.label_lock(name).digests[Tile.from_name(tile).key]
 
-    def make_image(self, name: str, tile: str, path: str, log: str) -> None:
-        """Body of the images rule."""
-        with self._logged(name, log):
-            make_image(self.plan(name), Tile.from_name(tile), Path(path))
+    def make_image(self, name: str, tile: str, path: str) -> SegchipsError | None:
+        """Body of the images rule; gives back what went wrong."""
+        log = self.logs(name) / "images" / f"{tile}.log"
+        return _kept(log, tile, lambda place: make_image(self.plan(name), place, Path(path)))
 
-    def make_label(self, name: str, tile: str, path: str, log: str) -> None:
-        """Body of the labels rule."""
-        with self._logged(name, log):
-            place = Tile.from_name(tile)
-            make_label(self.features(name), place, self.label_lock(name).features[place.key], Path(path))
+    def make_label(self, name: str, tile: str, path: str) -> SegchipsError | None:
+        """Body of the labels rule; gives back what went wrong."""
+        log, touching = self.logs(name) / "labels" / f"{tile}.log", self.label_lock(name).features
+        return _kept(log, tile, lambda place: make_label(self.features(name), place, touching[place.key], Path(path)))
+
+    def logs(self, name: str) -> Path:
+        """The dataset's folder of logs."""
+        return Path("logs") / name
 
     def shard_tiles(self, name: str, split: str, shard: int) -> list[str]:
         """The keys of the tiles of one shard that have chips."""
@@ -207,7 +195,7 @@ class State:
         """After a failure: the ledger of what is there, with the reasons from the logs of tiles that failed."""
         folder = self.folder(name)
         if (folder / "tiles.parquet").exists() and (folder / "scenes.parquet").exists():
-            rows = ledger.unfinished(self.manifest(name), self.plan(name), folder, Path("logs") / name)
+            rows = ledger.unfinished(self.manifest(name), self.plan(name), folder, self.logs(name))
             ledger.write_ledger(folder / "ledger.csv", rows)
             print(f"{name}: {ledger.summary(rows)}; see {folder / 'ledger.csv'}", file=sys.stderr)
 
@@ -222,15 +210,6 @@ class State:
 
         stamp = (self.folder(name) / "scenes.parquet").stat().st_mtime_ns
         return self._once(("members", name, stamp), self.folder(name) / "tiles.parquet", gather)
-
-    @contextmanager
-    def _logged(self, name: str, log: str) -> Iterator[None]:
-        """Keep a tile's failure in its log, for the ledger."""
-        try:
-            yield
-        except SegchipsError as error:
-            write_whole(log, f"{error}\n")
-            raise
 
     def _contents(self, paths: Sequence[str]) -> list[str]:
         """Digests of the files' contents; of one that a rule has yet to make, a mark that it is missing."""

@@ -10,6 +10,16 @@ from snakemake_interface_scheduler_plugins.interfaces.jobs import JobSchedulerIn
 class Scheduler(SchedulerBase):
     """Chooses the first jobs that fit; every job needs a core, so the search ends with the free cores."""
 
+    def __post_init__(self) -> None:
+        """Lift the limit on job starts for local runs.
+
+        It is 100 a second unless set, and as long as there is one, each round of scheduling wakes another a second later,
+        so that the cost of a job grows with the number of jobs already done.
+        """
+        workflow = self.dag.workflow  # type: ignore[attr-defined]
+        if workflow.local_exec:
+            workflow.scheduling_settings.max_jobs_per_timespan = None
+
     def select_jobs(
         self,
         selectable_jobs: Sequence[JobSchedulerInterface],

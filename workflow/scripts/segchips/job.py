@@ -1,0 +1,43 @@
+"""What every script's job does: find its dataset, keep a log, and report bad input without a traceback."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from segchips.config import Dataset, load_config
+from segchips.description import index_name
+from segchips.errors import SegchipsError
+
+SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+
+
+def failed(error: Exception) -> str:
+    """The message that ends a run."""
+    return f"Error: {error}"
+
+
+@contextmanager
+def reported(log: str) -> Iterator[TextIO]:
+    """Run a script's body: what it prints goes to the log, bad input to the log and the terminal, without traceback."""
+    with open(log, "w", encoding="utf-8") as stream:
+        try:
+            yield stream
+        except SegchipsError as error:
+            print(failed(error), file=stream)
+            sys.exit(failed(error))
+
+
+def dataset_of(snakemake: Any) -> Dataset:
+    """The dataset a script's job belongs to."""
+    return load_config(snakemake.config, SCHEMA).datasets[snakemake.wildcards.dataset]
+
+
+def shard_indices(dataset: Dataset) -> dict[str, list[str]]:
+    """The index file names of each split, in shard order."""
+    config = dataset.tfrecords
+    return {
+        split: [index_name(dataset.name, split, shard, config.shards) for shard in range(config.shards)]
+        for split in config.splits
+    }
