@@ -74,20 +74,18 @@ class Plan:
         return chosen
 
     @cached_property
-    def _pins(self) -> Sequence[str]:
+    def _pins(self) -> Mapping[int, str]:
         """A digest of what each scene gives to a chip."""
         mask = self.dataset.imagery.cloud_mask
-        names = {product.id: product.bands for product in self.dataset.imagery.products}
         extra = (mask.asset,) if mask and mask.asset else ()
+        names = {product.id: (*product.bands, *extra) for product in self.dataset.imagery.products}
         if mask and mask.product and mask.band:
-            names = {**names, mask.product: (*names.get(mask.product, ()), mask.band)}
-        return [
-            digest(
-                scene.product, scene.id, scene.acquired, *(scene.band(name) for name in (*names[scene.product], *extra))
-            )
-            for scene in self.lock.scenes
+            names[mask.product] = (*names.get(mask.product, ()), mask.band)
+        return {
+            index: digest(scene.product, scene.id, scene.acquired, *map(scene.band, names[scene.product]))
+            for index, scene in enumerate(self.lock.scenes)
             if scene.product in names
-        ]
+        }
 
     @cached_property
     def _common(self) -> str:
@@ -95,15 +93,24 @@ class Plan:
         parts = (imagery.products, imagery.composite, imagery.cloud_mask, imagery.sign)
         return digest(version("images"), *parts, sorted(self.scaling.items()), sorted(self.declared_nodata.items()))
 
+    def _indices(self, key: str, product: str) -> list[int]:
+        members = (index for index in self.lock.tiles[key] if self.lock.scenes[index].product == product)
+        return sorted(members, key=self._ranks.__getitem__)
+
     def scenes(self, key: str, product: str) -> list[Scene]:
         """A tile's scenes of one product in the order of the composite."""
-        indices = sorted(self.lock.tiles[key], key=self._ranks.__getitem__)
-        return [self.lock.scenes[index] for index in indices if self.lock.scenes[index].product == product]
+        return [self.lock.scenes[index] for index in self._indices(key, product)]
 
     def digest(self, key: str) -> str:
         """Changes exactly when the tile's chip has to be made again."""
-        indices = sorted(self.lock.tiles[key], key=self._ranks.__getitem__)
-        return digest(self._common, *(self._pins[index] for index in indices))
+        imagery = self.dataset.imagery
+        images = [index for product in imagery.products for index in self._indices(key, product.id)]
+        masks: list[int] = []
+        if imagery.cloud_mask and imagery.cloud_mask.product:
+            times = {self.lock.scenes[index].acquired for index in images}
+            members = sorted(self._indices(key, imagery.cloud_mask.product))
+            masks = [index for index in members if self.lock.scenes[index].acquired in times]
+        return digest(self._common, *(self._pins[index] for index in (*images, *masks)))
 
     def made(self) -> list[str]:
         """The tiles that have a scene of every product, and so get a chip."""
@@ -123,17 +130,20 @@ def make_image(plan: Plan, tile: Tile, path: Path) -> None:
     with rasterio.Env(**GDAL_OPTIONS):
         parts = [_Part(plan, product, tile) for product in plan.dataset.imagery.products]
         results = [part.composite() for part in parts]
-        dtype = np.result_type(*(pixels.dtype for pixels, _ in results))
-        nodata = _chip_nodata([part.nodata for part in parts], dtype)
-        stacked = [np.where(valid, pixels.astype(dtype), np.array(nodata, dtype)) for pixels, valid in results]
+        pixels = np.concatenate([pixels for pixels, _ in results])
         valid = np.concatenate([valid for _, valid in results])
+        declared = [part.nodata for part in parts if part.nodata is not None]
+        nodata = _chip_nodata(declared, pixels.dtype)
+        if declared:
+            pixels = _step_off(pixels, valid, nodata)
         tags = {
             "TILE": tile.key,
             "SCENES": json.dumps({part.product.id: part.used for part in parts}),
             "VALID": repr(float(valid.all(axis=0).mean())),
         }
         scaling = [plan.scaling[part.product.id, name] for part in parts for name in part.product.bands]
-        write_chip(path, np.concatenate(stacked), tile, _band_names(plan.dataset), nodata, tags, scaling)
+        filled = np.where(valid, pixels, np.array(nodata, pixels.dtype))
+        write_chip(path, filled, tile, _band_names(plan.dataset), nodata, tags, scaling)
 
 
 def _band_names(dataset: Dataset) -> list[str]:
@@ -143,10 +153,12 @@ def _band_names(dataset: Dataset) -> list[str]:
     return [name if count[name] == 1 else f"{product}/{name}" for product, name in pairs]
 
 
-def _chip_nodata(values: Sequence[float], dtype: np.dtype[Any]) -> float:
-    """One nodata value for the chip: the products' own where they agree, else NaN if it can be, else the first's."""
-    same = all(value == values[0] or (math.isnan(value) and math.isnan(values[0])) for value in values)
-    return values[0] if same or not np.issubdtype(dtype, np.floating) else math.nan
+def _chip_nodata(declared: Sequence[float], dtype: np.dtype[Any]) -> float:
+    """One nodata value for the chip: what the products agree on, else NaN if it can be, else the first's, else 0."""
+    agreed = len({repr(float(value)) for value in declared}) == 1
+    if not agreed and np.issubdtype(dtype, np.floating):
+        return math.nan
+    return declared[0] if declared else 0.0
 
 
 class _Part:
@@ -169,7 +181,6 @@ class _Part:
             pixels, valid, used = composite.closest(layers)
         else:
             pixels, valid, used = {"median": composite.median, "mean": composite.mean}[kind](list(layers))
-            pixels = _step_off(pixels, valid, self.nodata)
         self.used = [drawn[number].id for number in used]
         return pixels, valid
 
@@ -193,11 +204,9 @@ class _Part:
                 "a product's scenes need one dtype"
             )
         goals = [self.plan.scaling[self.product.id, name] for name in self.product.bands]
-        rescaled = [_rescale(plane, band, goal) for plane, band, goal in zip(pixels, bands, goals, strict=True)]
-        computed = self.product.resampling != "nearest" or any(
-            plane is not old for plane, old in zip(rescaled, pixels, strict=True)
-        )
-        return (_step_off(np.stack(rescaled), valid, self.nodata) if computed else pixels), valid
+        if all((band.scale, band.offset) == goal for band, goal in zip(bands, goals, strict=True)):
+            return pixels, valid
+        return np.stack([_rescale(*one) for one in zip(pixels, bands, goals, strict=True)]), valid
 
     def _clear(self, scene: Scene) -> Mask | None:
         """Which pixels the cloud mask calls clear; none where the acquisition has no mask."""
@@ -224,8 +233,8 @@ class _Part:
             other.band(str(mask.band)) for other in sorted(paired, key=lambda other: (other.id != scene.id, other.id))
         ]
 
-    def _nodata(self, of_file: float | None) -> float:
-        """The product's nodata: configured, else declared by the catalogue, else by the file, else 0 or NaN."""
+    def _nodata(self, of_file: float | None) -> float | None:
+        """The product's nodata: configured, else declared by the catalogue, else by the file."""
         configured = self.product.nodata
         if configured is not None and not _fits(configured, self.dtype):
             where = f"datasets.{self.plan.dataset.name}.imagery.products"
@@ -233,8 +242,7 @@ class _Part:
                 f"{where}: nodata {configured} of '{self.product.id}' does not fit its {self.dtype}; choose another"
             )
         declared = (configured, self.plan.declared_nodata.get(self.product.id), of_file)
-        fallback = math.nan if np.issubdtype(self.dtype, np.floating) else 0.0
-        return next((value for value in declared if value is not None and _fits(value, self.dtype)), fallback)
+        return next((value for value in declared if value is not None and _fits(value, self.dtype)), None)
 
 
 def _fits(value: float, dtype: np.dtype[Any]) -> bool:
@@ -247,13 +255,12 @@ def _fits(value: float, dtype: np.dtype[Any]) -> bool:
 def _is_clear(values: Pixels, mask: CloudMask) -> Mask:
     if mask.clear:
         return np.isin(values, mask.clear)
-    return (values.astype(np.int64) & sum(1 << bit for bit in mask.bits or ())) == 0
+    flags = np.where(np.isfinite(values), values, -1).astype(np.int64)
+    return (flags & sum(1 << bit for bit in mask.bits or ())) == 0
 
 
 def _rescale(plane: Pixels, band: Band, goal: Scaling) -> Pixels:
-    """The plane in the goal's scale and offset; the same array where the band has them already."""
-    if (band.scale, band.offset) == goal:
-        return plane
+    """The plane in the goal's scale and offset."""
     scale, offset = goal
     values = plane * (band.scale / scale) + (band.offset - offset) / scale
     if np.issubdtype(plane.dtype, np.integer):
@@ -263,25 +270,34 @@ def _rescale(plane: Pixels, band: Band, goal: Scaling) -> Pixels:
 
 
 def _step_off(pixels: Pixels, valid: Mask, nodata: float) -> Pixels:
-    """Move computed values that landed on nodata to the next value, as GDAL's warper does; they are valid."""
+    """Move valid values that landed on nodata to the next value, as GDAL's warper does."""
     landed = valid & (pixels == nodata)
     if not landed.any():
         return pixels
     integer = np.issubdtype(pixels.dtype, np.integer)
     lowest = np.iinfo(pixels.dtype).min if integer else np.finfo(pixels.dtype).min
     up = nodata <= max(0, lowest)
-    beside = nodata + (1 if up else -1) if integer else np.nextafter(np.array(nodata, pixels.dtype), np.inf)
+    toward = 1 if up else -1
+    beside = nodata + toward if integer else np.nextafter(np.array(nodata, pixels.dtype), toward * math.inf)
     return np.where(landed, np.array(beside, pixels.dtype), pixels)
 
 
 @cache
 def _reader(sign: str | None) -> Reader:
     """The process's open rasters; at most half of the files that the process may open."""
-    if sign == "planetary_computer":
-        import planetary_computer
+    return Reader(_handle_limit(), _planetary_computer if sign == "planetary_computer" else None)
 
-        return Reader(_handle_limit(), planetary_computer.sign)
-    return Reader(_handle_limit())
+
+def _planetary_computer(href: str) -> str:
+    import planetary_computer
+    import requests
+
+    try:
+        return str(planetary_computer.sign(href))
+    except (requests.RequestException, ValueError) as error:
+        raise SceneError(
+            f"{href}: the Planetary Computer gave no signature for it ({type(error).__name__}); try again later"
+        ) from error
 
 
 def _handle_limit() -> int:

@@ -37,8 +37,7 @@ def check_dataset(dataset: Dataset, folder: Path, sample: Path) -> None:
 def _check_tiles(dataset: Dataset, sample: Path) -> None:
     config = dataset.tiles
     if config.keys is not None:
-        with _about("tiles.keys"):
-            tiles.keyed_tiles(config.keys, config.grid)
+        tiles.keyed_tiles(config.keys, config.grid)
     elif config.aoi and not _to_come(config.aoi, sample):
         with _about("tiles.aoi"):
             vectors.find_layer(config.aoi, config.layer)

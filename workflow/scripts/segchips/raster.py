@@ -74,35 +74,35 @@ class Handles:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._idle: OrderedDict[int, tuple[str, Source]] = OrderedDict()
-        self._by_href: dict[str, list[int]] = {}
+        self._by_address: dict[str, list[int]] = {}
         self._lock = threading.Lock()
         self._serial = 0
 
     @contextmanager
-    def lend(self, href: str, address: str) -> Iterator[Source]:
-        """Lend a raster known as `href`, opened at `address` (signed, perhaps) where none is idle."""
-        source = self._take(href) or Source(address)
+    def lend(self, address: str) -> Iterator[Source]:
+        """Lend the raster at an address, opened where none is idle; a new signature makes a new address."""
+        source = self._take(address) or Source(address)
         try:
             yield source
         except BaseException:
             source.dataset.close()
             raise
-        self._give_back(href, source)
+        self._give_back(address, source)
 
-    def _take(self, href: str) -> Source | None:
+    def _take(self, address: str) -> Source | None:
         with self._lock:
-            idle = self._by_href.get(href)
+            idle = self._by_address.get(address)
             return self._idle.pop(idle.pop())[1] if idle else None
 
-    def _give_back(self, href: str, source: Source) -> None:
+    def _give_back(self, address: str, source: Source) -> None:
         closed = None
         with self._lock:
             self._serial += 1
-            self._idle[self._serial] = (href, source)
-            self._by_href.setdefault(href, []).append(self._serial)
+            self._idle[self._serial] = (address, source)
+            self._by_address.setdefault(address, []).append(self._serial)
             if len(self._idle) > self._limit:
-                serial, (name, closed) = self._idle.popitem(last=False)
-                self._by_href[name].remove(serial)
+                serial, (oldest, closed) = self._idle.popitem(last=False)
+                self._by_address[oldest].remove(serial)
         if closed:
             closed.dataset.close()
 
@@ -226,7 +226,7 @@ class Reader:
     def _open(self, bands: Sequence[Band]) -> Iterator[Source]:
         href = bands[0].href
         try:
-            with self._handles.lend(href, self._sign(href) if self._sign else href) as source:
+            with self._handles.lend(self._sign(href) if self._sign else href) as source:
                 _check_source(source, bands, href)
                 yield source
         except (RasterioError, CPLE_BaseError) as error:
@@ -282,7 +282,7 @@ def _window(source: Source, bands: Sequence[Band], window: Window, nodata: float
 def _warped(
     source: Source, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None
 ) -> tuple[Pixels, Mask]:
-    """GDAL's warp of the window under the tile, without its approximation, over valid pixels only."""
+    """GDAL's warp, true to 1/8 of a source pixel, of the window under the tile, over valid pixels only."""
     size, dtype = tile.grid.size, source.dataset.dtypes[bands[0].index - 1]
     window = _source_window(source, tile, resampling)
     if window is None:
@@ -301,7 +301,6 @@ def _warped(
             dst_crs=CRS.from_string(tile.crs),
             dst_nodata=np.nan,
             resampling=Resampling[resampling],
-            tolerance=0.0,
         )
     valid = ~np.isnan(warped)
     if np.issubdtype(np.dtype(dtype), np.integer):

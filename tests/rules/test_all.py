@@ -1,0 +1,47 @@
+from collections import Counter
+
+import numpy as np
+import rasterio
+from conftest import Project
+
+
+def test_every_tile_is_made_and_in_the_ledger(sample_run: Project) -> None:
+    rows = sample_run.ledger()
+    assert len(rows) == len({row["tile"] for row in rows}) == 6
+    assert {row["state"] for row in rows} == {"made"}
+    for row in rows:
+        name = row["tile"].replace(":", "#")
+        with rasterio.open(sample_run.results() / "images" / f"{name}.tif") as image:
+            pixels, grid = image.read(), (image.crs, image.transform, image.shape)
+            assert (image.count, image.dtypes[0], image.nodata) == (4, "uint16", 0)
+            assert image.descriptions == ("B04", "B03", "B02", "B08")
+            assert float(row["valid"]) == (pixels != 0).all(axis=0).mean()
+        with rasterio.open(sample_run.results() / "labels" / f"{name}.tif") as label:
+            assert (label.crs, label.transform, label.shape) == grid
+            assert (label.count, label.dtypes[0], label.nodata) == (1, "uint8", 255)
+            assert np.unique(label.read()).size > 1
+
+
+def test_a_second_run_has_nothing_to_do(project: Project) -> None:
+    before = project.contents("results/**/*.*")
+    assert project.made() == Counter()
+    assert project.contents("results/**/*.*") == before
+
+
+def test_two_runs_make_the_same_bytes(sample_run: Project, fresh: Project) -> None:
+    assert fresh.run(cores=1).returncode == 0
+    for pattern in ("results/*/images/*", "results/*/labels/*", "results/*/tfrecords/*", "results/*/*.*", "results/*/report/*"):
+        assert fresh.contents(pattern) == sample_run.contents(pattern) != {}
+
+
+def test_a_deleted_chip_is_made_again_with_its_shard(project: Project) -> None:
+    before = project.contents("results/**/*.tif")
+    chip = next(project.results().glob("images/*.tif"))
+    chip.unlink()
+    assert project.made() == Counter(images=1, tfrecords=1, tfrecords_info=1, ledger=1, report=1, all=1)
+    assert project.contents("results/**/*.tif") == before
+
+
+def test_an_unrelated_key_remakes_nothing(project: Project) -> None:
+    project.change("datasets.other", {"tiles": {"size": 128}})
+    assert project.made("results/sample/ledger.csv") == Counter()
