@@ -1,110 +1,77 @@
-"""What all tests share: the repository, the sample, and projects that run the real workflow."""
+"""Servers that several test files need; `helpers` beside this file is importable from every test."""
 
-import csv
-import os
-import re
+import http.server
 import shutil
+import socket
 import subprocess
 import sys
-from collections import Counter
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+from helpers import write_json
 
 
-class Project:
-    """A folder with a config, in which the workflow runs as a user would run it."""
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch):
+    """Loopback servers are reached directly."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
 
-    @property
-    def config(self) -> dict[str, Any]:
-        return yaml.safe_load((self.folder / "config.yaml").read_text())
+class Files(http.server.SimpleHTTPRequestHandler):
+    """The files of a folder, quietly."""
 
-    def write(self, config: dict[str, Any]) -> None:
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    def log_message(self, *_):
+        pass
 
-    def change(self, path: str, value: Any) -> None:
-        """Set one key of the config, such as `defaults.imagery.start`."""
-        config = self.config
-        *blocks, key = path.split(".")
-        block = config
-        for name in blocks:
-            block = block.setdefault(name, {})
-        block[key] = value
-        self.write(config)
 
-    def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "workflow" / "Snakefile")]
-        command += ["--directory", str(self.folder), "--configfile", "config.yaml", "--cores", str(cores), *arguments]
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+@contextmanager
+def http_server(handler):
+    """An HTTP server on a free loopback port; gives its address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+@pytest.fixture
+def serve():
+    """Serve a folder, or whatever a request handler class answers, over HTTP until the test ends; gives the address."""
+    with ExitStack() as stack:
+        yield lambda what: stack.enter_context(
+            http_server(partial(Files, directory=what) if isinstance(what, Path) else what)
         )
 
-    def made(self, *arguments: str) -> Counter[str]:
-        """Run, expect success, and count the jobs of each rule that ran."""
-        before = set(self._logs())
-        result = self.run(*arguments)
-        assert result.returncode == 0, result.stdout
-        (log,) = set(self._logs()) - before
-        return Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", log.read_text(), re.MULTILINE))
-
-    def _logs(self) -> list[Path]:
-        return list((self.folder / ".snakemake" / "log").glob("*.log"))
-
-    def results(self, dataset: str = "sample") -> Path:
-        return self.folder / "results" / dataset
-
-    def ledger(self, dataset: str = "sample") -> list[dict[str, str]]:
-        with (self.results(dataset) / "ledger.csv").open(newline="") as stream:
-            return list(csv.DictReader(stream))
-
-    def contents(self, pattern: str) -> dict[str, bytes]:
-        return {str(path.relative_to(self.folder)): path.read_bytes() for path in sorted(self.folder.glob(pattern))}
-
-
-def sample_config() -> dict[str, Any]:
-    return yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
-
-
-@pytest.fixture(scope="session")
-def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A small sample, made and run once; not to be changed."""
-    from segchips.sample import write_sample
-
-    folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder / "resources" / "sample", columns=3, rows=2)
-    project = Project(folder)
-    project.write(sample_config())
-    result = project.run()
-    assert result.returncode == 0, result.stdout
-    return project
-
 
 @pytest.fixture
-def project(sample_run: Project, tmp_path: Path) -> Project:
-    """A copy of the finished sample run, to be changed."""
-    return Project(Path(shutil.copytree(sample_run.folder, tmp_path / "project")))
+def stac_api(tmp_path):
+    """Start a real STAC API over items and collections; gives its landing page's address."""
+    started = []
 
+    def start(items, collections):
+        files = [write_json(tmp_path / f"api-{each['id']}.json", each) for each in collections]
+        files.append(write_json(tmp_path / "api-items.json", {"type": "FeatureCollection", "features": items}))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        program = shutil.which("rustac", path=str(Path(sys.executable).parent)) or "rustac"
+        server = subprocess.Popen([program, "serve", "-a", address, *map(str, files)], stdout=-3, stderr=-3)
+        started.append(server)
+        for _ in range(200):
+            assert server.poll() is None, "rustac serve ended"
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", int(address.split(":")[1]))) == 0:
+                    return f"http://{address}"
+            time.sleep(0.05)
+        raise AssertionError("rustac serve does not answer")
 
-@pytest.fixture
-def fresh(sample_run: Project, tmp_path: Path) -> Project:
-    """The sample without results, to be changed."""
-    folder = tmp_path / "fresh"
-    shutil.copytree(sample_run.folder / "resources", folder / "resources")
-    shutil.copy(sample_run.folder / "config.yaml", folder / "config.yaml")
-    return Project(folder)
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    """The folder of real imagery and labels, where there is one."""
-    if "SEGCHIPS_REAL_DATA" not in os.environ:
-        pytest.skip("SEGCHIPS_REAL_DATA is not set")
-    return Path(os.environ["SEGCHIPS_REAL_DATA"])
+    yield start
+    for server in started:
+        server.terminate()
+        server.wait()

@@ -7,10 +7,13 @@ from pathlib import Path
 import pyogrio
 import pytest
 import shapely
+
 from conftest import Project
 
 
-def write_layer(path: Path, geometries: list[shapely.Geometry], crs: str | None = "EPSG:4326", **columns: list[object]) -> None:
+def write_layer(
+    path: Path, geometries: list[shapely.Geometry], crs: str | None = "EPSG:4326", **columns: list[object]
+) -> None:
     import geopandas
 
     geopandas.GeoDataFrame(columns, geometry=geometries, crs=crs).to_file(path)
@@ -38,7 +41,7 @@ def value_of_300(project: Project) -> None:
     frame = pyogrio.read_dataframe(path)
     frame.loc[3, "class_id"] = 300
     frame.to_file(project.folder / "big.gpkg")
-    project.change("defaults.labels.path", "big.gpkg")
+    project.change("defaults.labels", {"path": "big.gpkg", "attribute": "class_id"})
 
 
 def two_layers(project: Project) -> None:
@@ -63,16 +66,35 @@ def changed(path: str, value: object) -> Callable[[Project], None]:
 
 
 CASES: dict[str, tuple[Callable[[Project], None], list[str]]] = {
-    "no label file": (changed("defaults.labels.path", "missing.gpkg"), ["datasets.sample: labels: 'missing.gpkg' does not exist"]),
+    "no label file": (
+        changed("defaults.labels.path", "missing.gpkg"),
+        ["datasets.sample: labels: 'missing.gpkg' does not exist"],
+    ),
     "no such layer": (changed("defaults.labels.layer", "landuse"), ["no layer 'landuse'", "it has 'landcover'"]),
     "several layers": (two_layers, ["several layers", "'landcover', 'other'"]),
-    "no such attribute": (changed("defaults.labels.attribute", "klass"), ["no attribute 'klass' (did you mean 'class'", "class_id"]),
+    "no such attribute": (
+        changed("defaults.labels.attribute", "klass"),
+        ["no attribute 'klass' (did you mean 'class'", "class_id"],
+    ),
     "value of 300": (value_of_300, ["'class_id'", "'300'", "FID 4", "0 to 255", "labels.classes"]),
-    "text without class map": (changed("defaults.labels.attribute", "class"), ["'class'", "holds text", "labels.classes, such as {built: 1"]),
+    "text without class map": (
+        changed("defaults.labels.classes", None),
+        ["'class'", "holds text", "labels.classes, such as {built: 1"],
+    ),
+    "text that no class maps": (
+        changed("defaults.labels.classes", {"water": 1, "forest": 2, "field": 3, "built": 4}),
+        ["'class'", "'road'", "labels.classes does not map"],
+    ),
     "layer without CRS": (no_crs, ["bare.shp", "no CRS", "ogr2ogr -a_srs"]),
     "empty AOI": (empty_aoi, ["empty.geojson", "no polygon among its 1 features"]),
-    "AOI outside every scene": (aoi_elsewhere, ["no scene of sample-l2a from 2023-01-01 to 2023-12-31", "check that the AOI lies within"]),
-    "no such AOI": (changed("defaults.tiles.aoi", "area.shp"), ["datasets.sample: tiles.aoi: 'area.shp' does not exist"]),
+    "AOI outside every scene": (
+        aoi_elsewhere,
+        ["no scene of sample-l2a from 2023-01-01 to 2023-12-31", "check that the AOI lies within"],
+    ),
+    "no such AOI": (
+        changed("defaults.tiles.aoi", "area.shp"),
+        ["datasets.sample: tiles.aoi: 'area.shp' does not exist"],
+    ),
     "unknown band": (
         changed("defaults.imagery.products", [{"id": "sample-l2a", "bands": ["B04", "B99"]}]),
         ["datasets.sample: imagery.products", "no band 'B99'", "B02, B03, B04, B08"],
@@ -82,17 +104,41 @@ CASES: dict[str, tuple[Callable[[Project], None], list[str]]] = {
         changed("defaults.imagery.products", [{"id": "sentinel", "bands": ["B04"]}]),
         ["no product 'sentinel'", "it has sample-l2a"],
     ),
-    "no catalogue": (changed("defaults.imagery.catalog", "nowhere/catalog.json"), ["catalogue nowhere/catalog.json: no such file"]),
+    "no catalogue": (
+        changed("defaults.imagery.catalog", "nowhere/catalog.json"),
+        ["catalogue nowhere/catalog.json: no such file"],
+    ),
     "catalogue is no STAC": (html_catalog, ["catalogue catalog.json: cannot be read as STAC"]),
-    "catalogue out of reach": (changed("defaults.imagery.catalog", "http://127.0.0.1:9/stac"), ["http://127.0.0.1:9/stac: cannot be read as STAC"]),
-    "start after end": (changed("defaults.imagery.start", "2024-01-01"), ["datasets.sample.imagery.start: 2024-01-01 is after end (2023-12-31)"]),
-    "no day": (changed("defaults.imagery.end", "2023-02-30"), ["datasets.sample.imagery.end: '2023-02-30'", "YYYY-MM-DD"]),
-    "typo in a key": (changed("defaults.imagery.max_clouds", 0.1), ["datasets.sample.imagery.max_clouds: unknown key; did you mean 'max_cloud'?"]),
+    "catalogue out of reach": (
+        changed("defaults.imagery.catalog", "http://127.0.0.1:9/stac"),
+        ["http://127.0.0.1:9/stac: cannot be read as STAC"],
+    ),
+    "start after end": (
+        changed("defaults.imagery.start", "2024-01-01"),
+        ["datasets.sample.imagery.start: 2024-01-01 is after end (2023-12-31)"],
+    ),
+    "no day": (
+        changed("defaults.imagery.end", "2023-02-30"),
+        ["datasets.sample.imagery.end: '2023-02-30'", "YYYY-MM-DD"],
+    ),
+    "typo in a key": (
+        changed("defaults.imagery.max_clouds", 0.1),
+        ["datasets.sample.imagery.max_clouds: unknown key; did you mean 'max_cloud'?"],
+    ),
     "size below twice the pad": (changed("defaults.tiles.size", 4), ["datasets.sample.tiles.size: 4", "above 4"]),
     "unwritable results": (unwritable, ["results: 'results' cannot be written"]),
-    "tile key with junk": (changed("defaults.tiles", {"keys": ["60:2:10.0:33:1:2:9"]}), ["'60:2:10.0:33:1:2:9' is no tile key"]),
-    "tile key of another grid": (changed("defaults.tiles", {"keys": ["128:0:10.0:33:1:2"]}), ["tiles.keys: tile key '128:0:10.0:33:1:2' has size 128", "the config has size 64"]),
-    "dataset name with a hyphen": (changed("datasets.my-set", {}), ["my-set", "lower-case letters, digits and underscores"]),
+    "tile key with junk": (
+        changed("defaults.tiles", {"keys": ["60:2:10.0:33:1:2:9"]}),
+        ["'60:2:10.0:33:1:2:9' is no tile key"],
+    ),
+    "tile key of another grid": (
+        changed("defaults.tiles", {"keys": ["128:0:10.0:33:1:2"]}),
+        ["tiles.keys: tile key '128:0:10.0:33:1:2' has size 128", "the config has size 64"],
+    ),
+    "dataset name with a hyphen": (
+        changed("datasets.my-set", {}),
+        ["my-set", "lower-case letters, digits and underscores"],
+    ),
 }
 
 

@@ -2,6 +2,7 @@ from collections import Counter
 
 import numpy as np
 import rasterio
+
 from conftest import Project
 
 
@@ -30,7 +31,13 @@ def test_a_second_run_has_nothing_to_do(project: Project) -> None:
 
 def test_two_runs_make_the_same_bytes(sample_run: Project, fresh: Project) -> None:
     assert fresh.run(cores=1).returncode == 0
-    for pattern in ("results/*/images/*", "results/*/labels/*", "results/*/tfrecords/*", "results/*/*.*", "results/*/report/*"):
+    for pattern in (
+        "results/*/images/*",
+        "results/*/labels/*",
+        "results/*/tfrecords/*",
+        "results/*/*.*",
+        "results/*/report/*",
+    ):
         assert fresh.contents(pattern) == sample_run.contents(pattern) != {}
 
 

@@ -11,6 +11,6 @@ rule report:
     conda:
         "../../environment.yml"
     params:
-        version=STATE.version("report"),
+        digest=lambda wildcards: STATE.report_digest(wildcards.dataset),
     script:
         "../scripts/report.py"

@@ -260,6 +260,6 @@ def closest_order(scenes: Iterable[Scene], reference: datetime) -> list[Scene]:
 
 def parse_time(text: str) -> datetime:
     """An RFC 3339 time as UTC; one without zone is taken as UTC."""
-    cut = re.sub(r"(\.\d{6})\d+", r"\1", text)
+    cut = re.sub(r"(\.\d{6})\d+", r"\1", text.upper())
     parsed = datetime.fromisoformat(cut)
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

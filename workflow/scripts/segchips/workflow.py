@@ -176,6 +176,11 @@ class State:
         folder = self.folder(name) / kind
         return [f"{folder}/{key.replace(':', '#')}.tif" for key in keys]
 
+    def report_digest(self, name: str) -> str:
+        """Changes when the report has to be written again although the results are the same."""
+        template = Path(__file__).with_name("report.html.j2").read_bytes()
+        return digest(version("report"), template, self.dataset(name))
+
     def indices(self, name: str) -> list[str]:
         """The index files of all shards."""
         folder = self.folder(name) / "tfrecords"

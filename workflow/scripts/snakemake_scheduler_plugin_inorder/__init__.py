@@ -13,10 +13,10 @@ class Scheduler(SchedulerBase):
     def __post_init__(self) -> None:
         """Lift the limit on job starts for local runs.
 
-        It is 100 a second unless set, and as long as there is one, each round of scheduling wakes another a second later,
+        It is 100 a second unless set, and while there is one, each round of scheduling wakes another a second later,
         so that the cost of a job grows with the number of jobs already done.
         """
-        workflow = self.dag.workflow  # type: ignore[attr-defined]
+        workflow = self.dag.workflow
         if workflow.local_exec:
             workflow.scheduling_settings.max_jobs_per_timespan = None
 
