@@ -13,5 +13,7 @@ rule ledger:
         "logs/{dataset}/ledger.log",
     conda:
         "../../environment.yml"
+    params:
+        version=STATE.version("ledger"),
     script:
         "../scripts/ledger.py"

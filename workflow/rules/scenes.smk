@@ -14,6 +14,7 @@ checkpoint scenes:
     params:
         tiles=after(manifest, lambda wildcards: STATE.keys_digest(wildcards.dataset)),
         query=lambda wildcards: STATE.query(wildcards.dataset),
+        version=STATE.version("scenes"),
     script:
         "../scripts/scenes.py"
 

@@ -12,15 +12,13 @@ rule tfrecords:
     output:
         shard=SHARD % "tfrecord",
         index=f"{SHARD % 'index'}.csv",
-    log:
-        "logs/{dataset}/tfrecords/{split}-{shard}-of-{shards}.log",
-    conda:
-        "../../environment.yml"
     params:
         digest=planned(lambda wildcards: STATE.shard_digest(wildcards.dataset, wildcards.split, int(wildcards.shard))),
-        tiles=planned(shard_tiles),
-    script:
-        "../scripts/tfrecords.py"
+    run:
+        if error := STATE.make_shard(
+            wildcards.dataset, wildcards.split, int(wildcards.shard), output.shard, output.index
+        ):
+            raise error
 
 
 rule tfrecords_info:

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from segchips.config import load_config
 from segchips.job import SCHEMA, reported
 from segchips.resolve import resolve
+from segchips.validation import load_config
 
 with reported(snakemake.log[0]) as log:
     for lock, dataset in zip(snakemake.input, load_config(snakemake.config, SCHEMA).datasets.values(), strict=True):

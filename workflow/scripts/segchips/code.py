@@ -12,40 +12,46 @@ _PACKAGE = Path(__file__).parent
 @cache
 def version(module: str) -> str:
     """A digest of a module of this package and of all it imports from the package; blind to comments and docstrings."""
-    return digest(*(_fingerprint(name) for name in sorted(_closure(module))))
+    return _version(_PACKAGE / f"{module}.py")
 
 
-def _closure(module: str) -> set[str]:
-    found, todo = set(), [module]
+@cache
+def script_version(step: str) -> str:
+    """The same for a script of the workflow, found by the name of its rule."""
+    return _version(_PACKAGE.parent / f"{step}.py")
+
+
+def _version(start: Path) -> str:
+    found: set[Path] = set()
+    todo = [start]
     while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            todo += _imports(name)
-    return found
+        path = todo.pop()
+        if path not in found:
+            found.add(path)
+            todo += _imports(path)
+    return digest(*(_fingerprint(path) for path in sorted(found)))
 
 
-def _imports(module: str) -> list[str]:
-    nodes = [node for node in ast.walk(_tree(module)) if isinstance(node, ast.ImportFrom) and node.module]
-    inner = [
-        node.module.removeprefix("segchips.") for node in nodes if node.module and node.module.startswith("segchips.")
-    ]
-    siblings = [name.name for node in nodes if node.module == "segchips" for name in node.names]
-    return [name for name in inner + siblings if (_PACKAGE / f"{name}.py").exists()]
-
-
-@cache
-def _tree(module: str) -> ast.Module:
-    return ast.parse((_PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+def _imports(path: Path) -> list[Path]:
+    names = []
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.module == "segchips":
+            names += [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("segchips."):
+            names.append(str(node.module).removeprefix("segchips."))
+    return [module for name in names if (module := _PACKAGE / f"{name}.py").exists()]
 
 
 @cache
-def _fingerprint(module: str) -> str:
-    tree = _tree(module)
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _fingerprint(path: Path) -> str:
+    tree = _tree(path)
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return digest(module, ast.dump(tree))
+    return digest(path.name, ast.dump(tree))

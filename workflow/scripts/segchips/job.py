@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from segchips.config import Dataset, load_config
+from segchips.config import Dataset
 from segchips.description import index_name
 from segchips.errors import SegchipsError
+from segchips.validation import load_config
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 

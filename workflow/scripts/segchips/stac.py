@@ -2,18 +2,22 @@
 
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlparse
+from urllib.request import url2pathname
 
 import numpy as np
 import pystac
 import pystac_client
 import requests
 import shapely
+from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
+from pystac_client.warnings import NoConformsTo
 
 from segchips.config import ImageryConfig
 from segchips.errors import InputError
@@ -25,8 +29,14 @@ _REMOTE = {"http", "https", "s3", "gs", "az", "abfs", "abfss"}
 _RASTER = re.compile(r"image/(tiff|jp2|vnd\.stac\.geotiff|x\.geotiff)|geotiff", re.IGNORECASE)
 _RASTER_SUFFIX = re.compile(r"\.(tiff?|jp2|img)$", re.IGNORECASE)
 _SENTINEL2_BAND = re.compile(r"B(0[1-9]|1[0-2]|8A)$")
+_SENTINEL2_BASELINE = re.compile(r"N?(\d\d?)")
+_PICTURE = re.compile(r"visual|tci|preview|overview|thumbnail", re.IGNORECASE)
 _PAGE = 250
-_TROUBLE = (APIError, requests.RequestException, OSError, pystac.STACError, pystac.STACTypeError)
+_TIMEOUT = 60
+_TROUBLE = (
+    *(APIError, ClientTypeError, requests.RequestException, OSError, pystac.STACError, pystac.STACTypeError),
+    *(shapely.errors.ShapelyError, AttributeError, LookupError, TypeError, ValueError),
+)
 
 
 def search(imagery: ImageryConfig, footprints: np.ndarray) -> list[Scene]:
@@ -40,9 +50,7 @@ def search(imagery: ImageryConfig, footprints: np.ndarray) -> list[Scene]:
     scenes: dict[tuple[str, str], Scene] = {}
     for product in sorted(images | ({mask} if mask else set())):
         limit = imagery.max_cloud if product in images else None
-        found = [
-            _scene(item, product, str(imagery.catalog)) for item in _items(client, product, imagery, limit, footprints)
-        ]
+        found = sorted(_scenes(client, product, imagery, limit, footprints), key=lambda scene: (scene.pin, str(scene)))
         for scene in _clear_enough(product, found, limit):
             scenes.setdefault((product, scene.id), scene)
     return list(scenes.values())
@@ -52,7 +60,9 @@ def open_catalog(href: str) -> pystac.Catalog:
     """Open a static catalogue (path or URL) or an API's landing page; InputError where it cannot be reached or read."""
     try:
         if urlparse(href).scheme in ("http", "https"):
-            return pystac_client.Client.open(href)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NoConformsTo)
+                return pystac_client.Client.open(href, timeout=_TIMEOUT)
         opened = pystac.read_file(href)
         if not isinstance(opened, pystac.Catalog):
             raise pystac.STACTypeError(opened.to_dict(), pystac.Catalog)
@@ -61,7 +71,7 @@ def open_catalog(href: str) -> pystac.Catalog:
         raise InputError(
             f"catalogue {href}: no such file; imagery.catalog takes the path or URL of a STAC catalogue"
         ) from error
-    except (*_TROUBLE, ValueError, KeyError) as error:
+    except _TROUBLE as error:
         raise InputError(f"catalogue {href}: cannot be read as STAC ({_brief(error)})") from error
 
 
@@ -74,9 +84,9 @@ def example(client: pystac.Catalog, product: str, catalog: str) -> Scene | None:
         else:
             found = _walk(client, product)
         item = next(found, None)
+        return None if item is None else _scene(item, product, catalog)
     except _TROUBLE as error:
         raise InputError(f"catalogue {catalog}: cannot be read ({_brief(error)})") from error
-    return None if item is None else _scene(item, product, catalog)
 
 
 def is_api(client: pystac.Catalog) -> bool:
@@ -90,9 +100,9 @@ def _nodes(node: pystac.Catalog) -> Iterator[pystac.Catalog]:
         yield from _nodes(child)
 
 
-def _items(
+def _scenes(
     client: pystac.Catalog, product: str, imagery: ImageryConfig, limit: float | None, footprints: np.ndarray
-) -> Iterator[Json]:
+) -> Iterator[Scene]:
     start = datetime.combine(imagery.start, time.min, UTC)
     end = datetime.combine(imagery.end, time.max, UTC)
     try:
@@ -109,7 +119,7 @@ def _items(
                 and item.get("geometry")
                 and near.query(_outline(item), predicate="intersects").size
             ):
-                yield item
+                yield _scene(item, product, str(imagery.catalog))
     except _TROUBLE as error:
         raise InputError(
             f"catalogue {imagery.catalog}: searching product '{product}' failed ({_brief(error)})"
@@ -147,7 +157,7 @@ def _walk(client: pystac.Catalog, product: str) -> Iterator[Json]:
             if node.id != product:
                 continue
         for item in pystac.Catalog.get_items(node):
-            if item.collection_id == product:
+            if (item.collection_id or node.id) == product:
                 yield {**item.to_dict(include_self_link=False, transform_hrefs=False), "_base": item.get_self_href()}
     _require(product, known, client.self_href)
 
@@ -221,34 +231,50 @@ def _scaling(item: Json, key: str, facts: Json) -> tuple[float, float]:
     properties = item["properties"]
     if properties.get("earthsearch:boa_offset_applied") or properties.get("sentinel:boa_offset_applied"):
         return scale, 0.0
-    baseline = str(properties.get("s2:processing_baseline") or properties.get("sentinel:processing_baseline") or "")
-    if (
-        offset is None
-        and baseline >= "04.00"
-        and (_SENTINEL2_BAND.match(key) or _SENTINEL2_BAND.match(str(facts.get("name"))))
-    ):
+    if offset is None and _is_reflectance(key, str(facts.get("name"))) and _baseline(properties) >= 4:
         offset = -1000 * scale
     return scale, float(offset or 0.0)
 
 
+def _is_reflectance(key: str, name: str) -> bool:
+    """Whether an asset's band holds Sentinel-2 reflectance; a true-colour picture has its bands' names, not values."""
+    return any(map(_SENTINEL2_BAND.match, (key, name))) and not _PICTURE.search(key)
+
+
+def _baseline(properties: Json) -> int:
+    """The major processing baseline, of such as `04.00`, `N0400` or 4.0; 0 where none is given."""
+    text = properties.get("s2:processing_baseline") or properties.get("sentinel:processing_baseline")
+    found = _SENTINEL2_BASELINE.match(str(text))
+    return int(found[1]) if found else 0
+
+
 def _href(item: Json, key: str, href: str, catalog: str) -> str:
-    """The address to read: relative to the working folder where the catalogue's is, never a signed one.
+    """The address to read: relative to the working folder where the catalogue's is.
 
     InputError where a remote catalogue points at a local file, or any catalogue at a GDAL virtual file system.
     """
     base = item.get("_base") or catalog
     remote = urlparse(base).scheme in ("http", "https")
-    scheme = urlparse(href).scheme.lower()
-    if href.startswith("/vsi") or (remote and scheme not in _REMOTE and not (scheme == "" and not os.path.isabs(href))):
+    scheme = urlparse(href).scheme
+    if scheme in _REMOTE:
+        return href
+    if remote and not scheme and not os.path.isabs(href):
+        return urljoin(_self_link(item) or base, href)
+    local = os.path.normpath(Path(_path(base)).parent / _path(href))
+    if remote or local.startswith("/vsi"):
         raise InputError(
             f"catalogue {catalog}: asset '{key}' of scene '{item['id']}' points at '{href}', which a catalogue may not"
         )
-    if scheme in _REMOTE:
-        return href
-    if remote:
-        return urljoin(base, href)
-    local = Path(os.path.normpath(Path(base).parent / href.removeprefix("file://")))
-    return str(local) if os.path.isabs(catalog) else os.path.relpath(local)
+    return local if os.path.isabs(_path(catalog)) else os.path.relpath(local)
+
+
+def _self_link(item: Json) -> str | None:
+    return next((link["href"] for link in item.get("links", ()) if link.get("rel") == "self"), None)
+
+
+def _path(href: str) -> str:
+    """A local path, of a path or a file URL."""
+    return url2pathname(urlparse(href).path) if urlparse(href).scheme == "file" else href
 
 
 def _brief(error: Exception) -> str:

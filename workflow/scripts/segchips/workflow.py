@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from segchips import ledger
-from segchips.code import version
-from segchips.config import Config, Dataset, load_config
+from segchips.code import script_version, version
+from segchips.config import Config, Dataset
 from segchips.errors import InputError, SegchipsError
 from segchips.files import content_digest, digest, write_whole
 from segchips.grid import Tile
@@ -17,7 +17,9 @@ from segchips.images import Plan, make_image
 from segchips.job import SCHEMA, shard_indices
 from segchips.labels import Features, LabelLock, make_label, read_label_lock
 from segchips.scenes import Query, read_lock
+from segchips.shards import write_shard
 from segchips.tiles import Planned, read_manifest
+from segchips.validation import load_config
 
 T = TypeVar("T")
 SAMPLE = Path("resources/sample")
@@ -28,18 +30,6 @@ def _tell_scripts_where_the_library_is() -> None:
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if library not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join([library, *filter(None, paths)])
-
-
-def _kept(log: Path, tile: str, make: Callable[[Tile], None]) -> SegchipsError | None:
-    """Keep a tile's failure in its log, for the ledger, and give it back without its traceback, for the terminal."""
-    place = Tile.from_name(tile)
-    try:
-        make(place)
-    except SegchipsError as error:
-        write_whole(log, f"{error}\n")
-        return type(error)(f"tile {place.key}: {error}")
-    log.unlink(missing_ok=True)
-    return None
 
 
 class State:
@@ -67,9 +57,9 @@ class State:
         """The dataset called `name`."""
         return self.config.datasets[name]
 
-    def version(self, module: str) -> str:
-        """The version of a library module and all it uses."""
-        return version(module)
+    def version(self, step: str) -> str:
+        """The version of a step's script and all it uses."""
+        return script_version(step)
 
     def is_sample(self, path: str) -> bool:
         """Whether the workflow makes the file itself."""
@@ -96,7 +86,7 @@ class State:
         dataset = self.dataset(name)
         layers = () if dataset.tiles.aoi or dataset.tiles.keys else dataset.labels.layers
         split = (dataset.tfrecords.shards, tuple(dataset.tfrecords.splits.items()))
-        return digest(version("tiles"), dataset.tiles, layers, split, *self._contents(self.tile_sources(name)))
+        return digest(self.version("tiles"), dataset.tiles, layers, split, *self._contents(self.tile_sources(name)))
 
     def query(self, name: str) -> str:
         """Changes when the catalogue has to be asked something else."""
@@ -104,7 +94,7 @@ class State:
 
     def label_digest(self, name: str) -> str:
         """Changes when the label lock has to be made again."""
-        return digest(version("labels"), self.dataset(name).labels, *self._contents(self.label_sources(name)))
+        return digest(self.version("label_lock"), self.dataset(name).labels, *self._contents(self.label_sources(name)))
 
     def keys_digest(self, name: str) -> str:
         """Changes with the set of tiles, whatever their split and shard."""
@@ -149,13 +139,34 @@ class State:
 
     def make_image(self, name: str, tile: str, path: str) -> SegchipsError | None:
         """Body of the images rule; gives back what went wrong."""
-        log = self.logs(name) / "images" / f"{tile}.log"
-        return _kept(log, tile, lambda place: make_image(self.plan(name), place, Path(path)))
+        place = Tile.from_name(tile)
+        return self._guarded(name, "images", tile, lambda: make_image(self.plan(name), place, Path(path)))
 
     def make_label(self, name: str, tile: str, path: str) -> SegchipsError | None:
         """Body of the labels rule; gives back what went wrong."""
-        log, touching = self.logs(name) / "labels" / f"{tile}.log", self.label_lock(name).features
-        return _kept(log, tile, lambda place: make_label(self.features(name), place, touching[place.key], Path(path)))
+        place, lock = Tile.from_name(tile), self.label_lock(name)
+        chip = (place, lock.features[place.key], Path(path))
+        return self._guarded(name, "labels", tile, lambda: make_label(self.features(name), *chip))
+
+    def make_shard(self, name: str, split: str, shard: int, path: str, index: str) -> SegchipsError | None:
+        """Body of the tfrecords rule; gives back what went wrong."""
+        dataset, folder = self.dataset(name), self.folder(name)
+        chips = (self.shard_tiles(name, split, shard), folder / "images", folder / "labels")
+        how = (split, dataset.tfrecords, dataset.imagery.min_valid)
+        return self._guarded(
+            name, "tfrecords", Path(path).name, lambda: write_shard(Path(path), Path(index), *chips, *how)
+        )
+
+    def _guarded(self, name: str, step: str, job: str, make: Callable[[], None]) -> SegchipsError | None:
+        """Keep a job's failure in its log, for the ledger, and give it back without its traceback, for the terminal."""
+        log = self.logs(name) / step / f"{job}.log"
+        try:
+            make()
+        except SegchipsError as error:
+            write_whole(log, f"{error}\n")
+            return type(error)(f"{name}, {step}, {job}: {error}")
+        log.unlink(missing_ok=True)
+        return None
 
     def logs(self, name: str) -> Path:
         """The dataset's folder of logs."""
@@ -179,7 +190,7 @@ class State:
     def report_digest(self, name: str) -> str:
         """Changes when the report has to be written again although the results are the same."""
         template = Path(__file__).with_name("report.html.j2").read_bytes()
-        return digest(version("report"), template, self.dataset(name))
+        return digest(self.version("report"), template, self.dataset(name))
 
     def indices(self, name: str) -> list[str]:
         """The index files of all shards."""
@@ -194,7 +205,9 @@ class State:
     def info_digest(self, name: str) -> str:
         """Changes when the description of the shards has to be written again."""
         dataset = self.dataset(name)
-        return digest(version("shards"), dataset.tfrecords, dataset.imagery.products, dataset.labels.background)
+        return digest(
+            self.version("tfrecords_info"), dataset.tfrecords, dataset.imagery.products, dataset.labels.background
+        )
 
     def write_unfinished_ledger(self, name: str) -> None:
         """After a failure: the ledger of what is there, with the reasons from the logs of tiles that failed."""

@@ -1,0 +1,213 @@
+"""From a parsed config file to typed datasets, with a message for everything that cannot work."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
+
+from segchips.config import (
+    CloudMask,
+    Config,
+    Dataset,
+    ImageryConfig,
+    LabelLayer,
+    LabelsConfig,
+    Product,
+    TFRecordsConfig,
+    TilesConfig,
+)
+from segchips.errors import ConfigError
+
+Json = dict[str, Any]
+
+
+def load_config(raw: Mapping[str, Any], schema: Path) -> Config:
+    """Validate a parsed config file and merge it into datasets; ConfigError names dataset, key and value."""
+    rules = yaml.safe_load(schema.read_text())
+    plain = _plain(raw)
+    _check(plain, rules, rules, "")
+    defaults = plain.get("defaults", {})
+    entry_rules = rules["$defs"]["dataset"]
+    datasets = {}
+    for name, entry in plain["datasets"].items():
+        merged = _with_defaults(_merge(defaults, entry or {}, entry_rules), entry_rules)
+        _check(merged, entry_rules, rules, f"datasets.{name}")
+        datasets[name] = _dataset(name, merged)
+    return Config(Path(plain.get("results", rules["properties"]["results"]["default"])), datasets)
+
+
+def _plain(value: Any) -> Any:
+    """The same tree in JSON's types: YAML turns an unquoted day into a date."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.isoformat() if isinstance(value, date | datetime) else value
+
+
+def _merge(base: Json, over: Json, rules: Json) -> Json:
+    """`over` on top of `base`, deep where the schema names the keys; a map of the user's own keys is replaced whole."""
+    merged = dict(base)
+    for key, value in over.items():
+        known = rules.get("properties", {}).get(key, {})
+        deep = "properties" in known and isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value, known) if deep else value
+    return merged
+
+
+def _with_defaults(value: Any, rules: Json) -> Any:
+    if isinstance(value, list) and "items" in rules:
+        return [_with_defaults(item, rules["items"]) for item in value]
+    if not isinstance(value, dict):
+        return value
+    filled = dict(value)
+    for key, known in rules.get("properties", {}).items():
+        if key not in filled and "default" in known:
+            filled[key] = known["default"]
+        if key in filled:
+            filled[key] = _with_defaults(filled[key], known)
+    return filled
+
+
+def _check(value: Json, rules: Json, root: Json, where: str) -> None:
+    validator = Draft202012Validator({**rules, "$defs": root["$defs"]}, format_checker=FormatChecker(["date"]))
+    errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
+    if errors:
+        raise ConfigError("\n".join(line for error in errors for line in _advice(error, where)))
+
+
+def _advice(error: ValidationError, where: str) -> Iterator[str]:
+    """One line for each thing an error finds wrong: the key's path, the value, and what would be right."""
+    path = ".".join(filter(None, [where, *(str(part) for part in error.absolute_path)])) or "config"
+    rules: Any = error.schema
+    kind, limit, value = error.validator, error.validator_value, error.instance
+    if kind == "additionalProperties" and isinstance(value, dict):
+        known = list(rules.get("properties", {}))
+        for key in value:
+            if key not in known:
+                close = get_close_matches(key, known, 1)
+                yield f"{path}.{key}: unknown key; " + (
+                    f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}"
+                )
+    elif kind == "required":
+        for key in limit:
+            if key not in value:
+                yield f"{path}.{key}: missing; {rules['properties'][key].get('description', 'it must be given')}"
+    elif kind == "pattern":
+        yield f"{path}: '{value}' is no name; use lower-case letters, digits and underscores, a letter first"
+    else:
+        meaning = rules.get("description", "")
+        yield f"{path}: {value!r} is not usable; {_expectation(str(kind), limit)}. {meaning}".rstrip()
+
+
+def _expectation(kind: str, limit: Any) -> str:
+    match kind:
+        case "enum":
+            return "choose one of " + ", ".join("null" if item is None else str(item) for item in limit)
+        case "type":
+            names = {
+                "object": "a block of keys",
+                "array": "a list",
+                "string": "text",
+                "null": "null",
+                "boolean": "true or false",
+            }
+            kinds = [limit] if isinstance(limit, str) else limit
+            return "it must be " + " or ".join(names.get(name, f"a {name}") for name in kinds)
+        case "format":
+            return "a day reads YYYY-MM-DD, such as 2017-06-30"
+        case "minimum":
+            return f"it must be at least {limit}"
+        case "maximum":
+            return f"it must be at most {limit}"
+        case "exclusiveMinimum":
+            return f"it must be above {limit}"
+        case "uniqueItems":
+            return "an entry is there twice"
+        case _:
+            return f"it must hold at least {limit}" if kind.startswith("min") else f"it breaks the rule {kind}: {limit}"
+
+
+def _dataset(name: str, merged: Json) -> Dataset:
+    """The typed form of a merged dataset, after the checks that a schema cannot state."""
+    where = f"datasets.{name}"
+    return Dataset(
+        name,
+        _tiles(merged["tiles"], f"{where}.tiles"),
+        _imagery(merged["imagery"], f"{where}.imagery"),
+        _labels(merged["labels"], f"{where}.labels"),
+        TFRecordsConfig(**merged["tfrecords"]),
+    )
+
+
+def _tiles(block: Json, where: str) -> TilesConfig:
+    size, pad, resolution, keys = block["size"], block["pad"], float(block["resolution"]), block["keys"]
+    if size <= 2 * pad:
+        raise ConfigError(
+            f"{where}.size: {size} leaves nothing between paddings of {pad} pixels; it must be above {2 * pad}"
+        )
+    if round(resolution, 6) != resolution:
+        raise ConfigError(
+            f"{where}.resolution: {resolution} does not survive a tile key's six decimals; round it to {resolution:.6f}"
+        )
+    if block["aoi"] and keys:
+        raise ConfigError(f"{where}: both aoi ({block['aoi']}) and keys are given; keep one")
+    return TilesConfig(
+        size, pad, resolution, block["aoi"], block["layer"], tuple(keys) if isinstance(keys, list) else keys
+    )
+
+
+def _imagery(block: Json, where: str) -> ImageryConfig:
+    start, end = date.fromisoformat(block["start"]), date.fromisoformat(block["end"])
+    reference = block["reference_date"] and date.fromisoformat(block["reference_date"])
+    if start > end:
+        raise ConfigError(f"{where}.start: {start} is after end ({end}); swap them")
+    if block["composite"] == "closest" and not reference:
+        raise ConfigError(
+            f"{where}.reference_date: missing; composite 'closest' counts days from it, so name one such as {start}"
+        )
+    if not block["catalog"]:
+        raise ConfigError(f"{where}.catalog: missing; source 'stac' needs the path or URL of a catalogue")
+    products = tuple(Product(**{**product, "bands": tuple(product["bands"])}) for product in block["products"])
+    ids = [product.id for product in products]
+    if len(set(ids)) < len(ids):
+        raise ConfigError(
+            f"{where}.products: a product is named twice ({', '.join(ids)}); list all its bands in one entry"
+        )
+    plain = {key: block[key] for key in ("source", "catalog", "sign", "max_cloud", "composite", "min_valid")}
+    mask = block["cloud_mask"] and _cloud_mask(block["cloud_mask"], f"{where}.cloud_mask")
+    return ImageryConfig(
+        products=products, start=start, end=end, reference_date=reference or None, cloud_mask=mask or None, **plain
+    )
+
+
+def _cloud_mask(block: Json, where: str) -> CloudMask:
+    if bool(block["asset"]) == bool(block["product"]):
+        raise ConfigError(f"{where}: name either asset (of the same scenes) or product and band")
+    if block["product"] and not block["band"]:
+        raise ConfigError(f"{where}.band: missing; name the band of product '{block['product']}' that holds the mask")
+    if bool(block["clear"]) == bool(block["bits"]):
+        raise ConfigError(f"{where}: give either clear (values of clear pixels) or bits (that mark what is not clear)")
+    lists = {key: tuple(block[key]) if block[key] else None for key in ("clear", "bits")}
+    return CloudMask(block["asset"], block["product"], block["band"], **lists)
+
+
+def _labels(block: Json, where: str) -> LabelsConfig:
+    keys = ("path", "layer", "attribute", "value", "classes")
+    layers = []
+    for number, over in enumerate(block["layers"] or [{}]):
+        layer = {key: block[key] for key in keys} | over
+        place = f"{where}.layers.{number}" if block["layers"] else where
+        if not layer["path"]:
+            raise ConfigError(f"{place}.path: missing; name the vector file that holds the labels")
+        if not layer["attribute"] and layer["classes"]:
+            raise ConfigError(f"{place}.classes: given without attribute; name the attribute whose values they map")
+        if not layer["attribute"] and layer["value"] == block["background"]:
+            raise ConfigError(f"{place}.value: {layer['value']} is also the background; choose another for one of them")
+        layers.append(LabelLayer(**layer))
+    return LabelsConfig(tuple(layers), block["background"], block["all_touched"])
