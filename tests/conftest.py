@@ -1,6 +1,7 @@
-"""Servers that several test files need; `helpers` beside this file is importable from every test."""
+"""Fixtures of all tests: servers on loopback, the sample and projects made from it, the real data."""
 
 import http.server
+import os
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from helpers import write_json
+from projects import Project, sample_config
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +78,40 @@ def stac_api(tmp_path):
     for server in started:
         server.terminate()
         server.wait()
+
+
+@pytest.fixture(scope="session")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A small sample, made and run once; not to be changed."""
+    from segchips.sample import write_sample
+
+    folder = tmp_path_factory.mktemp("sample")
+    write_sample(folder / "resources" / "sample", columns=3, rows=2)
+    project = Project(folder)
+    project.write(sample_config())
+    result = project.run()
+    assert result.returncode == 0, result.stdout
+    return project
+
+
+@pytest.fixture
+def project(sample_run: Project, tmp_path: Path) -> Project:
+    """A copy of the finished sample run, to be changed."""
+    return Project(Path(shutil.copytree(sample_run.folder, tmp_path / "project")))
+
+
+@pytest.fixture
+def fresh(sample_run: Project, tmp_path: Path) -> Project:
+    """The sample without results, to be changed."""
+    folder = tmp_path / "fresh"
+    shutil.copytree(sample_run.folder / "resources", folder / "resources")
+    shutil.copy(sample_run.folder / "config.yaml", folder / "config.yaml")
+    return Project(folder)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real imagery and labels, where there is one."""
+    if "SEGCHIPS_REAL_DATA" not in os.environ:
+        pytest.skip("SEGCHIPS_REAL_DATA is not set")
+    return Path(os.environ["SEGCHIPS_REAL_DATA"])

@@ -8,7 +8,7 @@ import pyogrio
 import pytest
 import shapely
 
-from conftest import Project
+from projects import Project
 
 
 def write_layer(

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import rasterio
 
-from conftest import Project
+from projects import Project
 
 
 def test_every_tile_is_made_and_in_the_ledger(sample_run: Project) -> None:

@@ -51,7 +51,6 @@ def _tree(path: Path) -> ast.Module:
 def _fingerprint(path: Path) -> str:
     tree = _tree(path)
     for node in ast.walk(tree):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        if documented and ast.get_docstring(node, clean=False) is not None:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
             node.body = node.body[1:] or [ast.Pass()]
     return digest(path.name, ast.dump(tree))

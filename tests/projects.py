@@ -1,0 +1,71 @@
+"""Projects in which the real workflow runs as a user would run it."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+class Project:
+    """A folder with a config, in which the workflow runs as a user would run it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return yaml.safe_load((self.folder / "config.yaml").read_text())
+
+    def write(self, config: dict[str, Any]) -> None:
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def change(self, path: str, value: Any) -> None:
+        """Set one key of the config, such as `defaults.imagery.start`."""
+        config = self.config
+        *blocks, key = path.split(".")
+        block = config
+        for name in blocks:
+            block = block.setdefault(name, {})
+        block[key] = value
+        self.write(config)
+
+    def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "workflow" / "Snakefile")]
+        command += ["--directory", str(self.folder), "--configfile", "config.yaml", "--cores", str(cores), *arguments]
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def made(self, *arguments: str) -> Counter[str]:
+        """Run, expect success, and count the jobs of each rule that ran."""
+        before = set(self._logs())
+        result = self.run(*arguments)
+        assert result.returncode == 0, result.stdout
+        (log,) = set(self._logs()) - before
+        return Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", log.read_text(), re.MULTILINE))
+
+    def _logs(self) -> list[Path]:
+        return list((self.folder / ".snakemake" / "log").glob("*.log"))
+
+    def results(self, dataset: str = "sample") -> Path:
+        return self.folder / "results" / dataset
+
+    def ledger(self, dataset: str = "sample") -> list[dict[str, str]]:
+        with (self.results(dataset) / "ledger.csv").open(newline="") as stream:
+            return list(csv.DictReader(stream))
+
+    def contents(self, pattern: str) -> dict[str, bytes]:
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in sorted(self.folder.glob(pattern))}
+
+
+def sample_config() -> dict[str, Any]:
+    return yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
