@@ -13,19 +13,24 @@ from pathlib import Path
 
 import yaml
 
+from segchips.config import Dataset
+from segchips.description import index_name, shard_name
 from segchips.grid import Tile
 from segchips.images import Plan, make_image
-from segchips.job import SCHEMA, shard_indices
+from segchips.job import SCHEMA
 from segchips.labels import Features, lock_labels, make_label
+from segchips.ledger import finished, write_ledger
+from segchips.report import write_report
 from segchips.resolve import resolve
 from segchips.sample import write_sample
 from segchips.scenes import read_lock
-from segchips.shards import write_shard
-from segchips.tiles import aoi_layers, read_manifest, tiles_of, write_manifest
+from segchips.shards import write_info, write_shard
+from segchips.tiles import Planned, aoi_layers, read_manifest, tiles_of, write_manifest
 from segchips.validation import load_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CORES = 2
+SPLITS, SHARDS = ("train", "val", "test"), 2
 
 # The workflow's jobs, dependencies and params, made by hand, with nothing to do in any of them.
 EMPTY = """
@@ -124,13 +129,21 @@ def plain_loop() -> None:
     parts = [[row.key for row in rows[:half]], [row.key for row in rows[half:]]]
     with get_context("spawn").Pool(CORES) as pool:
         pool.starmap(work, [(part, out / "scenes.parquet", out) for part in parts])
-        jobs = []
-        for split, names in shard_indices(dataset).items():
-            for number, name in enumerate(names):
-                keys = [row.key for row in rows if (row.split, row.shard) == (split, number)]
-                shard = out / name.replace(".index-", ".tfrecord-").removesuffix(".csv")
-                jobs.append((shard, out / name, keys, out / "images", out / "labels", split, dataset.tfrecords, 0.0))
-        pool.starmap(write_shard, jobs)
+        pool.starmap(write_shard, [shard_job(dataset, rows, out, split, n) for split in SPLITS for n in range(SHARDS)])
+    indices = {split: [out / index_name("sample", split, n, SHARDS) for n in range(SHARDS)] for split in SPLITS}
+    example = Tile.from_key(rows[0].key).name
+    chips = [out / kind / f"{example}.tif" for kind in ("images", "labels")]
+    write_info(out, "sample", dataset.tfrecords, indices, *chips, dataset.labels.background)
+    plan = Plan(dataset, read_lock(out / "scenes.parquet"))
+    write_ledger(out / "ledger.csv", finished(rows, plan, [path for paths in indices.values() for path in paths]))
+    (out / "tfrecords").symlink_to(out.absolute(), target_is_directory=True)
+    write_report(dataset, out, out / "report" / "index.html")
+
+
+def shard_job(dataset: Dataset, rows: list[Planned], out: Path, split: str, number: int) -> tuple[object, ...]:
+    keys = [row.key for row in rows if (row.split, row.shard) == (split, number)]
+    names = shard_name("sample", split, number, SHARDS), index_name("sample", split, number, SHARDS)
+    return *(out / name for name in names), keys, out / "images", out / "labels", split, dataset.tfrecords, 0.0
 
 
 def timed_loop(folder: Path) -> float:

@@ -9,11 +9,7 @@ rule ledger:
         indices=lambda wildcards: STATE.indices(wildcards.dataset),
     output:
         f"{RESULTS}/{{dataset}}/ledger.csv",
-    log:
-        "logs/{dataset}/ledger.log",
-    conda:
-        "../../environment.yml"
     params:
         version=STATE.version("ledger"),
-    script:
-        "../scripts/ledger.py"
+    run:
+        STATE.make_ledger(wildcards.dataset, input.indices, output[0])

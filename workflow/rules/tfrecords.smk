@@ -7,6 +7,7 @@ rule tfrecords:
     input:
         manifest=manifest,
         lock=scene_lock,
+        label_lock=label_lock,
         images=planned(lambda wildcards: STATE.chips(wildcards.dataset, "images", shard_tiles(wildcards))),
         labels=planned(lambda wildcards: STATE.chips(wildcards.dataset, "labels", shard_tiles(wildcards))),
     output:
@@ -32,11 +33,7 @@ rule tfrecords_info:
         f"{RESULTS}/{{dataset}}/tfrecords/features.json",
         f"{RESULTS}/{{dataset}}/tfrecords/dataset_info.json",
         f"{RESULTS}/{{dataset}}/tfrecords/metadata.json",
-    log:
-        "logs/{dataset}/tfrecords_info.log",
-    conda:
-        "../../environment.yml"
     params:
         digest=lambda wildcards: STATE.info_digest(wildcards.dataset),
-    script:
-        "../scripts/tfrecords_info.py"
+    run:
+        STATE.make_info(wildcards.dataset, input.indices, input.image[0], input.label[0])

@@ -1,13 +1,25 @@
 """Training data for image segmentation: chips, labels and TFRecords from satellite imagery."""
 
+from importlib import import_module
 from typing import Any
 
-__all__ = ["load"]
+_MODULES = {
+    "load": "reading",
+    "parse_array": "reading",
+    "parse_float": "reading",
+    "parse_picture": "reading",
+    "parse_encoded": "reading",
+    "parse_encoded_float": "reading",
+    "verify": "verification",
+    "convert": "chipfolders",
+    "pair_chips": "chipfolders",
+    "Chips": "pytorch",
+    "ChipStream": "pytorch",
+}
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module 'segchips' has no attribute '{name}'")
-    from segchips import reading
-
-    return getattr(reading, name)
+    return getattr(import_module(f"segchips.{_MODULES[name]}"), name)

@@ -1,13 +1,24 @@
-"""Chip files: header and pixels of one raster, in any format GDAL reads."""
+"""Chip files: header and pixels of one raster, in any format GDAL reads, without GDAL where the result is the same."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 
-from segchips.errors import InputError
+from segchips.errors import InputError, RecordError
+from segchips.headers import UNREFERENCED, DamagedError, Quick, quick_header, utm_geokeys
+
+Pixels = NDArray[Any]
+ALONE, WORLD_FILE, OTHER = range(3)
+"""What lies beside a chip file and tells more about it: nothing, a world file, or anything else, such as .aux.xml."""
+
+_RAW_DRIVERS = ("ENVI", "EHdr", "GenBin")
+"""GDAL fills what is missing of such files with zeros."""
+_crs_texts = {b"": "", **utm_geokeys()}
 
 
 @dataclass(frozen=True)
@@ -15,72 +26,140 @@ class Header:
     """What a chip says about itself; `valid` is its share of valid pixels where it names one."""
 
     path: Path
-    driver: str
     height: int
     width: int
     channels: int
     dtype: str
     crs: str
     geotransform: tuple[float, ...]
-    nodata: float | None
-    bands: tuple[str | None, ...]
     valid: float | None
 
     @property
     def layout(self) -> tuple[int, int, int, str]:
-        """Height, width, channels and dtype: what all images of a dataset share."""
+        """Height, width, channels and dtype: what all images, or all labels, of a dataset share."""
         return self.height, self.width, self.channels, self.dtype
 
-    @property
-    def transform(self) -> str:
-        """The geotransform in GDAL order as text that loses no digit."""
-        return " ".join(map(repr, self.geotransform))
+
+@contextmanager
+def open_chip(path: Path) -> Iterator[Any]:
+    """The chip as a rasterio dataset; InputError names a file that GDAL cannot read, here or in the block."""
+    import rasterio
+
+    try:
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"), rasterio.open(path) as source:
+            if len(set(source.dtypes)) != 1:
+                raise InputError(f"{path} mixes dtypes ({', '.join(source.dtypes)}); the bands of a chip share one")
+            size = source.height * source.width * sum(np.dtype(dtype).itemsize for dtype in source.dtypes)
+            if source.driver in _RAW_DRIVERS and path.stat().st_size < size:
+                raise InputError(f"{path} cannot be read as a raster: it has fewer than {size} bytes")
+            yield source
+    except (rasterio.errors.RasterioError, rasterio.errors.CRSError) as error:
+        raise InputError(f"{path} cannot be read as a raster: {error.__cause__ or error}") from error
 
 
-def _header(path: Path, source: rasterio.DatasetReader) -> Header:
-    if len(set(source.dtypes)) != 1:
-        raise InputError(f"{path} mixes dtypes ({', '.join(source.dtypes)}); a chip's bands share one")
-    valid = source.tags().get("VALID")
-    return Header(
-        path,
-        source.driver,
-        source.height,
-        source.width,
-        source.count,
-        source.dtypes[0],
-        source.crs.to_string() if source.crs else "",
-        tuple(map(float, source.transform.to_gdal())),
-        source.nodata,
-        source.descriptions,
-        float(valid) if valid else None,
-    )
+def _gdal_header(path: Path, source: Any) -> Header:
+    valid, crs = source.tags().get("VALID"), source.crs
+    size = source.height, source.width, source.count, source.dtypes[0]
+    transform = tuple(map(float, source.transform.to_gdal()))
+    return Header(path, *size, crs.to_string() if crs else "", transform, float(valid) if valid else None)
 
 
-def _pixels(source: rasterio.DatasetReader) -> NDArray[np.generic]:
+def _gdal_pixels(source: Any) -> Pixels:
     array = np.empty((source.height, source.width, source.count), source.dtypes[0])
     source.read(out=array.transpose(2, 0, 1))
     return array
 
 
-def read_header(path: Path) -> Header:
+def _quick_header(path: Path, quick: Quick) -> Header:
+    if quick.geokeys not in _crs_texts:
+        with open_chip(path) as source:
+            _crs_texts[quick.geokeys] = _gdal_header(path, source).crs
+    size = quick.height, quick.width, quick.channels, quick.dtype
+    return Header(path, *size, _crs_texts[quick.geokeys], quick.geotransform, quick.valid)
+
+
+def _quick_pixels(content: bytes, quick: Quick) -> Pixels | None:
+    """The pixels without GDAL; None where no other decoder is proven equal to it, or where that one fails."""
+    import imagecodecs
+
+    if quick.kind == "jpeg":
+        return None
+    try:
+        array: Pixels = (imagecodecs.tiff_decode if quick.kind == "tiff" else imagecodecs.png_decode)(content)
+    except (RuntimeError, ValueError, IndexError):
+        return None
+    if array.dtype != quick.dtype or array.size != quick.height * quick.width * quick.channels:
+        return None
+    if quick.planar:
+        return array.reshape(quick.channels, quick.height, quick.width).transpose(1, 2, 0)
+    return array.reshape(quick.height, quick.width, quick.channels)
+
+
+def _load(path: Path) -> tuple[bytes, Quick | None]:
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            content = stream.read()
+        return content, quick_header(content)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except DamagedError as error:
+        raise InputError(f"{path} cannot be read as a raster: it is cut off or damaged") from error
+
+
+def _suffices(quick: Quick | None, beside: int) -> bool:
+    """Whether nothing beside the file adds to its header; a world file does where the file has no georeference."""
+    inside = quick is not None and quick.geotransform != UNREFERENCED
+    return quick is not None and (beside == ALONE or (beside == WORLD_FILE and inside))
+
+
+def read_header(path: Path, beside: int = OTHER) -> Header:
     """A chip's header; InputError names a file that is no raster."""
-    try:
-        with rasterio.open(path) as source:
-            return _header(path, source)
-    except rasterio.errors.RasterioError as error:
-        raise InputError(f"{path} cannot be read as a raster: {error}") from error
+    _, quick = _load(path)
+    if quick and _suffices(quick, beside):
+        return _quick_header(path, quick)
+    with open_chip(path) as source:
+        return _gdal_header(path, source)
 
 
-def read_chip(path: Path) -> tuple[Header, NDArray[np.generic]]:
+def read_chip(path: Path, beside: int = OTHER) -> tuple[Header, Pixels]:
     """A chip's header and pixels, height x width x channels in its own dtype; InputError names a damaged file."""
+    content, quick = _load(path)
+    pixels = _quick_pixels(content, quick) if quick else None
+    if quick and pixels is not None and _suffices(quick, beside):
+        return _quick_header(path, quick), pixels
+    with open_chip(path) as source:
+        return _gdal_header(path, source), _gdal_pixels(source) if pixels is None else pixels
+
+
+def read_file(path: Path, beside: int = OTHER) -> tuple[Header, bytes]:
+    """A chip's header and the file's bytes; InputError names a damaged file.
+
+    Where the layout does not show that the file is whole, its pixels are decoded to find out.
+    """
+    content, quick = _load(path)
+    if quick and _suffices(quick, beside):
+        return _quick_header(path, quick), content
+    with open_chip(path) as source:
+        if not quick:
+            _gdal_pixels(source)
+        return _gdal_header(path, source), content
+
+
+def decode_chip(content: bytes) -> Pixels:
+    """The pixels of a file's bytes, height x width x channels in its own dtype; RecordError where there are none."""
     try:
-        with rasterio.open(path) as source:
-            return _header(path, source), _pixels(source)
+        quick = quick_header(content)
+    except DamagedError as error:
+        raise RecordError("a record's file is cut off or damaged") from error
+    pixels = _quick_pixels(content, quick) if quick else None
+    return _gdal_decode(content) if pixels is None else pixels
+
+
+def _gdal_decode(content: bytes) -> Pixels:
+    import rasterio
+
+    try:
+        with rasterio.MemoryFile(content) as file, file.open() as source:
+            return _gdal_pixels(source)
     except rasterio.errors.RasterioError as error:
-        raise InputError(f"{path} cannot be read as a raster: {error}") from error
-
-
-def decode_chip(content: bytes) -> NDArray[np.generic]:
-    """The pixels of a chip file's bytes, height x width x channels in its own dtype."""
-    with rasterio.MemoryFile(content) as file, file.open() as source:
-        return _pixels(source)
+        raise RecordError(f"a record's file cannot be read as a raster: {error.__cause__ or error}") from error

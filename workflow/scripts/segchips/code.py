@@ -10,20 +10,14 @@ _PACKAGE = Path(__file__).parent
 
 
 @cache
-def version(module: str) -> str:
-    """A digest of a module of this package and of all it imports from the package; blind to comments and docstrings."""
-    return _version(_PACKAGE / f"{module}.py")
+def version(step: str) -> str:
+    """A digest of a step's script, where it has one, else its module, and of all that imports from this package.
 
-
-@cache
-def script_version(step: str) -> str:
-    """The same for a script of the workflow, found by the name of its rule."""
-    return _version(_PACKAGE.parent / f"{step}.py")
-
-
-def _version(start: Path) -> str:
+    Blind to comments, docstrings and layout.
+    """
+    script = _PACKAGE.parent / f"{step}.py"
     found: set[Path] = set()
-    todo = [start]
+    todo = [script if script.exists() else _PACKAGE / f"{step}.py"]
     while todo:
         path = todo.pop()
         if path not in found:

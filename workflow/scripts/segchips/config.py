@@ -91,6 +91,7 @@ class TFRecordsConfig:
     shards: int
     compression: str | None
     splits: Mapping[str, float]
+    quality: int = 95
 
 
 @dataclass(frozen=True)

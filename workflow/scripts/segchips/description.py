@@ -1,17 +1,23 @@
 """The files that describe shards: their names, the index beside each, and TensorFlow Datasets' three JSON files."""
 
 import csv
+import hashlib
+import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from segchips.errors import InputError
+import numpy as np
+
+from segchips.errors import InputError, RecordError
 from segchips.files import write_whole
 
-MADE, BELOW = "made", "below min_valid"
+MADE, BELOW, REJECTED = "made", "below min_valid", "rejected"
+STORAGES = ("array", "float", "encoded", "png", "jpeg")
+COMPRESSIONS = (None, "GZIP", "ZLIB")
 _FEATURES = "tensorflow_datasets.core.features"
 _DECODED_BY_TFDS = ("uint8", "int8", "uint16", "int16", "int32", "int64", "float32", "float64")
 
@@ -50,6 +56,12 @@ class Info:
     image: Layout
     label: Layout
 
+    @property
+    def pixel_bytes(self) -> int:
+        """The bytes of a decoded image and its label."""
+        layouts = self.image, self.label
+        return sum(math.prod(layout.shape) * np.dtype(layout.dtype).itemsize for layout in layouts)
+
     def shards(self, split: str) -> list[str]:
         """The file names of a split's shards; InputError lists the splits where there is none of that name."""
         if split not in self.splits:
@@ -68,9 +80,42 @@ def index_name(dataset: str, split: str, shard: int, shards: int) -> str:
     return f"{dataset}-{split}.index-{shard:05d}-of-{shards:05d}.csv"
 
 
-def shard_of(index: Path) -> Path:
+def split_of(name: str, splits: Mapping[str, float]) -> str:
+    """The split of a chip: a function of its name and the shares alone, taken in the order of `splits`."""
+    draw = _hash(name, b"split") / 2**64 * sum(splits.values())
+    shares = [(split, share) for split, share in splits.items() if share > 0]
+    ends = itertools.accumulate(share for _, share in shares)
+    return next((split for (split, _), end in zip(shares, ends, strict=True) if draw < end), shares[-1][0])
+
+
+def shard_of(name: str, shards: int) -> int:
+    """The shard of a chip within its split, from 0: a function of its name alone."""
+    return _hash(name, b"shard") % shards
+
+
+def _hash(name: str, salt: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8, salt=salt).digest(), "little")
+
+
+def shard_beside(index: Path) -> Path:
     """The shard that an index describes."""
     return index.with_name(index.name.removesuffix(".csv").replace(".index-", ".tfrecord-"))
+
+
+def index_beside(shard: Path) -> Path:
+    """The index of a shard."""
+    return shard.with_name(f"{shard.name.replace('.tfrecord-', '.index-')}.csv")
+
+
+def shard_paths(directory: Path, info: Info, split: str) -> list[Path]:
+    """The paths of a split's shards; RecordError names one that is missing."""
+    paths = [directory / name for name in info.shards(split)]
+    for path in paths:
+        if not path.is_file():
+            raise RecordError(
+                f"{path} is missing; the description beside it names {len(paths)} shards of split '{split}'"
+            )
+    return paths
 
 
 def write_index(path: Path, entries: Iterable[Entry]) -> None:
@@ -78,13 +123,16 @@ def write_index(path: Path, entries: Iterable[Entry]) -> None:
     with path.open("w", newline="") as stream:
         rows = csv.writer(stream, lineterminator="\n")
         rows.writerow(field.name for field in fields(Entry))
-        rows.writerows(map(astuple, entries))
+        rows.writerows(vars(entry).values() for entry in entries)
 
 
 def read_index(path: Path) -> list[Entry]:
-    """The entries of a shard's index, records in their order."""
-    with path.open(newline="") as stream:
-        return [_entry(**row) for row in csv.DictReader(stream)]
+    """The entries of a shard's index, records in their order; RecordError where it cannot be read."""
+    try:
+        with path.open(newline="") as stream:
+            return [_entry(**row) for row in csv.DictReader(stream)]
+    except (OSError, TypeError, ValueError) as error:
+        raise RecordError(f"{path} cannot be read as the index of a shard: {error}") from error
 
 
 def _entry(tile: str, state: str, reason: str, valid: str, offset: str, length: str) -> Entry:
@@ -101,17 +149,23 @@ def _nested(**features: Any) -> dict[str, Any]:
     return {"pythonClassName": f"{_FEATURES}.features_dict.FeaturesDict", "featuresDict": {"features": features}}
 
 
-def _data(layout: Layout, storage: str) -> dict[str, Any]:
+def _data(layout: Layout, storage: str, lossless: bool = True) -> dict[str, Any]:
     """Decoded by TensorFlow Datasets where it can; else the stored bytes."""
     if storage == "array" and layout.dtype in _DECODED_BY_TFDS:
         return _tensor(layout.dtype, layout.shape, "bytes")
+    if storage == "float":
+        return _tensor("float32", layout.shape)
+    if storage in ("png", "jpeg"):
+        shape = {"dimensions": [str(size) for size in (*layout.shape, 1)[:3]]}
+        image = {"shape": shape, "dtype": layout.dtype, "encodingFormat": "png" if lossless else storage}
+        return {"pythonClassName": f"{_FEATURES}.image_feature.Image", "image": image}
     return _tensor("string")
 
 
 def _features(info: Info) -> dict[str, Any]:
     text, number = _tensor("string"), _tensor("int64")
     size = {"height": number, "width": number, "dtype": text}
-    image = _nested(image_data=_data(info.image, info.storage), channels=number, **size)
+    image = _nested(image_data=_data(info.image, info.storage, lossless=False), channels=number, **size)
     target = _nested(target_data=_data(info.label, info.storage), **size)
     return _nested(image=image, target=target, identifier=text, crs=text, transform=text, split=text)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from segchips.config import Dataset
-from segchips.description import index_name
 from segchips.errors import SegchipsError
 from segchips.validation import load_config
 
@@ -33,12 +32,3 @@ def reported(log: str) -> Iterator[TextIO]:
 def dataset_of(snakemake: Any) -> Dataset:
     """The dataset a script's job belongs to."""
     return load_config(snakemake.config, SCHEMA).datasets[snakemake.wildcards.dataset]
-
-
-def shard_indices(dataset: Dataset) -> dict[str, list[str]]:
-    """The index file names of each split, in shard order."""
-    config = dataset.tfrecords
-    return {
-        split: [index_name(dataset.name, split, shard, config.shards) for shard in range(config.shards)]
-        for split in config.splits
-    }

@@ -27,6 +27,10 @@ from segchips.grid import Tile
 # Beyond this many vertices a geometry is cut before it is burned, so many pixels beyond the tile: on no grid line.
 _LARGE = 256
 _MARGIN = 1.618
+# Degrees beyond a zone to which features are moved into its CRS, and metres in a degree.
+_REACH = 10
+_DEGREE = 111_320
+WGS84 = pyproj.CRS("EPSG:4326")
 
 
 @dataclass(frozen=True)
@@ -96,9 +100,7 @@ class Features:
             for layer, start, stop in zip(self._layers, self._starts, self._starts[1:], strict=False):
                 here = missing[(missing >= start) & (missing < stop)]
                 if here.size:
-                    moved[here] = vectors.transform(
-                        layer.geometries[here - start], layer.crs, pyproj.CRS(crs), layer.name
-                    )
+                    moved[here] = _in_zone(layer.geometries[here - start], layer, crs)
             return moved[features]
 
     def burn(self, tile: Tile, features: Sequence[int]) -> npt.NDArray[np.uint8]:
@@ -140,6 +142,23 @@ class Features:
     @cached_property
     def _digests(self) -> list[str]:
         return [digest(layer.crs.to_wkt(), item) for layer in self._layers for item in layer.digests]
+
+
+def _in_zone(geometries: vectors.Geometries, layer: _Layer, crs: str) -> vectors.Geometries:
+    """The geometries in a tile's CRS; of those that reach far beyond its zone, where UTM ends, the near part."""
+    target = pyproj.CRS(crs)
+    bounds = shapely.bounds(geometries)
+    wide = np.max(bounds[:, 2:] - bounds[:, :2], axis=1) > (_REACH if layer.crs.is_geographic else _REACH * _DEGREE)
+    if not wide.any():
+        return vectors.transform(geometries, layer.crs, target, layer.name)
+    west = 6 * (int(crs[-2:]) - 31)
+    near = shapely.box(west - _REACH, -90, west + 6 + _REACH, 90)
+    lonlat = vectors.transform(geometries[wide], layer.crs, WGS84, layer.name)
+    moved = geometries.copy()
+    moved[wide] = vectors.transform(shapely.intersection(lonlat, near), WGS84, target, layer.name)
+    if not wide.all():
+        moved[~wide] = vectors.transform(geometries[~wide], layer.crs, target, layer.name)
+    return moved
 
 
 def _around(boxes: vectors.Geometries, crs: str, layer: _Layer) -> vectors.Geometries:

@@ -30,6 +30,7 @@ Pixels = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 GDAL_OPTIONS = {
+    "GDAL_CACHEMAX": 512 * 1024**2,
     "GDAL_HTTP_MAX_RETRY": "4",
     "GDAL_HTTP_RETRY_DELAY": "1",
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",

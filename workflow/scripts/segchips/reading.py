@@ -1,50 +1,143 @@
-"""Shards as a tf.data.Dataset, described by the files beside them."""
+"""Shards as a tf.data.Dataset, and parsers of single records for pipelines of one's own."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from segchips.description import Info, Layout, read_info
-from segchips.errors import RecordError
+from segchips.chipfiles import Pixels, decode_chip
+from segchips.description import Info, Layout, read_info, shard_paths
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_BATCH = 16
+    Parsed = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+
+Shape = tuple[int | None, int | None, int | None]
+_ANY: Shape = (None, None, None)
+_BATCH_BYTES = 4_000_000
 _FILES = 8
 _IMAGE, _LABEL, _IDENTIFIER = "image/image_data", "target/target_data", "identifier"
 _SAME_BITS = {"uint32": "int32", "uint64": "int64"}
 
 
-def _paths(directory: Path, info: Info, split: str) -> list[str]:
-    paths = [directory / name for name in info.shards(split)]
-    for path in paths:
-        if not path.is_file():
-            raise RecordError(
-                f"{path} is missing; the description beside it counts {len(paths)} shards of split '{split}'"
-            )
-    return [str(path) for path in paths]
-
-
-def _decode_files(
-    contents: "np.ndarray[Any, Any]", shape: "np.ndarray[Any, Any]", dtype: bytes
-) -> "np.ndarray[Any, Any]":
-    from segchips.chipfiles import decode_chip
-
-    arrays = [decode_chip(content).reshape(shape) for content in contents]
-    return np.stack(arrays).astype(dtype.decode(), casting="no", copy=False)
-
-
-def _decode(data: "tf.Tensor", layout: Layout, storage: str) -> "tf.Tensor":
-    """A batch of stored images or labels as one tensor of the layout's dtype, its shape static but for the batch."""
+def _parse(record: "tf.Tensor", data: Any, decode: Callable[["tf.Tensor", str], "tf.Tensor"], shape: Shape) -> "Parsed":
+    """One record's image, label and identifier, each decoded by `decode` and shaped as recorded and as in `shape`."""
     import tensorflow as tf
 
-    if storage == "array":
-        raw = tf.io.decode_raw(data, _SAME_BITS.get(layout.dtype, layout.dtype))
-        return tf.bitcast(tf.reshape(raw, (-1, *layout.shape)), layout.dtype)
-    decoded = tf.numpy_function(_decode_files, [data, layout.shape, layout.dtype], layout.dtype)
-    return tf.ensure_shape(decoded, (None, *layout.shape))
+    sizes = {"image": ("image/height", "image/width", "image/channels"), "label": ("target/height", "target/width")}
+    spec = {key: tf.io.FixedLenFeature([], tf.int64) for keys in sizes.values() for key in keys}
+    spec |= {_IMAGE: data, _LABEL: data, _IDENTIFIER: tf.io.FixedLenFeature([], tf.string)}
+    found = tf.io.parse_single_example(record, spec)
+    image, label = (
+        tf.reshape(decode(found[key], kind), [found[size] for size in sizes[kind]])
+        for key, kind in ((_IMAGE, "image"), (_LABEL, "label"))
+    )
+    return tf.ensure_shape(image, shape), tf.ensure_shape(label, shape[:2]), found[_IDENTIFIER]
+
+
+def _raw(data: "tf.Tensor", dtype: str) -> "tf.Tensor":
+    """Little-endian bytes as values; TensorFlow decodes unsigned 32 and 64 bits as signed ones only."""
+    import tensorflow as tf
+
+    return tf.bitcast(tf.io.decode_raw(data, _SAME_BITS.get(dtype, dtype)), dtype)
+
+
+def _text() -> Any:
+    import tensorflow as tf
+
+    return tf.io.FixedLenFeature([], tf.string)
+
+
+def parse_array(record: "tf.Tensor", dtype: str = "uint8", label_dtype: str = "uint8", shape: Shape = _ANY) -> "Parsed":
+    """Image (height x width x channels), label (height x width) and identifier of a serialized `array` record.
+
+    For `Dataset.map`. `shape` of the image makes the tensors' shapes static.
+    """
+    dtypes = {"image": dtype, "label": label_dtype}
+    return _parse(record, _text(), lambda data, kind: _raw(data, dtypes[kind]), shape)
+
+
+def parse_float(record: "tf.Tensor", shape: Shape = _ANY) -> "Parsed":
+    """As `parse_array` for `float` records; image and label are float32."""
+    import tensorflow as tf
+
+    floats = tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True)
+    return _parse(record, floats, lambda data, _: data, shape)
+
+
+def parse_picture(record: "tf.Tensor", shape: Shape = _ANY) -> "Parsed":
+    """As `parse_array` for 8-bit PNG and JPEG files (`png`, `jpeg`, such `encoded` ones); palettes become colors."""
+    import tensorflow as tf
+
+    def decode(data: "tf.Tensor", _: str) -> "tf.Tensor":
+        exact = partial(tf.io.decode_jpeg, data, dct_method="INTEGER_ACCURATE")
+        return tf.cond(tf.io.is_jpeg(data), exact, partial(tf.io.decode_image, data, expand_animations=False))
+
+    return _parse(record, _text(), decode, shape)
+
+
+def parse_encoded(record: "tf.Tensor", dtype: str, label_dtype: str = "uint8", shape: Shape = _ANY) -> "Parsed":
+    """As `parse_array` for `encoded` records of any raster format; dtypes are the files' own."""
+    import tensorflow as tf
+
+    dtypes = {"image": dtype, "label": label_dtype}
+    return _parse(record, _text(), lambda data, kind: tf.numpy_function(decode_chip, [data], dtypes[kind]), shape)
+
+
+def parse_encoded_float(record: "tf.Tensor", shape: Shape = _ANY) -> "Parsed":
+    """As `parse_encoded` where the files' dtypes are not known or differ; image and label are float32."""
+    import tensorflow as tf
+
+    def decode(content: bytes) -> Pixels:
+        return decode_chip(content).astype("float32")
+
+    return _parse(record, _text(), lambda data, _: tf.numpy_function(decode, [data], tf.float32), shape)
+
+
+def _batches(path: "tf.Tensor", count: "tf.Tensor", info: Info) -> "tf.data.Dataset":
+    """A shard's records in batches; an error names the shard when there are fewer than `count`."""
+    import tensorflow as tf
+
+    def whole(batch: "tf.Tensor", expected: "tf.Tensor") -> "tf.Tensor":
+        message = tf.strings.join([path, " is damaged or cut off; segchips.verify tells where"])
+        with tf.control_dependencies([tf.debugging.Assert(tf.shape(batch, tf.int64)[0] == expected, [message])]):
+            return tf.identity(batch)
+
+    size = max(1, _BATCH_BYTES // info.pixel_bytes)
+    records = tf.data.TFRecordDataset(path, info.compression).ignore_errors().batch(size)
+    missing = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string)).repeat()
+    sizes = tf.data.Dataset.range(0, count, size).map(lambda start: tf.minimum(count - start, size))
+    return tf.data.Dataset.zip((records.concatenate(missing), sizes)).map(whole)
+
+
+def _parse_batch(batch: "tf.Tensor", info: Info) -> dict[str, "tf.Tensor"]:
+    """Many `array` or `float` records at once, which is much faster than one by one."""
+    import tensorflow as tf
+
+    layouts, floats = {_IMAGE: info.image, _LABEL: info.label}, info.storage == "float"
+    data = {
+        key: tf.io.FixedLenFeature(layout.shape, tf.float32) if floats else _text() for key, layout in layouts.items()
+    }
+    found = tf.io.parse_example(batch, data | {_IDENTIFIER: _text()})
+
+    def decode(data: "tf.Tensor", layout: Layout) -> "tf.Tensor":
+        return tf.cast(data, layout.dtype) if floats else tf.reshape(_raw(data, layout.dtype), (-1, *layout.shape))
+
+    image, label = (decode(found[key], layout) for key, layout in layouts.items())
+    return _named(image, label, found[_IDENTIFIER])
+
+
+def _named(image: "tf.Tensor", label: "tf.Tensor", identifier: "tf.Tensor") -> dict[str, "tf.Tensor"]:
+    return {"image": image, "label": label, "identifier": identifier}
+
+
+def _parse_file(record: "tf.Tensor", info: Info) -> dict[str, "tf.Tensor"]:
+    """A record that holds files."""
+    height, width, channels = info.image.shape
+    if info.storage == "encoded":
+        return _named(*parse_encoded(record, info.image.dtype, info.label.dtype, (height, width, channels)))
+    return _named(*parse_picture(record, (height, width, channels)))
 
 
 def load(directory: str | Path, split: str) -> "tf.data.Dataset":
@@ -54,23 +147,14 @@ def load(directory: str | Path, split: str) -> "tf.data.Dataset":
     """
     import tensorflow as tf
 
-    directory = Path(directory)
-    info = read_info(directory)
-    spec = {key: tf.io.FixedLenFeature([], tf.string) for key in (_IMAGE, _LABEL, _IDENTIFIER)}
-
-    def parse(batch: "tf.Tensor") -> dict[str, "tf.Tensor"]:
-        record = tf.io.parse_example(batch, spec)
-        image, label = (
-            _decode(record[_IMAGE], info.image, info.storage),
-            _decode(record[_LABEL], info.label, info.storage),
-        )
-        return {"image": image, "label": label, "identifier": record[_IDENTIFIER]}
-
-    files = tf.data.Dataset.from_tensor_slices(tf.constant(_paths(directory, info, split), tf.string))
-    records = files.interleave(
-        lambda path: tf.data.TFRecordDataset(path, info.compression),
-        _FILES,
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    return records.batch(_BATCH).map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).unbatch()
+    info = read_info(Path(directory))
+    paths = shard_paths(Path(directory), info, split)
+    counts = tf.constant(info.splits[split], tf.int64)
+    parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+    shards = tf.data.Dataset.from_tensor_slices(([str(path) for path in paths], counts))
+    batches = shards.interleave(partial(_batches, info=info), _FILES, **parallel)
+    if info.storage in ("array", "float"):
+        chips = batches.map(partial(_parse_batch, info=info), **parallel).unbatch()
+    else:
+        chips = batches.unbatch().map(partial(_parse_file, info=info), **parallel)
+    return chips.apply(tf.data.experimental.assert_cardinality(sum(info.splits[split])))

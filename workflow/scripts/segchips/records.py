@@ -6,7 +6,8 @@ A compressed file is one stream with a full flush after every record, so that ea
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,10 +21,15 @@ _Buffer = bytes | memoryview
 Value = str | _Buffer | int | NDArray[np.generic]
 _WINDOW = {"GZIP": 31, "ZLIB": 15}
 _LEVEL = {"GZIP": 6, "ZLIB": 1}
+_ONE_BYTE = [bytes([number]) for number in range(128)]
 _HEADER, _FOOTER = 12, 4
+FRAMING = _HEADER + _FOOTER
+"""Bytes that TFRecord adds to a record."""
 
 
 def _varint(number: int) -> bytes:
+    if 0 <= number < 128:
+        return _ONE_BYTE[number]
     number &= (1 << 64) - 1
     out = bytearray()
     while number > 127:
@@ -33,16 +39,27 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _field(number: int, parts: Sequence[_Buffer]) -> list[_Buffer]:
-    return [bytes([number << 3 | 2]) + _varint(sum(map(len, parts))), *parts]
+def _field(number: int, *parts: _Buffer) -> list[_Buffer]:
+    return [_ONE_BYTE[number << 3 | 2] + _varint(sum(map(len, parts))), *parts]
 
 
-def _feature(value: Value) -> list[_Buffer]:
-    if isinstance(value, int):
-        return _field(3, _field(1, [_varint(value)]))
+def _entry(key: str, kind: int, value: _Buffer) -> list[_Buffer]:
+    """One key of the features map; kinds are 1 for bytes, 2 for floats and 3 for integers."""
+    feature = _field(kind, *_field(1, value))
+    return _field(1, *_field(1, key.encode()), *_field(2, *feature))
+
+
+@lru_cache(4096)
+def _small_entry(key: str, value: str | int) -> bytes:
+    return b"".join(_entry(key, 3, _varint(value)) if isinstance(value, int) else _entry(key, 1, value.encode()))
+
+
+def _any_entry(key: str, value: Value) -> list[_Buffer]:
+    if isinstance(value, (str, int)):
+        return [_small_entry(key, value)]
     if isinstance(value, np.ndarray):
-        return _field(2, _field(1, [array_bytes(value.astype(np.float32, copy=False))]))
-    return _field(1, _field(1, [value.encode() if isinstance(value, str) else value]))
+        return _entry(key, 2, array_bytes(value.astype(np.float32, copy=False)))
+    return _entry(key, 1, value)
 
 
 def array_bytes(array: NDArray[np.generic]) -> memoryview:
@@ -53,10 +70,8 @@ def array_bytes(array: NDArray[np.generic]) -> memoryview:
 
 def encode(features: Mapping[str, Value]) -> bytes:
     """One tf.train.Example, keys sorted: text and bytes as BytesList, int as Int64List, array as packed FloatList."""
-    entries: list[_Buffer] = []
-    for key, value in sorted(features.items()):
-        entries += _field(1, [*_field(1, [key.encode()]), *_field(2, _feature(value))])
-    return b"".join(_field(1, entries))
+    parts = [part for key, value in sorted(features.items()) for part in _any_entry(key, value)]
+    return b"".join(_field(1, *parts))
 
 
 def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -184,7 +199,7 @@ def read_records(path: Path, compression: str | None = None) -> Iterator[bytes]:
             if payload is None:
                 return
             yield payload
-            number, offset = number + 1, offset + _HEADER + len(payload) + _FOOTER
+            number, offset = number + 1, offset + len(payload) + FRAMING
 
 
 def read_record(path: Path, offset: int, length: int, compression: str | None = None) -> bytes:

@@ -5,24 +5,24 @@ corrupted. `segchips.load` and `tf.data.TFRecordDataset` read all of them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import rasterio
+import numpy as np
 
-from segchips.chipfiles import Header, read_chip, read_header
-from segchips.config import TFRecordsConfig
+from segchips.chipfiles import ALONE, Header, Pixels, open_chip, read_chip, read_file
 from segchips.description import (
     BELOW,
     MADE,
+    REJECTED,
     Entry,
     Info,
     Layout,
     index_name,
     read_index,
+    shard_beside,
     shard_name,
-    shard_of,
     write_description,
     write_index,
 )
@@ -30,23 +30,63 @@ from segchips.errors import InputError
 from segchips.files import digest, whole
 from segchips.records import RecordWriter, Value, array_bytes, decode, encode, read_record
 
+if TYPE_CHECKING:
+    from segchips.config import TFRecordsConfig
+
 __all__ = ["Pair", "index_name", "shard_name", "write_info", "write_records", "write_shard"]
+
+Like = tuple[Header, Header]
+_FLOAT32_HOLDS = ("uint8", "int8", "uint16", "int16", "float32")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One image chip and its label chip, and the tile key or other identifier of their record."""
+    """An image chip and its label chip under one name, a tile key or that of the files; `size` is both files' bytes."""
 
-    identifier: str
+    name: str
     image: Path
     label: Path
+    is_tile: bool = True
+    beside: int = ALONE
+    size: int = 0
 
 
-def _stored(path: Path, storage: str) -> tuple[Header, Value]:
+def order(names: Iterable[str]) -> list[str]:
+    """The seeded order of records within a shard."""
+    return sorted(names, key=lambda name: digest("order", name))
+
+
+def _floats(header: Header, pixels: Pixels) -> Pixels:
+    """As float32; InputError where that would change a value."""
+    with np.errstate(over="ignore"):
+        floats = pixels.astype(np.float32)
+    if header.dtype == "float64":
+        exact = np.array_equal(floats, pixels, equal_nan=True)
+    else:
+        exact = header.dtype in _FLOAT32_HOLDS or bool(np.all((pixels <= 2**24) & (pixels >= -(2**24))))
+    if not exact:
+        raise InputError(f"{header.path} has {header.dtype} values that float32 cannot hold; use storage array")
+    return floats
+
+
+def _picture(header: Header, pixels: Pixels, storage: str, quality: int) -> bytes:
+    import imagecodecs
+
+    if header.dtype != "uint8" or header.channels not in (1, 3):
+        raise InputError(f"{header.path} is {_text(header.layout)}; storage {storage} takes 1 or 3 bands of uint8")
+    plane = np.ascontiguousarray(pixels[..., 0] if header.channels == 1 else pixels)
+    if storage == "jpeg":
+        return bytes(imagecodecs.jpeg8_encode(plane, level=quality))
+    return bytes(imagecodecs.png_encode(plane, strategy=imagecodecs.PNG.STRATEGY.RLE))
+
+
+def _stored(path: Path, beside: int, storage: str, quality: int) -> tuple[Header, Value]:
     if storage == "encoded":
-        return read_header(path), path.read_bytes()
-    header, array = read_chip(path)
-    return header, array_bytes(array)
+        return read_file(path, beside)
+    header, pixels = read_chip(path, beside)
+    if storage == "array":
+        return header, array_bytes(pixels)
+    return header, _floats(header, pixels) if storage == "float" else _picture(header, pixels, storage, quality)
 
 
 def _text(layout: tuple[int, int, int, str]) -> str:
@@ -62,11 +102,14 @@ def _check_label(image: Header, label: Header) -> None:
         )
 
 
-def _record(pair: Pair, split: str, storage: str) -> tuple[Header, Header, bytes]:
-    image, image_data = _stored(pair.image, storage)
-    label, label_data = _stored(pair.label, storage)
+def make_record(pair: Pair, split: str, config: "TFRecordsConfig") -> tuple[Like, bytes]:
+    """A pair's headers and its serialized record; InputError names a chip that cannot become one."""
+    image, image_data = _stored(pair.image, pair.beside, config.storage, config.quality)
+    lossless = "png" if config.storage == "jpeg" else config.storage
+    label, label_data = _stored(pair.label, pair.beside, lossless, config.quality)
     _check_label(image, label)
-    features = {
+    transform = list(image.geotransform)
+    features: dict[str, Value] = {
         "image/image_data": image_data,
         "image/height": image.height,
         "image/width": image.width,
@@ -76,12 +119,12 @@ def _record(pair: Pair, split: str, storage: str) -> tuple[Header, Header, bytes
         "target/height": label.height,
         "target/width": label.width,
         "target/dtype": label.dtype,
-        "identifier": pair.identifier,
+        "identifier": pair.name if pair.is_tile else f"{pair.image.name}|{transform}|{image.crs}",
         "crs": image.crs,
-        "transform": image.transform,
+        "transform": " ".join(map(repr, transform)),
         "split": split,
     }
-    return image, label, encode(features)
+    return (image, label), encode(features)
 
 
 def _too_empty(header: Header, min_valid: float) -> str:
@@ -94,36 +137,66 @@ def _too_empty(header: Header, min_valid: float) -> str:
     return f"{header.valid} of the pixels are valid, min_valid is {min_valid}" if header.valid < min_valid else ""
 
 
-def _same_layout(header: Header, first: Header) -> None:
-    if header.layout != first.layout:
-        raise InputError(
-            f"{header.path} is {_text(header.layout)}, {first.path} {_text(first.layout)}; "
-            "the chips of a dataset are alike"
-        )
+def _check_alike(headers: Like, like: Like) -> None:
+    for header, other in zip(headers, like, strict=True):
+        if header.layout != other.layout:
+            raise InputError(
+                f"{header.path} is {_text(header.layout)}, {other.path} {_text(other.layout)}; "
+                "the chips of a dataset are alike"
+            )
+
+
+def short(message: object, *paths: Path) -> str:
+    """A message with only folder and file name of the paths it names."""
+    text = str(message)
+    for path in paths:
+        text = text.replace(str(path), f"{path.parent.name}/{path.name}")
+    return text
 
 
 def _entries(
-    pairs: Iterable[Pair], split: str, storage: str, min_valid: float, writer: RecordWriter
+    pairs: Iterable[Pair],
+    split: str,
+    config: "TFRecordsConfig",
+    min_valid: float,
+    like: Like | None,
+    writer: RecordWriter,
 ) -> Iterator[Entry]:
-    first = None
+    first = like
     for pair in pairs:
-        image, label, record = _record(pair, split, storage)
-        first = first or (image, label)
-        _same_layout(image, first[0])
-        _same_layout(label, first[1])
-        if reason := _too_empty(image, min_valid):
-            yield Entry(pair.identifier, BELOW, reason, image.valid, None, None)
+        try:
+            headers, record = make_record(pair, split, config)
+            first = first or headers
+            _check_alike(headers, first)
+        except InputError as error:
+            if like is None:
+                raise
+            reason = short(error, pair.image, pair.label, *(header.path for header in like))
+            yield Entry(pair.name, REJECTED, reason, None, None, None)
+            continue
+        valid = headers[0].valid
+        if reason := _too_empty(headers[0], min_valid):
+            yield Entry(pair.name, BELOW, reason, valid, None, None)
         else:
-            yield Entry(pair.identifier, MADE, "", image.valid, *writer.write(record))
+            yield Entry(pair.name, MADE, "", valid, *writer.write(record))
 
 
 def write_records(
-    shard: Path, index: Path, pairs: Iterable[Pair], split: str, config: TFRecordsConfig, min_valid: float
+    shard: Path,
+    index: Path,
+    pairs: Iterable[Pair],
+    split: str,
+    config: "TFRecordsConfig",
+    min_valid: float = 0.0,
+    like: Like | None = None,
 ) -> None:
-    """Write the pairs' records and their index in the order given; InputError names a chip that cannot become one."""
+    """Write the pairs' records and their index in the order given; InputError names a chip that cannot become one.
+
+    With `like`, headers of a good pair, such a chip, or one unlike them, is only rejected in the index.
+    """
     with whole(shard) as part, whole(index) as index_part, part.open("wb") as stream:
         writer = RecordWriter(stream, config.compression)
-        write_index(index_part, _entries(pairs, split, config.storage, min_valid, writer))
+        write_index(index_part, _entries(pairs, split, config, min_valid, like, writer))
         writer.finish()
 
 
@@ -134,42 +207,64 @@ def write_shard(
     images: Path,
     labels: Path,
     split: str,
-    config: TFRecordsConfig,
+    config: "TFRecordsConfig",
     min_valid: float,
 ) -> None:
     """Write the shard of these tile keys, in seeded order, and its index; chips are `<key, '#' for ':'>.tif`.
 
     A chip below `min_valid` is left out and says so in the index; an unreadable or ill-fitting chip is an InputError.
     """
-    order = sorted(tiles, key=lambda tile: digest("order", tile))
-    names = [f"{tile.replace(':', '#')}.tif" for tile in order]
-    pairs = [Pair(tile, images / name, labels / name) for tile, name in zip(order, names, strict=True)]
-    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-        write_records(shard, index, pairs, split, config, min_valid)
+    files = {tile: f"{tile.replace(':', '#')}.tif" for tile in order(tiles)}
+    pairs = [Pair(tile, images / name, labels / name) for tile, name in files.items()]
+    write_records(shard, index, pairs, split, config, min_valid)
 
 
-def _check_shard(index: Path, image: Header, config: TFRecordsConfig) -> tuple[int, int]:
-    """The number of records and bytes of a shard, whose chips must look like `image`."""
+def read_layout(path: Path) -> Layout:
+    """What a chip says of its dataset."""
+    with open_chip(path) as source:
+        shape = source.height, source.width, source.count
+        return Layout(source.dtypes[0], shape, source.driver, source.nodata, tuple(source.descriptions))
+
+
+def _check_shard(index: Path, image: Layout, compression: str | None) -> tuple[int, int]:
+    """The number of records and bytes of a shard, whose chips must have this layout."""
     made = [entry for entry in read_index(index) if entry.state == MADE]
     if made:
-        shard, place = shard_of(index), (made[0].offset or 0, made[0].length or 0)
-        record: dict[str, Any] = decode(read_record(shard, *place, config.compression))
-        layout = (
-            *(record[f"image/{key}"] for key in ("height", "width", "channels")),
-            bytes(record["image/dtype"]).decode(),
-        )
-        if layout != image.layout:
+        place = made[0].offset or 0, made[0].length or 0
+        record: dict[str, Any] = decode(read_record(shard_beside(index), *place, compression))
+        size = (record[f"image/{key}"] for key in ("height", "width", "channels"))
+        found: Any = (*size, bytes(record["image/dtype"]).decode())
+        expected: Any = (*image.shape, image.dtype)
+        if found != expected:
             raise InputError(
-                f"tile {made[0].tile} is {_text(layout)}, {image.path} {_text(image.layout)}; "
-                "the chips of a dataset are alike"
+                f"tile {made[0].tile} is {_text(found)}, others {_text(expected)}; the chips of a dataset are alike"
             )
     return len(made), sum(entry.length or 0 for entry in made)
+
+
+def describe(
+    directory: Path,
+    dataset: str,
+    config: "TFRecordsConfig",
+    indices: Mapping[str, Sequence[Path]],
+    image: Layout,
+    label: Layout,
+    background: int | None,
+) -> None:
+    """As `write_info`, with the layouts at hand."""
+    checked = {
+        split: [_check_shard(path, image, config.compression) for path in paths] for split, paths in indices.items()
+    }
+    counts = {split: tuple(count for count, _ in shards) for split, shards in checked.items()}
+    label = replace(label, shape=label.shape[:2], nodata=background, bands=())
+    info = Info(dataset, config.storage, config.compression, counts, image, label)
+    write_description(directory, info, {split: sum(size for _, size in shards) for split, shards in checked.items()})
 
 
 def write_info(
     directory: Path,
     dataset: str,
-    config: TFRecordsConfig,
+    config: "TFRecordsConfig",
     indices: Mapping[str, Sequence[Path]],
     image: Path,
     label: Path,
@@ -180,16 +275,4 @@ def write_info(
     `image` and `label` are any pair of the dataset: they give dtype, shape, band names and nodata. metadata.json is
     TensorFlow Datasets' own place for further facts (`builder.info.metadata`). InputError where a shard's chips differ.
     """
-    header, target = read_header(image), read_header(label)
-    checked = {split: [_check_shard(index, header, config) for index in paths] for split, paths in indices.items()}
-    info = Info(
-        dataset,
-        config.storage,
-        config.compression,
-        {split: tuple(count for count, _ in shards) for split, shards in checked.items()},
-        Layout(
-            header.dtype, (header.height, header.width, header.channels), header.driver, header.nodata, header.bands
-        ),
-        Layout(target.dtype, (target.height, target.width), target.driver, background),
-    )
-    write_description(directory, info, {split: sum(size for _, size in shards) for split, shards in checked.items()})
+    describe(directory, dataset, config, indices, read_layout(image), read_layout(label), background)

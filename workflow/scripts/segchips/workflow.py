@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from segchips import ledger
-from segchips.code import script_version, version
+from segchips.code import version
 from segchips.config import Config, Dataset
+from segchips.description import index_name, shard_beside
 from segchips.errors import InputError, SegchipsError
 from segchips.files import content_digest, digest, write_whole
 from segchips.grid import Tile
 from segchips.images import Plan, make_image
-from segchips.job import SCHEMA, shard_indices
+from segchips.job import SCHEMA
 from segchips.labels import Features, LabelLock, make_label, read_label_lock
 from segchips.scenes import Query, read_lock
-from segchips.shards import write_shard
+from segchips.shards import write_info, write_shard
 from segchips.tiles import Planned, read_manifest
 from segchips.validation import load_config
 
@@ -58,8 +59,8 @@ class State:
         return self.config.datasets[name]
 
     def version(self, step: str) -> str:
-        """The version of a step's script and all it uses."""
-        return script_version(step)
+        """The version of a step's code."""
+        return version(step)
 
     def is_sample(self, path: str) -> bool:
         """Whether the workflow makes the file itself."""
@@ -157,6 +158,34 @@ class State:
             name, "tfrecords", Path(path).name, lambda: write_shard(Path(path), Path(index), *chips, *how)
         )
 
+    def make_info(self, name: str, indices: Sequence[str], image: str, label: str) -> None:
+        """Body of the tfrecords_info rule; `indices` are those of all shards, split by split."""
+        dataset, folder = self.dataset(name), self.folder(name) / "tfrecords"
+        count = dataset.tfrecords.shards
+        by_split = {
+            split: [Path(index) for index in indices[number * count : (number + 1) * count]]
+            for number, split in enumerate(dataset.tfrecords.splits)
+        }
+        write_info(folder, name, dataset.tfrecords, by_split, Path(image), Path(label), dataset.labels.background)
+        self._remove_shards_of_other_layouts(name, folder)
+
+    def _remove_shards_of_other_layouts(self, name: str, folder: Path) -> None:
+        """Remove shards of an earlier layout: whoever reads `*.tfrecord*` would read them, too."""
+        current = {Path(index).name for index in self.indices(name)}
+        for index in folder.glob(f"{name}-*.index-*-of-*.csv"):
+            if index.name not in current:
+                shard_beside(index).unlink(missing_ok=True)
+                index.unlink()
+                print(
+                    f"{name}: removed {shard_beside(index)}, which belongs to an earlier layout of shards",
+                    file=sys.stderr,
+                )
+
+    def make_ledger(self, name: str, indices: Sequence[str], path: str) -> None:
+        """Body of the ledger rule."""
+        rows = ledger.finished(self.manifest(name), self.plan(name), [Path(index) for index in indices])
+        ledger.write_ledger(Path(path), rows)
+
     def _guarded(self, name: str, step: str, job: str, make: Callable[[], None]) -> SegchipsError | None:
         """Keep a job's failure in its log, for the ledger, and give it back without its traceback, for the terminal."""
         log = self.logs(name) / step / f"{job}.log"
@@ -194,8 +223,9 @@ class State:
 
     def indices(self, name: str) -> list[str]:
         """The index files of all shards."""
-        folder = self.folder(name) / "tfrecords"
-        return [str(folder / index) for indices in shard_indices(self.dataset(name)).values() for index in indices]
+        config = self.dataset(name).tfrecords
+        names = [index_name(name, split, n, config.shards) for split in config.splits for n in range(config.shards)]
+        return [str(self.folder(name) / "tfrecords" / index) for index in names]
 
     def example(self, name: str, kind: str) -> list[str]:
         """The chip that shows what all chips of the dataset are like."""
@@ -205,9 +235,7 @@ class State:
     def info_digest(self, name: str) -> str:
         """Changes when the description of the shards has to be written again."""
         dataset = self.dataset(name)
-        return digest(
-            self.version("tfrecords_info"), dataset.tfrecords, dataset.imagery.products, dataset.labels.background
-        )
+        return digest(version("shards"), dataset.tfrecords, dataset.imagery.products, dataset.labels.background)
 
     def write_unfinished_ledger(self, name: str) -> None:
         """After a failure: the ledger of what is there, with the reasons from the logs of tiles that failed."""

@@ -1,0 +1,50 @@
+"""One record as arrays, without TensorFlow."""
+
+from typing import Any, TypedDict
+
+import numpy as np
+
+from segchips.chipfiles import Pixels, decode_chip
+from segchips.description import Info, Layout
+from segchips.errors import RecordError
+from segchips.records import decode
+
+
+class Example(TypedDict):
+    """An image (height x width x channels) and its label (height x width) in the chips' dtypes."""
+
+    image: Pixels
+    label: Pixels
+    identifier: str
+
+
+def _picture(content: bytes) -> Pixels:
+    """PNG or JPEG as TensorFlow decodes them; GDAL's JPEG decoder rounds differently."""
+    import imagecodecs
+
+    array: Pixels = (imagecodecs.jpeg8_decode if content[:2] == b"\xff\xd8" else imagecodecs.png_decode)(content)
+    return array
+
+
+def _array(value: Any, layout: Layout, storage: str) -> Pixels:
+    if storage == "array":
+        flat = np.frombuffer(value, np.dtype(layout.dtype).newbyteorder("<")).astype(layout.dtype)
+    elif storage == "float":
+        flat = value.astype(layout.dtype)
+    else:
+        flat = (decode_chip if storage == "encoded" else _picture)(bytes(value))
+        if flat.dtype != layout.dtype:
+            raise ValueError(f"dtype {flat.dtype}, not {layout.dtype}")
+    return flat.reshape(layout.shape)
+
+
+def decode_example(payload: bytes, info: Info) -> Example:
+    """A record's arrays; RecordError where it does not hold what the dataset's description says."""
+    record: dict[str, Any] = decode(payload)
+    try:
+        identifier = bytes(record["identifier"]).decode()
+        image = _array(record["image/image_data"], info.image, info.storage)
+        label = _array(record["target/target_data"], info.label, info.storage)
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, RecordError) as error:
+        raise RecordError(f"a record of dataset {info.name} is not as its description says: {error}") from error
+    return {"image": image, "label": label, "identifier": identifier}

@@ -1,0 +1,223 @@
+"""Headers of TIFF, PNG and JPEG files read without GDAL, where the file is whole and GDAL would say the same of it."""
+
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+UNREFERENCED = (0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+_DTYPES = {
+    **{(bits, 1): f"uint{bits}" for bits in (8, 16, 32, 64)},
+    **{(bits, 2): f"int{bits}" for bits in (8, 16, 32, 64)},
+    **{(bits, 3): f"float{bits}" for bits in (32, 64)},
+}
+_FORMATS = {1: "B", 3: "H", 4: "I", 12: "d", 16: "Q"}
+_INTEGERS = {1: 1, 3: 2, 4: 4}
+_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_WITH_PREDICTOR = (5, 8, 32946, 50000)
+_COMPRESSIONS = (1, 32773, 34925, *_WITH_PREDICTOR)
+_SCALE, _TIEPOINT, _MATRIX, _GEOKEYS = 33550, 33922, 34264, (34735, 34736, 34737)
+_VALID = re.compile(rb'<Item name="VALID">([^<]+)</Item>')
+_PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
+
+
+class DamagedError(Exception):
+    """A file is cut off or has a wrong checksum."""
+
+
+@dataclass(frozen=True)
+class Quick:
+    """A file whose layout is plain; `geokeys` tells its CRS from others, empty where it has none."""
+
+    kind: str
+    height: int
+    width: int
+    channels: int
+    dtype: str
+    planar: bool = False
+    geotransform: tuple[float, ...] = UNREFERENCED
+    geokeys: bytes = b""
+    valid: float | None = None
+
+
+class _Directory:
+    """The first directory of a TIFF or BigTIFF file of either byte order."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.order = content, {b"II": "<", b"MM": ">"}[content[:2]]
+        self.endian: Literal["little", "big"] = "little" if self.order == "<" else "big"
+        (version,) = struct.unpack_from(f"{self.order}H", content, 2)
+        start, place, count, entry, size = {42: (4, "I", "H", "HHI4s", 12), 43: (8, "Q", "Q", "HHQ8s", 20)}[version]
+        self.place = self.order + place
+        (offset,) = struct.unpack_from(self.place, content, start)
+        (entries,) = struct.unpack_from(self.order + count, content, offset)
+        first = offset + struct.calcsize(f"={count}")
+        last = first + entries * size
+        self.tags = {tag: rest for tag, *rest in struct.iter_unpack(self.order + entry, content[first:last])}
+        (self.next,) = struct.unpack_from(self.place, content, last)
+        for kind, count, value in self.tags.values():
+            if count * _SIZES.get(kind, 1) > len(value):
+                self.check(struct.unpack(self.place, value)[0] + count * _SIZES.get(kind, 1))
+
+    def check(self, end: int) -> None:
+        """DamagedError where the file ends before byte `end`."""
+        if end > len(self.content):
+            raise DamagedError
+
+    def raw(self, tag: int, size: int = 1) -> bytes:
+        """The bytes of a tag's value of `size` bytes each; empty where there is no such tag."""
+        if tag not in self.tags:
+            return b""
+        _, count, value = self.tags[tag]
+        if count * size > len(value):
+            (offset,) = struct.unpack(self.place, value)
+            value = self.content[offset : offset + count * size]
+        return bytes(value[: count * size])
+
+    def numbers(self, tag: int, *default: int) -> tuple[Any, ...]:
+        """A tag's numbers, or the default where there is no such tag."""
+        if tag not in self.tags:
+            return default
+        kind, count, _ = self.tags[tag]
+        form = _FORMATS[kind]
+        return struct.unpack(f"{self.order}{count}{form}", self.raw(tag, struct.calcsize(f"={form}")))
+
+    def number(self, tag: int, default: int | None = None) -> int:
+        """A tag's only number, or the default where there is no such tag."""
+        if tag not in self.tags and default is not None:
+            return default
+        kind, count, value = self.tags[tag]
+        if count != 1:
+            raise ValueError
+        return int.from_bytes(value[: _INTEGERS[kind]], self.endian)
+
+
+def _is_plain(tags: _Directory, dtype: str) -> bool:
+    """Whether libtiff's raw samples are what GDAL gives."""
+    compression, predictor = tags.number(259, 1), tags.number(317, 1)
+    return bool(
+        tags.next == 0
+        and 330 not in tags.tags
+        and compression in _COMPRESSIONS
+        and (predictor == 1 or (compression in _WITH_PREDICTOR and predictor == (3 if "float" in dtype else 2)))
+        and tags.number(262) in (1, 2, 3)
+        and tags.number(266, 1) == 1
+        and tags.number(274, 1) == 1
+    )
+
+
+def _has_all_blocks(tags: _Directory, height: int, width: int, planes: int) -> bool:
+    """Whether every strip or tile is there; DamagedError where the file ends before one."""
+    tiled = 322 in tags.tags
+    offsets, sizes = tags.numbers(324 if tiled else 273), tags.numbers(325 if tiled else 279)
+    rows, columns = (tags.number(323), tags.number(322)) if tiled else (min(tags.number(278, height), height), width)
+    tags.check(max(offset + size for offset, size in zip(offsets, sizes, strict=True)))
+    return len(offsets) == -(-height // rows) * -(-width // columns) * planes and min(offsets) > 0 and min(sizes) > 0
+
+
+def _geokeys(tags: _Directory) -> bytes:
+    """What the CRS follows from: byte order, key directory, doubles and text."""
+    parts = [tags.raw(tag, size) for tag, size in zip(_GEOKEYS, (2, 8, 1), strict=True)]
+    return tags.order.encode() + b"|".join(parts) if parts[0] else b""
+
+
+@lru_cache(256)
+def _pixel_is_point(order: str, directory: bytes) -> bool:
+    keys = list(struct.iter_unpack(f"{order}4H", directory))
+    return any(key == 1025 and value == 2 for key, _, _, value in keys[1:])
+
+
+def _geotransform(tags: _Directory) -> tuple[float, ...]:
+    """From one tiepoint and a scale, of pixel corners; ValueError for what needs GDAL."""
+    directory = tags.raw(_GEOKEYS[0], 2)
+    if _MATRIX in tags.tags or _pixel_is_point(tags.order, directory):
+        raise ValueError
+    if not directory and _SCALE not in tags.tags and _TIEPOINT not in tags.tags:
+        return UNREFERENCED
+    right, down, _ = tags.numbers(_SCALE)
+    column, row, _, x, y, _ = tags.numbers(_TIEPOINT)
+    if not (right > 0 and down > 0):
+        raise ValueError
+    return x - column * right, right, 0.0, y + row * down, 0.0, -down
+
+
+def _tiff(content: bytes) -> Quick | None:
+    tags = _Directory(content)
+    height, width, channels = tags.number(257), tags.number(256), tags.number(277, 1)
+    planar = tags.number(284, 1) == 2
+    complete = _has_all_blocks(tags, height, width, channels if planar else 1)
+    bits, kinds = tags.numbers(258), tags.numbers(339, *[1] * channels)
+    ((dtype, *others),) = [sorted({_DTYPES[pair] for pair in zip(bits, kinds, strict=True)})]
+    if others or len(bits) != channels or not complete or not _is_plain(tags, dtype):
+        return None
+    found = _VALID.search(tags.raw(42112))
+    valid = float(found[1]) if found else None
+    return Quick("tiff", height, width, channels, dtype, planar, _geotransform(tags), _geokeys(tags), valid)
+
+
+def _png_chunks(content: bytes) -> Iterator[bytes]:
+    """The types of a PNG's chunks; GDAL reads a damaged PNG as other pixels, without an error."""
+    offset, kind = 8, b""
+    while kind != b"IEND":
+        if offset + 12 > len(content):
+            raise DamagedError
+        size, kind = struct.unpack_from(">I4s", content, offset)
+        checked = memoryview(content)[offset + 4 : offset + 8 + size]
+        if zlib.crc32(checked).to_bytes(4) != content[offset + 8 + size : offset + 12 + size]:
+            raise DamagedError
+        yield kind
+        offset += 12 + size
+
+
+def _png(content: bytes) -> Quick | None:
+    chunks = set(_png_chunks(content))
+    width, height, bits, color, *_, interlaced = struct.unpack_from(">IIBBBBB", content, 16)
+    if color not in _PNG_CHANNELS or bits not in (8, 16) or interlaced or b"tRNS" in chunks:
+        return None
+    return Quick("png", height, width, _PNG_CHANNELS[color], f"uint{bits}")
+
+
+def _jpeg_frame(content: bytes) -> tuple[int, ...]:
+    """Precision, height, width and components of the frame."""
+    offset = 2
+    while content[offset + 1] not in (0xC0, 0xC1, 0xC2):
+        if content[offset] != 0xFF or content[offset + 1] in (0xC3, *range(0xC5, 0xD0), 0xDA):
+            raise ValueError
+        offset += 2 + struct.unpack_from(">H", content, offset + 2)[0]
+    return struct.unpack_from(">BHHB", content, offset + 4)
+
+
+def _jpeg(content: bytes) -> Quick | None:
+    precision, height, width, channels = _jpeg_frame(content)
+    if precision != 8 or channels not in (1, 3) or content[-2:] != b"\xff\xd9":
+        return None
+    return Quick("jpeg", height, width, channels, "uint8")
+
+
+_READERS = {b"II*\0": _tiff, b"MM\0*": _tiff, b"II+\0": _tiff, b"MM\0+": _tiff, b"\x89PNG": _png}
+
+
+def quick_header(content: bytes) -> Quick | None:
+    """The header of a whole file of a plain layout; None where only GDAL can tell, DamagedError where it would not."""
+    reader = _jpeg if content[:3] == b"\xff\xd8\xff" else _READERS.get(content[:4])
+    try:
+        return reader(content) if reader else None
+    except (KeyError, ValueError, IndexError, ZeroDivisionError, struct.error):
+        return None
+
+
+def utm_geokeys() -> dict[bytes, str]:
+    """The geokeys that GDAL writes for WGS 84 / UTM, and their CRS."""
+    known = {}
+    for hemisphere, first in (("N", 32600), ("S", 32700)):
+        for zone in range(1, 61):
+            name = f"WGS 84 / UTM zone {zone}{hemisphere}|"
+            texts = (1026, 34737, len(name), 0, 2049, 34737, 7, len(name))
+            codes = (2054, 0, 1, 9102, 3072, 0, 1, first + zone, 3076, 0, 1, 9001)
+            directory = struct.pack("<32H", 1, 1, 0, 7, 1024, 0, 1, 1, 1025, 0, 1, 1, *texts, *codes)
+            known[b"<%b||%bWGS 84|\0" % (directory, name.encode())] = f"EPSG:{first + zone}"
+    return known

@@ -1,0 +1,70 @@
+"""Shards as PyTorch datasets; neither TensorFlow nor a copy of the shards is needed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from segchips.description import MADE, index_beside, read_index, read_info, shard_paths
+from segchips.examples import decode_example
+from segchips.records import read_record
+
+Chip = dict[str, torch.Tensor | str]
+
+
+class Chips(Dataset[Chip]):
+    """A split by position: dicts of image (channels x height x width), label (height x width) and identifier.
+
+    Dtypes are the chips' own. `DistributedSampler` and the workers of a `DataLoader` shard it.
+    """
+
+    def __init__(self, directory: str | Path, split: str) -> None:
+        """InputError names a missing dataset or split, RecordError a missing shard or index."""
+        directory = Path(directory)
+        self.info = read_info(directory)
+        self._places = []
+        for path in shard_paths(directory, self.info, split):
+            for entry in read_index(index_beside(path)):
+                if entry.state == MADE:
+                    self._places.append((path, entry.offset or 0, entry.length or 0))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, position: int) -> Chip:
+        """One chip; RecordError names a damaged shard."""
+        payload = read_record(*self._places[position], self.info.compression)
+        example = decode_example(payload, self.info)
+        image, label = torch.from_numpy(example["image"]), torch.from_numpy(example["label"])
+        return {"image": image.permute(2, 0, 1), "label": label, "identifier": example["identifier"]}
+
+
+class ChipStream(IterableDataset[Chip]):
+    """The chips of `Chips` in the order of the shards, each in one DataLoader worker of one rank.
+
+    Rank and world size are those of `torch.distributed` where it is initialised and none are given. Shares differ by
+    at most one chip.
+    """
+
+    def __init__(self, directory: str | Path, split: str, rank: int | None = None, world: int | None = None) -> None:
+        """InputError names a missing dataset or split."""
+        self._chips = Chips(directory, split)
+        spread = torch.distributed.is_available() and torch.distributed.is_initialized()
+        self._rank = rank if rank is not None else torch.distributed.get_rank() if spread else 0
+        self._world = world or (torch.distributed.get_world_size() if spread else 1)
+
+    def __len__(self) -> int:
+        first, last = self._span(0, 1)
+        return last - first
+
+    def _span(self, worker: int, workers: int) -> tuple[int, int]:
+        """The positions, from first up to last, that a worker of this rank reads."""
+        share, shares, chips = self._rank * workers + worker, self._world * workers, len(self._chips)
+        return share * chips // shares, (share + 1) * chips // shares
+
+    def __iter__(self) -> Iterator[Chip]:
+        """The chips of this worker; RecordError names a damaged shard."""
+        worker = get_worker_info()
+        for position in range(*self._span(worker.id, worker.num_workers) if worker else self._span(0, 1)):
+            yield self._chips[position]
