@@ -1,0 +1,64 @@
+import json
+from collections import Counter
+
+import numpy as np
+import rasterio
+
+import segchips
+from projects import Project
+
+
+def records(project: Project, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    loaded = segchips.load(project.results() / "tfrecords", split)
+    return {record["identifier"].decode(): (record["image"], record["label"]) for record in loaded.as_numpy_iterator()}
+
+
+def test_every_record_is_its_chips(sample_run: Project) -> None:
+    rows = sample_run.ledger()
+    for split in ("train", "val", "test"):
+        found = records(sample_run, split)
+        assert set(found) == {row["tile"] for row in rows if row["split"] == split}
+        for key, (image, label) in found.items():
+            name = f"{key.replace(':', '#')}.tif"
+            with rasterio.open(sample_run.results() / "images" / name) as chip:
+                np.testing.assert_array_equal(image, chip.read().transpose(1, 2, 0))
+            with rasterio.open(sample_run.results() / "labels" / name) as chip:
+                np.testing.assert_array_equal(label, chip.read(1))
+
+
+def test_tensorflow_datasets_opens_the_result(sample_run: Project) -> None:
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(str(sample_run.results() / "tfrecords"))
+    count = Counter(row["split"] for row in sample_run.ledger())
+    assert {name: split.num_examples for name, split in builder.info.splits.items()} == {
+        name: count[name] for name in ("train", "val", "test")
+    }
+    ours = records(sample_run, "train")
+    for example in builder.as_dataset(split="train").as_numpy_iterator():
+        image, label = ours[example["identifier"].decode()]
+        np.testing.assert_array_equal(example["image"]["image_data"].reshape(image.shape), image)
+        np.testing.assert_array_equal(example["target"]["target_data"].reshape(label.shape), label)
+
+
+def test_storage_remakes_shards_alone(project: Project) -> None:
+    before = records(project, "train")
+    project.change("defaults.tfrecords.storage", "encoded")
+    assert project.made() == Counter(tfrecords=6, tfrecords_info=1, ledger=1, report=1, all=1)
+    after = records(project, "train")
+    assert set(after) == set(before)
+    for key, pair in before.items():
+        np.testing.assert_array_equal(after[key][0], pair[0])
+        np.testing.assert_array_equal(after[key][1], pair[1])
+
+
+def test_another_number_of_shards_leaves_none_of_the_old(project: Project) -> None:
+    project.change("defaults.tfrecords.shards", 3)
+    made = project.made()
+    assert (made["tfrecords"], made["images"], made["labels"]) == (9, 0, 0)
+    names = {path.name for path in (project.results() / "tfrecords").glob("*.tfrecord-*")}
+    assert names == {
+        f"sample-{split}.tfrecord-0000{n}-of-00003" for split in ("train", "val", "test") for n in range(3)
+    }
+    info = json.loads((project.results() / "tfrecords" / "dataset_info.json").read_text())
+    assert sum(int(length) for split in info["splits"] for length in split["shardLengths"]) == 6

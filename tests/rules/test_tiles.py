@@ -1,0 +1,46 @@
+import geopandas
+import shapely
+
+from projects import Project
+
+
+def test_an_area_grown_by_one_tile_makes_that_tile_alone(project: Project) -> None:
+    before, ledger = project.contents("results/**/*.tif"), project.ledger()
+    source = project.folder / "resources/sample/aoi.gpkg"
+    area = geopandas.read_file(source)
+    west, south, east, north = area.total_bounds
+    spot = shapely.box(east + 0.004, (south + north) / 2, east + 0.0041, (south + north) / 2 + 0.0001)
+    area.geometry = area.union(
+        shapely.union_all([spot, shapely.LineString([(east, north), (east, south)]).buffer(1e-7)])
+    )
+    area.to_file(project.folder / "grown.gpkg")
+    project.change("defaults.tiles.aoi", "grown.gpkg")
+    grown = project.made()
+    new = {row["tile"] for row in project.ledger()} - {row["tile"] for row in ledger}
+    assert len(new) >= 1
+    assert grown["images"] == grown["labels"] == len(new)
+    assert grown["tfrecords"] <= len(new)
+    after = project.contents("results/**/*.tif")
+    assert {path: after[path] for path in before} == before
+    assert [row for row in project.ledger() if row["tile"] not in new] == ledger
+
+
+def test_a_smaller_area_makes_no_chip(project: Project) -> None:
+    keys = [row["tile"] for row in project.ledger()]
+    project.change("defaults.tiles", {"keys": keys[:4]})
+    made = project.made()
+    assert made["images"] == made["labels"] == made["scenes"] - 1 == 0
+    assert [row["tile"] for row in project.ledger()] == keys[:4]
+    assert len(list(project.results().glob("images/*.tif"))) == 6
+
+
+def test_tiles_follow_the_labels_where_nothing_else_is_named(fresh: Project) -> None:
+    config = fresh.config
+    del config["defaults"]["tiles"]["aoi"]
+    fresh.write(config)
+    assert fresh.run("results/sample/tiles.parquet").returncode == 0
+    manifest = geopandas.read_parquet(fresh.results() / "tiles.parquet")
+    labels = geopandas.read_file(fresh.folder / "resources/sample/labels.gpkg").to_crs(4326)
+    assert list(manifest.columns) == ["key", "split", "shard", "state", "geometry"]
+    assert manifest.geometry.apply(lambda tile: labels.intersects(tile).any()).all()
+    assert labels.within(manifest.union_all().buffer(1e-5)).all()
