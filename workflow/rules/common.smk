@@ -20,7 +20,8 @@ RESULTS = str(CONFIG.results)
 
 
 wildcard_constraints:
-    dataset="|".join(CONFIG.datasets),
+    dataset="|".join(CONFIG.datasets) or "none",
+    conversion="|".join(CONFIG.conversions) or "none",
     tile=r"[0-9][0-9.#-]*",
 
 

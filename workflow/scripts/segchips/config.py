@@ -85,7 +85,7 @@ class LabelsConfig:
 
 @dataclass(frozen=True)
 class TFRecordsConfig:
-    """How chips become records; `shards` counts the files of each split."""
+    """How chips become records; `shards` counts the files of each split, 0 lets their size decide."""
 
     storage: str
     shards: int
@@ -106,8 +106,20 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class Conversion:
+    """A dataset that starts from two folders of chips made elsewhere."""
+
+    name: str
+    images: Path
+    labels: Path
+    background: int | None
+    tfrecords: TFRecordsConfig
+
+
+@dataclass(frozen=True)
 class Config:
-    """The whole config: the results folder and the datasets by name."""
+    """The whole config: the results folder, and by name the datasets and those that start from chips."""
 
     results: Path
     datasets: Mapping[str, Dataset]
+    conversions: Mapping[str, Conversion]

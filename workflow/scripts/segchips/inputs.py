@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from segchips import stac, tiles, vectors
-from segchips.config import Dataset
+from segchips.chipfolders import pair_chips
+from segchips.config import Conversion, Dataset
 from segchips.errors import InputError, SegchipsError
 from segchips.labels import Features
 from segchips.scenes import Scene
@@ -32,6 +33,12 @@ def check_dataset(dataset: Dataset, folder: Path, sample: Path) -> None:
         _check_labels(dataset, folder, sample)
         if not (folder / "scenes.parquet").exists():
             _check_catalog(dataset, sample)
+
+
+def check_conversion(conversion: Conversion) -> None:
+    """Check that there are pairs of chips."""
+    with _about(f"datasets.{conversion.name}: chips"):
+        pair_chips(conversion.images, conversion.labels)
 
 
 def _check_tiles(dataset: Dataset, sample: Path) -> None:

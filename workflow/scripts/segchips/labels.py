@@ -22,11 +22,10 @@ from segchips.code import version
 from segchips.config import LabelLayer, LabelsConfig
 from segchips.errors import InputError
 from segchips.files import digest, whole
-from segchips.grid import Tile
+from segchips.grid import Bounds, Tile
 
-# Beyond this many vertices a geometry is cut before it is burned, so many pixels beyond the tile: on no grid line.
+# A geometry of more vertices than this is thinned before it is burned.
 _LARGE = 256
-_MARGIN = 1.618
 # Degrees beyond a zone to which features are moved into its CRS, and metres in a degree.
 _REACH = 10
 _DEGREE = 111_320
@@ -109,7 +108,7 @@ class Features:
         if not features:
             return np.full(shape, self.config.background, np.uint8)
         order = np.asarray(features, np.intp)
-        geometries = _cut(self._in(tile.crs, order), tile)
+        geometries = _thinned(self._in(tile.crs, order), tile)
         values = (
             np.concatenate([layer.values for layer in self._layers])[order]
             if len(self._layers) > 1
@@ -170,15 +169,44 @@ def _around(boxes: vectors.Geometries, crs: str, layer: _Layer) -> vectors.Geome
     return shapely.box(*shapely.bounds(moved).T)
 
 
-def _cut(geometries: vectors.Geometries, tile: Tile) -> vectors.Geometries:
+def _thinned(geometries: vectors.Geometries, tile: Tile) -> vectors.Geometries:
+    """Large geometries without most of the vertices off the tile; they burn the same pixels, to the last digit."""
     large = shapely.get_num_coordinates(geometries) > _LARGE
     if large.any():
         west, south, east, north = tile.bounds
-        margin = _MARGIN * tile.grid.resolution
-        cut = shapely.clip_by_rect(geometries[large], west - margin, south - margin, east + margin, north + margin)
+        step = tile.grid.resolution
+        box = west - step, south - step, east + step, north + step
         geometries = geometries.copy()
-        geometries[large] = cut
+        geometries[large] = [_thin(geometry, box) for geometry in geometries[large]]
     return geometries
+
+
+def _thin(geometry: Any, box: Bounds) -> Any:
+    west, south, east, north = box
+    polygons = []
+    for part in shapely.get_parts(geometry):
+        rings = shapely.get_rings(part)
+        left, low, right, high = shapely.bounds(rings).T
+        near = (left <= east) & (right >= west) & (low <= north) & (high >= south)
+        if near[0]:
+            shell, *holes = (_thin_ring(ring, box) for ring in rings[near])
+            polygons.append(shapely.Polygon(shell, holes))
+    return shapely.MultiPolygon(polygons)
+
+
+def _thin_ring(ring: Any, box: Bounds) -> npt.NDArray[np.float64]:
+    """The vertices of a ring but those that lie, with both neighbours, beyond one side of the box.
+
+    So every edge that meets the box stays, and so does the corner by which GDAL tells the ring's direction.
+    """
+    points = shapely.get_coordinates(ring)[:-1]
+    (x, y), (west, south, east, north) = points.T, box
+    side = np.select([x < west, x > east, y < south, y > north], [1, 2, 3, 4])
+    stay = (side == 0) | (side != np.roll(side, 1)) | (side != np.roll(side, -1))
+    lowest = np.flatnonzero(y == y.min())
+    corner = lowest[np.argmax(x[lowest])]
+    stay[[corner - 1, corner, (corner + 1) % len(points)]] = True
+    return points[stay]
 
 
 def feature_values(

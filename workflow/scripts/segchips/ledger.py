@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from segchips.description import BELOW, MADE, Entry, read_index
+from segchips.description import BELOW, MADE, REJECTED, Entry, read_index
 from segchips.files import write_whole
 from segchips.images import Plan
 from segchips.tiles import Planned
@@ -20,11 +20,14 @@ STATES = (MADE, NO_SCENES, BELOW, FAILED, UNFINISHED)
 
 @dataclass(frozen=True)
 class Row:
-    """One tile: `valid` is the share of pixels valid in every band, `scenes` how many are pinned."""
+    """One tile or foreign chip; `valid` is the share of pixels valid in every band, `scenes` how many are pinned.
+
+    A chip that fits in no shard has neither split nor shard.
+    """
 
     tile: str
     split: str
-    shard: int
+    shard: int | None
     state: str
     reason: str
     valid: float | None
@@ -42,6 +45,20 @@ def unfinished(manifest: Sequence[Planned], plan: Plan, folder: Path, logs: Path
     indices = sorted((folder / "tfrecords").glob("*.index-*.csv"))
     entries = {entry.tile: entry for path in indices for entry in read_index(path)}
     return [_row(planned, plan, _stopped(planned.key, plan, entries, folder, logs)) for planned in manifest]
+
+
+def converted(entries: Iterable[Entry], folder: Path) -> list[Row]:
+    """The ledger of a dataset that started from chips, by name."""
+    places: dict[str, tuple[str, int | None]] = {}
+    for path in folder.glob("*.index-*.csv"):
+        split, _, shard = path.name.partition("-")[2].partition(".index-")
+        made = [entry.tile for entry in read_index(path) if entry.state != REJECTED]
+        places.update(dict.fromkeys(made, (split, int(shard[:5]))))
+    rows = []
+    for entry in sorted(entries, key=lambda entry: entry.tile):
+        split, number = places.get(entry.tile, ("", None))
+        rows.append(Row(entry.tile, split, number, entry.state, entry.reason, entry.valid, 0))
+    return rows
 
 
 def _found(key: str, plan: Plan, entries: Mapping[str, Entry]) -> tuple[str, str, float | None]:
@@ -87,7 +104,7 @@ def read_ledger(path: Path) -> list[Row]:
             Row(
                 row["tile"],
                 row["split"],
-                int(row["shard"]),
+                int(row["shard"]) if row["shard"] else None,
                 row["state"],
                 row["reason"],
                 float(row["valid"]) if row["valid"] else None,
@@ -100,4 +117,6 @@ def read_ledger(path: Path) -> list[Row]:
 def summary(rows: Sequence[Row]) -> str:
     """Such as `48 tiles: 45 made, 3 no scenes`."""
     count = Counter(row.state for row in rows)
-    return f"{len(rows)} tiles: " + ", ".join(f"{count[state]} {state}" for state in STATES if count[state])
+    return f"{len(rows)} tiles: " + ", ".join(
+        f"{count[state]} {state}" for state in (*STATES, REJECTED) if count[state]
+    )

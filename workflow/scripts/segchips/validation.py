@@ -13,6 +13,7 @@ from jsonschema.exceptions import ValidationError
 from segchips.config import (
     CloudMask,
     Config,
+    Conversion,
     Dataset,
     ImageryConfig,
     LabelLayer,
@@ -32,13 +33,43 @@ def load_config(raw: Mapping[str, Any], schema: Path) -> Config:
     plain = _plain(raw)
     _check(plain, rules, rules, "")
     defaults = plain.get("defaults", {})
-    entry_rules = rules["$defs"]["dataset"]
-    datasets = {}
+    datasets, conversions = {}, {}
     for name, entry in plain["datasets"].items():
-        merged = _with_defaults(_merge(defaults, entry or {}, entry_rules), entry_rules)
-        _check(merged, entry_rules, rules, f"datasets.{name}")
-        datasets[name] = _dataset(name, merged)
-    return Config(Path(plain.get("results", rules["properties"]["results"]["default"])), datasets)
+        if "chips" in (entry or {}):
+            conversions[name] = _conversion(name, defaults, entry, rules)
+        else:
+            merged = _merged(name, defaults, entry or {}, rules, "dataset")
+            datasets[name] = _dataset(name, merged)
+    results = plain.get("results", rules["properties"]["results"]["default"])
+    return Config(Path(results), datasets, conversions)
+
+
+def _merged(name: str, defaults: Json, entry: Json, rules: Json, kind: str) -> Json:
+    """The entry on top of the defaults and the schema's own, checked as what it is."""
+    known = _resolved(rules["$defs"][kind], rules)
+    merged = _with_defaults(_merge(defaults, entry, known), known)
+    _check(merged, known, rules, f"datasets.{name}")
+    return merged
+
+
+def _resolved(rules: Any, root: Json) -> Any:
+    """The rules with what `$ref` points at in place of it."""
+    if isinstance(rules, list):
+        return [_resolved(item, root) for item in rules]
+    if not isinstance(rules, dict):
+        return rules
+    target = root["$defs"][rules["$ref"].rpartition("/")[2]] if "$ref" in rules else {}
+    return {key: _resolved(value, root) for key, value in {**target, **rules}.items() if key != "$ref"}
+
+
+def _conversion(name: str, defaults: Json, entry: Json, rules: Json) -> Conversion:
+    """A dataset of chips; of the defaults only `tfrecords` concerns it."""
+    shared = {key: value for key, value in defaults.items() if key == "tfrecords"}
+    merged = _merged(name, shared, entry, rules, "conversion")
+    chips = merged["chips"]
+    records = merged["tfrecords"]
+    config = TFRecordsConfig(**{**records, "shards": records["shards"] or 0})
+    return Conversion(name, Path(chips["images"]), Path(chips["labels"]), chips["background"], config)
 
 
 def _plain(value: Any) -> Any:
@@ -136,6 +167,9 @@ def _expectation(kind: str, limit: Any) -> str:
 def _dataset(name: str, merged: Json) -> Dataset:
     """The typed form of a merged dataset, after the checks that a schema cannot state."""
     where = f"datasets.{name}"
+    if merged["tfrecords"]["shards"] is None:
+        reason = "a tile's shard follows from its key alone, so that it stays where it is when the area grows"
+        raise ConfigError(f"{where}.tfrecords.shards: null is for datasets of chips; name a number ({reason})")
     return Dataset(
         name,
         _tiles(merged["tiles"], f"{where}.tiles"),

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,11 +45,23 @@ class State:
 
     def check_inputs(self) -> None:
         """Look at every input before any job runs; SegchipsError names the dataset and what is wrong."""
-        from segchips.inputs import check_dataset, check_writable
+        from segchips.inputs import check_conversion, check_dataset, check_writable
 
         check_writable(self.config.results)
         for name, dataset in self.config.datasets.items():
             check_dataset(dataset, self.config.results / name, SAMPLE)
+        for conversion in self.config.conversions.values():
+            check_conversion(conversion)
+
+    def conversion_digest(self, name: str) -> str:
+        """Changes when the chips have to be converted again: with the config, or any file's name, size or age."""
+        conversion = self.config.conversions[name]
+        files = [
+            (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
+            for folder in (conversion.images, conversion.labels)
+            for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)
+        ]
+        return digest(version("convert"), conversion, files)
 
     def folder(self, name: str) -> Path:
         """The dataset's folder of results."""
@@ -208,7 +221,7 @@ class State:
     def shard_digest(self, name: str, split: str, shard: int) -> str:
         """Changes when the shard has to be written again although its chips are the same."""
         dataset = self.dataset(name)
-        how = (dataset.tfrecords.storage, dataset.tfrecords.compression, dataset.imagery.min_valid)
+        how = (replace(dataset.tfrecords, splits={}), dataset.imagery.min_valid)
         return digest(version("shards"), *how, split, *self.shard_tiles(name, split, shard))
 
     def chips(self, name: str, kind: str, keys: Sequence[str]) -> list[str]:
