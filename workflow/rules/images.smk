@@ -6,11 +6,13 @@ rule images:
         scene_lock,
     output:
         f"{RESULTS}/{{dataset}}/images/{{tile}}.tif",
+    log:
+        "logs/{dataset}/images/{tile}.log",
     params:
         digest=after(
             scene_lock,
             lambda wildcards: STATE.image_digest(wildcards.dataset, wildcards.tile),
         ),
     run:
-        if error := STATE.make_image(wildcards.dataset, wildcards.tile, output[0]):
+        if error := STATE.make_image(wildcards.dataset, wildcards.tile, output[0], log[0]):
             raise error

@@ -23,11 +23,13 @@ rule labels:
         label_lock,
     output:
         f"{RESULTS}/{{dataset}}/labels/{{tile}}.tif",
+    log:
+        "logs/{dataset}/labels/{tile}.log",
     params:
         digest=after(
             label_lock,
             lambda wildcards: STATE.label_chip_digest(wildcards.dataset, wildcards.tile),
         ),
     run:
-        if error := STATE.make_label(wildcards.dataset, wildcards.tile, output[0]):
+        if error := STATE.make_label(wildcards.dataset, wildcards.tile, output[0], log[0]):
             raise error

@@ -9,7 +9,9 @@ rule ledger:
         indices=lambda wildcards: STATE.indices(wildcards.dataset),
     output:
         f"{RESULTS}/{{dataset}}/ledger.csv",
+    log:
+        "logs/{dataset}/ledger.log",
     params:
         version=STATE.version("ledger"),
     run:
-        STATE.make_ledger(wildcards.dataset, input.indices, output[0])
+        STATE.make_ledger(wildcards.dataset, input.indices, output[0], log[0])

@@ -13,12 +13,13 @@ rule tfrecords:
     output:
         shard=SHARD % "tfrecord",
         index=f"{SHARD % 'index'}.csv",
+    log:
+        "logs/{dataset}/tfrecords/{split}-{shard}-of-{shards}.log",
     params:
         digest=planned(lambda wildcards: STATE.shard_digest(wildcards.dataset, wildcards.split, int(wildcards.shard))),
     run:
-        if error := STATE.make_shard(
-            wildcards.dataset, wildcards.split, int(wildcards.shard), output.shard, output.index
-        ):
+        shard = wildcards.split, int(wildcards.shard)
+        if error := STATE.make_shard(wildcards.dataset, *shard, output.shard, output.index, log[0]):
             raise error
 
 
@@ -33,7 +34,9 @@ rule tfrecords_info:
         f"{RESULTS}/{{dataset}}/tfrecords/features.json",
         f"{RESULTS}/{{dataset}}/tfrecords/dataset_info.json",
         f"{RESULTS}/{{dataset}}/tfrecords/metadata.json",
+    log:
+        "logs/{dataset}/tfrecords_info.log",
     params:
         digest=lambda wildcards: STATE.info_digest(wildcards.dataset),
     run:
-        STATE.make_info(wildcards.dataset, input.indices, input.image[0], input.label[0])
+        STATE.make_info(wildcards.dataset, input.indices, input.image[0], input.label[0], log[0])

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +33,16 @@ def _tell_scripts_where_the_library_is() -> None:
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if library not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join([library, *filter(None, paths)])
+
+
+def _guarded(log: str, job: str, make: Callable[[], None]) -> SegchipsError | None:
+    """Keep a job's failure in its log, for the ledger, and give it back without its traceback, for the terminal."""
+    try:
+        make()
+    except SegchipsError as error:
+        write_whole(log, f"{error}\n")
+        return type(error)(f"{job}: {error}")
+    return None
 
 
 class State:
@@ -151,27 +162,26 @@ class State:
         """Changes when the tile's label chip has to be made again."""
         return self.label_lock(name).digests[Tile.from_name(tile).key]
 
-    def make_image(self, name: str, tile: str, path: str) -> SegchipsError | None:
+    def make_image(self, name: str, tile: str, path: str, log: str) -> SegchipsError | None:
         """Body of the images rule; gives back what went wrong."""
         place = Tile.from_name(tile)
-        return self._guarded(name, "images", tile, lambda: make_image(self.plan(name), place, Path(path)))
+        return _guarded(log, f"tile {place.key}", lambda: make_image(self.plan(name), place, Path(path)))
 
-    def make_label(self, name: str, tile: str, path: str) -> SegchipsError | None:
+    def make_label(self, name: str, tile: str, path: str, log: str) -> SegchipsError | None:
         """Body of the labels rule; gives back what went wrong."""
         place, lock = Tile.from_name(tile), self.label_lock(name)
         chip = (place, lock.features[place.key], Path(path))
-        return self._guarded(name, "labels", tile, lambda: make_label(self.features(name), *chip))
+        return _guarded(log, f"tile {place.key}", lambda: make_label(self.features(name), *chip))
 
-    def make_shard(self, name: str, split: str, shard: int, path: str, index: str) -> SegchipsError | None:
+    def make_shard(self, name: str, split: str, shard: int, path: str, index: str, log: str) -> SegchipsError | None:
         """Body of the tfrecords rule; gives back what went wrong."""
         dataset, folder = self.dataset(name), self.folder(name)
-        chips = (self.shard_tiles(name, split, shard), folder / "images", folder / "labels")
-        how = (split, dataset.tfrecords, dataset.imagery.min_valid)
-        return self._guarded(
-            name, "tfrecords", Path(path).name, lambda: write_shard(Path(path), Path(index), *chips, *how)
-        )
+        keys, min_valid = self.shard_tiles(name, split, shard), dataset.imagery.min_valid
+        files, chips = (Path(path), Path(index)), (folder / "images", folder / "labels")
+        make = partial(write_shard, *files, keys, *chips, split, dataset.tfrecords, min_valid)
+        return _guarded(log, files[0].name, make)
 
-    def make_info(self, name: str, indices: Sequence[str], image: str, label: str) -> None:
+    def make_info(self, name: str, indices: Sequence[str], image: str, label: str, log: str) -> None:
         """Body of the tfrecords_info rule; `indices` are those of all shards, split by split."""
         dataset, folder = self.dataset(name), self.folder(name) / "tfrecords"
         count = dataset.tfrecords.shards
@@ -180,35 +190,23 @@ class State:
             for number, split in enumerate(dataset.tfrecords.splits)
         }
         write_info(folder, name, dataset.tfrecords, by_split, Path(image), Path(label), dataset.labels.background)
-        self._remove_shards_of_other_layouts(name, folder)
+        removed = self._remove_shards_of_other_layouts(name, folder)
+        write_whole(log, "".join(f"removed {path}, of an earlier layout of shards\n" for path in removed))
 
-    def _remove_shards_of_other_layouts(self, name: str, folder: Path) -> None:
+    def _remove_shards_of_other_layouts(self, name: str, folder: Path) -> list[Path]:
         """Remove shards of an earlier layout: whoever reads `*.tfrecord*` would read them, too."""
         current = {Path(index).name for index in self.indices(name)}
-        for index in folder.glob(f"{name}-*.index-*-of-*.csv"):
-            if index.name not in current:
-                shard_beside(index).unlink(missing_ok=True)
-                index.unlink()
-                print(
-                    f"{name}: removed {shard_beside(index)}, which belongs to an earlier layout of shards",
-                    file=sys.stderr,
-                )
+        stale = [index for index in folder.glob(f"{name}-*.index-*-of-*.csv") if index.name not in current]
+        for index in stale:
+            shard_beside(index).unlink(missing_ok=True)
+            index.unlink()
+        return [shard_beside(index) for index in stale]
 
-    def make_ledger(self, name: str, indices: Sequence[str], path: str) -> None:
+    def make_ledger(self, name: str, indices: Sequence[str], path: str, log: str) -> None:
         """Body of the ledger rule."""
         rows = ledger.finished(self.manifest(name), self.plan(name), [Path(index) for index in indices])
         ledger.write_ledger(Path(path), rows)
-
-    def _guarded(self, name: str, step: str, job: str, make: Callable[[], None]) -> SegchipsError | None:
-        """Keep a job's failure in its log, for the ledger, and give it back without its traceback, for the terminal."""
-        log = self.logs(name) / step / f"{job}.log"
-        try:
-            make()
-        except SegchipsError as error:
-            write_whole(log, f"{error}\n")
-            return type(error)(f"{name}, {step}, {job}: {error}")
-        log.unlink(missing_ok=True)
-        return None
+        write_whole(log, f"{ledger.summary(rows)}\n")
 
     def logs(self, name: str) -> Path:
         """The dataset's folder of logs."""
