@@ -27,7 +27,6 @@ from segchips.config import (
     Product,
     TFRecordsConfig,
     TilesConfig,
-    load_config,
 )
 from segchips.description import Info, Layout, write_description
 from segchips.errors import InputError
@@ -37,6 +36,7 @@ from segchips.ledger import BELOW, FAILED, MADE, NO_SCENES, STATES, UNFINISHED, 
 from segchips.report import Moments, choose, day_ticks, display_bands, write_report
 from segchips.scenes import Lock, Scene, write_lock
 from segchips.tiles import write_manifest
+from segchips.validation import load_config
 
 SPLITS = ("train", "val", "test")
 BANDS = ("B04", "B08", "B03", "B02")
