@@ -327,7 +327,7 @@ def test_polygons_traced_from_pixels_burn_as_whole_ones(tmp_path, monkeypatch, s
     seen = shapely.box(*TILE.bounds)
     large = [each for each in polygons if shapely.get_num_coordinates(each) > 20 and each.boundary.intersects(seen)]
     pairs = [shapely.MultiPolygon(pair) for pair in zip(large, large[1:], strict=False)]
-    some = [*large[:60], *[pair for pair in pairs if pair.is_valid][:30]]
+    some = [*large[:16], *[pair for pair in pairs if pair.is_valid][:8]]
     some += list(shapely.orient_polygons(some, exterior_cw=True)) + list(shapely.orient_polygons(some))
     path = write_vectors(tmp_path / "a.gpkg", some, UTM)
     found = features(path, all_touched=all_touched)
@@ -337,7 +337,7 @@ def test_polygons_traced_from_pixels_burn_as_whole_ones(tmp_path, monkeypatch, s
         expected = whole(some[number : number + 1], [1], TILE, all_touched)
         np.testing.assert_array_equal(found.burn(TILE, [number]), expected)
         different += 0 < (expected == 1).sum() < expected.size
-    assert different >= 10
+    assert different >= 8
 
 
 def test_a_large_polygon_around_or_beside_the_tile(tmp_path):
