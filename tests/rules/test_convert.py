@@ -3,6 +3,7 @@ from collections import Counter
 
 import numpy as np
 import rasterio
+
 import segchips
 from projects import Project
 

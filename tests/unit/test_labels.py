@@ -556,3 +556,19 @@ def test_threads_burn_the_same(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         for pixels, right in zip(pool.map(lambda tile: burn(shared, tile), tiles), expected, strict=True):
             np.testing.assert_array_equal(pixels, right)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857"])
+def test_a_feature_that_spans_the_globe_is_burned_where_the_tile_is(tmp_path, crs):
+    tile = tile_at(size=32, zone=33)
+    middle, south = moved(shapely.box(*tile.bounds).centroid, tile.crs, "EPSG:4326").coords[0]
+    east = shapely.segmentize(shapely.box(middle, south - 20, 179, south + 20), 1)
+    world = moved(shapely.segmentize(shapely.box(-179.9, -84, 179.9, 84), 1), "EPSG:4326", crs)
+    path = write_vectors(tmp_path / "a.gpkg", [world, moved(east, "EPSG:4326", crs)], crs, number=[1, 2])
+    pixels = burn(features(path, attribute="number", all_touched=False), tile)
+    west, step, _, north, _, _ = tile.geotransform
+    for row, column in np.ndindex(pixels.shape):
+        centre = shapely.Point(west + (column + 0.5) * step, north - (row + 0.5) * step)
+        lon = moved(centre, tile.crs, "EPSG:4326").x
+        if abs(lon - middle) > 1e-7:
+            assert pixels[row, column] == (2 if lon > middle else 1)
