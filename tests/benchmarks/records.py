@@ -19,6 +19,7 @@ import numpy as np
 
 SHARDS, WORKERS, REPEATS = 12, 2, 3
 KINDS = {"rgb": (256, 3, "uint8"), "bands": (64, 13, "uint16")}
+USUAL = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 MODES = [("rgb", "array", 8), ("rgb", "encoded", 20), ("bands", "float", 20), ("bands", "array", 20)]
 
 
@@ -130,7 +131,7 @@ def ours(folder: str, storage: str, out: str) -> None:
 def timed(command: list[str]) -> tuple[float, float, float]:
     """Wall and CPU seconds of a whole process with its children, and its largest memory in MB."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=USUAL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, command

@@ -9,8 +9,11 @@ TRANSFORM = rasterio.Affine(10.0, 0, 465181.0522318204, 0, -10.0, 5079244.891201
 HALF_METRE = rasterio.Affine(0.5, 0, 465181.25, 0, -0.5, 5079244.75)
 
 
-def pixels(dtype, shape, seed=0):
+def pixels(dtype, shape, seed=0, limit=None):
+    """Random values of the whole range, or whole numbers up to `limit`; floats with gaps and infinities."""
     rng = np.random.default_rng(seed)
+    if limit and np.dtype(dtype).itemsize > 2:
+        return rng.integers(-limit if np.dtype(dtype).kind != "u" else 0, limit, shape, endpoint=True).astype(dtype)
     if np.dtype(dtype).kind in "fc":
         array = rng.normal(size=shape).astype(dtype)
         array.flat[::7], array.flat[::11] = np.nan, -np.inf

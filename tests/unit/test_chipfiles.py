@@ -190,10 +190,15 @@ def test_what_lies_beside_a_chip_counts(tmp_path):
 
 
 def test_the_share_of_valid_pixels_is_read(tmp_path):
-    for value, others in (("0.12345678901234567", {"A": "1", "Z": "&<>"}), ("1.0", {}), (None, {"NOTVALID": "3"})):
+    for value, others in (
+        ("0.12345678901234567", {"A": "1", "Z": "&<>"}),
+        ("1.0", {}),
+        (None, {"NOTVALID": "3"}),
+        ("no", {}),
+    ):
         write(tmp_path / "chip.tif", pixels("uint8", (4, 4, 2)), tags=others | ({"VALID": value} if value else {}))
         for beside in (ALONE, OTHER):
-            assert read_header(tmp_path / "chip.tif", beside).valid == (float(value) if value else None)
+            assert read_header(tmp_path / "chip.tif", beside).valid == (None if value in (None, "no") else float(value))
         assert equal(tmp_path / "chip.tif")
 
 

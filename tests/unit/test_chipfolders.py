@@ -48,10 +48,13 @@ def test_pairs_are_those_of_one_name(tmp_path):
 def test_what_has_no_partner_is_rejected_by_name(tmp_path):
     touch(tmp_path, "images/a.tif", "images/b.tif", "images/c.tif", "images/c.png", "images/e.tif")
     touch(tmp_path, "labels/b.tif", "labels/c.tif", "labels/d.tif", "labels/e.tif")
+    touch(tmp_path, "images/60#2#10.0#33#1#2.tif", "images/60:2:10.0:33:1:2.tif", "labels/60#2#10.0#33#1#2.tif")
     (tmp_path / "labels/e.tif").write_bytes(b"")
     pairs, rejected = pairs_of(tmp_path)
     assert pairs == {"b": ("b.tif", "b.tif")}
     assert rejected == {
+        "60:2:10.0:33:1:2": "images/60#2#10.0#33#1#2.tif and images/60:2:10.0:33:1:2.tif have the same name; "
+        "keep one of them",
         "a": "images/a.tif has no label of the same name",
         "c": "images/c.png and images/c.tif have the same name; keep one of them",
         "d": "labels/d.tif has no image of the same name",
@@ -207,6 +210,13 @@ def test_folders_without_one_good_pair_are_named(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    folders(tmp_path, ["a", "b"])
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(FileExistsError, match="out"):
+        convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", config())
+
+
 def test_one_pair_is_enough(tmp_path):
     folders(tmp_path, ["only"])
     entries = convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", config())
@@ -231,6 +241,18 @@ def test_arcgis_training_data(tmp_path):
     assert set(found) == {f"{name}.tif|{list(HALF_METRE.to_gdal())}|{crs}" for name in arrays}
     for identifier, (_, example, _) in found.items():
         np.testing.assert_array_equal(example["image"], arrays[identifier[:12]][0], strict=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"nodata": 7}, {"bands": ["red", "grün", "<nir>"]}, {"interleave": "band"}])
+def test_the_description_has_names_and_nodata_of_the_chips(tmp_path, options):
+    folders(tmp_path, ["a", "b"], **options)
+    convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", config(), 9)
+    info = read_info(tmp_path / "out")
+    with rasterio.open(tmp_path / "images" / "a.tif") as source:
+        assert (info.image.driver, info.image.dtype) == (source.driver, source.dtypes[0])
+        assert info.image.shape == (source.height, source.width, source.count)
+        assert (info.image.nodata, info.image.bands) == (source.nodata, source.descriptions)
+    assert (info.label.driver, info.label.dtype, info.label.shape, info.label.nodata) == ("GTiff", "uint8", (8, 9), 9)
 
 
 def test_pictures_with_world_files_keep_their_place(tmp_path):

@@ -45,14 +45,13 @@ def equal(directory, images, labels, dtype, shape):
 @pytest.mark.parametrize("storage", ["array", "encoded", "float"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_dtype_comes_back(tmp_path, dtype, storage):
-    if storage == "float" and dtype not in ("uint8", "int8", "uint16", "int16", "float32"):
-        pytest.skip("float32 holds no such values")
-    equal(*dataset(tmp_path, dtype, storage=storage), dtype, (6, 5, 3))
+    limit = 2**24 if storage == "float" else None
+    equal(*dataset(tmp_path, dtype, storage=storage, limit=limit), dtype, (6, 5, 3))
 
 
 @pytest.mark.parametrize("storage", ["array", "encoded", "float"])
 @pytest.mark.parametrize("compression", [None, "GZIP", "ZLIB"])
-@pytest.mark.parametrize("shape", [(1, 1, 1), (7, 5, 1), (17, 31, 13)])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (17, 31, 13)])
 def test_every_shape_and_compression_comes_back(tmp_path, shape, compression, storage):
     equal(*dataset(tmp_path, "float32", shape, storage, compression), "float32", shape)
 

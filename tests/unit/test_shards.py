@@ -26,10 +26,10 @@ def config(storage="array", compression=None):
 
 
 def folder(root, dtype="uint16", shape=(6, 5, 3), keys=KEYS, **options):
-    images, labels = {}, {}
+    images, labels, limit = {}, {}, options.pop("limit", None)
     for seed, key in enumerate(keys):
         name, tags = f"{key.replace(':', '#')}.tif", {"VALID": f"{seed / 4}"}
-        images[key], labels[key] = pixels(dtype, shape, seed), pixels("uint8", (*shape[:2], 1), 100 + seed)
+        images[key], labels[key] = pixels(dtype, shape, seed, limit), pixels("uint8", (*shape[:2], 1), 100 + seed)
         bands = [f"band{number}" for number in range(shape[2])]
         write(root / "images" / name, images[key], **{"compress": "lzw", "tags": tags, "bands": bands} | options)
         write(root / "labels" / name, labels[key], nodata=255)

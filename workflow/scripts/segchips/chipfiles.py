@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segchips.errors import InputError, RecordError
-from segchips.headers import UNREFERENCED, DamagedError, Quick, quick_header, utm_geokeys
+from segchips.headers import UNREFERENCED, DamagedError, Quick, quick_header, share, utm_geokeys
 
 Pixels = NDArray[Any]
 ALONE, WORLD_FILE, OTHER = range(3)
@@ -23,7 +23,10 @@ _crs_texts = {b"": "", **utm_geokeys()}
 
 @dataclass(frozen=True)
 class Header:
-    """What a chip says about itself; `valid` is its share of valid pixels where it names one."""
+    """What a chip says about itself; `valid` is its share of valid pixels where it names one.
+
+    `bare` says that it is a GeoTIFF known to name no nodata value and no bands.
+    """
 
     path: Path
     height: int
@@ -33,6 +36,7 @@ class Header:
     crs: str
     geotransform: tuple[float, ...]
     valid: float | None
+    bare: bool = False
 
     @property
     def layout(self) -> tuple[int, int, int, str]:
@@ -58,10 +62,10 @@ def open_chip(path: Path) -> Iterator[Any]:
 
 
 def _gdal_header(path: Path, source: Any) -> Header:
-    valid, crs = source.tags().get("VALID"), source.crs
+    crs = source.crs.to_string() if source.crs else ""
     size = source.height, source.width, source.count, source.dtypes[0]
     transform = tuple(map(float, source.transform.to_gdal()))
-    return Header(path, *size, crs.to_string() if crs else "", transform, float(valid) if valid else None)
+    return Header(path, *size, crs, transform, share(source.tags().get("VALID")))
 
 
 def _gdal_pixels(source: Any) -> Pixels:
@@ -75,7 +79,7 @@ def _quick_header(path: Path, quick: Quick) -> Header:
         with open_chip(path) as source:
             _crs_texts[quick.geokeys] = _gdal_header(path, source).crs
     size = quick.height, quick.width, quick.channels, quick.dtype
-    return Header(path, *size, _crs_texts[quick.geokeys], quick.geotransform, quick.valid)
+    return Header(path, *size, _crs_texts[quick.geokeys], quick.geotransform, quick.valid, quick.bare)
 
 
 def _quick_pixels(content: bytes, quick: Quick) -> Pixels | None:
@@ -106,10 +110,9 @@ def _load(path: Path) -> tuple[bytes, Quick | None]:
         raise InputError(f"{path} cannot be read as a raster: it is cut off or damaged") from error
 
 
-def _suffices(quick: Quick | None, beside: int) -> bool:
+def _suffices(quick: Quick, beside: int) -> bool:
     """Whether nothing beside the file adds to its header; a world file does where the file has no georeference."""
-    inside = quick is not None and quick.geotransform != UNREFERENCED
-    return quick is not None and (beside == ALONE or (beside == WORLD_FILE and inside))
+    return beside == ALONE or (beside == WORLD_FILE and quick.geotransform != UNREFERENCED)
 
 
 def read_header(path: Path, beside: int = OTHER) -> Header:

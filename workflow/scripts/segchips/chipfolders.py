@@ -28,10 +28,10 @@ from segchips.description import (
     split_of,
     write_index,
 )
-from segchips.errors import InputError, SegchipsError
+from segchips.errors import InputError
 from segchips.files import whole
 from segchips.grid import Tile
-from segchips.shards import Like, Pair, describe, make_record, order, read_layout, write_records
+from segchips.shards import Job, Like, Pair, describe, make_record, order, run_jobs
 
 if TYPE_CHECKING:
     from segchips.config import TFRecordsConfig
@@ -48,15 +48,37 @@ _COMPANION = re.compile(
 
 @dataclass(frozen=True)
 class _Folder:
-    """The chips of a folder by name, each with its size in bytes, and what lies beside them."""
+    """The chip files of a folder by chip name, each with its size in bytes, and what lies beside them by base name."""
 
-    chips: Mapping[str, Sequence[tuple[Path, int]]]
+    path: Path
+    chips: Mapping[str, Sequence[tuple[str, int]]]
     companions: Mapping[str, int]
+
+    def beside(self, file: str) -> int:
+        """What lies beside a chip file."""
+        if not self.companions:
+            return ALONE
+        return max(self.companions.get(base, ALONE) for base in (file, file.rpartition(".")[0]))
+
+
+def _name(stem: str) -> str:
+    """The tile key that a file's name stands for, else that name."""
+    return stem.replace("#", ":") if _is_tile(stem) else stem
+
+
+def _is_tile(name: str) -> bool:
+    if name.count("#") + name.count(":") != 5:
+        return False
+    try:
+        Tile.from_name(name)
+    except InputError:
+        return False
+    return True
 
 
 def _look(folder: Path) -> _Folder:
-    chips: dict[str, list[tuple[Path, int]]] = defaultdict(list)
-    companions: dict[str, int] = defaultdict(int)
+    chips: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    companions: dict[str, int] = {}
     try:
         files = sorted((entry for entry in os.scandir(folder) if entry.is_file()), key=lambda entry: entry.name)
     except OSError as error:
@@ -64,22 +86,23 @@ def _look(folder: Path) -> _Folder:
     for entry in files:
         if found := _COMPANION.search(entry.name):
             base = entry.name[: found.start()]
-            companions[base] = max(companions[base], WORLD_FILE if found["world"] else OTHER)
+            companions[base] = max(companions.get(base, ALONE), WORLD_FILE if found["world"] else OTHER)
         elif not entry.name.startswith("."):
-            chips[os.path.splitext(entry.name)[0]].append((folder / entry.name, entry.stat().st_size))
+            chips[_name(entry.name.rpartition(".")[0] or entry.name)].append((entry.name, entry.stat().st_size))
     if not chips:
         raise InputError(f"{folder} holds no chips; folders inside it are not searched")
-    return _Folder(chips, companions)
+    return _Folder(folder, chips, companions)
 
 
-def _fault(name: str, image: Sequence[tuple[Path, int]], label: Sequence[tuple[Path, int]]) -> str:
-    """Why these files of one name are no pair; empty where they are one."""
-    for files, other in ((image, "label"), (label, "image")):
-        names = " and ".join(f"{path.parent.name}/{path.name}" for path, _ in files)
+def _fault(name: str, images: _Folder, labels: _Folder) -> str:
+    """Why the files of one name are no pair; empty where they are one."""
+    for folder, other, missing in ((images, labels, "label"), (labels, images, "image")):
+        files = folder.chips.get(name, ())
+        names = " and ".join(f"{folder.path.name}/{file}" for file, _ in files)
         if len(files) > 1:
             return f"{names} have the same name; keep one of them"
-        if files and not (label if other == "label" else image):
-            return f"{names} has no {other} of the same name"
+        if files and name not in other.chips:
+            return f"{names} has no {missing} of the same name"
         if files and not files[0][1]:
             return f"{names} is empty"
     return ""
@@ -87,16 +110,8 @@ def _fault(name: str, image: Sequence[tuple[Path, int]], label: Sequence[tuple[P
 
 def _pair(name: str, images: _Folder, labels: _Folder) -> Pair:
     ((image, image_size),), ((label, label_size),) = images.chips[name], labels.chips[name]
-    beside = [
-        folder.companions.get(key, ALONE)
-        for folder, path in ((images, image), (labels, label))
-        for key in (name, path.name)
-    ]
-    try:
-        Tile.from_name(name)
-    except InputError:
-        return Pair(name, image, label, False, max(beside), image_size + label_size)
-    return Pair(name.replace("#", ":"), image, label, True, max(beside), image_size + label_size)
+    beside = max(images.beside(image), labels.beside(label))
+    return Pair(name, images.path / image, labels.path / label, _is_tile(name), beside, image_size + label_size)
 
 
 def pair_chips(images: Path, labels: Path) -> tuple[list[Pair], list[Entry]]:
@@ -109,7 +124,7 @@ def pair_chips(images: Path, labels: Path) -> tuple[list[Pair], list[Entry]]:
     found = _look(images), _look(labels)
     pairs, rejected = [], []
     for name in sorted(found[0].chips.keys() | found[1].chips.keys()):
-        if reason := _fault(name, *(folder.chips.get(name, ()) for folder in found)):
+        if reason := _fault(name, *found):
             rejected.append(Entry(name, REJECTED, reason, None, None, None))
         else:
             pairs.append(_pair(name, *found))
@@ -137,7 +152,7 @@ def usual(pairs: Sequence[Pair], config: "TFRecordsConfig") -> Like:
     return found[layouts.index(Counter(layouts).most_common(1)[0][0])]
 
 
-def _shards(pairs: Sequence[Pair], config: "TFRecordsConfig", like: Like) -> int:
+def _shard_count(pairs: Sequence[Pair], config: "TFRecordsConfig", like: Like) -> int:
     """How many shards a split has: as configured, else as many as bring them to about SHARD_BYTES."""
     if config.shards:
         return config.shards
@@ -150,65 +165,26 @@ def _shards(pairs: Sequence[Pair], config: "TFRecordsConfig", like: Like) -> int
     return max(1, round(total / SHARD_BYTES))
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One shard to write."""
-
-    directory: Path
-    dataset: str
-    config: "TFRecordsConfig"
-    like: Like
-    split: str
-    shard: int
-    shards: int
-    pairs: Sequence[Pair]
-
-    @property
-    def file(self) -> Path:
-        return self.directory / shard_name(self.dataset, self.split, self.shard, self.shards)
-
-    @property
-    def index(self) -> Path:
-        return self.directory / index_name(self.dataset, self.split, self.shard, self.shards)
-
-    def run(self) -> None:
-        write_records(self.file, self.index, self.pairs, self.split, self.config, like=self.like)
-
-
-def _jobs(directory: Path, dataset: str, pairs: Sequence[Pair], config: "TFRecordsConfig", like: Like) -> list[_Job]:
+def _jobs(directory: Path, dataset: str, pairs: Sequence[Pair], config: "TFRecordsConfig", like: Like) -> list[Job]:
     splits: dict[str, list[Pair]] = {split: [] for split in config.splits}
     for pair in pairs:
         splits[split_of(pair.name, config.splits)].append(pair)
     jobs = []
     for split, members in splits.items():
-        shards = _shards(members, config, like)
-        by_name: list[dict[str, Pair]] = [{} for _ in range(shards)]
+        count = _shard_count(members, config, like)
+        shards: list[dict[str, Pair]] = [{} for _ in range(count)]
         for pair in members:
-            by_name[shard_of(pair.name, shards)][pair.name] = pair
-        for shard, named in enumerate(by_name):
-            ordered = [named[name] for name in order(named)]
-            jobs.append(_Job(directory, dataset, config, like, split, shard, shards, ordered))
+            shards[shard_of(pair.name, count)][pair.name] = pair
+        for number, named in enumerate(shards):
+            shard, index = (directory / name(dataset, split, number, count) for name in (shard_name, index_name))
+            jobs.append(Job(shard, index, [named[name] for name in order(named)], split, config, like=like))
     return jobs
-
-
-def work() -> None:
-    """What a worker process does: run the jobs that standard input holds and answer with a user's error, if any."""
-    import warnings
-
-    warnings.filterwarnings("ignore", "Dataset has no geotransform")
-    answer = None
-    try:
-        for job in pickle.load(sys.stdin.buffer):
-            job.run()
-    except SegchipsError as error:
-        answer = error
-    sys.stdout.buffer.write(pickle.dumps(answer))
 
 
 @contextmanager
 def _processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Fresh processes that wait for jobs; they neither fork a threaded parent nor import its main module again."""
-    command = [sys.executable, "-c", "from segchips.chipfolders import work; work()"]
+    command = [sys.executable, "-c", "from segchips.shards import work; work()"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     pipe = subprocess.PIPE
     processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment) for _ in range(count)]
@@ -220,7 +196,7 @@ def _processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
             process.communicate()
 
 
-def _run(process: subprocess.Popen[bytes], jobs: Sequence[_Job]) -> None:
+def _finish(process: subprocess.Popen[bytes], jobs: Sequence[Job]) -> None:
     answer, _ = process.communicate(pickle.dumps(jobs))
     if process.returncode:
         raise RuntimeError(f"a worker process ended with code {process.returncode}")
@@ -228,11 +204,21 @@ def _run(process: subprocess.Popen[bytes], jobs: Sequence[_Job]) -> None:
         raise error
 
 
-def _shares(jobs: Sequence[_Job], count: int) -> list[list[_Job]]:
-    shares: list[list[_Job]] = [[] for _ in range(count)]
+def _shares(jobs: Sequence[Job], count: int) -> list[list[Job]]:
+    """The jobs in as many parts, of about the same number of pairs."""
+    shares: list[list[Job]] = [[] for _ in range(count)]
     for job in sorted(jobs, key=lambda job: -len(job.pairs)):
         min(shares, key=lambda share: sum(len(job.pairs) for job in share)).append(job)
     return shares
+
+
+def _run(jobs: Sequence[Job], processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Run the jobs in these processes and this one."""
+    mine, *others = _shares(jobs, len(processes) + 1)
+    with ThreadPoolExecutor(len(processes) or 1) as pool:
+        running = pool.map(_finish, processes, others)
+        run_jobs(mine)
+        list(running)
 
 
 def _check(dataset: str, config: "TFRecordsConfig") -> None:
@@ -246,8 +232,8 @@ def _check(dataset: str, config: "TFRecordsConfig") -> None:
             raise InputError(f"{key} '{value}' is none of {', '.join(map(str, allowed))}")
 
 
-def _remove_stale(directory: Path, dataset: str, jobs: Sequence[_Job]) -> None:
-    written = {path for job in jobs for path in (job.index, job.file)}
+def _remove_stale(directory: Path, dataset: str, jobs: Sequence[Job]) -> None:
+    written = {path for job in jobs for path in (job.shard, job.index)}
     for kind in ("tfrecord", "index"):
         for path in directory.glob(f"{dataset}-*.{kind}-*-of-*"):
             if path not in written:
@@ -270,16 +256,14 @@ def convert(
     """
     _check(dataset, config)
     images, labels, directory = Path(images), Path(labels), Path(directory)
-    with _processes(workers or len(os.sched_getaffinity(0))) as processes, ThreadPoolExecutor(len(processes)) as pool:
+    with _processes((workers or len(os.sched_getaffinity(0))) - 1) as processes:
         pairs, rejected = pair_chips(images, labels)
         like = usual(pairs, config)
         jobs = _jobs(directory, dataset, pairs, config, like)
-        running = pool.map(_run, processes, _shares(jobs, len(processes)))
-        image, label = (read_layout(header.path) for header in like)
-        list(running)
+        _run(jobs, processes)
     _remove_stale(directory, dataset, jobs)
     indices = {split: [job.index for job in jobs if job.split == split] for split in config.splits}
-    describe(directory, dataset, config, indices, image, label, background)
+    describe(directory, dataset, config, indices, like, background)
     entries = [*rejected, *(entry for job in jobs for entry in read_index(job.index))]
     with whole(directory / "rejected.csv") as part:
         left_out = (entry for entry in entries if entry.state == REJECTED)

@@ -1,12 +1,15 @@
 """Versions of the library's own code, so that a result is made again when what made it changed, and only then."""
 
-import ast
+import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import CodeType
 
 from segchips.files import digest
 
 _PACKAGE = Path(__file__).parent
+_IMPORT = re.compile(r"^[ \t]*from segchips(?:\.(\w+))? import (\([^)]*\)|.*)", re.MULTILINE)
 
 
 @cache
@@ -26,25 +29,34 @@ def version(step: str) -> str:
     return digest(*(_fingerprint(path) for path in sorted(found)))
 
 
+@cache
 def _imports(path: Path) -> list[Path]:
-    names = []
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.ImportFrom) and node.module == "segchips":
-            names += [name.name for name in node.names]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("segchips."):
-            names.append(str(node.module).removeprefix("segchips."))
+    names: list[str] = []
+    for module, siblings in _IMPORT.findall(path.read_text(encoding="utf-8")):
+        names += [module] if module else re.findall(r"\w+", siblings)
     return [module for name in names if (module := _PACKAGE / f"{name}.py").exists()]
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
 def _fingerprint(path: Path) -> str:
-    tree = _tree(path)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
-            node.body = node.body[1:] or [ast.Pass()]
-    return digest(path.name, ast.dump(tree))
+    """A digest of the compiled module without docstrings."""
+    code = compile(path.read_bytes(), path.name, "exec", dont_inherit=True, optimize=2)
+    return digest(path.name, *_parts(code))
+
+
+def _parts(code: CodeType) -> Iterator[object]:
+    """What a code object does, without where its lines are."""
+    yield from (code.co_name, code.co_flags, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
+    yield from (
+        code.co_names,
+        code.co_varnames,
+        code.co_freevars,
+        code.co_cellvars,
+        code.co_code,
+        code.co_exceptiontable,
+    )
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _parts(constant)
+        else:
+            yield sorted(map(repr, constant)) if isinstance(constant, frozenset) else repr(constant)

@@ -31,7 +31,10 @@ class DamagedError(Exception):
 
 @dataclass(frozen=True)
 class Quick:
-    """A file whose layout is plain; `geokeys` tells its CRS from others, empty where it has none."""
+    """A file whose layout is plain; `geokeys` tells its CRS from others, empty where it has none.
+
+    `bare` says that it is a GeoTIFF that names no nodata value and no bands.
+    """
 
     kind: str
     height: int
@@ -42,6 +45,15 @@ class Quick:
     geotransform: tuple[float, ...] = UNREFERENCED
     geokeys: bytes = b""
     valid: float | None = None
+    bare: bool = False
+
+
+def share(text: str | None) -> float | None:
+    """The number that a VALID tag holds; None where it holds none."""
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
 
 
 class _Directory:
@@ -51,11 +63,11 @@ class _Directory:
         self.content, self.order = content, {b"II": "<", b"MM": ">"}[content[:2]]
         self.endian: Literal["little", "big"] = "little" if self.order == "<" else "big"
         (version,) = struct.unpack_from(f"{self.order}H", content, 2)
-        start, place, count, entry, size = {42: (4, "I", "H", "HHI4s", 12), 43: (8, "Q", "Q", "HHQ8s", 20)}[version]
+        start, place, number, entry, size = {42: (4, "I", "H", "HHI4s", 12), 43: (8, "Q", "Q", "HHQ8s", 20)}[version]
         self.place = self.order + place
         (offset,) = struct.unpack_from(self.place, content, start)
-        (entries,) = struct.unpack_from(self.order + count, content, offset)
-        first = offset + struct.calcsize(f"={count}")
+        (entries,) = struct.unpack_from(self.order + number, content, offset)
+        first = offset + struct.calcsize(f"={number}")
         last = first + entries * size
         self.tags = {tag: rest for tag, *rest in struct.iter_unpack(self.order + entry, content[first:last])}
         (self.next,) = struct.unpack_from(self.place, content, last)
@@ -155,8 +167,9 @@ def _tiff(content: bytes) -> Quick | None:
     if others or len(bits) != channels or not complete or not _is_plain(tags, dtype):
         return None
     found = _VALID.search(tags.raw(42112))
-    valid = float(found[1]) if found else None
-    return Quick("tiff", height, width, channels, dtype, planar, _geotransform(tags), _geokeys(tags), valid)
+    valid = share(found[1].decode()) if found else None
+    bare = tags.tags.keys().isdisjoint((42112, 42113))
+    return Quick("tiff", height, width, channels, dtype, planar, _geotransform(tags), _geokeys(tags), valid, bare)
 
 
 def _png_chunks(content: bytes) -> Iterator[bytes]:

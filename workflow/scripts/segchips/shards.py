@@ -4,6 +4,9 @@ TensorFlow Datasets opens uncompressed shards only: it has no switch for GZIP or
 corrupted. `segchips.load` and `tf.data.TFRecordDataset` read all of them.
 """
 
+import pickle
+import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segchips.chipfiles import ALONE, Header, Pixels, open_chip, read_chip, read_file
+from segchips.chipfiles import ALONE, Header, Pixels, open_chip, read_chip, read_file, read_header
 from segchips.description import (
     BELOW,
     MADE,
@@ -26,7 +29,7 @@ from segchips.description import (
     write_description,
     write_index,
 )
-from segchips.errors import InputError
+from segchips.errors import InputError, SegchipsError
 from segchips.files import digest, whole
 from segchips.records import RecordWriter, Value, array_bytes, decode, encode, read_record
 
@@ -146,7 +149,7 @@ def _check_alike(headers: Like, like: Like) -> None:
             )
 
 
-def short(message: object, *paths: Path) -> str:
+def _short(message: object, *paths: Path) -> str:
     """A message with only folder and file name of the paths it names."""
     text = str(message)
     for path in paths:
@@ -154,50 +157,69 @@ def short(message: object, *paths: Path) -> str:
     return text
 
 
-def _entries(
-    pairs: Iterable[Pair],
-    split: str,
-    config: "TFRecordsConfig",
-    min_valid: float,
-    like: Like | None,
-    writer: RecordWriter,
-) -> Iterator[Entry]:
-    first = like
-    for pair in pairs:
+@dataclass(frozen=True)
+class Job:
+    """A shard to write with its index: pairs in the order of their records.
+
+    With `like`, headers of a good pair, a chip that cannot become a record, or one unlike them, is rejected in the
+    index; without, it is an error.
+    """
+
+    shard: Path
+    index: Path
+    pairs: Sequence[Pair]
+    split: str
+    config: "TFRecordsConfig"
+    min_valid: float = 0.0
+    like: Like | None = None
+
+
+def _entries(job: Job, writer: RecordWriter) -> Iterator[Entry]:
+    first = job.like
+    for pair in job.pairs:
         try:
-            headers, record = make_record(pair, split, config)
+            headers, record = make_record(pair, job.split, job.config)
             first = first or headers
             _check_alike(headers, first)
         except InputError as error:
-            if like is None:
+            if job.like is None:
                 raise
-            reason = short(error, pair.image, pair.label, *(header.path for header in like))
+            reason = _short(error, pair.image, pair.label, *(header.path for header in job.like))
             yield Entry(pair.name, REJECTED, reason, None, None, None)
             continue
         valid = headers[0].valid
-        if reason := _too_empty(headers[0], min_valid):
+        if reason := _too_empty(headers[0], job.min_valid):
             yield Entry(pair.name, BELOW, reason, valid, None, None)
         else:
             yield Entry(pair.name, MADE, "", valid, *writer.write(record))
 
 
-def write_records(
-    shard: Path,
-    index: Path,
-    pairs: Iterable[Pair],
-    split: str,
-    config: "TFRecordsConfig",
-    min_valid: float = 0.0,
-    like: Like | None = None,
-) -> None:
-    """Write the pairs' records and their index in the order given; InputError names a chip that cannot become one.
-
-    With `like`, headers of a good pair, such a chip, or one unlike them, is only rejected in the index.
-    """
-    with whole(shard) as part, whole(index) as index_part, part.open("wb") as stream:
-        writer = RecordWriter(stream, config.compression)
-        write_index(index_part, _entries(pairs, split, config, min_valid, like, writer))
+def write_records(job: Job) -> None:
+    """Write a shard and its index; InputError names a chip that cannot become a record."""
+    with whole(job.shard) as part, whole(job.index) as index_part, part.open("wb") as stream:
+        writer = RecordWriter(stream, job.config.compression)
+        write_index(index_part, _entries(job, writer))
         writer.finish()
+
+
+def run_jobs(jobs: Iterable[Job]) -> None:
+    """Write shards one after another."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Dataset has no geotransform")
+        for job in jobs:
+            write_records(job)
+
+
+def work() -> None:
+    """What a worker process does: run the jobs of standard input and answer with the error that stopped it, if any."""
+    answer: Exception | None = None
+    try:
+        run_jobs(pickle.load(sys.stdin.buffer))
+    except (SegchipsError, OSError) as error:
+        answer = error
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.stdout.buffer.write(pickle.dumps(answer))
 
 
 def write_shard(
@@ -216,14 +238,15 @@ def write_shard(
     """
     files = {tile: f"{tile.replace(':', '#')}.tif" for tile in order(tiles)}
     pairs = [Pair(tile, images / name, labels / name) for tile, name in files.items()]
-    write_records(shard, index, pairs, split, config, min_valid)
+    write_records(Job(shard, index, pairs, split, config, min_valid))
 
 
-def read_layout(path: Path) -> Layout:
-    """What a chip says of its dataset."""
-    with open_chip(path) as source:
-        shape = source.height, source.width, source.count
-        return Layout(source.dtypes[0], shape, source.driver, source.nodata, tuple(source.descriptions))
+def _layout(header: Header) -> Layout:
+    shape = header.height, header.width, header.channels
+    if header.bare:
+        return Layout(header.dtype, shape, "GTiff", None, (None,) * header.channels)
+    with open_chip(header.path) as source:
+        return Layout(header.dtype, shape, source.driver, source.nodata, tuple(source.descriptions))
 
 
 def _check_shard(index: Path, image: Layout, compression: str | None) -> tuple[int, int]:
@@ -247,11 +270,11 @@ def describe(
     dataset: str,
     config: "TFRecordsConfig",
     indices: Mapping[str, Sequence[Path]],
-    image: Layout,
-    label: Layout,
+    like: Like,
     background: int | None,
 ) -> None:
-    """As `write_info`, with the layouts at hand."""
+    """As `write_info`, from the headers of a pair."""
+    image, label = _layout(like[0]), _layout(like[1])
     checked = {
         split: [_check_shard(path, image, config.compression) for path in paths] for split, paths in indices.items()
     }
@@ -275,4 +298,4 @@ def write_info(
     `image` and `label` are any pair of the dataset: they give dtype, shape, band names and nodata. metadata.json is
     TensorFlow Datasets' own place for further facts (`builder.info.metadata`). InputError where a shard's chips differ.
     """
-    describe(directory, dataset, config, indices, read_layout(image), read_layout(label), background)
+    describe(directory, dataset, config, indices, (read_header(image), read_header(label)), background)
