@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -131,19 +132,27 @@ def link(rel, href):
 def make_dataset(tiles=None, imagery=None, labels=None, tfrecords=None):
     """A dataset from a config of few keys."""
     usual = {
-        "catalog": "catalog.json",
         "products": [{"id": "s2", "bands": ["B1"]}],
         "start": "2017-01-01",
         "end": "2017-12-31",
         "reference_date": "2017-06-30",
     }
-    blocks = {
-        "tiles": tiles or {},
-        "imagery": usual | (imagery or {}),
-        "labels": labels or {"path": "labels.gpkg"},
-        "tfrecords": tfrecords or {},
-    }
-    return load_config({"datasets": {"d": blocks}}, SCHEMA).datasets["d"]
+    places = {"catalog": "catalog.json", "path": "labels.gpkg"}
+    imagery, labels = usual | (imagery or {}), dict(labels or {})
+    catalog, path = imagery.pop("catalog", places["catalog"]), labels.pop("path", places["path"])
+    blocks = {"tiles": tiles or {}, "imagery": imagery, "labels": labels, "tfrecords": tfrecords or {}}
+    imagery["catalog"], labels["path"] = places.values()
+    # most tests differ in nothing but places, and the schema takes long to read
+    if repr(blocks) not in _datasets:
+        _datasets[repr(blocks)] = load_config({"datasets": {"d": blocks}}, SCHEMA).datasets["d"]
+    known = _datasets[repr(blocks)]
+    layers = [replace(layer, path=path) if layer.path == places["path"] else layer for layer in known.labels.layers]
+    return replace(
+        known, imagery=replace(known.imagery, catalog=catalog), labels=replace(known.labels, layers=tuple(layers))
+    )
+
+
+_datasets = {}
 
 
 def utc(text):

@@ -209,11 +209,13 @@ def compare_reading(floats: str, arrays: str) -> None:
 
     plain = tf.data.TFRecordDataset(sorted(map(str, Path(floats).iterdir()))).map(parse)
     load = segchips.load(arrays, "train")
+    batches = segchips.load(arrays, "train", 32)
     print(f"\n{'reading 13-band uint16, ms per chip':44}{'wall':>8}{'CPU':>8}     goal: a third of the plain parser")
     per_chip("plain parser on plain float shards", plain, 1)
     per_chip("plain parser on plain float shards, batch 32", plain.batch(32), 32)
     per_chip("load() on array shards", load, 1)
-    per_chip("load() on array shards, batch 32", load.batch(32), 32)
+    per_chip("load() on array shards, batch 32 afterwards", load.batch(32), 32)
+    per_chip("load() on array shards in batches of 32", batches, 32)
 
 
 def main() -> None:

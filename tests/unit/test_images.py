@@ -391,7 +391,7 @@ def test_of_several_masks_of_one_time_each_serves_where_it_reaches_the_namesake_
     shots = mask_product(tmp_path, [])
     when = "2017-07-01T10:00:00Z"
     left = {"grid": {"step": 10, "shift": (-9, 0)}}
-    shots.add("other", when, {"m": CLOUD}, collection="masks")
+    shots.add("A", when, {"m": CLOUD}, collection="masks")
     shots.add("a", when, {"m": flat(0, "uint8", (24, 12))}, collection="masks", **left)
     chip = shots.chip(cloud_mask=MASK)
     # the namesake reaches over columns up to 12 - 9 + 6 - 4 of the tile's, the other one over all
@@ -926,6 +926,24 @@ def test_the_digest_does_not_change_with_what_leaves_the_chip_alone(many, usual,
 def test_a_change_elsewhere_changes_the_tiles_there(many, usual):
     for name in ("scene elsewhere", "file elsewhere"):
         assert plan_of(many, **KEPT[name]).digest(NEIGHBOUR.key) != usual[1]
+
+
+def test_a_scene_elsewhere_changes_the_chips_whose_scale_or_nodata_it_changes(tmp_path):
+    """One offset and one nodata value hold for all chips of a dataset."""
+    digests, chips = set(), []
+    for said in ({"offset": 0, "nodata": 0}, {"offset": -0.1, "nodata": 0}, {"offset": -0.1, "nodata": 9}):
+        shots = Shots(tmp_path)
+        usual = {"B04": {"raster:bands": [{"scale": 0.0001, "offset": -0.1, "nodata": 9}]}}
+        shots.add("a", "2017-07-01T10:00:00Z", {"B04": flat(2500)}, said=usual)
+        for day in (2, 3):
+            other, far = {"B04": {"raster:bands": [{"scale": 0.0001, **said}]}}, {"step": 10, "shift": (24, 0)}
+            shots.add(f"far{day}", f"2017-07-0{day}T10:00:00Z", {"B04": flat(1)}, said=other, grid=far)
+        plan = shots.plan((TILE, NEIGHBOUR), products=B04)
+        digests.add(plan.digest(TILE.key))
+        make_image(plan, TILE, tmp_path / "chip.tif")
+        chips.append(Chip(tmp_path / "chip.tif"))
+    assert [chip.nodata for chip in chips] == [0, 0, 9] and [chip.offsets for chip in chips] == [(0,), (-0.1,), (-0.1,)]
+    assert [chip.pixels.max() for chip in chips] == [1500, 2500, 2500] and len(digests) == 3
 
 
 def test_the_reference_date_does_not_matter_to_a_median(many):

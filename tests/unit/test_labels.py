@@ -340,6 +340,27 @@ def test_polygons_traced_from_pixels_burn_as_whole_ones(tmp_path, monkeypatch, s
     assert different >= 8
 
 
+WINDING = """
+    3.5 8.5, 3.5 6.5, 1.5 6.5, 1.5 2.5, -4.5 2.5, -4.5 4.5, -6.5 4.5, -6.5 2.5, -8.5 2.5, -8.5 0.5, -10.5 0.5,
+    -10.5 -5.5, -8.5 -5.5, -8.5 -3.5, -6.5 -3.5, -6.5 -5.5, -4.5 -5.5, -4.5 0.5, 3.5 0.5, 3.5 -5.5, 1.5 -5.5,
+    1.5 -1.5, -2.5 -1.5, -2.5 -5.5, -0.5 -5.5, -0.5 -7.5, 5.5 -7.5, 5.5 -1.5, 7.5 -1.5, 7.5 -3.5, 9.5 -3.5,
+    9.5 -5.5, 11.5 -5.5, 11.5 -9.5, 9.5 -9.5, 9.5 -11.5, 13.5 -11.5, 13.5 -9.5, 15.5 -9.5, 15.5 -7.5, 17.5 -7.5,
+    17.5 4.5, 15.5 4.5, 15.5 6.5, 7.5 6.5, 7.5 8.5, 3.5 8.5
+"""
+
+
+@pytest.mark.parametrize("clockwise", [True, False])
+def test_a_ring_that_winds_off_the_tile_keeps_its_direction(tmp_path, monkeypatch, clockwise):
+    """Without the corner by which GDAL tells it, what is left of this one would turn the other way."""
+    monkeypatch.setattr(labels, "_LARGE", 4)
+    tile = tile_at(6, pad=0)
+    west, south, _, _ = tile.bounds
+    shape = shapely.transform(shapely.from_wkt(f"POLYGON (({WINDING}))"), lambda points: points * 10 + (west, south))
+    shape = shapely.orient_polygons(shape, exterior_cw=clockwise)
+    path = write_vectors(tmp_path / "a.gpkg", [shape], UTM)
+    np.testing.assert_array_equal(burn(features(path, all_touched=False), tile), whole([shape], [1], tile, False))
+
+
 def test_a_large_polygon_around_or_beside_the_tile(tmp_path):
     west, south, east, north = TILE.bounds
     around = shapely.box(west - 5000, south - 5000, east + 5000, north + 5000).segmentize(20)
@@ -348,6 +369,16 @@ def test_a_large_polygon_around_or_beside_the_tile(tmp_path):
     for all_touched in (True, False):
         pixels = burn(features(path, attribute="number", all_touched=all_touched))
         assert (pixels == 1).all()
+
+
+def test_of_what_an_intersection_leaves_only_the_areas_count(monkeypatch):
+    monkeypatch.setattr(labels, "_LARGE", 4)
+    west, south, east, north = TILE.bounds
+    area = shapely.box(west + 30, south + 30, east - 30, north - 30)
+    line = shapely.LineString([(west, south), (west + 5, north), (east, north)])
+    mixed = np.array([shapely.GeometryCollection([line, area]), shapely.GeometryCollection()])
+    thinned = labels._thinned(mixed, TILE)
+    assert thinned[0].equals(area) and thinned[1].is_empty
 
 
 def test_large_polygons_of_another_crs_burn_as_whole_ones(tmp_path):

@@ -402,6 +402,7 @@ WARPS = {
     "geographic": {"crs": "EPSG:4326", "step": (0.00013, 0.00009), "shift": (0.11, 0.3)},
     "rotated": {"step": 10, "rotate": 17.0, "shift": (0.1, 0.3)},
     "edge": {"step": 10, "shift": (17.3, -16.6)},
+    "south up": {"step": (9.7, 10.4), "south_up": True, "shift": (0.2, 0.3)},
 }
 
 

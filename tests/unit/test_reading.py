@@ -135,6 +135,21 @@ def test_order_is_the_same_every_time_and_batches_are_static(tmp_path):
     assert next(iter(batches))["label"].shape == (2, 6, 5)
 
 
+@pytest.mark.parametrize("storage", ["array", "float", "encoded"])
+@pytest.mark.parametrize("batch", [1, 3, 40])
+def test_batches_hold_the_same_chips_in_the_same_order(tmp_path, storage, batch):
+    directory, *_ = dataset(tmp_path, storage=storage)
+    single = list(segchips.load(directory, "train").as_numpy_iterator())
+    batches = segchips.load(directory, "train", batch)
+    assert batches.element_spec["image"].shape.as_list() == [None, 6, 5, 3]
+    assert len(batches) == len(list(batches)) == -(-len(KEYS) // batch)
+    sizes = [len(each["identifier"]) for each in batches]
+    assert sizes[:-1] == [batch] * (len(sizes) - 1)
+    for key in ("image", "label", "identifier"):
+        together = np.concatenate([each[key] for each in batches.as_numpy_iterator()])
+        np.testing.assert_array_equal(together, np.stack([each[key] for each in single]))
+
+
 def test_an_empty_split_is_empty(tmp_path):
     directory, *_ = dataset(tmp_path)
     assert list(segchips.load(directory, "val")) == []
@@ -158,9 +173,9 @@ def test_what_is_missing_is_named(tmp_path):
         segchips.load(directory, "train")
 
 
-@pytest.mark.parametrize("compression", [None, "ZLIB"])
-def test_a_damaged_shard_is_named(tmp_path, compression):
-    directory, *_ = dataset(tmp_path, compression=compression)
+@pytest.mark.parametrize(("storage", "compression"), [("array", None), ("float", "ZLIB"), ("encoded", None)])
+def test_a_damaged_shard_is_named(tmp_path, storage, compression):
+    directory, *_ = dataset(tmp_path, storage=storage, compression=compression)
     path = directory / shard_name("sample", "train", 2, 3)
     good = path.read_bytes()
     flipped = good[:400] + bytes([good[400] ^ 1]) + good[401:]

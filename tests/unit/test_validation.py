@@ -335,7 +335,6 @@ def test_the_shipped_config_is_good():
     assert load_config(yaml.safe_load(shipped.read_text()), SCHEMA).datasets
 
 
-@pytest.mark.xfail(strict=True, reason="JSON Schema counts 64.0 as an integer")
 @pytest.mark.parametrize("value", [64.0, 128.0])
 def test_a_whole_number_written_with_a_point_makes_the_same_tiles_or_is_refused(value):
     try:
@@ -345,7 +344,6 @@ def test_a_whole_number_written_with_a_point_makes_the_same_tiles_or_is_refused(
     assert dataset.tiles.grid.key == f"{int(value) - 4}:2:10.0"
 
 
-@pytest.mark.xfail(strict=True, reason="NaN is below and above nothing")
 @pytest.mark.parametrize(
     ("key", "value"),
     [("tiles.resolution", math.inf), ("imagery.max_cloud", math.nan), ("imagery.min_valid", math.nan)],

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from making import config, folders
+from making import config, folders, pixels, write
 
 from segchips.chipfolders import convert
 from segchips.description import index_name, shard_name
@@ -95,6 +95,13 @@ def test_pixels_of_another_kind_are_named(tmp_path, storage):
     assert any(
         "record 1: a record of dataset parcels is not as its description says" in fault for fault in verify(directory)
     )
+
+
+def test_files_of_another_dtype_are_named(tmp_path):
+    directory = dataset(tmp_path, "encoded")
+    write(tmp_path / "other.tif", pixels("int8", (8, 9, 3)))
+    rewrite(directory, with_key("image/image_data", (tmp_path / "other.tif").read_bytes()))
+    assert any("is not as its description says: dtype int8, not uint8" in fault for fault in verify(directory))
 
 
 @pytest.mark.parametrize("compression", [None, "ZLIB"])

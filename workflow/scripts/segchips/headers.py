@@ -108,14 +108,14 @@ class _Directory:
         return int.from_bytes(value[: _INTEGERS[kind]], self.endian)
 
 
-def _is_plain(tags: _Directory, dtype: str) -> bool:
+def _is_plain(tags: _Directory) -> bool:
     """Whether libtiff's raw samples are what GDAL gives."""
     compression, predictor = tags.number(259, 1), tags.number(317, 1)
     return bool(
         tags.next == 0
         and 330 not in tags.tags
         and compression in _COMPRESSIONS
-        and (predictor == 1 or (compression in _WITH_PREDICTOR and predictor == (3 if "float" in dtype else 2)))
+        and (predictor == 1 or compression in _WITH_PREDICTOR)
         and tags.number(262) in (1, 2, 3)
         and tags.number(266, 1) == 1
         and tags.number(274, 1) == 1
@@ -164,7 +164,7 @@ def _tiff(content: bytes) -> Quick | None:
     complete = _has_all_blocks(tags, height, width, channels if planar else 1)
     bits, kinds = tags.numbers(258), tags.numbers(339, *[1] * channels)
     ((dtype, *others),) = [sorted({_DTYPES[pair] for pair in zip(bits, kinds, strict=True)})]
-    if others or len(bits) != channels or not complete or not _is_plain(tags, dtype):
+    if others or len(bits) != channels or not complete or not _is_plain(tags):
         return None
     found = _VALID.search(tags.raw(42112))
     valid = share(found[1].decode()) if found else None

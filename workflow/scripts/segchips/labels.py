@@ -188,7 +188,7 @@ def _thin(geometry: Any, box: Bounds) -> Any:
         rings = shapely.get_rings(part)
         left, low, right, high = shapely.bounds(rings).T
         near = (left <= east) & (right >= west) & (low <= north) & (high >= south)
-        if near[0]:
+        if near[:1].any():
             shell, *holes = (_thin_ring(ring, box) for ring in rings[near])
             polygons.append(shapely.Polygon(shell, holes))
     return shapely.MultiPolygon(polygons)

@@ -95,20 +95,22 @@ def parse_encoded_float(record: "tf.Tensor", shape: Shape = _ANY) -> "Parsed":
     return _parse(record, _text(), lambda data, _: tf.numpy_function(decode, [data], tf.float32), shape)
 
 
-def _batches(path: "tf.Tensor", count: "tf.Tensor", info: Info) -> "tf.data.Dataset":
-    """A shard's records in batches; an error names the shard when there are fewer than `count`."""
+def _records(path: "tf.Tensor", count: "tf.Tensor", compression: str | None) -> "tf.data.Dataset":
+    """A shard's records, and the shard's path in place of each that cannot be read; `_check` finds it."""
     import tensorflow as tf
 
-    def whole(batch: "tf.Tensor", expected: "tf.Tensor") -> "tf.Tensor":
-        message = tf.strings.join([path, " is damaged or cut off; segchips.verify tells where"])
-        with tf.control_dependencies([tf.debugging.Assert(tf.shape(batch, tf.int64)[0] == expected, [message])]):
-            return tf.identity(batch)
+    records = tf.data.TFRecordDataset(path, compression).ignore_errors()
+    return records.concatenate(tf.data.Dataset.from_tensors(path).repeat()).take(count)
 
-    size = max(1, _BATCH_BYTES // info.pixel_bytes)
-    records = tf.data.TFRecordDataset(path, info.compression).ignore_errors().batch(size)
-    missing = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string)).repeat()
-    sizes = tf.data.Dataset.range(0, count, size).map(lambda start: tf.minimum(count - start, size))
-    return tf.data.Dataset.zip((records.concatenate(missing), sizes)).map(whole)
+
+def _check(records: "tf.Tensor") -> "tf.Tensor":
+    """The same records; an error names the shard where one is missing, for no path begins as every record does."""
+    import tensorflow as tf
+
+    paths, _ = tf.unique(tf.boolean_mask(records, tf.strings.substr(records, 0, 1) != "\n"))
+    advice = tf.strings.reduce_join(paths, separator=", ") + " is damaged or cut off; segchips.verify tells where"
+    with tf.control_dependencies([tf.debugging.Assert(tf.size(paths) == 0, [advice])]):
+        return tf.identity(records)
 
 
 def _parse_batch(batch: "tf.Tensor", info: Info) -> dict[str, "tf.Tensor"]:
@@ -119,7 +121,7 @@ def _parse_batch(batch: "tf.Tensor", info: Info) -> dict[str, "tf.Tensor"]:
     data = {
         key: tf.io.FixedLenFeature(layout.shape, tf.float32) if floats else _text() for key, layout in layouts.items()
     }
-    found = tf.io.parse_example(batch, data | {_IDENTIFIER: _text()})
+    found = tf.io.parse_example(_check(batch), data | {_IDENTIFIER: _text()})
 
     def decode(data: "tf.Tensor", layout: Layout) -> "tf.Tensor":
         return tf.cast(data, layout.dtype) if floats else tf.reshape(_raw(data, layout.dtype), (-1, *layout.shape))
@@ -134,16 +136,17 @@ def _named(image: "tf.Tensor", label: "tf.Tensor", identifier: "tf.Tensor") -> d
 
 def _parse_file(record: "tf.Tensor", info: Info) -> dict[str, "tf.Tensor"]:
     """A record that holds files."""
-    height, width, channels = info.image.shape
+    record, (height, width, channels) = _check([record])[0], info.image.shape
     if info.storage == "encoded":
         return _named(*parse_encoded(record, info.image.dtype, info.label.dtype, (height, width, channels)))
     return _named(*parse_picture(record, (height, width, channels)))
 
 
-def load(directory: str | Path, split: str) -> "tf.data.Dataset":
+def load(directory: str | Path, split: str, batch: int | None = None) -> "tf.data.Dataset":
     """A split as dicts of image (height x width x channels), label (height x width) and identifier, in a fixed order.
 
-    Dtypes and shapes are the chips' own. InputError names a missing dataset or split, RecordError a missing shard.
+    Dtypes and shapes are the chips' own. With `batch`, the chips come in batches, which is faster than batching them
+    afterwards. InputError names a missing dataset or split, RecordError a missing shard.
     """
     import tensorflow as tf
 
@@ -152,9 +155,12 @@ def load(directory: str | Path, split: str) -> "tf.data.Dataset":
     counts = tf.constant(info.splits[split], tf.int64)
     parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
     shards = tf.data.Dataset.from_tensor_slices(([str(path) for path in paths], counts))
-    batches = shards.interleave(partial(_batches, info=info), _FILES, **parallel)
+    records = shards.interleave(partial(_records, compression=info.compression), _FILES, **parallel)
     if info.storage in ("array", "float"):
-        chips = batches.map(partial(_parse_batch, info=info), **parallel).unbatch()
+        batches = records.batch(batch or max(1, _BATCH_BYTES // info.pixel_bytes))
+        chips = batches.map(partial(_parse_batch, info=info), **parallel)
+        chips = chips if batch else chips.unbatch()
     else:
-        chips = batches.unbatch().map(partial(_parse_file, info=info), **parallel)
-    return chips.apply(tf.data.experimental.assert_cardinality(sum(info.splits[split])))
+        chips = records.map(partial(_parse_file, info=info), **parallel)
+        chips = chips.batch(batch) if batch else chips
+    return chips.apply(tf.data.experimental.assert_cardinality(-(-sum(counts.numpy()) // (batch or 1))))

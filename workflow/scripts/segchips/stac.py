@@ -142,7 +142,7 @@ def search_area(footprints: np.ndarray) -> shapely.Geometry:
     """A simple lon/lat outline around all footprints, in two parts where they straddle the antimeridian."""
     west, _, east, _ = shapely.total_bounds(footprints)
     if east - west <= 180:
-        return shapely.convex_hull(shapely.union_all(shapely.convex_hull(footprints)))
+        return shapely.convex_hull(shapely.geometrycollections(footprints))
     parts = shapely.get_parts(footprints)
     side = shapely.get_coordinates(shapely.centroid(parts))[:, 0] < 0
     hulls = [shapely.convex_hull(shapely.geometrycollections(parts[half])) for half in (side, ~side) if half.any()]

@@ -1,14 +1,17 @@
 """From a parsed config file to typed datasets, with a message for everything that cannot work."""
 
+import math
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from segchips.config import (
     CloudMask,
@@ -29,7 +32,7 @@ Json = dict[str, Any]
 
 def load_config(raw: Mapping[str, Any], schema: Path) -> Config:
     """Validate a parsed config file and merge it into datasets; ConfigError names dataset, key and value."""
-    rules = yaml.safe_load(schema.read_text())
+    rules = _rules(schema)
     plain = _plain(raw)
     _check(plain, rules, rules, "")
     defaults = plain.get("defaults", {})
@@ -42,6 +45,12 @@ def load_config(raw: Mapping[str, Any], schema: Path) -> Config:
             datasets[name] = _dataset(name, merged)
     results = plain.get("results", rules["properties"]["results"]["default"])
     return Config(Path(results), datasets, conversions)
+
+
+@cache
+def _rules(schema: Path) -> Json:
+    rules: Json = yaml.safe_load(schema.read_text(encoding="utf-8"))
+    return rules
 
 
 def _merged(name: str, defaults: Json, entry: Json, rules: Json, kind: str) -> Json:
@@ -105,11 +114,26 @@ def _with_defaults(value: Any, rules: Json) -> Any:
     return filled
 
 
+_WHOLE = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+_Validator = extend(Draft202012Validator, type_checker=_WHOLE)
+
+
 def _check(value: Json, rules: Json, root: Json, where: str) -> None:
-    validator = Draft202012Validator({**rules, "$defs": root["$defs"]}, format_checker=FormatChecker(["date"]))
+    for path, number in _numbers(value, where):
+        if not math.isfinite(number) and not path.endswith(".nodata"):
+            raise ConfigError(f"{path}: {number} is not usable; it must be a finite number")
+    validator = _Validator({**rules, "$defs": root["$defs"]}, format_checker=FormatChecker(["date"]))
     errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
     if errors:
         raise ConfigError("\n".join(line for error in errors for line in _advice(error, where)))
+
+
+def _numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
+    if isinstance(value, float):
+        yield path, value
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _numbers(item, f"{path}.{key}" if path else str(key))
 
 
 def _advice(error: ValidationError, where: str) -> Iterator[str]:
