@@ -9,7 +9,11 @@ from segchips.job import failed
 from segchips.workflow import State
 
 try:
-    STATE = State(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
+    STATE = State(
+        config,
+        Path(workflow.basedir) / "schemas" / "config.schema.yaml",
+        workers=workflow.cores or 1 if workflow.is_main_process else 0,
+    )
     if workflow.is_main_process:
         STATE.check_inputs()
 except SegchipsError as error:

@@ -14,5 +14,5 @@ rule images:
             lambda wildcards: STATE.image_digest(wildcards.dataset, wildcards.tile),
         ),
     run:
-        if error := STATE.make_image(wildcards.dataset, wildcards.tile, output[0], log[0]):
+        if error := STATE.run("make_image", wildcards.dataset, wildcards.tile, output[0], log[0]):
             raise error

@@ -31,5 +31,5 @@ rule labels:
             lambda wildcards: STATE.label_chip_digest(wildcards.dataset, wildcards.tile),
         ),
     run:
-        if error := STATE.make_label(wildcards.dataset, wildcards.tile, output[0], log[0]):
+        if error := STATE.run("make_label", wildcards.dataset, wildcards.tile, output[0], log[0]):
             raise error

@@ -19,7 +19,7 @@ rule tfrecords:
         digest=planned(lambda wildcards: STATE.shard_digest(wildcards.dataset, wildcards.split, int(wildcards.shard))),
     run:
         shard = wildcards.split, int(wildcards.shard)
-        if error := STATE.make_shard(wildcards.dataset, *shard, output.shard, output.index, log[0]):
+        if error := STATE.run("make_shard", wildcards.dataset, *shard, output.shard, output.index, log[0]):
             raise error
 
 

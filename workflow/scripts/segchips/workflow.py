@@ -23,6 +23,7 @@ from segchips.scenes import Query, read_lock
 from segchips.shards import write_info, write_shard
 from segchips.tiles import Planned, read_manifest
 from segchips.validation import load_config
+from segchips.workers import Workers
 
 T = TypeVar("T")
 SAMPLE = Path("resources/sample")
@@ -48,11 +49,18 @@ def _guarded(log: str, job: str, make: Callable[[], None]) -> SegchipsError | No
 class State:
     """Everything the rules ask about the datasets, read once and kept until the file it came from changes."""
 
-    def __init__(self, raw: Mapping[str, Any], schema: Path = SCHEMA) -> None:
+    def __init__(self, raw: Mapping[str, Any], schema: Path = SCHEMA, workers: int = 0) -> None:
         self.config: Config = load_config(raw, schema)
         _tell_scripts_where_the_library_is()
         self._kept: dict[object, tuple[object, Any]] = {}
         self._lock = threading.RLock()
+        self._workers = Workers(workers, dict(raw), schema) if workers else None
+
+    def run(self, method: str, *arguments: object) -> SegchipsError | None:
+        """Call a body below in a worker process, or here where there is none; gives back what went wrong."""
+        if self._workers:
+            return self._workers.call(method, *arguments)
+        return getattr(self, method)(*arguments)
 
     def check_inputs(self) -> None:
         """Look at every input before any job runs; SegchipsError names the dataset and what is wrong."""
