@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
@@ -36,8 +37,9 @@ class Chips(Dataset[Chip]):
         """One chip; RecordError names a damaged shard."""
         payload = read_record(*self._places[position], self.info.compression)
         example = decode_example(payload, self.info)
-        image, label = torch.from_numpy(example["image"]), torch.from_numpy(example["label"])
-        return {"image": image.permute(2, 0, 1), "label": label, "identifier": example["identifier"]}
+        image = np.ascontiguousarray(example["image"].transpose(2, 0, 1))
+        label = torch.from_numpy(example["label"])
+        return {"image": torch.from_numpy(image), "label": label, "identifier": example["identifier"]}
 
 
 class ChipStream(IterableDataset[Chip]):
