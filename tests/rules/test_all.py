@@ -1,6 +1,9 @@
+import shutil
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
+import pytest
 import rasterio
 
 from projects import Project
@@ -52,3 +55,38 @@ def test_a_deleted_chip_is_made_again_with_its_shard(project: Project) -> None:
 def test_an_unrelated_key_remakes_nothing(project: Project) -> None:
     project.change("datasets.other", {"tiles": {"size": 128}})
     assert project.made("results/sample/ledger.csv") == Counter()
+
+
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_a_damaged_chip_is_made_again_with_its_shard(project: Project, kind: str) -> None:
+    before = project.contents("results/**/*.tif")
+    chip, other = sorted(project.results().glob(f"{kind}/*.tif"))[:2]
+    for damaged in (chip.read_bytes()[:-50], b"", other.read_bytes(), retouched(chip)):
+        chip.write_bytes(damaged)
+        planned = " ".join(project.run("--dry-run").stdout.split())
+        assert f"{chip.name} is not the chip that was made" in planned
+        assert f"params have changed since last execution: {kind}" in planned
+        assert project.made() == Counter({kind: 1, "tfrecords": 1, "tfrecords_info": 1, "ledger": 1, "report": 1, "all": 1})
+        assert project.contents("results/**/*.tif") == before
+        assert project.made() == Counter()
+
+
+def retouched(path: Path) -> bytes:
+    """The chip with one pixel changed, as another program would save it."""
+    with rasterio.open(path) as chip:
+        pixels, profile, tags = chip.read(), chip.profile, chip.tags()
+    pixels[0, 3, 4] += 1
+    with rasterio.MemoryFile() as memory:
+        with memory.open(**profile) as copy:
+            copy.write(pixels)
+            copy.update_tags(**tags)
+        return bytes(memory.read())
+
+
+def test_touched_and_copied_results_are_left_alone(project: Project) -> None:
+    for path in (*project.folder.glob("resources/**/*.*"), *project.results().glob("**/*.tif")):
+        path.touch()
+    assert project.made() == Counter()
+    copy = Project(project.folder.with_name("copy"))
+    shutil.copytree(project.folder, copy.folder, copy_function=shutil.copyfile)
+    assert copy.made() == Counter()

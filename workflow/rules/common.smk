@@ -4,9 +4,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from snakemake.io import IOFile
+
 from segchips.errors import SegchipsError
+from segchips.grid import Tile
 from segchips.job import failed
-from segchips.workflow import State
+from segchips.workflow import State, while_intact
 
 try:
     STATE = State(
@@ -63,6 +66,18 @@ def after(lock, ask):
 def planned(ask):
     """A function of the wildcards that asks STATE once manifest and scene lock are there."""
     return after(manifest, after(scene_lock, ask))
+
+
+def of_chip(kind, lock, ask):
+    """A function of the wildcards that asks STATE for a chip's digest, which changes where the chip was tampered with."""
+
+    def answer(wildcards):
+        digest = ask(wildcards.dataset, wildcards.tile)
+        chip = STATE.folder(wildcards.dataset) / kind / f"{wildcards.tile}.tif"
+        record = workflow.persistence.metadata(IOFile(str(chip))) if workflow.is_main_process else None
+        return while_intact(digest, chip, Tile.from_name(wildcards.tile), record)
+
+    return after(lock, answer)
 
 
 def shard_tiles(wildcards):

@@ -9,10 +9,7 @@ rule images:
     log:
         "logs/{dataset}/images/{tile}.log",
     params:
-        digest=after(
-            scene_lock,
-            lambda wildcards: STATE.image_digest(wildcards.dataset, wildcards.tile),
-        ),
+        digest=of_chip("images", scene_lock, STATE.image_digest),
     run:
         if error := STATE.run("make_image", wildcards.dataset, wildcards.tile, output[0], log[0]):
             raise error

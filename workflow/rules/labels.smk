@@ -26,10 +26,7 @@ rule labels:
     log:
         "logs/{dataset}/labels/{tile}.log",
     params:
-        digest=after(
-            label_lock,
-            lambda wildcards: STATE.label_chip_digest(wildcards.dataset, wildcards.tile),
-        ),
+        digest=of_chip("labels", label_lock, STATE.label_chip_digest),
     run:
         if error := STATE.run("make_label", wildcards.dataset, wildcards.tile, output[0], log[0]):
             raise error

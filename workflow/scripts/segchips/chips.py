@@ -1,11 +1,13 @@
-"""Chips: LZW-compressed tiled GeoTIFFs on a tile's grid."""
+"""Chips: LZW-compressed tiled GeoTIFFs on a tile's grid, with a checksum of their pixels."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import numpy.typing as npt
 import rasterio
+from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 
 from segchips.files import whole
@@ -39,8 +41,24 @@ def write_chip(
         "blockysize": block,
     }
     with whole(path) as part, rasterio.open(part, "w", **profile) as chip:
-        chip.update_tags(**tags)
+        chip.update_tags(**tags, TILE=tile.key, CHECKSUM=_checksum(pixels))
         chip.descriptions = tuple(bands)
         if scaling and any(pair != (1.0, 0.0) for pair in scaling):
             chip.scales, chip.offsets = [scale for scale, _ in scaling], [offset for _, offset in scaling]
         chip.write(pixels)
+
+
+def is_intact(path: Path, tile: Tile) -> bool:
+    """Whether the file is a chip of this tile with the pixels that were written."""
+    try:
+        with rasterio.open(path) as chip:
+            tags, pixels = chip.tags(), chip.read()
+    except RasterioError:
+        return False
+    return (tags.get("TILE"), tags.get("CHECKSUM")) == (tile.key, _checksum(pixels))
+
+
+def _checksum(pixels: npt.NDArray[np.generic]) -> str:
+    """CRC32C of the pixels in little-endian band, row, column order, as eight hexadecimal digits."""
+    little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
+    return f"{google_crc32c.value(little.tobytes()):08x}"

@@ -137,7 +137,6 @@ def make_image(plan: Plan, tile: Tile, path: Path) -> None:
         if declared:
             pixels = _step_off(pixels, valid, nodata)
         tags = {
-            "TILE": tile.key,
             "SCENES": json.dumps({part.product.id: part.used for part in parts}),
             "VALID": repr(float(valid.all(axis=0).mean())),
         }

@@ -311,4 +311,4 @@ def read_label_lock(path: Path) -> LabelLock:
 def make_label(features: Features, tile: Tile, touching: Sequence[int], path: Path) -> None:
     """Burn the features that touch the tile into the chip at `path`: uint8, background as nodata."""
     pixels = features.burn(tile, touching)
-    write_chip(path, pixels[None], tile, ["label"], features.config.background, {"TILE": tile.key})
+    write_chip(path, pixels[None], tile, ["label"], features.config.background, {})

@@ -1,15 +1,18 @@
 """What the Snakemake rules and scripts ask of the library; the only module that knows of both."""
 
+import ast
 import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from segchips import ledger
+from segchips.chips import is_intact
 from segchips.code import version
 from segchips.config import Config, Dataset
 from segchips.description import index_name, shard_beside
@@ -27,6 +30,14 @@ from segchips.workers import Workers
 
 T = TypeVar("T")
 SAMPLE = Path("resources/sample")
+_CLOCK = 0.001
+
+
+class Record(Protocol):
+    """What Snakemake keeps of a file it made: the params of the job, as Python literals, and the file's age."""
+
+    params: list[str] | None
+    endtime: float | None
 
 
 def _tell_scripts_where_the_library_is() -> None:
@@ -44,6 +55,23 @@ def _guarded(log: str, job: str, make: Callable[[], None]) -> SegchipsError | No
         write_whole(log, f"{error}\n")
         return type(error)(f"{job}: {error}")
     return None
+
+
+def while_intact(digest: str, chip: Path, tile: Tile, record: Record | None) -> str:
+    """The digest as Snakemake keeps it while the chip is the one that was made; else one that says it is not.
+
+    Only a chip of another age than recorded is read.
+    """
+    kept = next((text for text in map(ast.literal_eval, (record and record.params) or ()) if digest in str(text)), "")
+    if record is None or not kept or not chip.exists():
+        return digest
+    age = chip.stat().st_mtime
+    if abs(age - (record.endtime or 0)) < _CLOCK or is_intact(chip, tile):
+        return str(kept)
+    from snakemake.logging import logger
+
+    logger.warning(f"{chip} is not the chip that was made; it is made again")
+    return f"{digest}, not the file of {datetime.fromtimestamp(age, UTC):%Y-%m-%d %H:%M:%S.%f}"
 
 
 class State:
