@@ -1,3 +1,6 @@
+import shutil
+from collections import Counter
+
 import geopandas
 import numpy as np
 import rasterio
@@ -60,3 +63,52 @@ def test_layers_burn_over_each_other_in_the_order_of_the_config(project: Project
     assert project.made()["labels"] == 6
     values = [np.unique(rasterio.open(path).read()) for path in sorted(project.results().glob("labels/*.tif"))]
     assert set(np.concatenate(values).tolist()) == {7, 9, 255}
+
+
+def add_year(project: Project) -> None:
+    """A second dataset: the same ground and labels, imagery of another time."""
+    project.change("datasets.later", {"imagery": {"reference_date": "2023-12-31"}})
+
+
+def test_another_year_burns_no_label_a_second_time(project: Project) -> None:
+    before = project.contents("results/sample/**/*.*")
+    add_year(project)
+    made = project.made()
+    assert (made["tiles"], made["scenes"], made["label_lock"], made["images"], made["labels"]) == (1, 1, 1, 6, 0)
+    assert project.contents("results/sample/**/*.*") == before
+    assert len(project.ledger("later")) == 6
+    shared, own = (project.contents(f"results/{name}/labels/*") for name in ("later", "sample"))
+    assert list(shared.values()) == list(own.values())
+    assert project.made() == Counter()
+    chip = next(project.results().glob("labels/*.tif"))
+    chip.unlink()
+    made = project.made()
+    assert (made["labels"], made["images"], made["tfrecords"]) == (1, 0, 2)
+    assert project.contents("results/sample/**/*.*") == before
+
+
+def test_a_dataset_whose_labels_part_from_those_of_another_burns_its_own(project: Project) -> None:
+    before = project.contents("results/sample/labels/*")
+    add_year(project)
+    project.made()
+    project.change("datasets.later.labels", {"all_touched": False})
+    made = project.made()
+    assert (made["labels"], made["images"]) == (6, 0)
+    assert project.contents("results/sample/labels/*") == before
+    assert not (project.results("later") / "labels").is_symlink()
+    assert set(project.contents("results/later/labels/*").values()).isdisjoint(before.values())
+    assert project.made() == Counter()
+
+
+def test_a_dataset_whose_labels_came_from_one_that_is_gone_burns_its_own(project: Project) -> None:
+    add_year(project)
+    project.made()
+    labels = list(project.contents("results/later/labels/*").values())
+    config = project.config
+    del config["datasets"]["sample"]
+    project.write(config)
+    shutil.rmtree(project.results())
+    made = project.made()
+    assert (made["labels"], made["images"]) == (6, 0)
+    assert list(project.contents("results/later/labels/*").values()) == labels
+    assert project.made() == Counter()

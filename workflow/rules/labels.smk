@@ -1,10 +1,18 @@
 # Needs: the tile manifest and the label layers. Makes: the label lock, which says what each label chip shows, and one label chip for each tile.
+# A dataset with the same tiles and labels as another one (another year of its imagery) takes the lock and the chips of that one.
+
+
+def label_sources(wildcards):
+    owner = STATE.label_owner(wildcards.dataset)
+    if owner == wildcards.dataset:
+        return sources(STATE.label_sources)(wildcards)
+    return [checkpoints.label_lock.get(dataset=owner).output[0]]
 
 
 checkpoint label_lock:
     input:
         manifest=manifest,
-        layers=sources(STATE.label_sources),
+        layers=label_sources,
     output:
         f"{RESULTS}/{{dataset}}/labels.parquet",
     log:
@@ -13,6 +21,7 @@ checkpoint label_lock:
         "../../environment.yml"
     params:
         tiles=after(manifest, lambda wildcards: STATE.keys_digest(wildcards.dataset)),
+        owner=lambda wildcards: STATE.label_owner(wildcards.dataset),
         digest=lambda wildcards: STATE.label_digest(wildcards.dataset),
     script:
         "../scripts/label_lock.py"

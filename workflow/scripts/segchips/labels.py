@@ -1,5 +1,6 @@
 """The labels step: the features that touch a tile become one chip on the image's grid."""
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -306,6 +307,19 @@ def read_label_lock(path: Path) -> LabelLock:
         dict(zip(columns["tile"], columns["digest"], strict=True)),
         dict(zip(columns["tile"], columns["features"], strict=True)),
     )
+
+
+def is_own(folder: Path) -> bool:
+    """Whether a dataset's folder of label chips holds chips of its own, and is no link to those of another dataset."""
+    return folder.is_dir() and not folder.is_symlink()
+
+
+def share_labels(folder: Path, owner: Path) -> None:
+    """Let a dataset's folder of label chips be a link to that of another one, or no longer be one where both are one."""
+    if folder.is_symlink():
+        folder.unlink()
+    if folder != owner:
+        folder.symlink_to(os.path.relpath(owner, folder.parent), target_is_directory=True)
 
 
 def make_label(features: Features, tile: Tile, touching: Sequence[int], path: Path) -> None:

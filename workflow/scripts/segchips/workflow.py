@@ -21,7 +21,7 @@ from segchips.files import content_digest, digest, write_whole
 from segchips.grid import Tile
 from segchips.images import Plan, make_image
 from segchips.job import SCHEMA
-from segchips.labels import Features, LabelLock, make_label, read_label_lock
+from segchips.labels import Features, LabelLock, is_own, make_label, read_label_lock
 from segchips.scenes import Query, read_lock
 from segchips.shards import write_info, write_shard
 from segchips.tiles import Planned, read_manifest
@@ -153,9 +153,21 @@ class State:
         """Changes when the catalogue has to be asked something else."""
         return Query.of(self.dataset(name).imagery).text
 
+    def label_owner(self, name: str) -> str:
+        """The dataset whose label chips this one uses: itself if it has some, else one with the same tiles and labels."""
+        mine = self.dataset(name)
+        same = [
+            other
+            for other, dataset in self.config.datasets.items()
+            if (dataset.tiles, dataset.labels) == (mine.tiles, mine.labels)
+        ]
+        return next((other for other in (name, *same) if is_own(self.folder(other) / "labels")), same[0])
+
     def label_digest(self, name: str) -> str:
         """Changes when the label lock has to be made again."""
-        return digest(self.version("label_lock"), self.dataset(name).labels, *self._contents(self.label_sources(name)))
+        owner = self.label_owner(name)
+        contents = self._contents(self.label_sources(name)) if owner == name else []
+        return digest(self.version("label_lock"), self.dataset(name).labels, owner, *contents)
 
     def keys_digest(self, name: str) -> str:
         """Changes with the set of tiles, whatever their split and shard."""
@@ -260,7 +272,7 @@ class State:
 
     def chips(self, name: str, kind: str, keys: Sequence[str]) -> list[str]:
         """The chip files of tiles; `kind` is images or labels."""
-        folder = self.folder(name) / kind
+        folder = self.folder(self.label_owner(name) if kind == "labels" else name) / kind
         return [f"{folder}/{key.replace(':', '#')}.tif" for key in keys]
 
     def report_digest(self, name: str) -> str:
