@@ -53,6 +53,7 @@ def test_storage_remakes_shards_alone(project: Project) -> None:
 
 
 def test_another_number_of_shards_leaves_none_of_the_old(project: Project) -> None:
+    before = {row["tile"]: (row["split"], row["shard"]) for row in project.ledger()}
     project.change("defaults.tfrecords.shards", 3)
     made = project.made()
     assert (made["tfrecords"], made["images"], made["labels"]) == (9, 0, 0)
@@ -62,3 +63,18 @@ def test_another_number_of_shards_leaves_none_of_the_old(project: Project) -> No
     }
     info = json.loads((project.results() / "tfrecords" / "dataset_info.json").read_text())
     assert sum(int(length) for split in info["splits"] for length in split["shardLengths"]) == 6
+    for row in project.ledger():
+        split, shard = before[row["tile"]]
+        assert row["reason"] == ("" if (row["split"], row["shard"]) == (split, shard) else f"moved from {split}/{shard}")
+    assert {row["reason"] for row in project.ledger()} != {""}
+
+
+def test_other_splits_move_tiles_and_the_ledger_says_where_from(project: Project) -> None:
+    before, chips = project.ledger(), project.contents("results/**/*.tif")
+    project.change("defaults.tfrecords.splits", {"train": 0.5, "test": 0.5})
+    made = project.made()
+    assert (made["images"], made["labels"]) == (0, 0)
+    assert project.contents("results/**/*.tif") == chips
+    for old, new in zip(before, project.ledger(), strict=True):
+        same = (old["split"], old["shard"]) == (new["split"], new["shard"])
+        assert new["reason"] == ("" if same else f"moved from {old['split']}/{old['shard']}")

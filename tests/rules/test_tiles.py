@@ -1,3 +1,5 @@
+from collections import Counter
+
 import geopandas
 import shapely
 
@@ -44,3 +46,28 @@ def test_tiles_follow_the_labels_where_nothing_else_is_named(fresh: Project) -> 
     assert list(manifest.columns) == ["key", "split", "shard", "state", "geometry"]
     assert manifest.geometry.apply(lambda tile: labels.intersects(tile).any()).all()
     assert labels.within(manifest.union_all().buffer(1e-5)).all()
+
+
+def test_chips_of_tiles_that_are_gone_stay_until_pruned(project: Project) -> None:
+    chips = project.contents("results/*/*/*.tif")
+    keys = [row["tile"] for row in project.ledger()]
+    project.change("defaults.tiles", {"keys": keys[:4]})
+    shown = " ".join(project.run().stdout.split())
+    assert "sample: 4 chips belong to no tile any more; `snakemake prune` removes them" in shown
+    assert project.contents("results/*/*/*.tif") == chips
+    gone = {path for path in chips if any(key.replace(":", "#") in path for key in keys[4:])}
+    listed = (project.folder / "logs/sample/ledger.log").read_text().splitlines()[1:]
+    assert {line.removeprefix("of no tile any more: ") for line in listed} == gone
+    assert project.made("prune") == Counter(prune=1)
+    assert set(project.contents("results/*/*/*.tif")) == set(chips) - gone
+    assert {line.removeprefix("removed ") for line in (project.folder / "logs/prune.log").read_text().splitlines()} == gone
+    assert project.made() == Counter()
+
+
+def test_a_shared_label_chip_is_pruned_when_no_dataset_needs_it(project: Project) -> None:
+    keys = [row["tile"] for row in project.ledger()]
+    project.change("datasets.few", {"tiles": {"aoi": None, "keys": keys[:2]}})
+    project.change("datasets.later", {"imagery": {"reference_date": "2023-12-31"}})
+    project.made()
+    assert project.made("prune") == Counter(prune=1)
+    assert (project.folder / "logs/prune.log").read_text() == ""

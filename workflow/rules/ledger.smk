@@ -8,7 +8,7 @@ rule ledger:
         info=f"{RESULTS}/{{dataset}}/tfrecords/dataset_info.json",
         indices=lambda wildcards: STATE.indices(wildcards.dataset),
     output:
-        f"{RESULTS}/{{dataset}}/ledger.csv",
+        update(f"{RESULTS}/{{dataset}}/ledger.csv"),
     log:
         "logs/{dataset}/ledger.log",
     params:

@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 from segchips.description import BELOW, MADE, REJECTED, Entry, read_index
@@ -38,6 +38,17 @@ def finished(manifest: Sequence[Planned], plan: Plan, indices: Iterable[Path]) -
     """The ledger of a dataset whose shards are all written."""
     entries = {entry.tile: entry for path in indices for entry in read_index(path)}
     return [_row(planned, plan, _found(planned.key, plan, entries)) for planned in manifest]
+
+
+def moved(rows: Sequence[Row], before: Sequence[Row]) -> list[Row]:
+    """The rows, with a word on where a tile was that is in another split or shard than before."""
+    places = {row.tile: (row.split, row.shard) for row in before}
+    return [
+        replace(row, reason=f"moved from {places[row.tile][0]}/{places[row.tile][1]}")
+        if not row.reason and places.get(row.tile, (row.split, row.shard)) != (row.split, row.shard)
+        else row
+        for row in rows
+    ]
 
 
 def unfinished(manifest: Sequence[Planned], plan: Plan, folder: Path, logs: Path) -> list[Row]:

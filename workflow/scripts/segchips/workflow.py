@@ -57,6 +57,13 @@ def _guarded(log: str, job: str, make: Callable[[], None]) -> SegchipsError | No
     return None
 
 
+def _tell(message: str) -> None:
+    """Show the user a line among Snakemake's own."""
+    from snakemake.logging import logger
+
+    logger.warning(message)
+
+
 def while_intact(digest: str, chip: Path, tile: Tile, record: Record | None) -> str:
     """The digest as Snakemake keeps it while the chip is the one that was made; else one that says it is not.
 
@@ -68,9 +75,7 @@ def while_intact(digest: str, chip: Path, tile: Tile, record: Record | None) -> 
     age = chip.stat().st_mtime
     if abs(age - (record.endtime or 0)) < _CLOCK or is_intact(chip, tile):
         return str(kept)
-    from snakemake.logging import logger
-
-    logger.warning(f"{chip} is not the chip that was made; it is made again")
+    _tell(f"{chip} is not the chip that was made; it is made again")
     return f"{digest}, not the file of {datetime.fromtimestamp(age, UTC):%Y-%m-%d %H:%M:%S.%f}"
 
 
@@ -253,8 +258,29 @@ class State:
     def make_ledger(self, name: str, indices: Sequence[str], path: str, log: str) -> None:
         """Body of the ledger rule."""
         rows = ledger.finished(self.manifest(name), self.plan(name), [Path(index) for index in indices])
+        rows = ledger.moved(rows, ledger.read_ledger(Path(path)) if os.path.exists(path) else [])
         ledger.write_ledger(Path(path), rows)
-        write_whole(log, f"{ledger.summary(rows)}\n")
+        stale = self.stale_chips(name)
+        if stale:
+            message = f"{name}: {len(stale)} chips belong to no tile any more; `snakemake prune` removes them"
+            _tell(f"{message} (listed in {log})")
+        write_whole(log, "\n".join([ledger.summary(rows), *(f"of no tile any more: {chip}" for chip in stale), ""]))
+
+    def stale_chips(self, name: str) -> list[Path]:
+        """The chips in the dataset's own folders that no dataset needs any more."""
+        planned = [other for other in self.config.datasets if (self.folder(other) / "scenes.parquet").exists()]
+        needed = set(self.chips(name, "images", self.plan(name).made()))
+        needed.update(chip for other in planned for chip in self.chips(other, "labels", self.plan(other).made()))
+        folders = [self.folder(name) / kind for kind in ("images", "labels")]
+        return sorted(chip for folder in folders if is_own(folder) for chip in folder.glob("*.tif") if str(chip) not in needed)
+
+    def prune(self, log: str) -> None:
+        """Remove every dataset's chips that no dataset needs any more, and keep a list of them."""
+        stale = [chip for name in self.config.datasets for chip in self.stale_chips(name)]
+        for chip in stale:
+            chip.unlink()
+        write_whole(log, "".join(f"removed {chip}\n" for chip in stale))
+        _tell(f"{len(stale)} chips removed; {log} lists them")
 
     def logs(self, name: str) -> Path:
         """The dataset's folder of logs."""
