@@ -19,6 +19,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.workflow = REPOSITORY / "workflow"
 
     @property
     def config(self) -> dict[str, Any]:
@@ -38,7 +39,7 @@ class Project:
         self.write(config)
 
     def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "workflow" / "Snakefile")]
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.workflow / "Snakefile")]
         command += ["--directory", str(self.folder), "--configfile", "config.yaml", "--cores", str(cores), *arguments]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         return subprocess.run(

@@ -1,16 +1,23 @@
 """A run over many tiles beside its two parts: its job graph with empty bodies, and a plain loop over the same calls.
 
-python tests/benchmarks/tiles.py [columns rows]      40 x 25 tiles unless named
+python tests/benchmarks/tiles.py [columns rows]      100 x 60 tiles of 256 px, three bands, unless named
 """
 
-import shutil
+import json
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
 
+import geopandas
+import numpy as np
+import pyproj
+import rasterio
+import shapely
 import yaml
 
 from segchips.config import Dataset
@@ -22,7 +29,6 @@ from segchips.labels import Features, lock_labels, make_label
 from segchips.ledger import finished, write_ledger
 from segchips.report import write_report
 from segchips.resolve import resolve
-from segchips.sample import write_sample
 from segchips.scenes import read_lock
 from segchips.shards import write_info, write_shard
 from segchips.tiles import Planned, aoi_layers, read_manifest, tiles_of, write_manifest
@@ -30,12 +36,30 @@ from segchips.validation import load_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CORES = 2
-SPLITS, SHARDS = ("train", "val", "test"), 2
+SPLITS, SHARDS = ("train", "val", "test"), 4
+SIZE, PAD, METRES, ZONE = 256, 2, 10, 33
+CORE = (SIZE - 2 * PAD) * METRES
+CONFIG = {
+    "datasets": {
+        "many": {
+            "tiles": {"size": SIZE, "pad": PAD, "resolution": METRES, "aoi": "aoi.gpkg"},
+            "imagery": {
+                "catalog": "catalog.json",
+                "products": [{"id": "aerial", "bands": ["rgb:1", "rgb:2", "rgb:3"]}],
+                "start": "2023-01-01",
+                "end": "2023-12-31",
+                "reference_date": "2023-06-30",
+            },
+            "labels": {"path": "fields.gpkg", "attribute": "crop"},
+            "tfrecords": {"shards": SHARDS},
+        }
+    }
+}
 
 # The workflow's jobs, dependencies and params, made by hand, with nothing to do in any of them.
 EMPTY = """
 KEYS = open("keys.txt").read().split()
-SHARDS = [f"{split}-{shard}" for split in ("train", "val", "test") for shard in range(2)]
+SHARDS = [f"{split}-{shard}" for split in ("train", "val", "test") for shard in range(4)]
 CHIPS = [f"out/{kind}/{key}.tif" for kind in ("images", "labels") for key in KEYS]
 DIGESTS = {key: "digest of " + key for key in KEYS}
 
@@ -67,7 +91,7 @@ rule labels:
     run: touch(output[0])
 rule shards:
     input:
-        lambda wildcards: CHIPS[SHARDS.index(wildcards.shard)::6]
+        lambda wildcards: CHIPS[SHARDS.index(wildcards.shard)::12]
     output: "out/shards/{shard}"
     run: touch(output[0])
 rule info:
@@ -85,6 +109,70 @@ rule report:
 """
 
 
+def write_landscape(folder: Path, columns: int, rows: int) -> None:
+    """Scenes of 10 x 10 tiles each side by side, an AOI that has `columns` x `rows` tiles, and 20,000 fields."""
+    (folder / "scenes").mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    west, south = 500_000 + CORE, CORE * 2000
+    blocks = [(column, row) for column in range(0, columns, 10) for row in range(0, rows, 10)]
+    items = [write_scene(folder, west + column * CORE, south + row * CORE) for column, row in blocks]
+    links = [{"rel": "item", "href": f"./{item}"} for item in items]
+    about = {"stac_version": "1.0.0", "description": "Scenes made for a benchmark"}
+    extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
+    write_json(
+        folder / "scenes/collection.json",
+        {"type": "Collection", "id": "aerial", "license": "CC0-1.0", "extent": extent, "links": links, **about},
+    )
+    child = [{"rel": "child", "href": "./scenes/collection.json"}]
+    write_json(folder / "catalog.json", {"type": "Catalog", "id": "benchmark", "links": child, **about})
+    write_vectors(folder, west, south, west + columns * CORE, south + rows * CORE)
+
+
+def write_scene(folder: Path, west: float, south: float) -> str:
+    """A smooth RGB scene with some noise, and its STAC item."""
+    pixels, name = 10 * (SIZE - 2 * PAD) + 2 * PAD, f"scene-{west:.0f}-{south:.0f}"
+    west, north = west - PAD * METRES, south + (pixels - PAD) * METRES
+    random = np.random.default_rng(abs(hash((west, south))) % 2**32)
+    waves = np.sin(np.arange(pixels) / 40)[:, None] * np.cos(np.arange(pixels) / 60)
+    image = (100 + 60 * waves + random.integers(0, 40, (3, pixels, pixels))).astype(np.uint8)
+    profile = {"driver": "GTiff", "width": pixels, "height": pixels, "count": 3, "dtype": "uint8", "compress": "lzw"}
+    profile |= {"crs": f"EPSG:326{ZONE}", "transform": rasterio.Affine(METRES, 0, west, 0, -METRES, north)}
+    tiled = {"tiled": True, "interleave": "pixel", "blockxsize": 256, "blockysize": 256}
+    with rasterio.open(folder / f"scenes/{name}.tif", "w", **profile, **tiled) as file:
+        file.write(image)
+    outline = shapely.box(west, north - pixels * METRES, west + pixels * METRES, north)
+    to_degrees = pyproj.Transformer.from_crs(f"EPSG:326{ZONE}", "EPSG:4326", always_xy=True).transform
+    geometry = shapely.transform(outline, to_degrees, interleaved=False)
+    item = {"type": "Feature", "stac_version": "1.0.0", "id": name, "collection": "aerial", "links": []}
+    item |= {"geometry": shapely.geometry.mapping(geometry), "bbox": geometry.bounds}
+    item |= {"properties": {"datetime": "2023-06-15T10:00:00Z"}}
+    item |= {"assets": {"rgb": {"href": f"./{name}.tif", "type": "image/tiff", "bands": [{}, {}, {}]}}}
+    write_json(folder / f"scenes/{name}.json", item)
+    return f"{name}.json"
+
+
+def write_json(path: Path, content: dict[str, object]) -> None:
+    path.write_text(json.dumps(content))
+
+
+def write_vectors(folder: Path, west: float, south: float, east: float, north: float) -> None:
+    """The AOI, a step inside its tiles, and fields of five crops."""
+    random = np.random.default_rng(1)
+    centres = random.uniform((west, south), (east, north), (20_000, 2))
+    fields = shapely.buffer(shapely.points(centres), random.uniform(100, 900, 20_000), quad_segs=4)
+    crops = random.integers(1, 6, 20_000)
+    crs = f"EPSG:326{ZONE}"
+    geopandas.GeoDataFrame({"crop": crops}, geometry=fields, crs=crs).to_file(folder / "fields.gpkg")
+    area = shapely.box(west + 50, south + 50, east - 50, north - 50)
+    geopandas.GeoDataFrame(geometry=[area], crs=crs).to_file(folder / "aoi.gpkg")
+
+
+def move_field(folder: Path) -> None:
+    fields = geopandas.read_file(folder / "fields.gpkg")
+    fields.loc[7, "geometry"] = shapely.affinity.translate(fields.geometry[7], 50, 0)
+    fields.to_file(folder / "fields.gpkg")
+
+
 def snakemake(folder: Path, *arguments: str) -> float:
     start = time.perf_counter()
     command = [sys.executable, "-m", "snakemake", "--directory", str(folder), "--cores", str(CORES), *arguments]
@@ -93,13 +181,18 @@ def snakemake(folder: Path, *arguments: str) -> float:
 
 
 def real_run(folder: Path) -> float:
-    return snakemake(
-        folder, "--snakefile", str(REPOSITORY / "workflow/Snakefile"), "--configfile", str(folder / "config.yaml")
-    )
+    workflow = str(REPOSITORY / "workflow/Snakefile")
+    return snakemake(folder, "--snakefile", workflow, "--configfile", str(folder / "config.yaml"))
+
+
+def start(folder: Path) -> float:
+    """Snakemake's own start, on a workflow that has nothing to do."""
+    folder.mkdir()
+    (folder / "Snakefile").write_text("rule all:\n")
+    return snakemake(folder, "--snakefile", str(folder / "Snakefile"))
 
 
 def empty_run(folder: Path, keys: list[str]) -> float:
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "Snakefile").write_text(EMPTY)
     (folder / "keys.txt").write_text("\n".join(key.replace(":", "#") for key in keys))
@@ -107,9 +200,12 @@ def empty_run(folder: Path, keys: list[str]) -> float:
     return snakemake(folder, "--snakefile", str(folder / "Snakefile"), "--workflow-profile", profile)
 
 
+def dataset() -> Dataset:
+    return load_config(yaml.safe_load(Path("config.yaml").read_text()), SCHEMA).datasets["many"]
+
+
 def work(part: list[str], lock: Path, out: Path) -> None:
-    dataset = load_config(yaml.safe_load(Path("config.yaml").read_text()), SCHEMA).datasets["sample"]
-    plan, features = Plan(dataset, read_lock(lock)), Features(dataset.labels)
+    plan, features = Plan(dataset(), read_lock(lock)), Features(dataset().labels)
     touching = lock_labels(features, [Tile.from_key(key) for key in part]).features
     for key in part:
         tile = Tile.from_key(key)
@@ -119,52 +215,62 @@ def work(part: list[str], lock: Path, out: Path) -> None:
 
 def plain_loop() -> None:
     """The same tiles, scenes, chips and shards without Snakemake, in two processes."""
-    out = Path("loop")
-    dataset = load_config(yaml.safe_load(Path("config.yaml").read_text()), SCHEMA).datasets["sample"]
-    tiles = tiles_of(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels))
-    write_manifest(out / "tiles.parquet", tiles, dataset.tfrecords)
-    list(resolve(dataset, out / "tiles.parquet", out / "scenes.parquet", anew=True))
+    out, many = Path("loop"), dataset()
+    tiles = tiles_of(many.tiles, aoi_layers(many.tiles, many.labels))
+    write_manifest(out / "tiles.parquet", tiles, many.tfrecords)
+    list(resolve(many, out / "tiles.parquet", out / "scenes.parquet", anew=True))
     rows = read_manifest(out / "tiles.parquet")
     half = len(rows) // CORES
     parts = [[row.key for row in rows[:half]], [row.key for row in rows[half:]]]
     with get_context("spawn").Pool(CORES) as pool:
         pool.starmap(work, [(part, out / "scenes.parquet", out) for part in parts])
-        pool.starmap(write_shard, [shard_job(dataset, rows, out, split, n) for split in SPLITS for n in range(SHARDS)])
-    indices = {split: [out / index_name("sample", split, n, SHARDS) for n in range(SHARDS)] for split in SPLITS}
+        pool.starmap(write_shard, list(shard_jobs(many, rows, out)))
+    indices = {split: [out / index_name("many", split, n, SHARDS) for n in range(SHARDS)] for split in SPLITS}
     example = Tile.from_key(rows[0].key).name
     chips = [out / kind / f"{example}.tif" for kind in ("images", "labels")]
-    write_info(out, "sample", dataset.tfrecords, indices, *chips, dataset.labels.background)
-    plan = Plan(dataset, read_lock(out / "scenes.parquet"))
+    write_info(out, "many", many.tfrecords, indices, *chips, many.labels.background)
+    plan = Plan(many, read_lock(out / "scenes.parquet"))
     write_ledger(out / "ledger.csv", finished(rows, plan, [path for paths in indices.values() for path in paths]))
     (out / "tfrecords").symlink_to(out.absolute(), target_is_directory=True)
-    write_report(dataset, out, out / "report" / "index.html")
+    write_report(many, out, out / "report" / "index.html")
 
 
-def shard_job(dataset: Dataset, rows: list[Planned], out: Path, split: str, number: int) -> tuple[object, ...]:
-    keys = [row.key for row in rows if (row.split, row.shard) == (split, number)]
-    names = shard_name("sample", split, number, SHARDS), index_name("sample", split, number, SHARDS)
-    return *(out / name for name in names), keys, out / "images", out / "labels", split, dataset.tfrecords, 0.0
+def shard_jobs(many: Dataset, rows: list[Planned], out: Path) -> Iterator[tuple[object, ...]]:
+    for split, number in ((split, number) for split in SPLITS for number in range(SHARDS)):
+        keys = [row.key for row in rows if (row.split, row.shard) == (split, number)]
+        names = shard_name("many", split, number, SHARDS), index_name("many", split, number, SHARDS)
+        yield *(out / name for name in names), keys, out / "images", out / "labels", split, many.tfrecords, 0.0
 
 
 def timed_loop(folder: Path) -> float:
-    start = time.perf_counter()
+    begin = time.perf_counter()
     subprocess.run([sys.executable, __file__, "loop"], check=True, cwd=folder)
-    return time.perf_counter() - start
+    return time.perf_counter() - begin
 
 
 def main() -> None:
-    columns, rows = map(int, sys.argv[1:3]) if len(sys.argv) > 2 else (40, 25)
+    columns, rows = map(int, sys.argv[1:3]) if len(sys.argv) > 2 else (100, 60)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_sample(folder / "resources/sample", columns=columns, rows=rows)
-        shutil.copy(REPOSITORY / "config/config.yaml", folder / "config.yaml")
+        write_landscape(folder, columns, rows)
         loop = timed_loop(folder)
         keys = [row.key for row in read_manifest(folder / "loop/tiles.parquet")]
-        run, empty = real_run(folder), empty_run(folder / "empty", keys)
+        few, empty = empty_run(folder / "few", keys[: len(keys) // 6]), empty_run(folder / "empty", keys)
+        begun = start(folder / "nothing")
+        run = real_run(folder)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         again = real_run(folder)
-    print(f"{len(keys)} tiles, {CORES} cores")
-    print(f"empty job graph {empty:6.1f} s    plain loop {loop:6.1f} s    run {run:6.1f} s    run again {again:6.1f} s")
-    print(f"run / (empty job graph + plain loop) = {run / (empty + loop):.2f}")
+        move_field(folder)
+        moved = real_run(folder)
+    jobs = 2 * len(keys)
+    print(f"{len(keys)} tiles of {SIZE} px, three bands, {CORES} cores; {jobs} tile jobs")
+    print(f"empty job graph {empty:.1f} s, plain loop {loop:.1f} s, run {run:.1f} s, largest process {peak:.0f} MiB")
+    print(f"run / (empty job graph + plain loop): {run / (empty + loop):.2f}, at most 1.15 wanted")
+    print(
+        f"a job of the empty graph: {(empty - begun) / jobs * 1e3:.1f} ms, {(few - begun) / jobs * 6e3:.1f} of a sixth"
+    )
+    print(f"run again {again:.1f} s; Snakemake's start {begun:.1f} s; wanted {3 * begun + jobs / 1e3:.1f} s")
+    print(f"a polygon moved: {moved - again:.1f} s more than a run again, at most 5 wanted")
 
 
 if __name__ == "__main__":

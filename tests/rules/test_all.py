@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from projects import Project
+from projects import REPOSITORY, Project
 
 
 def test_every_tile_is_made_and_in_the_ledger(sample_run: Project) -> None:
@@ -66,7 +66,9 @@ def test_a_damaged_chip_is_made_again_with_its_shard(project: Project, kind: str
         planned = " ".join(project.run("--dry-run").stdout.split())
         assert f"{chip.name} is not the chip that was made" in planned
         assert f"params have changed since last execution: {kind}" in planned
-        assert project.made() == Counter({kind: 1, "tfrecords": 1, "tfrecords_info": 1, "ledger": 1, "report": 1, "all": 1})
+        assert project.made() == Counter(
+            {kind: 1, "tfrecords": 1, "tfrecords_info": 1, "ledger": 1, "report": 1, "all": 1}
+        )
         assert project.contents("results/**/*.tif") == before
         assert project.made() == Counter()
 
@@ -90,3 +92,28 @@ def test_touched_and_copied_results_are_left_alone(project: Project) -> None:
     copy = Project(project.folder.with_name("copy"))
     shutil.copytree(project.folder, copy.folder, copy_function=shutil.copyfile)
     assert copy.made() == Counter()
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "made"),
+    [
+        ("composite", "valid.copy()", "valid | False", {"images": 6, "labels": 0}),
+        ("labels", "pixels[None]", "pixels[None, :]", {"images": 0, "labels": 6}),
+        ("composite", "Composites of layers", "All composites", {}),
+    ],
+)
+def test_changed_code_remakes_what_depends_on_it(
+    project: Project, module: str, old: str, new: str, made: dict[str, int]
+) -> None:
+    chips = project.contents("results/**/*.tif")
+    project.workflow = project.folder / "release" / "workflow"
+    shutil.copytree(REPOSITORY / "workflow", project.workflow, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "environment.yml", project.workflow.parent)
+    assert project.made() == Counter()
+    path = project.workflow / "scripts" / "segchips" / f"{module}.py"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    found = project.made()
+    assert {rule: found[rule] for rule in made} == made
+    assert bool(found) == bool(made)
+    assert project.contents("results/**/*.tif") == chips

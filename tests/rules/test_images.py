@@ -1,5 +1,7 @@
 from collections import Counter
+from datetime import UTC, datetime
 
+import pyarrow.parquet as pq
 import rasterio
 
 from projects import Project
@@ -16,11 +18,31 @@ def test_bands_remake_all_images_and_no_label(project: Project) -> None:
             assert chip.descriptions == ("B08",)
 
 
-def test_a_reference_date_remakes_the_tiles_whose_order_changes(project: Project) -> None:
-    project.change("defaults.imagery.reference_date", "2023-07-01")
-    few = project.made()["images"]
-    project.change("defaults.imagery.reference_date", "2023-02-08")
-    assert 0 <= few <= project.made()["images"] == 6
+def orders(project: Project, day: str, first: str, last: str) -> dict[str, list[str]]:
+    """For each tile its scenes between two days, nearest to the reference day first, then nearer to its midnight."""
+    reference = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    lock = pq.read_table(project.results() / "scenes.parquet").to_pylist()
+    order: dict[str, list[tuple[object, ...]]] = {row["tile"]: [] for row in project.ledger()}
+    for scene in lock:
+        acquired = scene["acquired"].astimezone(UTC)
+        nearness = abs((acquired.date() - reference.date()).days), abs(acquired - reference), scene["scene"]
+        for tile in scene["tiles"] if first <= str(acquired.date()) <= last else ():
+            order[tile].append(nearness)
+    return {tile: [scene[-1] for scene in sorted(found)] for tile, found in order.items()}
+
+
+def test_dates_remake_the_tiles_whose_scenes_or_their_order_change(project: Project) -> None:
+    imagery = project.config["defaults"]["imagery"]
+    year = str(imagery["start"]), str(imagery["end"])
+    before = orders(project, str(imagery["reference_date"]), *year)
+    counts = []
+    for key, value in (("reference_date", "2023-07-01"), ("reference_date", "2023-02-08"), ("end", "2023-09-01")):
+        after = orders(project, value if key != "end" else "2023-02-08", year[0], value if key == "end" else year[1])
+        project.change(f"defaults.imagery.{key}", value)
+        counts.append(project.made()["images"])
+        assert counts[-1] == sum(after[tile] != before[tile] for tile in before)
+        before = after
+    assert max(counts) > 0
 
 
 def test_a_cloud_limit_that_drops_no_scene_remakes_no_image(project: Project) -> None:

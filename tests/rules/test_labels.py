@@ -40,6 +40,25 @@ def test_a_moved_polygon_remakes_the_chips_it_touches_before_or_after(project: P
     assert before != after
 
 
+def test_a_feature_added_deleted_or_reclassified_remakes_the_chips_it_touches(project: Project) -> None:
+    layer = geopandas.read_file(project.folder / "resources/sample/labels.gpkg").to_crs(4326)
+    number = next(n for n, shape in enumerate(layer.geometry) if len(chips_touched(project, [shape])) == 1)
+    shape, attribute = layer.geometry[number], project.config["defaults"]["labels"]["attribute"]
+    layer.to_file(project.folder / "mine.gpkg")
+    project.change("defaults.labels.path", "mine.gpkg")
+    project.made()
+    images = project.contents("results/*/images/*")
+    without = layer.drop(index=number)
+    other = layer.copy()
+    other.loc[number, attribute] = next(value for value in layer[attribute] if value != layer[attribute][number])
+    for changed in (other, without, layer):
+        changed.to_file(project.folder / "mine.gpkg")
+        made = project.made()
+        assert (made["labels"], made["tfrecords"], made["images"], made["scenes"]) == (1, 1, 0, 0)
+        assert project.contents("results/*/images/*") == images
+    assert shape.equals(geopandas.read_file(project.folder / "mine.gpkg").geometry[number])
+
+
 def test_a_touched_layer_remakes_nothing(project: Project) -> None:
     source = project.folder / "resources/sample/labels.gpkg"
     copy = project.folder / "mine.gpkg"

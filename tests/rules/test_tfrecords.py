@@ -65,7 +65,9 @@ def test_another_number_of_shards_leaves_none_of_the_old(project: Project) -> No
     assert sum(int(length) for split in info["splits"] for length in split["shardLengths"]) == 6
     for row in project.ledger():
         split, shard = before[row["tile"]]
-        assert row["reason"] == ("" if (row["split"], row["shard"]) == (split, shard) else f"moved from {split}/{shard}")
+        assert row["reason"] == (
+            "" if (row["split"], row["shard"]) == (split, shard) else f"moved from {split}/{shard}"
+        )
     assert {row["reason"] for row in project.ledger()} != {""}
 
 

@@ -60,7 +60,9 @@ def test_chips_of_tiles_that_are_gone_stay_until_pruned(project: Project) -> Non
     assert {line.removeprefix("of no tile any more: ") for line in listed} == gone
     assert project.made("prune") == Counter(prune=1)
     assert set(project.contents("results/*/*/*.tif")) == set(chips) - gone
-    assert {line.removeprefix("removed ") for line in (project.folder / "logs/prune.log").read_text().splitlines()} == gone
+    assert {
+        line.removeprefix("removed ") for line in (project.folder / "logs/prune.log").read_text().splitlines()
+    } == gone
     assert project.made() == Counter()
 
 
