@@ -3,22 +3,27 @@
 A compressed file is one stream with a full flush after every record, so that each record can be inflated alone.
 """
 
+from __future__ import annotations
+
 import io
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import google_crc32c
-import numpy as np
-from numpy.typing import NDArray
 
 from segchips.errors import RecordError
 
-_Buffer = bytes | memoryview
-Value = str | _Buffer | int | NDArray[np.generic]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    _Buffer = bytes | memoryview
+    Value = str | _Buffer | int | NDArray[np.generic]
+
 _WINDOW = {"GZIP": 31, "ZLIB": 15}
 _LEVEL = {"GZIP": 6, "ZLIB": 1}
 _ONE_BYTE = [bytes([number]) for number in range(128)]
@@ -57,13 +62,15 @@ def _small_entry(key: str, value: str | int) -> bytes:
 def _any_entry(key: str, value: Value) -> list[_Buffer]:
     if isinstance(value, (str, int)):
         return [_small_entry(key, value)]
-    if isinstance(value, np.ndarray):
-        return _entry(key, 2, array_bytes(value.astype(np.float32, copy=False)))
-    return _entry(key, 1, value)
+    if isinstance(value, (bytes, memoryview)):
+        return _entry(key, 1, value)
+    return _entry(key, 2, array_bytes(value.astype("float32", copy=False)))
 
 
 def array_bytes(array: NDArray[np.generic]) -> memoryview:
     """The array's little-endian bytes in row-major order, without a copy where it already has them."""
+    import numpy as np
+
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     return little.reshape(-1).view(np.uint8).data
 
@@ -100,6 +107,8 @@ def _value(feature: memoryview) -> memoryview | int | NDArray[np.float32]:
     _, value = next(_fields(values))
     if kind == 1:
         return value
+    import numpy as np
+
     return np.frombuffer(value, "<f4") if kind == 2 else _read_varint(value, 0)[0]
 
 
