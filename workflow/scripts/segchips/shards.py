@@ -111,8 +111,8 @@ def _check_label(image: Header, label: Header) -> None:
         )
 
 
-def make_record(pair: Pair, split: str, config: TFRecordsConfig) -> tuple[Like, bytes]:
-    """A pair's headers and its serialized record; InputError names a chip that cannot become one."""
+def make_record(pair: Pair, split: str, config: TFRecordsConfig) -> tuple[Like, list[bytes]]:
+    """A pair's headers and its serialized record in pieces; InputError names a chip that cannot become one."""
     image, image_data = _stored(pair.image, pair.beside, config.storage, config.quality)
     lossless = "png" if config.storage == "jpeg" else config.storage
     label, label_data = _stored(pair.label, pair.beside, lossless, config.quality)
