@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from collections import Counter
+from os.path import basename
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 
 def pairs_of(root):
     pairs, rejected = pair_chips(root / "images", root / "labels")
-    return {pair.name: (pair.image.name, pair.label.name) for pair in pairs}, {e.tile: e.reason for e in rejected}
+    return {pair.name: (basename(pair.image), basename(pair.label)) for pair in pairs}, {e.tile: e.reason for e in rejected}
 
 
 def touch(root, *names):
@@ -46,10 +47,9 @@ def test_pairs_are_those_of_one_name(tmp_path):
 
 
 def test_what_has_no_partner_is_rejected_by_name(tmp_path):
-    touch(tmp_path, "images/a.tif", "images/b.tif", "images/c.tif", "images/c.png", "images/e.tif")
-    touch(tmp_path, "labels/b.tif", "labels/c.tif", "labels/d.tif", "labels/e.tif")
+    touch(tmp_path, "images/a.tif", "images/b.tif", "images/c.tif", "images/c.png")
+    touch(tmp_path, "labels/b.tif", "labels/c.tif", "labels/d.tif")
     touch(tmp_path, "images/60#2#10.0#33#1#2.tif", "images/60:2:10.0:33:1:2.tif", "labels/60#2#10.0#33#1#2.tif")
-    (tmp_path / "labels/e.tif").write_bytes(b"")
     pairs, rejected = pairs_of(tmp_path)
     assert pairs == {"b": ("b.tif", "b.tif")}
     assert rejected == {
@@ -58,7 +58,6 @@ def test_what_has_no_partner_is_rejected_by_name(tmp_path):
         "a": "images/a.tif has no label of the same name",
         "c": "images/c.png and images/c.tif have the same name; keep one of them",
         "d": "labels/d.tif has no image of the same name",
-        "e": "labels/e.tif is empty",
     }
 
 

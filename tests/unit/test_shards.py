@@ -175,9 +175,13 @@ def test_a_chip_that_cannot_be_one_is_named(tmp_path, storage):
     folder(tmp_path)
     image, label = (tmp_path / kind / f"{KEYS[2].replace(':', '#')}.tif" for kind in ("images", "labels"))
     good = image.read_bytes(), label.read_bytes()
-    for path, content in ((image, b""), (label, b"no image"), (image, good[0][:60])):
+    for path, content, what in (
+        (image, b"", "is empty"),
+        (label, b"no image", "cannot be read"),
+        (image, good[0][:60], "cannot be read"),
+    ):
         path.write_bytes(content)
-        fails(tmp_path, f"{path.parent.name}/{path.name} cannot be read", storage=storage)
+        fails(tmp_path, f"{path.parent.name}/{path.name} {what}", storage=storage)
         image.write_bytes(good[0]), label.write_bytes(good[1])
     image.unlink()
     fails(tmp_path, f"images/{image.name} cannot be read", storage=storage)

@@ -1,18 +1,22 @@
 """Chip files: header and pixels of one raster, in any format GDAL reads, without GDAL where the result is the same."""
 
+from __future__ import annotations
+
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from segchips.errors import InputError, RecordError
 from segchips.headers import UNREFERENCED, DamagedError, Quick, quick_header, share, utm_geokeys
 
-Pixels = NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[Any]
+
 ALONE, WORLD_FILE, OTHER = range(3)
 """What lies beside a chip file and tells more about it: nothing, a world file, or anything else, such as .aux.xml."""
 
@@ -28,7 +32,7 @@ class Header:
     `bare` says that it is a GeoTIFF known to name no nodata value and no bands.
     """
 
-    path: Path
+    path: str | Path
     height: int
     width: int
     channels: int
@@ -45,8 +49,9 @@ class Header:
 
 
 @contextmanager
-def open_chip(path: Path) -> Iterator[Any]:
+def open_chip(path: str | Path) -> Iterator[Any]:
     """The chip as a rasterio dataset; InputError names a file that GDAL cannot read, here or in the block."""
+    import numpy as np
     import rasterio
 
     try:
@@ -54,14 +59,14 @@ def open_chip(path: Path) -> Iterator[Any]:
             if len(set(source.dtypes)) != 1:
                 raise InputError(f"{path} mixes dtypes ({', '.join(source.dtypes)}); the bands of a chip share one")
             size = source.height * source.width * sum(np.dtype(dtype).itemsize for dtype in source.dtypes)
-            if source.driver in _RAW_DRIVERS and path.stat().st_size < size:
+            if source.driver in _RAW_DRIVERS and os.stat(path).st_size < size:
                 raise InputError(f"{path} cannot be read as a raster: it has fewer than {size} bytes")
             yield source
     except (rasterio.errors.RasterioError, rasterio.errors.CRSError) as error:
         raise InputError(f"{path} cannot be read as a raster: {error.__cause__ or error}") from error
 
 
-def _gdal_header(path: Path, source: Any) -> Header:
+def _gdal_header(path: str | Path, source: Any) -> Header:
     crs = source.crs.to_string() if source.crs else ""
     size = source.height, source.width, source.count, source.dtypes[0]
     transform = tuple(map(float, source.transform.to_gdal()))
@@ -69,12 +74,14 @@ def _gdal_header(path: Path, source: Any) -> Header:
 
 
 def _gdal_pixels(source: Any) -> Pixels:
+    import numpy as np
+
     array = np.empty((source.height, source.width, source.count), source.dtypes[0])
     source.read(out=array.transpose(2, 0, 1))
     return array
 
 
-def _quick_header(path: Path, quick: Quick) -> Header:
+def _quick_header(path: str | Path, quick: Quick) -> Header:
     if quick.geokeys not in _crs_texts:
         with open_chip(path) as source:
             _crs_texts[quick.geokeys] = _gdal_header(path, source).crs
@@ -99,10 +106,12 @@ def _quick_pixels(content: bytes, quick: Quick) -> Pixels | None:
     return array.reshape(quick.height, quick.width, quick.channels)
 
 
-def _load(path: Path) -> tuple[bytes, Quick | None]:
+def _load(path: str | Path) -> tuple[bytes, Quick | None]:
     try:
         with open(path, "rb", buffering=0) as stream:
             content = stream.read()
+        if not content:
+            raise InputError(f"{path} is empty")
         return content, quick_header(content)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
@@ -115,7 +124,7 @@ def _suffices(quick: Quick, beside: int) -> bool:
     return beside == ALONE or (beside == WORLD_FILE and quick.geotransform != UNREFERENCED)
 
 
-def read_header(path: Path, beside: int = OTHER) -> Header:
+def read_header(path: str | Path, beside: int = OTHER) -> Header:
     """A chip's header; InputError names a file that is no raster."""
     _, quick = _load(path)
     if quick and _suffices(quick, beside):
@@ -124,7 +133,7 @@ def read_header(path: Path, beside: int = OTHER) -> Header:
         return _gdal_header(path, source)
 
 
-def read_chip(path: Path, beside: int = OTHER) -> tuple[Header, Pixels]:
+def read_chip(path: str | Path, beside: int = OTHER) -> tuple[Header, Pixels]:
     """A chip's header and pixels, height x width x channels in its own dtype; InputError names a damaged file."""
     content, quick = _load(path)
     pixels = _quick_pixels(content, quick) if quick else None
@@ -134,7 +143,7 @@ def read_chip(path: Path, beside: int = OTHER) -> tuple[Header, Pixels]:
         return _gdal_header(path, source), _gdal_pixels(source) if pixels is None else pixels
 
 
-def read_file(path: Path, beside: int = OTHER) -> tuple[Header, bytes]:
+def read_file(path: str | Path, beside: int = OTHER) -> tuple[Header, bytes]:
     """A chip's header and the file's bytes; InputError names a damaged file.
 
     Where the layout does not show that the file is whole, its pixels are decoded to find out.

@@ -7,13 +7,10 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from segchips.chipfiles import ALONE, OTHER, WORLD_FILE
 from segchips.description import (
@@ -22,6 +19,7 @@ from segchips.description import (
     STORAGES,
     Entry,
     index_name,
+    item_bytes,
     read_index,
     shard_name,
     shard_of,
@@ -48,10 +46,10 @@ _COMPANION = re.compile(
 
 @dataclass(frozen=True)
 class _Folder:
-    """The chip files of a folder by chip name, each with its size in bytes, and what lies beside them by base name."""
+    """The chip files of a folder by chip name, and what lies beside them by base name."""
 
     path: Path
-    chips: Mapping[str, Sequence[tuple[str, int]]]
+    chips: Mapping[str, Sequence[str]]
     companions: Mapping[str, int]
 
     def beside(self, file: str) -> int:
@@ -77,18 +75,18 @@ def _is_tile(name: str) -> bool:
 
 
 def _look(folder: Path) -> _Folder:
-    chips: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    chips: dict[str, list[str]] = defaultdict(list)
     companions: dict[str, int] = {}
     try:
-        files = sorted((entry for entry in os.scandir(folder) if entry.is_file()), key=lambda entry: entry.name)
+        files = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
     except OSError as error:
         raise InputError(f"{folder} cannot be read ({error.strerror}); name a folder of chips") from error
-    for entry in files:
-        if found := _COMPANION.search(entry.name):
-            base = entry.name[: found.start()]
+    for file in files:
+        if found := _COMPANION.search(file):
+            base = file[: found.start()]
             companions[base] = max(companions.get(base, ALONE), WORLD_FILE if found["world"] else OTHER)
-        elif not entry.name.startswith("."):
-            chips[_name(entry.name.rpartition(".")[0] or entry.name)].append((entry.name, entry.stat().st_size))
+        elif not file.startswith("."):
+            chips[_name(file.rpartition(".")[0] or file)].append(file)
     if not chips:
         raise InputError(f"{folder} holds no chips; folders inside it are not searched")
     return _Folder(folder, chips, companions)
@@ -97,21 +95,18 @@ def _look(folder: Path) -> _Folder:
 def _fault(name: str, images: _Folder, labels: _Folder) -> str:
     """Why the files of one name are no pair; empty where they are one."""
     for folder, other, missing in ((images, labels, "label"), (labels, images, "image")):
-        files = folder.chips.get(name, ())
-        names = " and ".join(f"{folder.path.name}/{file}" for file, _ in files)
+        files = [f"{folder.path.name}/{file}" for file in folder.chips.get(name, ())]
         if len(files) > 1:
-            return f"{names} have the same name; keep one of them"
+            return f"{' and '.join(files)} have the same name; keep one of them"
         if files and name not in other.chips:
-            return f"{names} has no {missing} of the same name"
-        if files and not files[0][1]:
-            return f"{names} is empty"
+            return f"{files[0]} has no {missing} of the same name"
     return ""
 
 
 def _pair(name: str, images: _Folder, labels: _Folder) -> Pair:
-    ((image, image_size),), ((label, label_size),) = images.chips[name], labels.chips[name]
+    (image,), (label,) = images.chips[name], labels.chips[name]
     beside = max(images.beside(image), labels.beside(label))
-    return Pair(name, images.path / image, labels.path / label, _is_tile(name), beside, image_size + label_size)
+    return Pair(name, f"{images.path}/{image}", f"{labels.path}/{label}", _is_tile(name), beside)
 
 
 def pair_chips(images: Path, labels: Path) -> tuple[list[Pair], list[Entry]]:
@@ -147,7 +142,8 @@ def usual(pairs: Sequence[Pair], config: "TFRecordsConfig") -> Like:
         if len(found) == _SAMPLE:
             break
     if not found:
-        raise InputError(f"none of the {len(pairs)} pairs of {pairs[0].image.parent} can become a record: {reason}")
+        folder = Path(pairs[0].image).parent
+        raise InputError(f"none of the {len(pairs)} pairs of {folder} can become a record: {reason}")
     layouts = [tuple(header.layout for header in headers) for headers in found]
     return found[layouts.index(Counter(layouts).most_common(1)[0][0])]
 
@@ -156,12 +152,11 @@ def _shard_count(pairs: Sequence[Pair], config: "TFRecordsConfig", like: Like) -
     """How many shards a split has: as configured, else as many as bring them to about SHARD_BYTES."""
     if config.shards:
         return config.shards
-    sizes = {"array": [np.dtype(header.dtype).itemsize for header in like], "float": [4, 4]}
-    if config.storage not in sizes:
-        total = sum(pair.size for pair in pairs)
+    if config.storage in ("array", "float"):
+        image, label = (4 if config.storage == "float" else item_bytes(header.dtype) for header in like)
+        total = len(pairs) * like[0].height * like[0].width * (like[0].channels * image + label)
     else:
-        pixel = like[0].channels * sizes[config.storage][0] + sizes[config.storage][1]
-        total = len(pairs) * like[0].height * like[0].width * pixel
+        total = sum(os.stat(path).st_size for pair in pairs for path in (pair.image, pair.label))
     return max(1, round(total / SHARD_BYTES))
 
 
@@ -185,7 +180,8 @@ def _jobs(directory: Path, dataset: str, pairs: Sequence[Pair], config: "TFRecor
 def _processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Fresh processes that wait for jobs; they neither fork a threaded parent nor import its main module again."""
     command = [sys.executable, "-c", "from segchips.shards import work; work()"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
+    environment = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
     processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment) for _ in range(count)]
     try:
@@ -193,13 +189,21 @@ def _processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     finally:
         for process in processes:
             process.kill()
-            process.communicate()
+            with process:
+                pass
 
 
-def _finish(process: subprocess.Popen[bytes], jobs: Sequence[Job]) -> None:
-    answer, _ = process.communicate(pickle.dumps(jobs))
-    if process.returncode:
-        raise RuntimeError(f"a worker process ended with code {process.returncode}")
+def _start(process: subprocess.Popen[bytes], jobs: Sequence[Job]) -> None:
+    assert process.stdin
+    with suppress(BrokenPipeError), process.stdin as pipe:
+        pickle.dump(jobs, pipe)
+
+
+def _finish(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdout
+    answer = process.stdout.read()
+    if code := process.wait():
+        raise RuntimeError(f"a worker process ended with code {code}")
     if error := pickle.loads(answer):
         raise error
 
@@ -215,10 +219,11 @@ def _shares(jobs: Sequence[Job], count: int) -> list[list[Job]]:
 def _run(jobs: Sequence[Job], processes: Sequence[subprocess.Popen[bytes]]) -> None:
     """Run the jobs in these processes and this one."""
     mine, *others = _shares(jobs, len(processes) + 1)
-    with ThreadPoolExecutor(len(processes) or 1) as pool:
-        running = pool.map(_finish, processes, others)
-        run_jobs(mine)
-        list(running)
+    for process, share in zip(processes, others, strict=True):
+        _start(process, share)
+    run_jobs(mine)
+    for process in processes:
+        _finish(process)
 
 
 def _check(dataset: str, config: "TFRecordsConfig") -> None:

@@ -2,15 +2,12 @@
 
 import csv
 import hashlib
-import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from segchips.errors import InputError, RecordError
 from segchips.files import write_whole
@@ -32,6 +29,9 @@ class Entry:
     valid: float | None
     offset: int | None
     length: int | None
+
+
+_COLUMNS = [field.name for field in fields(Entry)]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Info:
     def pixel_bytes(self) -> int:
         """The bytes of a decoded image and its label."""
         layouts = self.image, self.label
-        return sum(math.prod(layout.shape) * np.dtype(layout.dtype).itemsize for layout in layouts)
+        return sum(math.prod(layout.shape) * item_bytes(layout.dtype) for layout in layouts)
 
     def shards(self, split: str) -> list[str]:
         """The file names of a split's shards; InputError lists the splits where there is none of that name."""
@@ -68,6 +68,11 @@ class Info:
             raise InputError(f"dataset {self.name} has no split '{split}'; it has {', '.join(self.splits)}")
         count = len(self.splits[split])
         return [shard_name(self.name, split, shard, count) for shard in range(count)]
+
+
+def item_bytes(dtype: str) -> int:
+    """The bytes of one value; the names of dtypes end in their bits."""
+    return int(dtype.lstrip("abcdefghijklmnopqrstuvwxyz")) // 8
 
 
 def shard_name(dataset: str, split: str, shard: int, shards: int) -> str:
@@ -82,18 +87,22 @@ def index_name(dataset: str, split: str, shard: int, shards: int) -> str:
 
 def split_of(name: str, splits: Mapping[str, float]) -> str:
     """The split of a chip: a function of its name and the shares alone, taken in the order of `splits`."""
-    draw = _hash(name, b"split") / 2**64 * sum(splits.values())
-    shares = [(split, share) for split, share in splits.items() if share > 0]
-    ends = itertools.accumulate(share for _, share in shares)
-    return next((split for (split, _), end in zip(shares, ends, strict=True) if draw < end), shares[-1][0])
+    place, end, last = draw(name, b"split") / 2**64 * sum(splits.values()), 0.0, ""
+    for split, share in splits.items():
+        if share > 0:
+            end, last = end + share, split
+            if place < end:
+                break
+    return last
 
 
 def shard_of(name: str, shards: int) -> int:
     """The shard of a chip within its split, from 0: a function of its name alone."""
-    return _hash(name, b"shard") % shards
+    return draw(name, b"shard") % shards
 
 
-def _hash(name: str, salt: bytes) -> int:
+def draw(name: str, salt: bytes) -> int:
+    """A number below 2**64 that follows from a chip's name and the salt alone."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8, salt=salt).digest(), "little")
 
 
@@ -122,7 +131,7 @@ def write_index(path: Path, entries: Iterable[Entry]) -> None:
     """Write a shard's index as CSV."""
     with path.open("w", newline="") as stream:
         rows = csv.writer(stream, lineterminator="\n")
-        rows.writerow(field.name for field in fields(Entry))
+        rows.writerow(_COLUMNS)
         rows.writerows(vars(entry).values() for entry in entries)
 
 
@@ -130,7 +139,10 @@ def read_index(path: Path) -> list[Entry]:
     """The entries of a shard's index, records in their order; RecordError where it cannot be read."""
     try:
         with path.open(newline="") as stream:
-            return [_entry(**row) for row in csv.DictReader(stream)]
+            header, *rows = csv.reader(stream)
+            if header != _COLUMNS:
+                raise ValueError(f"its columns are {', '.join(header)}")
+            return [_entry(*row) for row in rows]
     except (OSError, TypeError, ValueError) as error:
         raise RecordError(f"{path} cannot be read as the index of a shard: {error}") from error
 

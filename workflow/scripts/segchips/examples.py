@@ -1,13 +1,18 @@
 """One record as arrays, without TensorFlow."""
 
-from typing import Any, TypedDict
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from segchips.chipfiles import Pixels, decode_chip
+from segchips.chipfiles import decode_chip
 from segchips.description import Info, Layout
 from segchips.errors import RecordError
 from segchips.records import decode
+
+if TYPE_CHECKING:
+    from segchips.chipfiles import Pixels
 
 
 class Example(TypedDict):

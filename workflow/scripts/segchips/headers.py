@@ -56,24 +56,43 @@ def share(text: str | None) -> float | None:
         return None
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """How a kind of TIFF lays out its directories: byte order, where the offset of the first is, and their parts."""
+
+    order: str
+    endian: Literal["little", "big"]
+    start: int
+    place: struct.Struct
+    number: struct.Struct
+    entry: struct.Struct
+
+
+_ORDERS: dict[str, tuple[bytes, Literal["little", "big"]]] = {"<": (b"II", "little"), ">": (b"MM", "big")}
+_LAYOUTS = {
+    struct.pack(f"{order}2sH", mark, version): _Layout(
+        order, endian, start, *(struct.Struct(order + form) for form in forms)
+    )
+    for order, (mark, endian) in _ORDERS.items()
+    for version, start, *forms in ((42, 4, "I", "H", "HHII"), (43, 8, "Q", "Q", "HHQQ"))
+}
+
+
 class _Directory:
     """The first directory of a TIFF or BigTIFF file of either byte order."""
 
     def __init__(self, content: bytes) -> None:
-        self.content, self.order = content, {b"II": "<", b"MM": ">"}[content[:2]]
-        self.endian: Literal["little", "big"] = "little" if self.order == "<" else "big"
-        (version,) = struct.unpack_from(f"{self.order}H", content, 2)
-        start, place, number, entry, size = {42: (4, "I", "H", "HHI4s", 12), 43: (8, "Q", "Q", "HHQ8s", 20)}[version]
-        self.place = self.order + place
-        (offset,) = struct.unpack_from(self.place, content, start)
-        (entries,) = struct.unpack_from(self.order + number, content, offset)
-        first = offset + struct.calcsize(f"={number}")
-        last = first + entries * size
-        self.tags = {tag: rest for tag, *rest in struct.iter_unpack(self.order + entry, content[first:last])}
-        (self.next,) = struct.unpack_from(self.place, content, last)
+        layout = _LAYOUTS[content[:4]]
+        self.content, self.order, self.endian, self.inline = content, layout.order, layout.endian, layout.place.size
+        (offset,) = layout.place.unpack_from(content, layout.start)
+        (entries,) = layout.number.unpack_from(content, offset)
+        first = offset + layout.number.size
+        last = first + entries * layout.entry.size
+        self.tags = {tag: rest for tag, *rest in layout.entry.iter_unpack(content[first:last])}
+        (self.next,) = layout.place.unpack_from(content, last)
         for kind, count, value in self.tags.values():
-            if count * _SIZES.get(kind, 1) > len(value):
-                self.check(struct.unpack(self.place, value)[0] + count * _SIZES.get(kind, 1))
+            if (size := count * _SIZES.get(kind, 1)) > self.inline:
+                self.check(value + size)
 
     def check(self, end: int) -> None:
         """DamagedError where the file ends before byte `end`."""
@@ -85,10 +104,9 @@ class _Directory:
         if tag not in self.tags:
             return b""
         _, count, value = self.tags[tag]
-        if count * size > len(value):
-            (offset,) = struct.unpack(self.place, value)
-            value = self.content[offset : offset + count * size]
-        return bytes(value[: count * size])
+        if count * size > self.inline:
+            return self.content[value : value + count * size]
+        return value.to_bytes(self.inline, self.endian)[: count * size]
 
     def numbers(self, tag: int, *default: int) -> tuple[Any, ...]:
         """A tag's numbers, or the default where there is no such tag."""
@@ -105,7 +123,8 @@ class _Directory:
         kind, count, value = self.tags[tag]
         if count != 1:
             raise ValueError
-        return int.from_bytes(value[: _INTEGERS[kind]], self.endian)
+        unused = 8 * (self.inline - _INTEGERS[kind])
+        return value >> unused if self.endian == "big" else value & (1 << 8 * _INTEGERS[kind]) - 1
 
 
 def _is_plain(tags: _Directory) -> bool:

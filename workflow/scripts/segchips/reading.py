@@ -5,11 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segchips.chipfiles import Pixels, decode_chip
+from segchips.chipfiles import decode_chip
 from segchips.description import Info, Layout, read_info, shard_paths
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+    from segchips.chipfiles import Pixels
 
     Parsed = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
@@ -89,7 +91,7 @@ def parse_encoded_float(record: "tf.Tensor", shape: Shape = _ANY) -> "Parsed":
     """As `parse_encoded` where the files' dtypes are not known or differ; image and label are float32."""
     import tensorflow as tf
 
-    def decode(content: bytes) -> Pixels:
+    def decode(content: bytes) -> "Pixels":
         return decode_chip(content).astype("float32")
 
     return _parse(record, _text(), lambda data, _: tf.numpy_function(decode, [data], tf.float32), shape)

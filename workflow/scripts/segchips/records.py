@@ -3,25 +3,30 @@
 A compressed file is one stream with a full flush after every record, so that each record can be inflated alone.
 """
 
+from __future__ import annotations
+
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache, reduce
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import google_crc32c
-import numpy as np
-from numpy.typing import NDArray
 
 from segchips.errors import RecordError
 
-_Buffer = bytes | memoryview
-Value = str | _Buffer | int | NDArray[np.generic]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Value = str | bytes | int | NDArray[np.generic]
+
 _WINDOW = {"GZIP": 31, "ZLIB": 15}
 _LEVEL = {"GZIP": 6, "ZLIB": 1}
 _ONE_BYTE = [bytes([number]) for number in range(128)]
+_LARGE = 4096
 _HEADER, _FOOTER = 12, 4
 FRAMING = _HEADER + _FOOTER
 """Bytes that TFRecord adds to a record."""
@@ -39,11 +44,11 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _field(number: int, *parts: _Buffer) -> list[_Buffer]:
+def _field(number: int, *parts: bytes) -> list[bytes]:
     return [_ONE_BYTE[number << 3 | 2] + _varint(sum(map(len, parts))), *parts]
 
 
-def _entry(key: str, kind: int, value: _Buffer) -> list[_Buffer]:
+def _entry(key: str, kind: int, value: bytes) -> list[bytes]:
     """One key of the features map; kinds are 1 for bytes, 2 for floats and 3 for integers."""
     feature = _field(kind, *_field(1, value))
     return _field(1, *_field(1, key.encode()), *_field(2, *feature))
@@ -54,24 +59,32 @@ def _small_entry(key: str, value: str | int) -> bytes:
     return b"".join(_entry(key, 3, _varint(value)) if isinstance(value, int) else _entry(key, 1, value.encode()))
 
 
-def _any_entry(key: str, value: Value) -> list[_Buffer]:
+def _any_entry(key: str, value: Value) -> list[bytes]:
     if isinstance(value, (str, int)):
         return [_small_entry(key, value)]
-    if isinstance(value, np.ndarray):
-        return _entry(key, 2, array_bytes(value.astype(np.float32, copy=False)))
-    return _entry(key, 1, value)
+    if isinstance(value, bytes):
+        return _entry(key, 1, value)
+    return _entry(key, 2, array_bytes(value.astype("float32", copy=False)))
 
 
-def array_bytes(array: NDArray[np.generic]) -> memoryview:
-    """The array's little-endian bytes in row-major order, without a copy where it already has them."""
-    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return little.reshape(-1).view(np.uint8).data
+def array_bytes(array: NDArray[np.generic]) -> bytes:
+    """The array's little-endian bytes in row-major order."""
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def encode(features: Mapping[str, Value]) -> bytes:
-    """One tf.train.Example, keys sorted: text and bytes as BytesList, int as Int64List, array as packed FloatList."""
+def encode(features: Mapping[str, Value]) -> list[bytes]:
+    """One tf.train.Example, keys sorted: text and bytes as BytesList, int as Int64List, array as packed FloatList.
+
+    It comes in pieces, so that large values are not copied.
+    """
     parts = [part for key, value in sorted(features.items()) for part in _any_entry(key, value)]
-    return b"".join(_field(1, *parts))
+    pieces, small = [], []
+    for part in _field(1, *parts):
+        small.append(part)
+        if len(part) > _LARGE:
+            pieces += [b"".join(small[:-1]), part]
+            small = []
+    return [*pieces, b"".join(small)]
 
 
 def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -100,6 +113,8 @@ def _value(feature: memoryview) -> memoryview | int | NDArray[np.float32]:
     _, value = next(_fields(values))
     if kind == 1:
         return value
+    import numpy as np
+
     return np.frombuffer(value, "<f4") if kind == 2 else _read_varint(value, 0)[0]
 
 
@@ -114,8 +129,8 @@ def decode(payload: bytes) -> dict[str, memoryview | int | NDArray[np.float32]]:
         raise RecordError("a record is no tf.train.Example with one value per key") from error
 
 
-def _masked_crc(data: bytes) -> int:
-    crc: int = google_crc32c.value(data)
+def _masked_crc(*pieces: bytes) -> int:
+    crc: int = reduce(google_crc32c.extend, pieces, 0)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -129,10 +144,11 @@ class RecordWriter:
         )
         self._offset = stream.write(self._deflate.compress(b"") if self._deflate else b"")
 
-    def write(self, payload: bytes) -> tuple[int, int]:
-        """Append one record; returns its offset and length in the file, framing included."""
-        size = struct.pack("<Q", len(payload))
-        parts = [size + struct.pack("<I", _masked_crc(size)), payload, struct.pack("<I", _masked_crc(payload))]
+    def write(self, pieces: Sequence[bytes]) -> tuple[int, int]:
+        """Append one record, given in pieces; returns its offset and length in the file, framing included."""
+        size = struct.pack("<Q", sum(map(len, pieces)))
+        head, foot = (struct.pack("<I", _masked_crc(*data)) for data in ((size,), pieces))
+        parts = [size + head, *pieces, foot]
         if self._deflate:
             parts = [*map(self._deflate.compress, parts), self._deflate.flush(zlib.Z_FULL_FLUSH)]
         offset, length = self._offset, sum(map(len, parts))

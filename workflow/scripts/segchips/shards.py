@@ -4,17 +4,18 @@ TensorFlow Datasets opens uncompressed shards only: it has no switch for GZIP or
 corrupted. `segchips.load` and `tf.data.TFRecordDataset` read all of them.
 """
 
+from __future__ import annotations
+
 import pickle
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from os.path import basename
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from segchips.chipfiles import ALONE, Header, Pixels, open_chip, read_chip, read_file, read_header
+from segchips.chipfiles import ALONE, Header, open_chip, read_chip, read_file, read_header
 from segchips.description import (
     BELOW,
     MADE,
@@ -22,6 +23,7 @@ from segchips.description import (
     Entry,
     Info,
     Layout,
+    draw,
     index_name,
     read_index,
     shard_beside,
@@ -30,11 +32,13 @@ from segchips.description import (
     write_index,
 )
 from segchips.errors import InputError, SegchipsError
-from segchips.files import digest, whole
-from segchips.records import RecordWriter, Value, array_bytes, decode, encode, read_record
+from segchips.files import whole
+from segchips.records import RecordWriter, array_bytes, decode, encode, read_record
 
 if TYPE_CHECKING:
+    from segchips.chipfiles import Pixels
     from segchips.config import TFRecordsConfig
+    from segchips.records import Value
 
 __all__ = ["Pair", "index_name", "shard_name", "write_info", "write_records", "write_shard"]
 
@@ -44,23 +48,24 @@ _FLOAT32_HOLDS = ("uint8", "int8", "uint16", "int16", "float32")
 
 @dataclass(frozen=True)
 class Pair:
-    """An image chip and its label chip under one name, a tile key or that of the files; `size` is both files' bytes."""
+    """An image chip and its label chip under one name, a tile key or that of the files."""
 
     name: str
-    image: Path
-    label: Path
+    image: str
+    label: str
     is_tile: bool = True
     beside: int = ALONE
-    size: int = 0
 
 
 def order(names: Iterable[str]) -> list[str]:
     """The seeded order of records within a shard."""
-    return sorted(names, key=lambda name: digest("order", name))
+    return sorted(names, key=lambda name: draw(name, b"order"))
 
 
 def _floats(header: Header, pixels: Pixels) -> Pixels:
     """As float32; InputError where that would change a value."""
+    import numpy as np
+
     with np.errstate(over="ignore"):
         floats = pixels.astype(np.float32)
     if header.dtype == "float64":
@@ -74,6 +79,7 @@ def _floats(header: Header, pixels: Pixels) -> Pixels:
 
 def _picture(header: Header, pixels: Pixels, storage: str, quality: int) -> bytes:
     import imagecodecs
+    import numpy as np
 
     if header.dtype != "uint8" or header.channels not in (1, 3):
         raise InputError(f"{header.path} is {_text(header.layout)}; storage {storage} takes 1 or 3 bands of uint8")
@@ -83,7 +89,7 @@ def _picture(header: Header, pixels: Pixels, storage: str, quality: int) -> byte
     return bytes(imagecodecs.png_encode(plane, strategy=imagecodecs.PNG.STRATEGY.RLE))
 
 
-def _stored(path: Path, beside: int, storage: str, quality: int) -> tuple[Header, Value]:
+def _stored(path: str, beside: int, storage: str, quality: int) -> tuple[Header, Value]:
     if storage == "encoded":
         return read_file(path, beside)
     header, pixels = read_chip(path, beside)
@@ -105,8 +111,8 @@ def _check_label(image: Header, label: Header) -> None:
         )
 
 
-def make_record(pair: Pair, split: str, config: "TFRecordsConfig") -> tuple[Like, bytes]:
-    """A pair's headers and its serialized record; InputError names a chip that cannot become one."""
+def make_record(pair: Pair, split: str, config: TFRecordsConfig) -> tuple[Like, list[bytes]]:
+    """A pair's headers and its serialized record in pieces; InputError names a chip that cannot become one."""
     image, image_data = _stored(pair.image, pair.beside, config.storage, config.quality)
     lossless = "png" if config.storage == "jpeg" else config.storage
     label, label_data = _stored(pair.label, pair.beside, lossless, config.quality)
@@ -122,7 +128,7 @@ def make_record(pair: Pair, split: str, config: "TFRecordsConfig") -> tuple[Like
         "target/height": label.height,
         "target/width": label.width,
         "target/dtype": label.dtype,
-        "identifier": pair.name if pair.is_tile else f"{pair.image.name}|{transform}|{image.crs}",
+        "identifier": pair.name if pair.is_tile else f"{basename(pair.image)}|{transform}|{image.crs}",
         "crs": image.crs,
         "transform": " ".join(map(repr, transform)),
         "split": split,
@@ -149,10 +155,10 @@ def _check_alike(headers: Like, like: Like) -> None:
             )
 
 
-def _short(message: object, *paths: Path) -> str:
+def _short(message: object, *paths: str | Path) -> str:
     """A message with only folder and file name of the paths it names."""
     text = str(message)
-    for path in paths:
+    for path in map(Path, paths):
         text = text.replace(str(path), f"{path.parent.name}/{path.name}")
     return text
 
@@ -169,7 +175,7 @@ class Job:
     index: Path
     pairs: Sequence[Pair]
     split: str
-    config: "TFRecordsConfig"
+    config: TFRecordsConfig
     min_valid: float = 0.0
     like: Like | None = None
 
@@ -229,7 +235,7 @@ def write_shard(
     images: Path,
     labels: Path,
     split: str,
-    config: "TFRecordsConfig",
+    config: TFRecordsConfig,
     min_valid: float,
 ) -> None:
     """Write the shard of these tile keys, in seeded order, and its index; chips are `<key, '#' for ':'>.tif`.
@@ -237,7 +243,7 @@ def write_shard(
     A chip below `min_valid` is left out and says so in the index; an unreadable or ill-fitting chip is an InputError.
     """
     files = {tile: f"{tile.replace(':', '#')}.tif" for tile in order(tiles)}
-    pairs = [Pair(tile, images / name, labels / name) for tile, name in files.items()]
+    pairs = [Pair(tile, f"{images}/{name}", f"{labels}/{name}") for tile, name in files.items()]
     write_records(Job(shard, index, pairs, split, config, min_valid))
 
 
@@ -268,7 +274,7 @@ def _check_shard(index: Path, image: Layout, compression: str | None) -> tuple[i
 def describe(
     directory: Path,
     dataset: str,
-    config: "TFRecordsConfig",
+    config: TFRecordsConfig,
     indices: Mapping[str, Sequence[Path]],
     like: Like,
     background: int | None,
@@ -287,7 +293,7 @@ def describe(
 def write_info(
     directory: Path,
     dataset: str,
-    config: "TFRecordsConfig",
+    config: TFRecordsConfig,
     indices: Mapping[str, Sequence[Path]],
     image: Path,
     label: Path,
