@@ -1,0 +1,124 @@
+"""A static STAC catalogue as the platform's products, images and bands."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the pixels of one band of one image are: a file, the band's index there, the value that means nothing."""
+
+    path: str
+    index: int
+    nodata: float | None
+
+
+@dataclass(frozen=True)
+class Image:
+    """One scene of a product."""
+
+    attributes: Json
+    footprint: BaseGeometry
+    sources: dict[str, Source]
+
+    @property
+    def id(self) -> str:
+        return f"{self.attributes['product_id']}:{self.attributes['name']}"
+
+
+class Catalogue:
+    """Products, bands and images by id; bands carry the attributes of the product's first image that has them."""
+
+    def __init__(self, path: Path) -> None:
+        self.products: dict[str, Json] = {}
+        self.bands: dict[str, Json] = {}
+        self.images: dict[str, Image] = {}
+        for item, folder in _items(path.resolve()):
+            self._add(item, folder)
+
+    def _add(self, item: Json, folder: Path) -> None:
+        masks = {name for name, asset in item["assets"].items() if "data" not in asset.get("roles", ["data"])}
+        self._add_image(item["collection"], item, folder, item["assets"], masks)
+        for name in masks:
+            self._add_image(f"{item['collection']}:{name}", item, folder, {name: item["assets"][name]}, masks)
+
+    def _add_image(self, product: str, item: Json, folder: Path, assets: Json, masks: set[str]) -> None:
+        self.products.setdefault(product, {"name": product, "description": f"{product} of {item['collection']}"})
+        sources = {}
+        for asset, content in assets.items():
+            path = str((folder / content["href"]).resolve())
+            for index, stored in enumerate(content.get("raster:bands", [{}]), 1):
+                name = content["eo:bands"][index - 1]["name"] if "eo:bands" in content else asset
+                sources[name] = Source(path, index, stored.get("nodata"))
+                if f"{product}:{name}" not in self.bands:
+                    kind = "class" if asset in masks else "spectral"
+                    number = sum(band["product_id"] == product for band in self.bands.values())
+                    self.bands[f"{product}:{name}"] = _band(product, name, kind, number, sources[name])
+        image = Image(_image(product, item, sources), shapely.geometry.shape(item["geometry"]), sources)
+        self.images[image.id] = image
+
+
+def _items(path: Path) -> Iterator[tuple[Json, Path]]:
+    """Every item under a catalogue, with its folder."""
+    content = json.loads(path.read_text())
+    for link in content["links"]:
+        if link["rel"] == "child":
+            yield from _items((path.parent / link["href"]).resolve())
+        elif link["rel"] == "item":
+            item = (path.parent / link["href"]).resolve()
+            yield json.loads(item.read_text()), item.parent
+
+
+def _image(product: str, item: Json, sources: dict[str, Source]) -> Json:
+    properties = item["properties"]
+    with rasterio.open(next(iter(sources.values())).path) as file:
+        grid = {
+            "cs_code": f"EPSG:{file.crs.to_epsg()}",
+            "geotrans": list(file.transform.to_gdal()),
+            "x_pixels": file.width,
+            "y_pixels": file.height,
+        }
+    cover = properties.get("eo:cloud_cover")
+    return {
+        "name": item["id"],
+        "product_id": product,
+        "acquired": properties.get("datetime") or properties["start_datetime"],
+        "acquired_end": properties.get("end_datetime"),
+        "geometry": item["geometry"],
+        "cloud_fraction": None if cover is None else cover / 100,
+        "storage_state": "available",
+        "tags": [],
+        **grid,
+    }
+
+
+def _band(product: str, name: str, kind: str, number: int, source: Source) -> Json:
+    with rasterio.open(source.path) as file:
+        dtype = np.dtype(file.dtypes[source.index - 1])
+        nodata = file.nodatavals[source.index - 1] if source.nodata is None else source.nodata
+        step, unit = file.transform.a, "degrees" if file.crs.is_geographic else "meters"
+    limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
+    return {
+        "name": name,
+        "product_id": product,
+        "type": kind,
+        "data_type": {"uint8": "Byte", "uint16": "UInt16", "int16": "Int16", "uint32": "UInt32", "int32": "Int32"}.get(
+            dtype.name, dtype.name.capitalize()
+        ),
+        "data_range": [float(limits.min), float(limits.max)],
+        "display_range": [0, 4000] if kind == "spectral" else [float(limits.min), float(limits.max)],
+        "nodata": nodata,
+        "band_index": number,
+        "sort_order": number,
+        "resolution": {"value": step, "unit": unit},
+    }
