@@ -73,7 +73,7 @@ def _holds(term: Json, each: Json) -> bool:
         if test in ("isnull", "isnotnull"):
             return (value in (None, [])) == (test == "isnull")
         if isinstance(term["val"], list):
-            return value in term["val"]
+            return bool(value in term["val"])
         return value is not None and COMPARE[test](value, _value(name, term["val"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadQueryError(f"term {json.dumps(term)}: {type(error).__name__}: {error}") from error
