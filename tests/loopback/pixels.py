@@ -19,11 +19,10 @@ from rasterio.transform import Affine
 from rasterio.warp import reproject, transform_bounds
 from rasterio.windows import Window, from_bounds
 
-from loopback.scenes import Image, Source
+from loopback.scenes import DATA_TYPES, Image, Source
 
 Array = npt.NDArray[Any]
-DTYPES = {"Byte": "u1", "Int8": "i1", **{name: name.lower() for name in ("UInt16", "Int16", "UInt32", "Int32")}}
-DTYPES |= {"Float32": "f4", "Float64": "f8"}
+DTYPES = {name: dtype for dtype, name in DATA_TYPES.items()}
 RESAMPLING = {
     name: name for name in ("bilinear", "cubic", "lanczos", "average", "mode", "max", "min", "med", "q1", "q3")
 }

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 Json = dict[str, Any]
+DATA_TYPES = {"uint8": "Byte", "int8": "Int8", "uint16": "UInt16", "int16": "Int16", "uint32": "UInt32"}
+DATA_TYPES |= {"int32": "Int32", "float32": "Float32", "float64": "Float64"}
 
 
 @dataclass(frozen=True)
@@ -79,15 +82,32 @@ def _items(path: Path) -> Iterator[tuple[Json, Path]]:
             yield json.loads(item.read_text()), item.parent
 
 
-def _image(product: str, item: Json, sources: dict[str, Source]) -> Json:
-    properties = item["properties"]
-    with rasterio.open(next(iter(sources.values())).path) as file:
+@dataclass(frozen=True)
+class _Header:
+    """What a file says of its grid, and of each of its bands."""
+
+    grid: Json
+    step: float
+    unit: str
+    dtypes: tuple[str, ...]
+    nodata: tuple[float | None, ...]
+
+
+@cache
+def _header(path: str) -> _Header:
+    with rasterio.open(path) as file:
         grid = {
             "cs_code": f"EPSG:{file.crs.to_epsg()}",
             "geotrans": list(file.transform.to_gdal()),
             "x_pixels": file.width,
             "y_pixels": file.height,
         }
+        unit = "degrees" if file.crs.is_geographic else "meters"
+        return _Header(grid, file.transform.a, unit, file.dtypes, file.nodatavals)
+
+
+def _image(product: str, item: Json, sources: dict[str, Source]) -> Json:
+    properties = item["properties"]
     cover = properties.get("eo:cloud_cover")
     return {
         "name": item["id"],
@@ -98,27 +118,23 @@ def _image(product: str, item: Json, sources: dict[str, Source]) -> Json:
         "cloud_fraction": None if cover is None else cover / 100,
         "storage_state": "available",
         "tags": [],
-        **grid,
+        **_header(next(iter(sources.values())).path).grid,
     }
 
 
 def _band(product: str, name: str, kind: str, number: int, source: Source) -> Json:
-    with rasterio.open(source.path) as file:
-        dtype = np.dtype(file.dtypes[source.index - 1])
-        nodata = file.nodatavals[source.index - 1] if source.nodata is None else source.nodata
-        step, unit = file.transform.a, "degrees" if file.crs.is_geographic else "meters"
+    header = _header(source.path)
+    dtype = np.dtype(header.dtypes[source.index - 1])
     limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
     return {
         "name": name,
         "product_id": product,
         "type": kind,
-        "data_type": {"uint8": "Byte", "uint16": "UInt16", "int16": "Int16", "uint32": "UInt32", "int32": "Int32"}.get(
-            dtype.name, dtype.name.capitalize()
-        ),
+        "data_type": DATA_TYPES[dtype.name],
         "data_range": [float(limits.min), float(limits.max)],
         "display_range": [0, 4000] if kind == "spectral" else [float(limits.min), float(limits.max)],
-        "nodata": nodata,
+        "nodata": header.nodata[source.index - 1] if source.nodata is None else source.nodata,
         "band_index": number,
         "sort_order": number,
-        "resolution": {"value": step, "unit": unit},
+        "resolution": {"value": header.step, "unit": header.unit},
     }

@@ -74,7 +74,7 @@ def _holds(term: Json, each: Json) -> bool:
             return (value in (None, [])) == (test == "isnull")
         if isinstance(term["val"], list):
             return bool(value in term["val"])
-        return value is not None and COMPARE[test](value, _value(name, term["val"]))
+        return value is not None and bool(COMPARE[test](value, _value(name, term["val"])))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadQueryError(f"term {json.dumps(term)}: {type(error).__name__}: {error}") from error
 
