@@ -227,6 +227,25 @@ def test_without_masking_every_pixel_is_told(client: Client) -> None:
     assert (told.data[~found.mask] == found.compressed()).all()
 
 
+@pytest.mark.parametrize("package", ["descarteslabs", "earthdaily.earthone"])
+def test_alpha_says_where_an_image_is(package: str, sample_folder: Path) -> None:
+    key, ids = (
+        "60:2:10.0:33:-334:8903",
+        [f"{PRODUCT}:sample_20230208T102149_r065", f"{PRODUCT}:sample_20230215T101129_r022"],
+    )
+    with Platform(sample_folder / "resources" / "sample" / "catalog.json", alpha=True) as platform:
+        client = Client(package, platform)
+        plain = client.pixels(ids[1:], ["B02", "B08"], key)
+        alpha = client.pixels(ids[1:], ["B02", "alpha"], key)[1]
+        assert ((alpha == 0) == plain.mask[0]).all() and set(np.unique(alpha.data)) == {0, 1}
+        images = platform.catalogue.images
+        images[ids[0]].sources["alpha"] = images[ids[1]].sources["alpha"]
+        whole = client.pixels(ids[:1], ["B08"], key)
+        shown = client.pixels(ids[:1], ["B08", "alpha"], key, mask_alpha=True, drop_alpha=True)
+        assert not whole.mask.any() and shown.shape == (1, 64, 64)
+        assert (shown[0].mask == plain.mask[0]).all() and (shown == whole).all()
+
+
 def test_what_is_unknown_or_forbidden_is_an_error(client: Client, platform: Platform) -> None:
     known = [image.id for image in client.search().limit(2)]
     with pytest.raises(client.errors.NotFoundError, match="no image sample-l2a:nowhere"):

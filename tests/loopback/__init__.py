@@ -6,8 +6,8 @@
 
 What it offers: each collection is a product of the same id, each item an image `<product>:<item id>`, each band of
 each asset a band. An asset without the role `data` (a mask) is a class band of its item, and a product of its own
-besides: `<collection>:<asset>`, with images of the same names and the asset's bands. Product ids in `forbidden` are
-answered with 403; what is taken out of `platform.catalogue.images` does not exist.
+besides: `<collection>:<asset>`, with images of the same names and the asset's bands.
 
-`closest` in one request: the last id lies on top, and each band shows its first valid pixel from the top.
+In a raster of several ids the last lies on top, and each band shows its first valid pixel from the top. Whatever lies
+under the mask is junk.
 """

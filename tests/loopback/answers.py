@@ -40,8 +40,8 @@ class Answers:
 
     url: str
 
-    def __init__(self, catalogue: Path | str, page_size: int) -> None:
-        self.catalogue, self.page_size = Catalogue(Path(catalogue)), page_size
+    def __init__(self, catalogue: Path | str, page_size: int, alpha: bool) -> None:
+        self.catalogue, self.page_size = Catalogue(Path(catalogue), alpha), page_size
         self.forbidden: set[str] = set()
 
     def answer(self, request: Request, query: dict[str, list[str]], bearer: str) -> bytes:
@@ -99,7 +99,7 @@ class Answers:
         )
 
     def _raster(self, asked: Json) -> bytes:
-        for name in ("scales", "shape", "output_window", "targetAlignedPixels", "mask_alpha"):
+        for name in ("scales", "shape", "output_window", "targetAlignedPixels"):
             if asked.get(name):
                 raise RefusalError(400, "Bad request", f"{name} is not served here")
         if asked.get("outputBoundsSRS") not in (None, asked.get("srs")):
@@ -116,6 +116,8 @@ class Answers:
         self._check_allowed({name.rpartition(":")[0] for name in ids})
         if missing := [name for name, image in zip(ids, images, strict=True) if image is None]:
             raise RefusalError(404, "Not found", f"no image {', '.join(missing)}")
+        if asked.get("mask_alpha") and bands[-1:] != ["alpha"]:
+            raise RefusalError(400, "Bad request", "mask_alpha needs alpha as the last band")
         known = [image for image in images if image]
         for image in known:
             if unknown := [band for band in bands if band not in image.sources]:
@@ -126,7 +128,10 @@ class Answers:
             frame = pixels.Frame.asked(asked)
         except pixels.BadRequestError as error:
             raise RefusalError(400, "Bad request", str(error)) from error
-        data, masked = pixels.mosaic(known, bands, frame, asked.get("resampleAlg"), self._dtype(known, bands, asked))
+        dtype, by_alpha = self._dtype(known, bands, asked), bool(asked.get("mask_alpha"))
+        data, masked = pixels.mosaic(known, bands, frame, asked.get("resampleAlg"), dtype, by_alpha)
+        if asked.get("drop_alpha"):
+            data, masked = data[:-1], masked[:-1]
         if asked.get("mask_nodata"):
             data[masked] = pixels.highest(data.dtype)  # what lies under a mask is nobody's business
         else:

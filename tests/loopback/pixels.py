@@ -101,14 +101,23 @@ FILES = Files()
 
 
 def mosaic(
-    images: Sequence[Image], bands: Sequence[str], frame: Frame, resampling: str | None, dtype: npt.DTypeLike
+    images: Sequence[Image],
+    bands: Sequence[str],
+    frame: Frame,
+    resampling: str | None,
+    dtype: npt.DTypeLike,
+    by_alpha: bool,
 ) -> tuple[Array, Array]:
-    """Pixels (band, row, column) and where they are masked; the last image lies on top, band by band."""
+    """Pixels (band, row, column) and where they are masked; the last image lies on top, band by band.
+
+    If `by_alpha`, an image is not there where its last band is 0.
+    """
     pixels = np.zeros((len(bands), frame.height, frame.width), dtype)
     masked = np.ones(pixels.shape, bool)
     for image in reversed(images):
         if masked.any():
             data, valid = _stack(image, bands, frame, resampling)
+            valid = valid & (data[-1] != 0) if by_alpha else valid
             shown = valid & masked
             pixels[shown] = cast(data, dtype)[shown]
             masked &= ~valid
@@ -118,6 +127,10 @@ def mosaic(
 def _stack(image: Image, bands: Sequence[str], frame: Frame, resampling: str | None) -> tuple[Array, Array]:
     read = _nearest if resampling in (None, "near", "nearest") else _warped
     parts = [read(image.sources[band], frame, resampling or "near") for band in bands]
+    for number, band in enumerate(bands):
+        if image.sources[band].alpha:
+            valid = parts[number][1]
+            parts[number] = valid.astype("u1"), np.ones_like(valid)
     return np.stack([data for data, _ in parts]), np.stack([valid for _, valid in parts])
 
 

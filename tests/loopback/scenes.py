@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,15 @@ DATA_TYPES |= {"int32": "Int32", "float32": "Float32", "float64": "Float64"}
 
 @dataclass(frozen=True)
 class Source:
-    """Where the pixels of one band of one image are: a file, the band's index there, the value that means nothing."""
+    """Where the pixels of one band of one image are: a file, the band's index there, the value that means nothing.
+
+    An alpha band is 1 where that band is valid, else 0.
+    """
 
     path: str
     index: int
     nodata: float | None
+    alpha: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,13 @@ class Image:
 
 
 class Catalogue:
-    """Products, bands and images by id; bands carry the attributes of the product's first image that has them."""
+    """Products, bands and images by id; bands carry the attributes of the product's first image that has them.
 
-    def __init__(self, path: Path) -> None:
+    With `alpha`, products of images have that band, made from the first of each image.
+    """
+
+    def __init__(self, path: Path, alpha: bool = False) -> None:
+        self._alpha = alpha
         self.products: dict[str, Json] = {}
         self.bands: dict[str, Json] = {}
         self.images: dict[str, Image] = {}
@@ -63,12 +71,17 @@ class Catalogue:
             for index, stored in enumerate(content.get("raster:bands", [{}]), 1):
                 name = content["eo:bands"][index - 1]["name"] if "eo:bands" in content else asset
                 sources[name] = Source(path, index, stored.get("nodata"))
-                if f"{product}:{name}" not in self.bands:
-                    kind = "class" if asset in masks else "spectral"
-                    number = sum(band["product_id"] == product for band in self.bands.values())
-                    self.bands[f"{product}:{name}"] = _band(product, name, kind, number, sources[name])
+                self._add_band(product, name, "class" if asset in masks else "spectral", sources[name])
+        if self._alpha and not masks.issuperset(assets):
+            sources["alpha"] = replace(next(iter(sources.values())), alpha=True)
+            self._add_band(product, "alpha", "mask", sources["alpha"])
         image = Image(_image(product, item, sources), shapely.geometry.shape(item["geometry"]), sources)
         self.images[image.id] = image
+
+    def _add_band(self, product: str, name: str, kind: str, source: Source) -> None:
+        if f"{product}:{name}" not in self.bands:
+            number = sum(band["product_id"] == product for band in self.bands.values())
+            self.bands[f"{product}:{name}"] = _band(product, name, kind, number, source)
 
 
 def _items(path: Path) -> Iterator[tuple[Json, Path]]:
@@ -124,16 +137,19 @@ def _image(product: str, item: Json, sources: dict[str, Source]) -> Json:
 
 def _band(product: str, name: str, kind: str, number: int, source: Source) -> Json:
     header = _header(source.path)
-    dtype = np.dtype(header.dtypes[source.index - 1])
+    dtype = np.dtype("u1" if source.alpha else header.dtypes[source.index - 1])
     limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
+    whole = [0, 1] if source.alpha else [float(limits.min), float(limits.max)]
+    nodata = header.nodata[source.index - 1] if source.nodata is None else source.nodata
     return {
         "name": name,
         "product_id": product,
         "type": kind,
         "data_type": DATA_TYPES[dtype.name],
-        "data_range": [float(limits.min), float(limits.max)],
-        "display_range": [0, 4000] if kind == "spectral" else [float(limits.min), float(limits.max)],
-        "nodata": header.nodata[source.index - 1] if source.nodata is None else source.nodata,
+        "data_range": whole,
+        "display_range": [0, 4000] if kind == "spectral" else whole,
+        "nodata": None if source.alpha else nodata,
+        "is_alpha": source.alpha,
         "band_index": number,
         "sort_order": number,
         "resolution": {"value": header.step, "unit": header.unit},

@@ -71,7 +71,7 @@ def _holds(term: Json, each: Json) -> bool:
         name, test = term["name"], term["op"]
         value = _value(name, each.get(name))
         if test in ("isnull", "isnotnull"):
-            return (value in (None, [])) == (test == "isnull")
+            return (value is None or value == []) is (test == "isnull")
         if isinstance(term["val"], list):
             return bool(value in term["val"])
         return value is not None and bool(COMPARE[test](value, _value(name, term["val"])))

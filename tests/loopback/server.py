@@ -34,8 +34,9 @@ class Platform(Answers):
         latency: float = 0.0,
         page_size: int = 1000,
         home: Path | None = None,
+        alpha: bool = False,
     ) -> None:
-        super().__init__(catalogue, page_size)
+        super().__init__(catalogue, page_size, alpha)
         self.latency, self.home = latency, home
         self.log, self.faults = Log(), Faults()
         self._server = _Server(("127.0.0.1", port), self)
