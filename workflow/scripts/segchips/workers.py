@@ -36,6 +36,7 @@ class Workers:
     def __init__(self, count: int, raw: Mapping[str, Any], schema: Path, threads: int = 1) -> None:
         self._setting, self._threads, self._lock = (raw, schema), threads, threading.Lock()
         self._idle: LifoQueue[Line | None] = LifoQueue()
+        self._children: list[subprocess.Popen[bytes]] = []
         for _ in range(count):
             self._idle.put(None)
 
@@ -74,7 +75,7 @@ class Workers:
         far = [end.fileno() for _, end in pairs]
         command = [sys.executable, "-c", "from segchips.workers import serve; serve()", *map(str, far)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=far, env=environment)
+        self._children.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=far, env=environment))
         lines: list[Line] = []
         lines += [Line(near, lines) for near, _ in pairs]
         for _, end in pairs:
