@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from helpers import write_json
+from loopback.server import Platform
 from projects import Project, sample_config
 
 
@@ -81,13 +83,19 @@ def stac_api(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A small sample, made and run once; not to be changed."""
+def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder with a small sample in resources/sample; not to be changed."""
     from segchips.sample import write_sample
 
     folder = tmp_path_factory.mktemp("sample")
     write_sample(folder / "resources" / "sample", columns=3, rows=2)
-    project = Project(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_run(sample_folder: Path) -> Project:
+    """The small sample, run once; not to be changed."""
+    project = Project(sample_folder)
     project.write(sample_config())
     result = project.run()
     assert result.returncode == 0, result.stdout
@@ -107,6 +115,14 @@ def fresh(sample_run: Project, tmp_path: Path) -> Project:
     shutil.copytree(sample_run.folder / "resources", folder / "resources")
     shutil.copy(sample_run.folder / "config.yaml", folder / "config.yaml")
     return Project(folder)
+
+
+@pytest.fixture
+def platform(sample_folder: Path, tmp_path: Path) -> Iterator[Platform]:
+    """The small sample's scenes behind the platform's protocol; its children may contact nothing else."""
+    with Platform(sample_folder / "resources" / "sample" / "catalog.json", home=tmp_path / "home") as platform:
+        yield platform
+        assert (platform.attempts(), platform.troubles) == ([], [])
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 class Project:
-    """A folder with a config, in which the workflow runs as a user would run it."""
+    """A folder with a config, in which the workflow runs as a user would run it, in an environment if one is given."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
+        self.folder, self.environment = folder, environment
         self.workflow = REPOSITORY / "workflow"
 
     @property
@@ -41,7 +41,7 @@ class Project:
     def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.workflow / "Snakefile")]
         command += ["--directory", str(self.folder), "--configfile", "config.yaml", "--cores", str(cores), *arguments]
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        environment = self.environment or {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         return subprocess.run(
             command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

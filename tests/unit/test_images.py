@@ -34,7 +34,7 @@ from helpers import (
     write_catalog,
     write_raster,
 )
-from segchips import images
+from segchips import pixels
 from segchips.errors import ConfigError, InputError, SceneError
 from segchips.grid import Tile
 from segchips.images import Plan, make_image
@@ -1020,11 +1020,11 @@ def azure(serve, monkeypatch, tmp_path):
     monkeypatch.setenv("GDAL_HTTP_PROXY", serve(Blobs).removeprefix("http://"))
     planetary_computer.settings.Settings.get.cache_clear()
     planetary_computer.sas.TOKEN_CACHE.clear()
-    images._reader.cache_clear()
+    pixels._files.cache_clear()
     yield asked
     planetary_computer.settings.Settings.get.cache_clear()
     planetary_computer.sas.TOKEN_CACHE.clear()
-    images._reader.cache_clear()
+    pixels._files.cache_clear()
 
 
 def signed_plan(folder, blob, container="good"):

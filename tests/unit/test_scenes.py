@@ -29,7 +29,7 @@ from segchips.scenes import (
     write_lock,
 )
 
-QUERY = Query("catalog.json", ("s2",), "2017-01-01", "2017-12-31", 0.1, None)
+QUERY = Query("stac", "catalog.json", ("s2",), "2017-01-01", "2017-12-31", 0.1, None)
 
 
 def scene(name="a", when="2017-06-01T10:00:00+00:00", box=(14, 45, 15, 46), product="s2", cloud=0.05, **assets):

@@ -14,8 +14,8 @@ import shapely
 from conftest import Files
 from helpers import asset, collection, item, link, make_dataset, write_catalog, write_json
 from segchips.errors import InputError
-from segchips.scenes import Band
-from segchips.stac import example, open_catalog, search, search_area
+from segchips.scenes import Band, search_area
+from segchips.stac import example, open_catalog, search
 
 HERE = shapely.geometry.mapping(shapely.box(14, 45, 15, 46))
 THERE = shapely.geometry.mapping(shapely.box(24, 45, 25, 46))

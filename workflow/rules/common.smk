@@ -6,7 +6,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from snakemake.io import IOFile
 
-from segchips.errors import SegchipsError
+from segchips.errors import CredentialsError, SegchipsError
 from segchips.grid import Tile
 from segchips.job import failed
 from segchips.workflow import State, while_intact
@@ -23,6 +23,9 @@ except SegchipsError as error:
     raise SystemExit(failed(error))
 
 CONFIG = STATE.config
+workflow.register_resource("requests", STATE.jobs_at_once)
+if workflow.is_main_process and not workflow.output_settings.dryrun:
+    STATE.forget_exclusions()  # of a run that was killed
 RESULTS = str(CONFIG.results)
 
 
@@ -90,6 +93,12 @@ def chips(dataset):
         lock.get(dataset=dataset)
     made = STATE.plan(dataset).made()
     return STATE.chips(dataset, "images", made) + STATE.chips(dataset, "labels", made)
+
+
+def stop_without_login(error):
+    """Let no further job start where nobody is logged in: all would fail alike."""
+    if isinstance(error, CredentialsError):
+        workflow.scheduler.keepgoing = False
 
 
 def write_unfinished_ledgers():

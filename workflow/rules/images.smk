@@ -8,8 +8,13 @@ rule images:
         f"{RESULTS}/{{dataset}}/images/{{tile}}.tif",
     log:
         "logs/{dataset}/images/{tile}.log",
+    # What waits for a platform takes no core; the config says how many may ask at once.
+    threads: lambda wildcards: 0 if STATE.asks(wildcards.dataset) else 1
+    resources:
+        requests=lambda wildcards: int(STATE.asks(wildcards.dataset)),
     params:
         digest=of_chip("images", scene_lock, STATE.image_digest),
     run:
         if error := STATE.run("make_image", wildcards.dataset, wildcards.tile, output[0], log[0]):
+            stop_without_login(error)
             raise error

@@ -1,4 +1,4 @@
-# Needs: the tile manifest and the catalogue. Makes: the scene lock, which pins the scenes of each tile.
+# Needs: the tile manifest and the catalogue or platform. Makes: the scene lock, which pins the scenes of each tile.
 
 
 checkpoint scenes:
@@ -14,7 +14,7 @@ checkpoint scenes:
     params:
         tiles=after(manifest, lambda wildcards: STATE.keys_digest(wildcards.dataset)),
         query=lambda wildcards: STATE.query(wildcards.dataset),
-        version=STATE.version("scenes"),
+        version=lambda wildcards: STATE.scenes_version(wildcards.dataset),
     script:
         "../scripts/scenes.py"
 

@@ -39,4 +39,5 @@ rule tfrecords_info:
     params:
         digest=lambda wildcards: STATE.info_digest(wildcards.dataset),
     run:
-        STATE.make_info(wildcards.dataset, input.indices, input.image[0], input.label[0], log[0])
+        if error := STATE.make_info(wildcards.dataset, input.indices, log[0]):
+            raise error

@@ -13,20 +13,21 @@ _IMPORT = re.compile(r"^[ \t]*from segchips(?:\.(\w+))? import (\([^)]*\)|.*)", 
 
 
 @cache
-def version(step: str) -> str:
+def version(step: str, *foreign: str) -> str:
     """A digest of a step's script, where it has one, else its module, and of all that imports from this package.
 
-    Blind to comments, docstrings and layout.
+    Blind to comments, docstrings and layout, and to foreign modules, which are imported only where others need them.
     """
     script = _PACKAGE.parent / f"{step}.py"
-    found: set[Path] = set()
+    left_out = {_PACKAGE / f"{name}.py" for name in foreign}
+    found = set(left_out)
     todo = [script if script.exists() else _PACKAGE / f"{step}.py"]
     while todo:
         path = todo.pop()
         if path not in found:
             found.add(path)
             todo += _imports(path)
-    return digest(*(_fingerprint(path) for path in sorted(found)))
+    return digest(*(_fingerprint(path) for path in sorted(found - left_out)))
 
 
 @cache

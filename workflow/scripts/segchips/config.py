@@ -1,11 +1,13 @@
 """The config as typed, merged datasets; see `workflow/schemas/config.schema.yaml` for every key's meaning."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 from segchips.grid import Grid
+
+PLATFORMS = ("descarteslabs", "earthone")
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,13 @@ class TilesConfig:
 
 @dataclass(frozen=True)
 class Product:
-    """One product (STAC collection) and the bands taken from it, in chip order."""
+    """One product (of a platform, or a STAC collection) and the bands taken from it, in chip order."""
 
     id: str
     bands: tuple[str, ...]
     resampling: str
     nodata: float | None
+    processing_level: str | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,10 @@ class CloudMask:
 
 @dataclass(frozen=True)
 class ImageryConfig:
-    """Where the scenes come from and how they become one chip."""
+    """Where the scenes come from and how they become one chip.
+
+    What is not in the text form changes no result: the policy on failures, and the platforms' requests at once.
+    """
 
     source: str
     catalog: str | None
@@ -61,6 +67,14 @@ class ImageryConfig:
     reference_date: date | None
     cloud_mask: CloudMask | None
     min_valid: float
+    on_failure: str = field(repr=False)
+    patience: float = field(repr=False)
+    requests: int = field(repr=False)
+
+    @property
+    def on_platform(self) -> bool:
+        """Whether a platform searches, warps and mosaics; else files are read."""
+        return self.source in PLATFORMS
 
 
 @dataclass(frozen=True)
@@ -118,8 +132,9 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Config:
-    """The whole config: the results folder, and by name the datasets and those that start from chips."""
+    """The whole config: results folder, requests at once, and by name the datasets and those that start from chips."""
 
     results: Path
+    requests: int
     datasets: Mapping[str, Dataset]
     conversions: Mapping[str, Conversion]

@@ -12,7 +12,7 @@ from typing import Any
 from segchips.errors import InputError, RecordError
 from segchips.files import write_whole
 
-MADE, BELOW, REJECTED = "made", "below min_valid", "rejected"
+MADE, BELOW, EXCLUDED, REJECTED = "made", "below min_valid", "excluded", "rejected"
 STORAGES = ("array", "float", "encoded", "png", "jpeg")
 COMPRESSIONS = (None, "GZIP", "ZLIB")
 _FEATURES = "tensorflow_datasets.core.features"

@@ -17,5 +17,13 @@ class SceneError(InputError):
     """A scene's raster cannot be read or does not fit its siblings."""
 
 
+class ServiceError(SceneError):
+    """A service would not, or did not within the patience of the config, give what was asked of it."""
+
+
+class CredentialsError(SegchipsError):
+    """A service does not know the user: nothing can be had from it until that is mended."""
+
+
 class RecordError(SegchipsError):
     """A shard or one of its records is damaged or does not match its description."""

@@ -2,12 +2,11 @@
 
 import json
 import math
-import resource
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,10 @@ from segchips.config import CloudMask, Dataset, Product
 from segchips.errors import ConfigError, SceneError
 from segchips.files import digest
 from segchips.grid import Tile
-from segchips.raster import GDAL_OPTIONS, Reader
+from segchips.pixels import open_reader
+from segchips.raster import GDAL_OPTIONS
 from segchips.scenes import Band, Lock, Scene, closest_order, natural_order
+from segchips.sources import foreign_modules
 
 Scaling = tuple[float, float]
 
@@ -91,7 +92,8 @@ class Plan:
     def _common(self) -> str:
         imagery = self.dataset.imagery
         parts = (imagery.products, imagery.composite, imagery.cloud_mask, imagery.sign)
-        return digest(version("images"), *parts, sorted(self.scaling.items()), sorted(self.declared_nodata.items()))
+        code = version("images", *foreign_modules(imagery.source))
+        return digest(code, imagery.source, *parts, sorted(self.scaling.items()), sorted(self.declared_nodata.items()))
 
     def _indices(self, key: str, product: str) -> list[int]:
         members = (index for index in self.lock.tiles[key] if self.lock.scenes[index].product == product)
@@ -166,9 +168,9 @@ class _Part:
     def __init__(self, plan: Plan, product: Product, tile: Tile) -> None:
         self.plan, self.product, self.tile = plan, product, tile
         self.scenes = plan.scenes(tile.key, product.id)
-        self.reader = _reader(plan.dataset.imagery.sign)
+        self.reader = open_reader(plan.dataset.imagery)
         self.used: list[str] = []
-        self.dtype, declared = self.reader.describe([self.scenes[0].band(name) for name in product.bands])
+        self.dtype, declared = self.reader.describe(self.scenes[0], product)
         self.nodata = self._nodata(declared)
 
     def composite(self) -> tuple[Pixels, Mask]:
@@ -176,12 +178,21 @@ class _Part:
         drawn: list[Scene] = []
         layers = self._layers(drawn)
         kind = self.plan.dataset.imagery.composite
+        if kind == "closest" and (mosaic := self._mosaic()):
+            return mosaic
         if kind == "closest":
             pixels, valid, used = composite.closest(layers)
         else:
             pixels, valid, used = {"median": composite.median, "mean": composite.mean}[kind](list(layers))
         self.used = [drawn[number].id for number in used]
         return pixels, valid
+
+    def _mosaic(self) -> Layer | None:
+        """The whole composite at once, where no mask counts and the source can do that; it may have used any scene."""
+        if self.plan.dataset.imagery.cloud_mask:
+            return None
+        self.used = [scene.id for scene in self.scenes]
+        return self.reader.mosaic(self.scenes, self.product, self.tile)
 
     def _layers(self, drawn: list[Scene]) -> Iterator[Layer]:
         """Each scene on the tile's grid, in order; one whose mask leaves nothing is not read."""
@@ -195,7 +206,7 @@ class _Part:
 
     def _read(self, scene: Scene) -> Layer:
         bands = [scene.band(name) for name in self.product.bands]
-        pixels, valid = self.reader.read(bands, self.tile, self.product.resampling, self.product.nodata)
+        pixels, valid = self.reader.read(scene, self.product, self.tile)
         if pixels.dtype != self.dtype:
             raise SceneError(
                 f"scene '{scene.id}' of product '{self.product.id}' holds {pixels.dtype}, "
@@ -214,23 +225,21 @@ class _Part:
             return None
         clear = np.zeros((self.tile.grid.size, self.tile.grid.size), bool)
         known = clear.copy()
-        for band in self._mask_bands(scene, mask):
-            values, covered = self.reader.read_raw(band, self.tile)
+        for other, name in self._mask_bands(scene, mask):
+            values, covered = self.reader.read_mask(other, name, self.tile)
             fresh = covered & ~known
             clear |= fresh & _is_clear(values, mask)
             known |= fresh
         return clear
 
-    def _mask_bands(self, scene: Scene, mask: CloudMask) -> list[Band]:
+    def _mask_bands(self, scene: Scene, mask: CloudMask) -> list[tuple[Scene, str]]:
         """The mask of the scene itself, or those of the mask product acquired with it, its namesake first."""
         if mask.asset:
-            return [scene.band(mask.asset)]
+            return [(scene, mask.asset)]
         paired = [
             other for other in self.plan.scenes(self.tile.key, str(mask.product)) if other.acquired == scene.acquired
         ]
-        return [
-            other.band(str(mask.band)) for other in sorted(paired, key=lambda other: (other.id != scene.id, other.id))
-        ]
+        return [(other, str(mask.band)) for other in sorted(paired, key=lambda other: (other.id != scene.id, other.id))]
 
     def _nodata(self, of_file: float | None) -> float | None:
         """The product's nodata: configured, else declared by the catalogue, else by the file."""
@@ -279,26 +288,3 @@ def _step_off(pixels: Pixels, valid: Mask, nodata: float) -> Pixels:
     toward = 1 if up else -1
     beside = nodata + toward if integer else np.nextafter(np.array(nodata, pixels.dtype), toward * math.inf)
     return np.where(landed, np.array(beside, pixels.dtype), pixels)
-
-
-@cache
-def _reader(sign: str | None) -> Reader:
-    """The process's open rasters; at most half of the files that the process may open."""
-    return Reader(_handle_limit(), _planetary_computer if sign == "planetary_computer" else None)
-
-
-def _planetary_computer(href: str) -> str:
-    import planetary_computer
-    import requests
-
-    try:
-        return str(planetary_computer.sign(href))
-    except (requests.RequestException, ValueError) as error:
-        raise SceneError(
-            f"{href}: the Planetary Computer gave no signature for it ({type(error).__name__}); try again later"
-        ) from error
-
-
-def _handle_limit() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 512 if soft == resource.RLIM_INFINITY else max(4, min(512, soft // 2 - 16))

@@ -1,16 +1,16 @@
 """A look at a dataset's inputs before any job runs."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from segchips import stac, tiles, vectors
+from segchips import tiles, vectors
 from segchips.chipfolders import pair_chips
 from segchips.config import Conversion, Dataset
 from segchips.errors import InputError, SegchipsError
 from segchips.labels import Features
-from segchips.scenes import Scene
+from segchips.sources import open_catalogue
 
 
 def check_writable(results: Path) -> None:
@@ -63,24 +63,17 @@ def _check_labels(dataset: Dataset, folder: Path, sample: Path) -> None:
 
 def _check_catalog(dataset: Dataset, sample: Path) -> None:
     imagery = dataset.imagery
-    if _to_come(str(imagery.catalog), sample):
+    if not imagery.on_platform and _to_come(str(imagery.catalog), sample):
         return
-    with _about("imagery.catalog"):
-        catalog = stac.open_catalog(str(imagery.catalog))
+    with _about("imagery.source" if imagery.on_platform else "imagery.catalog"):
+        catalogue = open_catalogue(imagery)
     with _about("imagery.products"):
         for product in imagery.products:
             asset = (imagery.cloud_mask.asset,) if imagery.cloud_mask and imagery.cloud_mask.asset else ()
-            _check_bands(stac.example(catalog, product.id, str(imagery.catalog)), (*product.bands, *asset))
+            catalogue.check(product.id, (*product.bands, *asset), product.processing_level)
     if imagery.cloud_mask and imagery.cloud_mask.product:
         with _about("imagery.cloud_mask"):
-            example = stac.example(catalog, imagery.cloud_mask.product, str(imagery.catalog))
-            _check_bands(example, [str(imagery.cloud_mask.band)])
-
-
-def _check_bands(example: Scene | None, bands: Sequence[str]) -> None:
-    for band in bands:
-        if example:
-            example.band(band)
+            catalogue.check(imagery.cloud_mask.product, [str(imagery.cloud_mask.band)], None)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
-from segchips.description import BELOW, MADE, REJECTED, Entry, read_index
+from segchips.description import BELOW, EXCLUDED, MADE, REJECTED, Entry, read_index
 from segchips.files import write_whole
 from segchips.images import Plan
 from segchips.tiles import Planned
@@ -15,7 +15,7 @@ from segchips.tiles import Planned
 NO_SCENES = "no scenes"
 FAILED = "failed"
 UNFINISHED = "unfinished"
-STATES = (MADE, NO_SCENES, BELOW, FAILED, UNFINISHED)
+STATES = (MADE, NO_SCENES, BELOW, FAILED, UNFINISHED, EXCLUDED)
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,15 @@ def _stopped(
 ) -> tuple[str, str, float | None]:
     name = key.replace(":", "#")
     for kind in ("images", "labels"):
-        log = logs / kind / f"{name}.log"
-        if not (folder / kind / f"{name}.tif").exists() and log.exists() and log.stat().st_size:
-            return FAILED, log.read_text(encoding="utf-8").strip(), None
+        chip, log = folder / kind / f"{name}.tif", logs / kind / f"{name}.log"
+        if (is_mark(chip) or not chip.exists()) and log.exists() and log.stat().st_size:
+            return EXCLUDED if chip.exists() else FAILED, log.read_text(encoding="utf-8").strip(), None
     return _found(key, plan, entries)
+
+
+def is_mark(chip: Path) -> bool:
+    """Whether an empty file stands in place of a chip that could not be made."""
+    return chip.exists() and chip.stat().st_size == 0
 
 
 def _row(planned: Planned, plan: Plan, found: tuple[str, str, float | None]) -> Row:

@@ -48,7 +48,7 @@ TRUE_COLOUR = (("red", "green", "blue"), ("b04", "b03", "b02"), ("b4", "b3", "b2
 DEGREE = 111_195.0
 """Metres along one degree of a meridian."""
 MAP_WIDTH, MAP_HEIGHT = 760.0, 460.0
-FILLS = dict(zip(STATES, ("solid", "empty", "lines", "cross", "dots"), strict=True))
+FILLS = dict(zip(STATES, ("solid", "empty", "lines", "cross", "dots", "bars"), strict=True))
 BACKGROUND: Colour = (232, 232, 232)
 # Okabe and Ito's colours, then Tol's muted ones: told apart by colour-blind readers.
 CLASS_COLOURS = (

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from segchips import stac
 from segchips.config import Dataset
 from segchips.errors import InputError
 from segchips.grid import Tile
 from segchips.scenes import Lock, Query, difference, keep, pin, read_lock, write_lock
+from segchips.sources import open_catalogue
 from segchips.tiles import footprints, read_manifest
 
 
@@ -40,7 +40,7 @@ def _pinned(lock: Lock, keys: list[str]) -> Lock:
 
 def _found(dataset: Dataset, query: Query, keys: list[str], pinned: Lock | None) -> Lock:
     outlines = footprints([Tile.from_key(key) for key in keys])
-    found = pin(query, stac.search(dataset.imagery, outlines), keys, outlines)
+    found = pin(query, open_catalogue(dataset.imagery).search(outlines), keys, outlines)
     return keep(pinned, found) if pinned else found
 
 

@@ -20,13 +20,17 @@ from segchips.files import digest, whole
 
 @dataclass(frozen=True)
 class Band:
-    """One band of one raster file; physical value = pixel * scale + offset."""
+    """One band of one raster file, or of one image of a platform, which tells its dtype.
+
+    Physical value = pixel * scale + offset.
+    """
 
     href: str
     index: int
     nodata: float | None
     scale: float
     offset: float
+    dtype: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,12 @@ class Scene:
 
 @dataclass(frozen=True)
 class Query:
-    """What was asked of the catalogue; while it stays the same, pinned tiles keep their scenes."""
+    """What was asked of which catalogue; while it stays the same, pinned tiles keep their scenes.
 
+    A platform is asked for each product's bands at one processing level, which decides their dtypes.
+    """
+
+    source: str
     catalog: str
     products: tuple[str, ...]
     start: str
@@ -84,8 +92,11 @@ class Query:
     def of(cls, imagery: ImageryConfig) -> "Query":
         """The query that a dataset's imagery block asks."""
         mask = imagery.cloud_mask.product if imagery.cloud_mask else None
-        products = tuple(sorted(product.id for product in imagery.products))
-        return cls(str(imagery.catalog), products, str(imagery.start), str(imagery.end), imagery.max_cloud, mask)
+        levels = {product.id: product.processing_level for product in imagery.products}
+        products = tuple(f"{id} ({level})" if level else id for id, level in sorted(levels.items()))
+        catalog = "" if imagery.on_platform else str(imagery.catalog)
+        days = str(imagery.start), str(imagery.end)
+        return cls(imagery.source, catalog, products, *days, imagery.max_cloud, mask)
 
     @property
     def text(self) -> str:
@@ -100,6 +111,29 @@ class Lock:
     query: str
     scenes: tuple[Scene, ...]
     tiles: Mapping[str, tuple[int, ...]]
+
+
+def search_area(footprints: np.ndarray) -> shapely.Geometry:
+    """A simple lon/lat outline around all footprints, in two parts where they straddle the antimeridian."""
+    west, _, east, _ = shapely.total_bounds(footprints)
+    if east - west <= 180:
+        return shapely.convex_hull(shapely.geometrycollections(footprints))
+    parts = shapely.get_parts(footprints)
+    side = shapely.get_coordinates(shapely.centroid(parts))[:, 0] < 0
+    hulls = [shapely.convex_hull(shapely.geometrycollections(parts[half])) for half in (side, ~side) if half.any()]
+    return shapely.multipolygons(hulls)
+
+
+def clear_enough(product: str, scenes: Sequence[Scene], limit: float | None) -> list[Scene]:
+    """Those whose cloud fraction is below the limit; InputError where none tells it."""
+    if limit is None:
+        return list(scenes)
+    if scenes and all(scene.cloud is None for scene in scenes):
+        raise InputError(
+            f"product '{product}': none of its {len(scenes)} scenes tells its cloud cover;"
+            " set imagery.max_cloud to null"
+        )
+    return [scene for scene in scenes if scene.cloud is not None and scene.cloud < limit]
 
 
 def pin(query: Query, found: Sequence[Scene], keys: Sequence[str], footprints: np.ndarray) -> Lock:
@@ -219,7 +253,8 @@ def _assets_json(assets: Mapping[str, Sequence[tuple[str, Band]]]) -> str:
 
 def _band_json(name: str, band: Band) -> dict[str, object]:
     nodata = "nan" if band.nodata is not None and np.isnan(band.nodata) else band.nodata
-    return {"name": name, "nodata": nodata, "scale": band.scale, "offset": band.offset}
+    plain: dict[str, object] = {"name": name, "nodata": nodata, "scale": band.scale, "offset": band.offset}
+    return plain if band.dtype is None else {**plain, "dtype": band.dtype}
 
 
 def _read_assets(text: str) -> dict[str, list[tuple[str, Band]]]:
@@ -233,6 +268,7 @@ def _read_assets(text: str) -> dict[str, list[tuple[str, Band]]]:
                     None if band["nodata"] is None else float(band["nodata"]),
                     band["scale"],
                     band["offset"],
+                    band.get("dtype"),
                 ),
             )
             for number, band in enumerate(asset["bands"], 1)

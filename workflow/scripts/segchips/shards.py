@@ -10,7 +10,7 @@ import pickle
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os.path import basename
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from segchips.chipfiles import ALONE, Header, open_chip, read_chip, read_file, read_header
 from segchips.description import (
     BELOW,
+    EXCLUDED,
     MADE,
     REJECTED,
     Entry,
@@ -167,8 +168,8 @@ def _short(message: object, *paths: str | Path) -> str:
 class Job:
     """A shard to write with its index: pairs in the order of their records.
 
-    With `like`, headers of a good pair, a chip that cannot become a record, or one unlike them, is rejected in the
-    index; without, it is an error.
+    Excluded tiles are in the index with their reasons. With `like`, headers of a good pair, a chip that cannot become
+    a record, or one unlike them, is rejected in the index; without, it is an error.
     """
 
     shard: Path
@@ -178,6 +179,7 @@ class Job:
     config: TFRecordsConfig
     min_valid: float = 0.0
     like: Like | None = None
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
 
 def _entries(job: Job, writer: RecordWriter) -> Iterator[Entry]:
@@ -198,6 +200,8 @@ def _entries(job: Job, writer: RecordWriter) -> Iterator[Entry]:
             yield Entry(pair.name, BELOW, reason, valid, None, None)
         else:
             yield Entry(pair.name, MADE, "", valid, *writer.write(record))
+    for name, reason in job.excluded.items():
+        yield Entry(name, EXCLUDED, reason, None, None, None)
 
 
 def write_records(job: Job) -> None:
@@ -237,14 +241,18 @@ def write_shard(
     split: str,
     config: TFRecordsConfig,
     min_valid: float,
+    excluded: Mapping[str, str] | None = None,
 ) -> None:
     """Write the shard of these tile keys, in seeded order, and its index; chips are `<key, '#' for ':'>.tif`.
 
+    Excluded tiles have no image chip; the index tells the reasons given.
+
     A chip below `min_valid` is left out and says so in the index; an unreadable or ill-fitting chip is an InputError.
     """
-    files = {tile: f"{tile.replace(':', '#')}.tif" for tile in order(tiles)}
+    excluded = excluded or {}
+    files = {tile: f"{tile.replace(':', '#')}.tif" for tile in order(set(tiles) - excluded.keys())}
     pairs = [Pair(tile, f"{images}/{name}", f"{labels}/{name}") for tile, name in files.items()]
-    write_records(Job(shard, index, pairs, split, config, min_valid))
+    write_records(Job(shard, index, pairs, split, config, min_valid, excluded=excluded))
 
 
 def _layout(header: Header) -> Layout:

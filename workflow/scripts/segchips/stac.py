@@ -21,7 +21,7 @@ from pystac_client.warnings import NoConformsTo
 
 from segchips.config import ImageryConfig
 from segchips.errors import InputError
-from segchips.scenes import Band, Scene, parse_time
+from segchips.scenes import Band, Scene, clear_enough, parse_time, search_area
 
 Json = dict[str, Any]
 
@@ -39,6 +39,24 @@ _TROUBLE = (
 )
 
 
+class Catalogue:
+    """The catalogue of a config; InputError where it cannot be reached or read."""
+
+    def __init__(self, imagery: ImageryConfig) -> None:
+        self._imagery, self._client = imagery, open_catalog(str(imagery.catalog))
+
+    def check(self, product: str, bands: Sequence[str], _: str | None) -> None:
+        """InputError where there is no such product, or its scenes have no such bands."""
+        scene = example(self._client, product, str(self._imagery.catalog))
+        for band in bands:
+            if scene:
+                scene.band(band)
+
+    def search(self, footprints: np.ndarray) -> list[Scene]:
+        """As the function below."""
+        return search(self._imagery, footprints)
+
+
 def search(imagery: ImageryConfig, footprints: np.ndarray) -> list[Scene]:
     """All scenes of the configured products in the date window that meet the footprints (lon/lat polygons).
 
@@ -51,7 +69,7 @@ def search(imagery: ImageryConfig, footprints: np.ndarray) -> list[Scene]:
     for product in sorted(images | ({mask} if mask else set())):
         limit = imagery.max_cloud if product in images else None
         found = sorted(_scenes(client, product, imagery, limit, footprints), key=lambda scene: (scene.pin, str(scene)))
-        for scene in _clear_enough(product, found, limit):
+        for scene in clear_enough(product, found, limit):
             scenes.setdefault((product, scene.id), scene)
     return list(scenes.values())
 
@@ -138,17 +156,6 @@ def _search_api(
     return found
 
 
-def search_area(footprints: np.ndarray) -> shapely.Geometry:
-    """A simple lon/lat outline around all footprints, in two parts where they straddle the antimeridian."""
-    west, _, east, _ = shapely.total_bounds(footprints)
-    if east - west <= 180:
-        return shapely.convex_hull(shapely.geometrycollections(footprints))
-    parts = shapely.get_parts(footprints)
-    side = shapely.get_coordinates(shapely.centroid(parts))[:, 0] < 0
-    hulls = [shapely.convex_hull(shapely.geometrycollections(parts[half])) for half in (side, ~side) if half.any()]
-    return shapely.multipolygons(hulls)
-
-
 def _walk(client: pystac.Catalog, product: str) -> Iterator[Json]:
     known: list[str] = []
     for node in _nodes(client):
@@ -184,17 +191,6 @@ def _scene(item: Json, product: str, catalog: str) -> Scene:
     }
     cloud = None if cover is None else cover / 100
     return Scene(product, item["id"], acquired, cloud, assets, shapely.to_wkb(_outline(item)))
-
-
-def _clear_enough(product: str, scenes: Sequence[Scene], limit: float | None) -> list[Scene]:
-    if limit is None:
-        return list(scenes)
-    if scenes and all(scene.cloud is None for scene in scenes):
-        raise InputError(
-            f"product '{product}': none of its {len(scenes)} scenes tells its cloud cover;"
-            " set imagery.max_cloud to null"
-        )
-    return [scene for scene in scenes if scene.cloud is not None and scene.cloud < limit]
 
 
 def _bands(item: Json, key: str, asset: Json, catalog: str) -> list[tuple[str, Band]]:

@@ -14,6 +14,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from segchips.config import (
+    PLATFORMS,
     CloudMask,
     Config,
     Conversion,
@@ -36,15 +37,15 @@ def load_config(raw: Mapping[str, Any], schema: Path) -> Config:
     plain = _plain(raw)
     _check(plain, rules, rules, "")
     defaults = plain.get("defaults", {})
+    results, requests = (plain.get(key, rules["properties"][key]["default"]) for key in ("results", "requests"))
     datasets, conversions = {}, {}
     for name, entry in plain["datasets"].items():
         if "chips" in (entry or {}):
             conversions[name] = _conversion(name, defaults, entry, rules)
         else:
             merged = _merged(name, defaults, entry or {}, rules, "dataset")
-            datasets[name] = _dataset(name, merged)
-    results = plain.get("results", rules["properties"]["results"]["default"])
-    return Config(Path(results), datasets, conversions)
+            datasets[name] = _dataset(name, merged, requests)
+    return Config(Path(results), requests, datasets, conversions)
 
 
 @cache
@@ -188,7 +189,7 @@ def _expectation(kind: str, limit: Any) -> str:
             return f"it must hold at least {limit}" if kind.startswith("min") else f"it breaks the rule {kind}: {limit}"
 
 
-def _dataset(name: str, merged: Json) -> Dataset:
+def _dataset(name: str, merged: Json, requests: int) -> Dataset:
     """The typed form of a merged dataset, after the checks that a schema cannot state."""
     where = f"datasets.{name}"
     if merged["tfrecords"]["shards"] is None:
@@ -197,7 +198,7 @@ def _dataset(name: str, merged: Json) -> Dataset:
     return Dataset(
         name,
         _tiles(merged["tiles"], f"{where}.tiles"),
-        _imagery(merged["imagery"], f"{where}.imagery"),
+        _imagery(merged["imagery"], f"{where}.imagery", requests),
         _labels(merged["labels"], f"{where}.labels"),
         TFRecordsConfig(**merged["tfrecords"]),
     )
@@ -220,7 +221,7 @@ def _tiles(block: Json, where: str) -> TilesConfig:
     )
 
 
-def _imagery(block: Json, where: str) -> ImageryConfig:
+def _imagery(block: Json, where: str, requests: int) -> ImageryConfig:
     start, end = date.fromisoformat(block["start"]), date.fromisoformat(block["end"])
     reference = block["reference_date"] and date.fromisoformat(block["reference_date"])
     if start > end:
@@ -229,7 +230,7 @@ def _imagery(block: Json, where: str) -> ImageryConfig:
         raise ConfigError(
             f"{where}.reference_date: missing; composite 'closest' counts days from it, so name one such as {start}"
         )
-    if not block["catalog"]:
+    if not block["catalog"] and block["source"] == "stac":
         raise ConfigError(f"{where}.catalog: missing; source 'stac' needs the path or URL of a catalogue")
     products = tuple(Product(**{**product, "bands": tuple(product["bands"])}) for product in block["products"])
     ids = [product.id for product in products]
@@ -237,11 +238,22 @@ def _imagery(block: Json, where: str) -> ImageryConfig:
         raise ConfigError(
             f"{where}.products: a product is named twice ({', '.join(ids)}); list all its bands in one entry"
         )
-    plain = {key: block[key] for key in ("source", "catalog", "sign", "max_cloud", "composite", "min_valid")}
+    for number, product in enumerate(products):
+        _check_product(product, block["source"], f"{where}.products.{number}")
+    keys = ("source", "catalog", "sign", "max_cloud", "composite", "min_valid", "on_failure", "patience")
     mask = block["cloud_mask"] and _cloud_mask(block["cloud_mask"], f"{where}.cloud_mask")
-    return ImageryConfig(
-        products=products, start=start, end=end, reference_date=reference or None, cloud_mask=mask or None, **plain
-    )
+    plain = {key: block[key] for key in keys} | {"start": start, "end": end, "reference_date": reference or None}
+    return ImageryConfig(products=products, cloud_mask=mask or None, requests=requests, **plain)
+
+
+def _check_product(product: Product, source: str, where: str) -> None:
+    if product.processing_level and source not in PLATFORMS:
+        raise ConfigError(
+            f"{where}.processing_level: '{product.processing_level}' is for {' and '.join(PLATFORMS)}; "
+            f"source '{source}' gives what its files hold, so take the key out"
+        )
+    if product.resampling == "rms" and source in PLATFORMS:
+        raise ConfigError(f"{where}.resampling: source '{source}' does not offer 'rms'; choose another")
 
 
 def _cloud_mask(block: Json, where: str) -> CloudMask:

@@ -3,67 +3,109 @@
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from queue import LifoQueue
 from typing import Any
 
 
-class Workers:
-    """Up to `count` processes, started when first needed; each has the config and serves one thread at a time."""
+class Line:
+    """A connection to a process, over which it serves one call at a time."""
 
-    def __init__(self, count: int, raw: Mapping[str, Any], schema: Path) -> None:
-        self._setting = raw, schema
-        self._idle: LifoQueue[subprocess.Popen[bytes] | None] = LifoQueue()
+    def __init__(self, near: socket.socket, process: "list[Line]") -> None:
+        self._tasks, self._answers = near.makefile("wb"), near.makefile("rb")
+        self.process, self.broken = process, False
+
+    def send(self, message: object) -> None:
+        """Give the process something to do."""
+        pickle.dump(message, self._tasks)
+        self._tasks.flush()
+
+    def receive(self) -> Any:
+        """What the process answers."""
+        return pickle.load(self._answers)
+
+
+class Workers:
+    """Up to `count` processes, started when first needed; each has the config and serves `threads` calls at a time."""
+
+    def __init__(self, count: int, raw: Mapping[str, Any], schema: Path, threads: int = 1) -> None:
+        self._setting, self._threads, self._lock = (raw, schema), threads, threading.Lock()
+        self._idle: LifoQueue[Line | None] = LifoQueue()
+        self._children: list[subprocess.Popen[bytes]] = []
         for _ in range(count):
             self._idle.put(None)
 
     def call(self, method: str, *arguments: object) -> Any:
         """What the method of `segchips.workflow.State` returns or raises; RuntimeError where the process dies."""
-        worker = self._idle.get()
+        line = self._take()
         try:
-            worker = worker or self._start()
-            _send(worker.stdin, (method, arguments))
-            answer, error = pickle.load(worker.stdout)  # type: ignore[arg-type]
+            line.send((method, arguments))
+            answer, error = line.receive()
         except (EOFError, OSError, pickle.UnpicklingError) as trouble:
-            worker = None
+            self._give_up(line)
             raise RuntimeError(f"a worker process died during {method}{arguments}; is the memory used up?") from trouble
-        finally:
-            self._idle.put(worker)
+        self._idle.put(line)
         if error:
             raise error
         return answer
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", "from segchips.workers import serve; serve()"]
+    def _take(self) -> Line:
+        while True:
+            line = self._idle.get()
+            if line is None:
+                return self._start()
+            if not line.broken:
+                return line
+
+    def _give_up(self, line: Line) -> None:
+        """Let another process be started in place of one that died, and no call go to it any more."""
+        with self._lock:
+            if not line.broken:
+                self._idle.put(None)
+            for each in line.process:
+                each.broken = True
+
+    def _start(self) -> Line:
+        pairs = [socket.socketpair() for _ in range(self._threads)]
+        far = [end.fileno() for _, end in pairs]
+        command = [sys.executable, "-c", "from segchips.workers import serve; serve()", *map(str, far)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-        worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-        _send(worker.stdin, self._setting)
-        return worker
-
-
-def _send(stream: Any, message: object) -> None:
-    pickle.dump(message, stream)
-    stream.flush()
+        self._children.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=far, env=environment))
+        lines: list[Line] = []
+        lines += [Line(near, lines) for near, _ in pairs]
+        for _, end in pairs:
+            end.close()
+        lines[0].send(self._setting)
+        for line in lines[1:]:
+            self._idle.put(line)
+        return lines[0]
 
 
 def serve() -> None:
-    """What a worker does until its parent closes the pipe or ends."""
+    """What a worker does until its parent closes the connections or ends."""
     from segchips.workflow import State
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tasks, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
-    raw, schema = pickle.load(tasks)
-    state = State(raw, schema)
+    first, *others = [Line(socket.socket(fileno=int(number)), []) for number in sys.argv[1:]]
+    state = State(*first.receive())
+    for line in others:
+        threading.Thread(target=_serve, args=(line, state)).start()
+    _serve(first, state)
+
+
+def _serve(line: Line, state: Any) -> None:
     while True:
         try:
-            method, arguments = pickle.load(tasks)
-        except EOFError:
+            method, arguments = line.receive()
+            line.send(_outcome(state, method, arguments))
+        except (EOFError, OSError):
             return
-        _send(answers, _outcome(state, method, arguments))
 
 
 def _outcome(state: Any, method: str, arguments: tuple[object, ...]) -> tuple[Any, Exception | None]:

@@ -16,7 +16,7 @@ from segchips.chips import is_intact
 from segchips.code import version
 from segchips.config import Config, Dataset
 from segchips.description import index_name, shard_beside
-from segchips.errors import InputError, SegchipsError
+from segchips.errors import InputError, SceneError, SegchipsError
 from segchips.files import content_digest, digest, write_whole
 from segchips.grid import Tile
 from segchips.images import Plan, make_image
@@ -24,6 +24,7 @@ from segchips.job import SCHEMA
 from segchips.labels import Features, LabelLock, is_own, make_label, read_label_lock
 from segchips.scenes import Query, read_lock
 from segchips.shards import write_info, write_shard
+from segchips.sources import foreign_modules
 from segchips.tiles import Planned, read_manifest
 from segchips.validation import load_config
 from segchips.workers import Workers
@@ -88,12 +89,23 @@ class State:
         self._kept: dict[object, tuple[object, Any]] = {}
         self._lock = threading.RLock()
         self._workers = Workers(workers, dict(raw), schema) if workers else None
+        self._askers = Workers(1, dict(raw), schema, threads=self.jobs_at_once) if workers else None
 
-    def run(self, method: str, *arguments: object) -> SegchipsError | None:
+    @property
+    def jobs_at_once(self) -> int:
+        """How many jobs may ask platforms: twice the requests, so that none of these ever waits for the next job."""
+        return 2 * self.config.requests
+
+    def run(self, method: str, name: str, *arguments: object) -> SegchipsError | None:
         """Call a body below in a worker process, or here where there is none; gives back what went wrong."""
-        if self._workers:
-            return self._workers.call(method, *arguments)
-        return getattr(self, method)(*arguments)
+        workers = self._askers if method == "make_image" and self.asks(name) else self._workers
+        if workers:
+            return workers.call(method, name, *arguments)
+        return getattr(self, method)(name, *arguments)
+
+    def asks(self, name: str) -> bool:
+        """Whether the image chips of a dataset wait for a platform rather than need a core."""
+        return self.dataset(name).imagery.on_platform
 
     def check_inputs(self) -> None:
         """Look at every input before any job runs; SegchipsError names the dataset and what is wrong."""
@@ -145,7 +157,7 @@ class State:
     def catalog_file(self, name: str) -> list[str]:
         """The catalogue, where it is a file."""
         catalog = str(self.dataset(name).imagery.catalog)
-        return [] if "://" in catalog else [catalog]
+        return [] if self.asks(name) or "://" in catalog else [catalog]
 
     def tiles_digest(self, name: str) -> str:
         """Changes when the manifest has to be made again."""
@@ -153,6 +165,10 @@ class State:
         layers = () if dataset.tiles.aoi or dataset.tiles.keys else dataset.labels.layers
         split = (dataset.tfrecords.shards, tuple(dataset.tfrecords.splits.items()))
         return digest(self.version("tiles"), dataset.tiles, layers, split, *self._contents(self.tile_sources(name)))
+
+    def scenes_version(self, name: str) -> str:
+        """The version of the code that asks the dataset's catalogue."""
+        return version("scenes", *foreign_modules(self.dataset(name).imagery.source))
 
     def query(self, name: str) -> str:
         """Changes when the catalogue has to be asked something else."""
@@ -216,9 +232,16 @@ class State:
         return self.label_lock(name).digests[Tile.from_name(tile).key]
 
     def make_image(self, name: str, tile: str, path: str, log: str) -> SegchipsError | None:
-        """Body of the images rule; gives back what went wrong."""
+        """Body of the images rule; gives back what went wrong.
+
+        Where a tile may be excluded, an empty file takes the place of a chip that cannot be made, until the run ends.
+        """
         place = Tile.from_name(tile)
-        return _guarded(log, f"tile {place.key}", lambda: make_image(self.plan(name), place, Path(path)))
+        error = _guarded(log, f"tile {place.key}", lambda: make_image(self.plan(name), place, Path(path)))
+        if isinstance(error, SceneError) and self.dataset(name).imagery.on_failure == "exclude":
+            write_whole(path, b"")
+            return None
+        return error
 
     def make_label(self, name: str, tile: str, path: str, log: str) -> SegchipsError | None:
         """Body of the labels rule; gives back what went wrong."""
@@ -231,18 +254,42 @@ class State:
         dataset, folder = self.dataset(name), self.folder(name)
         keys, min_valid = self.shard_tiles(name, split, shard), dataset.imagery.min_valid
         files, chips = (Path(path), Path(index)), (folder / "images", folder / "labels")
-        make = partial(write_shard, *files, keys, *chips, split, dataset.tfrecords, min_valid)
+        excluded = self._excluded(name, keys)
+        make = partial(write_shard, *files, keys, *chips, split, dataset.tfrecords, min_valid, excluded)
         return _guarded(log, files[0].name, make)
 
-    def make_info(self, name: str, indices: Sequence[str], image: str, label: str, log: str) -> None:
+    def _excluded(self, name: str, keys: Sequence[str]) -> dict[str, str]:
+        """The tiles among these whose chips could not be made, with the reasons."""
+        chips = zip(keys, map(Path, self.chips(name, "images", keys)), strict=True)
+        logs = {key: self.logs(name) / "images" / f"{chip.stem}.log" for key, chip in chips if ledger.is_mark(chip)}
+        return {key: log.read_text(encoding="utf-8").strip() for key, log in logs.items()}
+
+    def forget_exclusions(self) -> None:
+        """Remove the marks of excluded tiles, so that the next run tries these again, and say how many there are."""
+        for name, dataset in self.config.datasets.items():
+            if dataset.imagery.on_failure == "exclude":
+                marks = [chip for chip in (self.folder(name) / "images").glob("*.tif") if ledger.is_mark(chip)]
+                for mark in marks:
+                    mark.unlink()
+                if marks:
+                    where = self.folder(name) / "ledger.csv"
+                    print(
+                        f"{name}: {len(marks)} tiles excluded, see {where}; the next run tries again", file=sys.stderr
+                    )
+
+    def make_info(self, name: str, indices: Sequence[str], log: str) -> SegchipsError | None:
         """Body of the tfrecords_info rule; `indices` are those of all shards, split by split."""
+        return _guarded(log, f"dataset {name}", lambda: self._write_info(name, indices, log))
+
+    def _write_info(self, name: str, indices: Sequence[str], log: str) -> None:
         dataset, folder = self.dataset(name), self.folder(name) / "tfrecords"
         count = dataset.tfrecords.shards
         by_split = {
             split: [Path(index) for index in indices[number * count : (number + 1) * count]]
             for number, split in enumerate(dataset.tfrecords.splits)
         }
-        write_info(folder, name, dataset.tfrecords, by_split, Path(image), Path(label), dataset.labels.background)
+        pair = self._example(name)
+        write_info(folder, name, dataset.tfrecords, by_split, *pair, dataset.labels.background)
         removed = self._remove_shards_of_other_layouts(name, folder)
         write_whole(log, "".join(f"removed {path}, of an earlier layout of shards\n" for path in removed))
 
@@ -316,6 +363,15 @@ class State:
         """The chip that shows what all chips of the dataset are like."""
         made = set(self.plan(name).made())
         return self.chips(name, kind, [next(row.key for row in self.manifest(name) if row.key in made)])
+
+    def _example(self, name: str) -> tuple[Path, Path]:
+        """The first pair of chips that could be made."""
+        made = set(self.plan(name).made())
+        keys = [row.key for row in self.manifest(name) if row.key in made]
+        for image, label in zip(*(self.chips(name, kind, keys) for kind in ("images", "labels")), strict=True):
+            if not ledger.is_mark(Path(image)):
+                return Path(image), Path(label)
+        raise InputError(f"none of its {len(keys)} tiles could be made; see {self.logs(name) / 'images'}")
 
     def info_digest(self, name: str) -> str:
         """Changes when the description of the shards has to be written again."""

@@ -1,0 +1,224 @@
+"""The platform's HTTP server, and the faults that it delivers."""
+
+import json
+import os
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from loopback.answers import Answers, RefusalError, make_token
+from loopback.faults import Fault, Faults
+from loopback.log import Log, Request
+
+
+class Platform(Answers):
+    """The platform, serving between `with`; `latency` is the seconds that an answer takes at least.
+
+    Products in `forbidden` are answered with 403, what is taken out of `catalogue.images` with 404. Children that run
+    with `environment()` have `home` as home folder and may contact no other machine.
+    """
+
+    def __init__(
+        self,
+        catalogue: Path | str,
+        port: int = 0,
+        latency: float = 0.0,
+        page_size: int = 1000,
+        home: Path | None = None,
+        alpha: bool = False,
+    ) -> None:
+        super().__init__(catalogue, page_size, alpha)
+        self.latency, self.home = latency, home
+        self.log, self.faults = Log(), Faults()
+        self._server = _Server(("127.0.0.1", port), self)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> "Platform":
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.close()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment variables by which both clients find the platform and log in."""
+        places = {"CATALOG_V2_URL": "catalog", "RASTER_URL": "raster", "IAM_URL": "iam"}
+        found: dict[str, str] = {}
+        for client in ("DESCARTESLABS", "EARTHONE"):
+            found |= {f"{client}_{name}": f"{self.url}/{place}" for name, place in places.items()}
+            found[f"{client}_TOKEN"] = make_token()
+        return found
+
+    def environment(self) -> dict[str, str]:
+        """The whole environment of a child: this process's, with the platform in place of proxies and accounts."""
+        kept = {name: value for name, value in os.environ.items() if not _is_personal(name)} | self.settings
+        if self.home:
+            self.home.mkdir(exist_ok=True)
+            kept |= {"HOME": str(self.home), "LOOPBACK_ATTEMPTS": str(self.home.with_suffix(".attempts"))}
+            kept["PYTHONPATH"] = str(Path(__file__).parent / "guard")
+        return kept
+
+    def attempts(self) -> list[str]:
+        """What children that ran with `environment()` tried to contact besides this machine."""
+        path = self.home.with_suffix(".attempts") if self.home else None
+        return path.read_text().splitlines() if path and path.exists() else []
+
+    @property
+    def troubles(self) -> list[str]:
+        """What went wrong in the server itself: nothing, if it has no defects."""
+        return self._server.troubles
+
+
+def _is_personal(name: str) -> bool:
+    upper = name.upper()
+    return upper.endswith("_PROXY") or upper.startswith(("DESCARTESLABS_", "EARTHONE_", "CLIENT_"))
+
+
+class _Server(ThreadingHTTPServer):
+    """Keeps its open connections so that closing ends them."""
+
+    daemon_threads, block_on_close, request_queue_size = True, False, 256
+
+    def __init__(self, address: tuple[str, int], platform: Platform) -> None:
+        self.platform = platform
+        self.troubles: list[str] = []
+        self.closing = threading.Event()
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients may leave whenever they like; all else is a defect."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            self.troubles.append(traceback.format_exc())
+
+    def close(self) -> None:
+        self.closing.set()
+        self.server_close()
+        with self._lock:
+            for connection in self._open:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def _serve(self) -> None:
+        platform = self.server.platform
+        place = urlsplit(self.path)
+        _, service, path = (*place.path.split("/", 2), "")[:3]
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        request = Request(service, self.command, f"/{path}", _parse(body))
+        platform.log.add(request)
+        try:
+            drawn = platform.faults.draw(request)
+            request.fault = drawn.name if drawn else None
+            fault = drawn or Fault("none")
+            status, reply = self._reply(request, fault, parse_qs(place.query))
+            late = fault.seconds if fault.kind == "slow" else 0.0
+            time.sleep(max(0.0, platform.latency + late - (time.monotonic() - request.started)))
+            self._deliver(request, status, reply, fault)
+        finally:
+            request.ended = time.monotonic()
+
+    def _reply(self, request: Request, fault: Fault, query: dict[str, list[str]]) -> tuple[int, bytes]:
+        try:
+            if fault.kind == "status":
+                raise RefusalError(fault.status, f"Status {fault.status}", "a fault that was asked for")
+            return 200, self.server.platform.answer(request, query, self.headers.get("Authorization") or "")
+        except RefusalError as refusal:
+            return refusal.status, json.dumps(refusal.body).encode()
+
+    def _deliver(self, request: Request, status: int, reply: bytes, fault: Fault) -> None:
+        """Send the reply as the fault would have it."""
+        if fault.kind == "reset":
+            self._reset()
+        elif fault.kind == "header":
+            self._stall(fault)
+        elif fault.kind in ("body", "truncated"):
+            self._send(request, status, reply, fault)
+            self._stall(fault)
+        elif fault.kind == "chunk" and request.service == "raster" and status == 200:
+            start = reply.split(b"\n", 2)[:2]
+            self._send(request, status, b"\n".join([*start, b'{"error": "a fault that was asked for"}\n']), fault)
+        else:
+            self._send(request, status, reply, fault)
+
+    def _send(self, request: Request, status: int, reply: bytes, fault: Fault) -> None:
+        request.status = status
+        cut = fault.kind in ("body", "truncated")
+        framing = fault.framing if cut else "length"
+        self.send_response(status)
+        kind = "application/octet-stream" if request.service == "raster" else "application/vnd.api+json"
+        self.send_header("Content-Type", kind)
+        if fault.retry_after is not None:
+            self.send_header("Retry-After", fault.retry_after)
+        match framing:
+            case "length":
+                self.send_header("Content-Length", str(len(reply)))
+            case "chunked":
+                self.send_header("Transfer-Encoding", "chunked")
+            case "close":
+                self.send_header("Connection", "close")
+        self.end_headers()
+        if cut:
+            reply = reply[: int(len(reply) * fault.keep)]
+        if framing == "chunked":
+            reply = f"{len(reply):x}\r\n".encode() + reply + b"\r\n"
+        if self.command != "HEAD":
+            self.wfile.write(reply)
+
+    def _stall(self, fault: Fault) -> None:
+        """Say nothing more for the fault's seconds, or until the client has left; the connection ends."""
+        until = time.monotonic() + fault.seconds
+        while time.monotonic() < until and not self.server.closing.is_set():
+            if select.select([self.connection], [], [], 0.05)[0]:
+                break
+        self.close_connection = True
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket.close(self.connection.detach())
+        self.close_connection = True
+
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        """Every method of HTTP is served alike."""
+        if name.startswith("do_"):
+            return self._serve
+        raise AttributeError(name)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on the terminal."""
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return None

@@ -1,0 +1,194 @@
+"""Descartes Labs and EarthOne as sources: scenes from their catalogues, pixels from their raster services.
+
+A scene's id is its image's name, which its companions in other products share; the image's id is `product:name`.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, TypeVar
+
+import numpy as np
+import shapely
+
+from segchips.composite import Layer
+from segchips.config import ImageryConfig, Product
+from segchips.errors import InputError, SceneError, ServiceError
+from segchips.grid import Tile
+from segchips.scenes import Band, Scene, clear_enough, parse_time, search_area
+from segchips.service import Service, once, service
+
+T = TypeVar("T")
+
+_DTYPES = {
+    "Byte": "uint8",
+    "UInt16": "uint16",
+    "Int16": "int16",
+    "UInt32": "uint32",
+    "Int32": "int32",
+    "Float32": "float32",
+    "Float64": "float64",
+}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_RESAMPLERS = {"nearest": "near", "cubic_spline": "cubicspline"}
+_ALPHA = "alpha"
+
+
+class Catalogue:
+    """The platform's catalogue, as far as a config needs it."""
+
+    def __init__(self, imagery: ImageryConfig) -> None:
+        self._imagery, self._service = imagery, service(imagery.source, imagery.requests)
+
+    def check(self, product: str, bands: Sequence[str], level: str | None) -> None:
+        """InputError where the account sees no such product, or it has no such bands or processing level."""
+        known = self._bands(product, level)
+        for band in bands:
+            if band not in known:
+                has = ", ".join(sorted(known)) or "none"
+                raise InputError(f"{self._title}: product '{product}' has no band '{band}'; it has {has}")
+
+    def search(self, footprints: np.ndarray) -> list[Scene]:
+        """All scenes of the configured products in the date window that meet the footprints (lon/lat polygons).
+
+        The cloud limit is applied, strictly below, to image products; a mask product is taken whole.
+        """
+        imagery = self._imagery
+        levels = {product.id: product.processing_level for product in imagery.products}
+        wanted: dict[str, float | None] = dict.fromkeys(levels, imagery.max_cloud)
+        if imagery.cloud_mask and imagery.cloud_mask.product:
+            wanted.setdefault(imagery.cloud_mask.product, None)
+        near = shapely.STRtree(footprints)
+        scenes: list[Scene] = []
+        for product, limit in sorted(wanted.items()):
+            bands = self._bands(product, levels.get(product))
+            found = [_scene(image, bands) for image in self._images(product, limit, search_area(footprints))]
+            meeting = [
+                scene for scene in found if near.query(shapely.from_wkb(scene.footprint), predicate="intersects").size
+            ]
+            scenes += clear_enough(product, [scene for scene in meeting if self._in_time(scene)], limit)
+        return scenes
+
+    @property
+    def _title(self) -> str:
+        return self._service.client.title
+
+    def _ask(self, what: str, request: Callable[[], T]) -> T:
+        try:
+            return self._service.ask(what, self._imagery.patience, request)
+        except ServiceError as error:
+            raise InputError(str(error)) from error
+
+    def _in_time(self, scene: Scene) -> bool:
+        return self._imagery.start <= scene.acquired.date() <= self._imagery.end
+
+    def _images(self, product: str, limit: float | None, area: shapely.Geometry) -> list[Any]:
+        """The images that have pixels, all pages of them; the end of the window is the next day, exclusive."""
+        catalog, known = self._service.catalog, self._service.catalog.properties
+        start, end = (datetime.combine(day, time.min) for day in (self._imagery.start, self._imagery.end))
+        search = catalog.Image.search(client=self._service.images).intersects(area).sort("acquired")
+        search = search.filter(known.product_id == product)
+        search = search.filter(known.acquired >= start).filter(known.acquired < end + timedelta(days=1))
+        if limit is not None:
+            search = search.filter(known.cloud_fraction < limit)
+        images = self._ask(f"searching product '{product}'", lambda: list(search))
+        return [image for image in images if image.geometry and image.storage_state != "remote"]
+
+    def _bands(self, product: str, level: str | None) -> dict[str, Band]:
+        """A product's bands with the dtypes that they have at a processing level."""
+        catalog, client = self._service.catalog, self._service.images
+        if self._ask(f"product '{product}'", lambda: catalog.Product.get(product, client=client)) is None:
+            raise InputError(f"{self._title} has no product '{product}' that the account sees; check imagery.products")
+        search = catalog.Band.search(client=client).filter(catalog.properties.product_id == product)
+        found = {band.name: band for band in self._ask(f"the bands of product '{product}'", lambda: list(search))}
+        try:
+            types = {
+                name: self._service.scaling.scaling_parameters(found, [name], level, None, None)[1] for name in found
+            }
+        except ValueError as error:
+            raise InputError(f"{self._title}: product '{product}': {error}") from error
+        return {name: _band(band, _DTYPES.get(types[name])) for name, band in found.items()}
+
+
+def _band(band: Any, dtype: str | None) -> Band:
+    nodata = getattr(band, "nodata", None)
+    return Band("", (band.band_index or 0) + 1, None if nodata is None else float(nodata), 1.0, 0.0, dtype)
+
+
+def _scene(image: Any, bands: dict[str, Band]) -> Scene:
+    acquired = image.acquired if isinstance(image.acquired, datetime) else parse_time(str(image.acquired))
+    acquired = acquired.replace(tzinfo=UTC) if acquired.tzinfo is None else acquired.astimezone(UTC)
+    outline = shapely.to_wkb(shapely.make_valid(shapely.geometry.shape(image.geometry)))
+    assets = {name: [(name, band)] for name, band in bands.items()}
+    return Scene(image.product_id, image.name, acquired, image.cloud_fraction, assets, outline)
+
+
+class Reader:
+    """The pixels of scenes on tile grids, as the platform's raster service warps and mosaics them."""
+
+    def __init__(self, imagery: ImageryConfig) -> None:
+        self._imagery = imagery
+        self._service: Service = service(imagery.source, imagery.requests)
+
+    def describe(self, scene: Scene, product: Product) -> tuple[np.dtype[Any], float | None]:
+        """The common dtype of a product's bands, as pinned; InputError where the platform cannot give it."""
+        bands = {name: scene.band(name) for name in product.bands}
+        for name, band in bands.items():
+            if band.dtype is None:
+                raise InputError(f"band '{name}' of product '{product.id}' has a data type that is not known here")
+        dtype = np.result_type(*(str(band.dtype) for band in bands.values()))
+        return (dtype if dtype.name in _NAMES else np.dtype("float64")), None
+
+    def read(self, scene: Scene, product: Product, tile: Tile) -> Layer:
+        """Pixels (band, row, column) of one scene and which are valid: one request."""
+        return self._fetch([scene], product, tile)
+
+    def read_mask(self, scene: Scene, name: str, tile: Tile) -> Layer:
+        """A mask band's values (row, column), nearest, and which of them are there and not nodata: one request."""
+        product = Product(scene.product, (name,), "nearest", None, None)
+        values, valid = self._fetch([scene], product, tile)
+        return values[0], valid[0]
+
+    def mosaic(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> Layer | None:
+        """The first valid value of each pixel and band among the scenes: one request.
+
+        None where nodata is configured that the platform does not know of, and so has to be sought scene by scene.
+        """
+        bands = [scene.band(name) for scene in scenes for name in product.bands]
+        overridden = product.nodata is not None and any(band.nodata != product.nodata for band in bands)
+        alike = {self.describe(scene, product)[0] for scene in scenes}
+        return None if overridden or len(alike) > 1 else self._fetch(scenes, product, tile)
+
+    def _fetch(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> Layer:
+        dtype, _ = self.describe(scenes[0], product)
+        names = f"scene '{scenes[0].id}'" if len(scenes) == 1 else f"{len(scenes)} scenes"
+        options = {
+            "inputs": [f"{scene.product}:{scene.id}" for scene in reversed(scenes)],
+            "bands": list(product.bands),
+            "data_type": _NAMES[dtype.name],
+            "resampler": _RESAMPLERS.get(product.resampling, product.resampling),
+            "processing_level": product.processing_level,
+            **_alpha(scenes, product),
+        }
+        fixed = {"dltile": tile.key, "order": "gdal", "mask_nodata": True, "progress": False, "_retry": once}
+        array, _ = self._service.ask(
+            f"reading {names} of product '{product.id}'",
+            self._imagery.patience,
+            lambda: self._service.raster.ndarray(**options, **fixed),
+        )
+        shape = (len(product.bands), tile.grid.size, tile.grid.size)
+        if array.shape != shape or array.dtype != dtype:
+            raise SceneError(
+                f"{names} of product '{product.id}': asked for {dtype} of shape {shape}, "
+                f"given {array.dtype} of shape {array.shape}"
+            )
+        pixels, valid = np.ma.getdata(array), ~np.ma.getmaskarray(array)
+        if np.issubdtype(dtype, np.floating):
+            valid &= np.isfinite(pixels)
+        return pixels, valid if product.nodata is None else valid & (pixels != product.nodata)
+
+
+def _alpha(scenes: Sequence[Scene], product: Product) -> dict[str, Any]:
+    """What asks for the transparent pixels to be masked, too, where every scene has a band that knows them."""
+    if _ALPHA in product.bands or not all(_ALPHA in scene.assets for scene in scenes):
+        return {}
+    return {"bands": [*product.bands, _ALPHA], "mask_alpha": True, "drop_alpha": True}

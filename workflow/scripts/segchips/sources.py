@@ -1,0 +1,35 @@
+"""Where scenes come from: one interface for STAC catalogues and the platforms."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from segchips.config import PLATFORMS, ImageryConfig
+from segchips.scenes import Scene
+
+
+class Catalogue(Protocol):
+    """Whoever is asked for scenes."""
+
+    def check(self, product: str, bands: Sequence[str], level: str | None, /) -> None:
+        """InputError where there is no such product, band or processing level, as far as can be told."""
+
+    def search(self, footprints: np.ndarray) -> list[Scene]:
+        """All scenes of the configured products, dates and cloud limit that meet the footprints (lon/lat polygons)."""
+
+
+def open_catalogue(imagery: ImageryConfig) -> Catalogue:
+    """The catalogue that the config names; InputError where it cannot be reached or used."""
+    if imagery.on_platform:
+        from segchips import platform
+
+        return platform.Catalogue(imagery)
+    from segchips import stac
+
+    return stac.Catalogue(imagery)
+
+
+def foreign_modules(source: str) -> tuple[str, ...]:
+    """The modules of other sources, on which results from this one do not depend."""
+    return ("stac",) if source in PLATFORMS else ("platform", "service")
