@@ -26,12 +26,15 @@ from segchips.description import (
     read_index,
     shard_beside,
     shard_name,
+    tally_beside,
     write_description,
     write_index,
 )
 from segchips.errors import InputError, SegchipsError
 from segchips.files import digest, whole
+from segchips.pixelstats import write_statistics
 from segchips.records import RecordWriter, Value, array_bytes, decode, encode, read_record
+from segchips.tally import Tally
 
 if TYPE_CHECKING:
     from segchips.config import TFRecordsConfig
@@ -83,13 +86,15 @@ def _picture(header: Header, pixels: Pixels, storage: str, quality: int) -> byte
     return bytes(imagecodecs.png_encode(plane, strategy=imagecodecs.PNG.STRATEGY.RLE))
 
 
-def _stored(path: Path, beside: int, storage: str, quality: int) -> tuple[Header, Value]:
+def _stored(path: Path, beside: int, storage: str, quality: int) -> tuple[Header, Value, Pixels | None]:
+    """A chip's header, what a record holds of it, and its pixels where they were decoded."""
     if storage == "encoded":
-        return read_file(path, beside)
+        return *read_file(path, beside), None
     header, pixels = read_chip(path, beside)
     if storage == "array":
-        return header, array_bytes(pixels)
-    return header, _floats(header, pixels) if storage == "float" else _picture(header, pixels, storage, quality)
+        return header, array_bytes(pixels), pixels
+    picture = storage != "float"
+    return header, _picture(header, pixels, storage, quality) if picture else _floats(header, pixels), pixels
 
 
 def _text(layout: tuple[int, int, int, str]) -> str:
@@ -105,11 +110,16 @@ def _check_label(image: Header, label: Header) -> None:
         )
 
 
-def make_record(pair: Pair, split: str, config: "TFRecordsConfig") -> tuple[Like, bytes]:
-    """A pair's headers and its serialized record; InputError names a chip that cannot become one."""
-    image, image_data = _stored(pair.image, pair.beside, config.storage, config.quality)
+def make_record(
+    pair: Pair, split: str, config: "TFRecordsConfig"
+) -> tuple[Like, bytes, tuple[Pixels | None, Pixels | None]]:
+    """A pair's headers, its serialized record and its pixels where they were decoded.
+
+    InputError names a chip that cannot become a record.
+    """
+    image, image_data, image_pixels = _stored(pair.image, pair.beside, config.storage, config.quality)
     lossless = "png" if config.storage == "jpeg" else config.storage
-    label, label_data = _stored(pair.label, pair.beside, lossless, config.quality)
+    label, label_data, label_pixels = _stored(pair.label, pair.beside, lossless, config.quality)
     _check_label(image, label)
     transform = list(image.geotransform)
     features: dict[str, Value] = {
@@ -127,7 +137,7 @@ def make_record(pair: Pair, split: str, config: "TFRecordsConfig") -> tuple[Like
         "transform": " ".join(map(repr, transform)),
         "split": split,
     }
-    return (image, label), encode(features)
+    return (image, label), encode(features), (image_pixels, label_pixels)
 
 
 def _too_empty(header: Header, min_valid: float) -> str:
@@ -159,7 +169,7 @@ def _short(message: object, *paths: Path) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """A shard to write with its index: pairs in the order of their records.
+    """A shard to write with its index and, where it is `counted`, its tally: pairs in the order of their records.
 
     With `like`, headers of a good pair, a chip that cannot become a record, or one unlike them, is rejected in the
     index; without, it is an error.
@@ -172,13 +182,24 @@ class Job:
     config: "TFRecordsConfig"
     min_valid: float = 0.0
     like: Like | None = None
+    counted: bool = False
+
+
+def _counted(tally: Tally | None, headers: Like, pixels: Sequence[Pixels | None]) -> Tally:
+    """The tally, or a new one, with a chip added."""
+    image, label = (
+        read_chip(one.path)[1] if known is None else known for one, known in zip(headers, pixels, strict=True)
+    )
+    tally = tally or Tally(headers[0].dtype, headers[0].channels, _layout(headers[0]).nodata)
+    tally.add(image, label)
+    return tally
 
 
 def _entries(job: Job, writer: RecordWriter) -> Iterator[Entry]:
-    first = job.like
+    first, tally = job.like, None
     for pair in job.pairs:
         try:
-            headers, record = make_record(pair, job.split, job.config)
+            headers, record, pixels = make_record(pair, job.split, job.config)
             first = first or headers
             _check_alike(headers, first)
         except InputError as error:
@@ -192,6 +213,9 @@ def _entries(job: Job, writer: RecordWriter) -> Iterator[Entry]:
             yield Entry(pair.name, BELOW, reason, valid, None, None)
         else:
             yield Entry(pair.name, MADE, "", valid, *writer.write(record))
+            tally = _counted(tally, headers, pixels) if job.counted else None
+    if job.counted:
+        (tally or Tally("uint8", 0, None)).save(tally_beside(job.index))
 
 
 def write_records(job: Job) -> None:
@@ -232,13 +256,13 @@ def write_shard(
     config: "TFRecordsConfig",
     min_valid: float,
 ) -> None:
-    """Write the shard of these tile keys, in seeded order, and its index; chips are `<key, '#' for ':'>.tif`.
+    """Write the shard of these tile keys, in seeded order, its index and tally; chips are `<key, '#' for ':'>.tif`.
 
     A chip below `min_valid` is left out and says so in the index; an unreadable or ill-fitting chip is an InputError.
     """
     files = {tile: f"{tile.replace(':', '#')}.tif" for tile in order(tiles)}
     pairs = [Pair(tile, images / name, labels / name) for tile, name in files.items()]
-    write_records(Job(shard, index, pairs, split, config, min_valid))
+    write_records(Job(shard, index, pairs, split, config, min_valid, counted=True))
 
 
 def _layout(header: Header) -> Layout:
@@ -293,9 +317,10 @@ def write_info(
     label: Path,
     background: int | None,
 ) -> None:
-    """Write features.json, dataset_info.json and metadata.json beside the shards, named by each split's indices.
+    """Write what describes shards, and their statistics, beside them; they are named by each split's indices.
 
     `image` and `label` are any pair of the dataset: they give dtype, shape, band names and nodata. metadata.json is
     TensorFlow Datasets' own place for further facts (`builder.info.metadata`). InputError where a shard's chips differ.
     """
     describe(directory, dataset, config, indices, (read_header(image), read_header(label)), background)
+    write_statistics(directory, {split: [tally_beside(path) for path in paths] for split, paths in indices.items()})

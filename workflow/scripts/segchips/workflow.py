@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from segchips import ledger
 from segchips.code import version
 from segchips.config import Config, Dataset
-from segchips.description import index_name, shard_beside
+from segchips.description import index_name, shard_beside, tally_beside
 from segchips.errors import InputError, SegchipsError
 from segchips.files import content_digest, digest, write_whole
 from segchips.grid import Tile
@@ -206,8 +206,8 @@ class State:
         current = {Path(index).name for index in self.indices(name)}
         stale = [index for index in folder.glob(f"{name}-*.index-*-of-*.csv") if index.name not in current]
         for index in stale:
-            shard_beside(index).unlink(missing_ok=True)
-            index.unlink()
+            for path in (shard_beside(index), tally_beside(index), index):
+                path.unlink(missing_ok=True)
         return [shard_beside(index) for index in stale]
 
     def make_ledger(self, name: str, indices: Sequence[str], path: str, log: str) -> None:
@@ -245,6 +245,10 @@ class State:
         config = self.dataset(name).tfrecords
         names = [index_name(name, split, n, config.shards) for split in config.splits for n in range(config.shards)]
         return [str(self.folder(name) / "tfrecords" / index) for index in names]
+
+    def tallies(self, name: str) -> list[str]:
+        """The tallies of all shards."""
+        return [str(tally_beside(Path(index))) for index in self.indices(name)]
 
     def example(self, name: str, kind: str) -> list[str]:
         """The chip that shows what all chips of the dataset are like."""
