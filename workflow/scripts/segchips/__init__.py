@@ -10,6 +10,7 @@ _MODULES = {
     "parse_picture": "reading",
     "parse_encoded": "reading",
     "parse_encoded_float": "reading",
+    "mosaic": "mosaics",
     "statistics": "pixelstats",
     "verify": "verification",
     "convert": "chipfolders",

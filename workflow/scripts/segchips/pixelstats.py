@@ -102,8 +102,8 @@ def summarised(tally: Tally, names: Sequence[str | None], background: float | No
     whole = tally.of_all_classes()
     bands = _bands(whole, None, names)
     if tally.joined:
-        return SplitStatistics(tally.chips, tally.pixels.total(), bands, None)
-    pixels = tally.pixels.total()
+        return SplitStatistics(tally.chips, sum(tally.pixels.values()), bands, None)
+    pixels = sum(tally.pixels.values())
     labelled = [value for value in tally.pixels if value != background]
     total = sum(tally.pixels[value] for value in labelled)
     classes = {}

@@ -185,10 +185,10 @@ class Job:
     counted: bool = False
 
 
-def _counted(tally: Tally | None, headers: Like, pixels: Sequence[Pixels | None]) -> Tally:
+def _counted(tally: Tally | None, headers: Like, pixels: Sequence[Pixels | None], beside: int) -> Tally:
     """The tally, or a new one, with a chip added."""
     image, label = (
-        read_chip(one.path)[1] if known is None else known for one, known in zip(headers, pixels, strict=True)
+        read_chip(one.path, beside)[1] if known is None else known for one, known in zip(headers, pixels, strict=True)
     )
     tally = tally or Tally(headers[0].dtype, headers[0].channels, _layout(headers[0]).nodata)
     tally.add(image, label)
@@ -213,7 +213,7 @@ def _entries(job: Job, writer: RecordWriter) -> Iterator[Entry]:
             yield Entry(pair.name, BELOW, reason, valid, None, None)
         else:
             yield Entry(pair.name, MADE, "", valid, *writer.write(record))
-            tally = _counted(tally, headers, pixels) if job.counted else None
+            tally = _counted(tally, headers, pixels, pair.beside) if job.counted else None
     if job.counted:
         (tally or Tally("uint8", 0, None)).save(tally_beside(job.index))
 

@@ -8,7 +8,7 @@ or not finite count for their class and for no value.
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,8 +26,7 @@ BLOCK = 1 << 17
 """Pixels that are counted at once: enough to outweigh the calls, few enough for the processor's cache."""
 CLASSES = 256
 """With more label values than these, such as numbers of instances, pixels are not told apart by class."""
-_PAGE_BITS, _WIDE_BITS = 10, 19
-_PAGE = 1 << _PAGE_BITS
+_WIDE_BITS = 19
 _INVALID = 1 << _WIDE_BITS
 """The code of what is no valid value of a wide type."""
 
@@ -138,48 +137,51 @@ class Tally:
 
     def __init__(self, dtype: str, bands: int, nodata: float | None) -> None:
         self.dtype, self.bands, self.nodata = np.dtype(dtype), bands, nodata
-        self.chips = 0
-        self.pixels: Counter[Class] = Counter()
-        self.holders: Counter[Class] = Counter()
+        self.chips, self.joined = 0, False
+        self._pixels: Counter[Class] = Counter()
+        self._holders: Counter[Class] = Counter()
         self._pages: dict[tuple[Class, int], dict[int, NDArray[np.int64]]] = {}
         self._sums: dict[tuple[Class, int], Sums] = {}
+        self._page_bits = 8 if self.dtype.itemsize == 1 else 10
         self._names: list[Class] = []
-        self._pending: list[tuple[Array, Array, Array]] = []
+        self._pending: list[tuple[Array, Array]] = []
         self._waiting = 0
 
     def add(self, image: Array, label: Array) -> None:
         """Count a chip: image height x width x channels, label of as many pixels."""
         numbers = self._numbers(label.ravel())
-        counts = np.bincount(numbers, minlength=CLASSES)
-        for number in np.flatnonzero(counts).tolist():
-            self.pixels[self._names[number]] += int(counts[number])
-            self.holders[self._names[number]] += 1
+        self._holders.update(self._names[number] for number in _present(numbers))
         self.chips += 1
-        self._pending.append((image.reshape(-1, self.bands), numbers, counts))
+        self._pending.append((image.reshape(-1, self.bands), numbers))
         self._waiting += len(numbers)
         if self._waiting >= BLOCK:
-            self.flush()
+            self._flush()
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Count the chips that wait for company."""
         if self._pending:
-            images, labels, counts = zip(*self._pending, strict=True)
+            pixels, numbers = (np.concatenate(parts) for parts in zip(*self._pending, strict=True))
             self._pending, self._waiting = [], 0
-            pixels, numbers, present = np.concatenate(images), np.concatenate(labels), np.flatnonzero(sum(counts))
             for start in range(0, len(numbers), BLOCK):
-                self._count(pixels[start : start + BLOCK], numbers[start : start + BLOCK], present)
+                self._count(pixels[start : start + BLOCK], numbers[start : start + BLOCK])
 
     @property
-    def joined(self) -> bool:
-        """Whether pixels are not told apart by class."""
-        return None in self.pixels
+    def pixels(self) -> Mapping[Class, int]:
+        """How many pixels each class has in one band."""
+        self._flush()
+        return self._pixels
+
+    @property
+    def holders(self) -> Mapping[Class, int]:
+        """How many chips hold each class."""
+        return self._holders
 
     def _numbers(self, label: Array) -> Array:
         """Each pixel's place in the list of class names, as uint8."""
         if self.joined:
             return np.zeros(label.size, np.uint8)
         if label.dtype == np.uint8:
-            self._names = self._names or list(range(CLASSES))
+            self._names = self._names or list(range(256))
             return label
         found, places = np.unique(label, return_inverse=True)
         names = [int(value) if math.isfinite(value) and value == int(value) else None for value in found.tolist()]
@@ -191,17 +193,16 @@ class Tally:
 
     def _join(self) -> None:
         """From now on all pixels are of one class."""
-        self.flush()
         whole = self.of_all_classes()
-        self.pixels, self.holders, self._names = whole.pixels, whole.holders, [None]
+        self.joined, self._names = True, [None]
+        self._pixels, self._holders = whole._pixels, whole._holders
         self._pages, self._sums = whole._pages, whole._sums
 
     def of_all_classes(self) -> "Tally":
         """The same counts under None."""
-        self.flush()
         whole = Tally(self.dtype.str, self.bands, self.nodata)
-        whole.chips = self.chips
-        whole.pixels[None], whole.holders[None] = self.pixels.total(), self.chips
+        whole.chips, whole.joined = self.chips, True
+        whole._pixels[None], whole._holders[None] = sum(self.pixels.values()), self.chips
         for (_, band), pages in self._pages.items():
             whole._add_pages((None, band), pages)
         for (_, band), sums in self._sums.items():
@@ -216,24 +217,46 @@ class Tally:
             else:
                 known[page] = counts.copy()
 
-    def _count(self, pixels: Array, numbers: Array, present: Array) -> None:
-        """Count a block of pixels: pairs of class and code in one go, from the first page that occurs to the last."""
+    def _count(self, pixels: Array, numbers: Array) -> None:
+        """Count a block of pixels, pairs of class and code at once."""
         codes = _codes(pixels)
         if wide := is_wide(self.dtype):
             valid = valid_pixels(pixels, self.nodata)
             self._add_sums(pixels, valid, numbers)
-            pages, codes = _close_up(np.where(valid, codes, _INVALID))
+            pages, codes = self._close_up(np.where(valid, codes, _INVALID))
+        elif self._page_bits == 8:
+            pages = np.zeros(1, np.int64)
         else:
-            pages = np.arange(int(codes.min()) >> _PAGE_BITS, (int(codes.max()) >> _PAGE_BITS) + 1)
-        width, base = len(pages) << _PAGE_BITS, 0 if wide else int(pages[0]) << _PAGE_BITS
-        starts = np.zeros(CLASSES, np.uint32)
-        starts[present] = np.arange(len(present)) * width
-        start, bins = starts.take(numbers), base + len(present) * width
+            pages = np.arange(int(codes.min()) >> self._page_bits, (int(codes.max()) >> self._page_bits) + 1)
+        base = 0 if wide else int(pages[0]) << self._page_bits
+        starts, present = self._starts(numbers, len(pages) << self._page_bits)
+        bins = base + len(present) * (len(pages) << self._page_bits)
         for band in range(self.bands):
-            counts = np.bincount(start + codes[:, band], minlength=bins)[base:].reshape(len(present), -1, _PAGE)
+            counts = np.bincount(starts + codes[:, band], minlength=bins)[base:]
+            counts = counts.reshape(len(present), len(pages), -1)
             for place, page in np.argwhere(counts.any(axis=2)).tolist():
-                if pages[page] != _INVALID >> _PAGE_BITS:
+                if pages[page] != _INVALID >> self._page_bits:
                     self._add_pages((self._names[present[place]], band), {int(pages[page]): counts[place, page]})
+            if band == 0:
+                of_class = zip(present, counts.sum(axis=(1, 2)).tolist(), strict=True)
+                self._pixels += Counter({self._names[number]: count for number, count in of_class if count})
+
+    def _starts(self, numbers: Array, width: int) -> tuple[Array, Sequence[int]]:
+        """Where each pixel's class begins, with `width` codes for each, and the classes that have a place."""
+        if self._page_bits == 8:
+            return numbers.astype(np.uint16) << 8, range(256)
+        present = _present(numbers)
+        starts = np.zeros(256, np.uint32)
+        starts[present] = np.arange(len(present)) * width
+        return starts.take(numbers), present
+
+    def _close_up(self, codes: Array) -> tuple[Array, Array]:
+        """The pages that occur, and the codes as if these were all there are."""
+        page = codes >> self._page_bits
+        pages = np.flatnonzero(np.bincount(page.ravel()))
+        places = np.zeros(int(pages[-1]) + 1, np.uint32)
+        places[pages] = np.arange(len(pages))
+        return pages, (places[page] << self._page_bits) + (codes & (1 << self._page_bits) - 1)
 
     def _add_sums(self, pixels: Array, valid: Array, numbers: Array) -> None:
         order = np.argsort(numbers, kind="stable")
@@ -247,10 +270,10 @@ class Tally:
 
     def histogram(self, name: Class, band: int) -> tuple[Array, Array]:
         """The codes that occur among the valid pixels of a class in a band, in order, and how often each does."""
-        self.flush()
-        pages = sorted(self._pages.get((name, band), {}).items())
+        self._flush()
+        size, pages = 1 << self._page_bits, sorted(self._pages.get((name, band), {}).items())
         counts = np.array([counts for _, counts in pages], np.int64).ravel()
-        codes = (np.array([page for page, _ in pages], np.int64)[:, None] * _PAGE + np.arange(_PAGE)).ravel()
+        codes = (np.array([page for page, _ in pages], np.int64)[:, None] * size + np.arange(size)).ravel()
         kept = counts > 0
         if self.nodata is not None and not is_wide(self.dtype):
             kept &= values_of(codes, self.dtype) != self.nodata
@@ -259,7 +282,7 @@ class Tally:
     def sums(self, name: Class, band: int) -> Sums:
         """The sums of the valid pixels of a class in a band."""
         if is_wide(self.dtype):
-            self.flush()
+            self._flush()
             return self._sums.get((name, band), Sums())
         codes, counts = self.histogram(name, band)
         if not len(codes):
@@ -269,14 +292,12 @@ class Tally:
 
     def merge(self, other: "Tally") -> None:
         """Add the counts of other chips of the same type."""
-        self.flush()
-        other.flush()
         if self.joined or other.joined or len(self.pixels.keys() | other.pixels.keys()) > CLASSES:
             other = other.of_all_classes()
             self._join()
         self.chips += other.chips
-        self.pixels += other.pixels
-        self.holders += other.holders
+        self._pixels.update(other.pixels)
+        self._holders.update(other.holders)
         for key, pages in other._pages.items():
             self._add_pages(key, pages)
         for key, sums in other._sums.items():
@@ -284,7 +305,7 @@ class Tally:
 
     def save(self, path: Path) -> None:
         """Write the counts as an npz file, the same bytes for the same chips."""
-        self.flush()
+        pixels = self.pixels
         pages = [(*key, page) for key in sorted(self._pages, key=repr) for page in sorted(self._pages[key])]
         counts = np.array([self._pages[name, band][page] for name, band, page in pages], np.int64).ravel()
         places = np.flatnonzero(counts)
@@ -293,7 +314,8 @@ class Tally:
             "bands": self.bands,
             "nodata": None if self.nodata is None else repr(float(self.nodata)),
             "chips": self.chips,
-            "classes": [[name, self.pixels[name], self.holders[name]] for name in sorted(self.pixels, key=repr)],
+            "joined": self.joined,
+            "classes": [[name, pixels[name], self.holders[name]] for name in sorted(pixels, key=repr)],
             "pages": pages,
             "sums": [[*key, *map(str, vars(self._sums[key]).values())] for key in sorted(self._sums, key=repr)],
         }
@@ -309,10 +331,10 @@ class Tally:
             with np.load(path) as found:
                 about, places, counts = json.loads(found["about"].tobytes()), found["places"], found["counts"]
             tally = cls(about["dtype"], about["bands"], about["nodata"] and float(about["nodata"]))
-            tally.chips = about["chips"]
+            tally.chips, tally.joined = about["chips"], about["joined"]
             for name, pixels, holders in about["classes"]:
-                tally.pixels[name], tally.holders[name] = pixels, holders
-            dense = np.zeros((len(about["pages"]), _PAGE), np.int64)
+                tally._pixels[name], tally._holders[name] = pixels, holders
+            dense = np.zeros((len(about["pages"]), 1 << tally._page_bits), np.int64)
             dense.reshape(-1)[places] = counts
             for (name, band, page), row in zip(about["pages"], dense, strict=True):
                 tally._pages.setdefault((name, band), {})[page] = row
@@ -324,10 +346,7 @@ class Tally:
         return tally
 
 
-def _close_up(codes: Array) -> tuple[Array, Array]:
-    """The pages that occur, and the codes as if these were all there are."""
-    page = codes >> _PAGE_BITS
-    pages = np.flatnonzero(np.bincount(page.ravel()))
-    places = np.zeros(int(pages[-1]) + 1, np.uint32)
-    places[pages] = np.arange(len(pages))
-    return pages, (places[page] << _PAGE_BITS) + (codes & _PAGE - 1)
+def _present(numbers: Array) -> list[int]:
+    """The numbers that occur, found where they change: labels come in patches."""
+    changes = numbers[1:][numbers[1:] != numbers[:-1]]
+    return sorted({*numbers[:1].tolist(), *np.unique(changes).tolist()})
