@@ -23,7 +23,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 
 def pairs_of(root):
     pairs, rejected = pair_chips(root / "images", root / "labels")
-    return {pair.name: (basename(pair.image), basename(pair.label)) for pair in pairs}, {e.tile: e.reason for e in rejected}
+    return {pair.name: (basename(pair.image), basename(pair.label)) for pair in pairs}, {
+        e.tile: e.reason for e in rejected
+    }
 
 
 def touch(root, *names):

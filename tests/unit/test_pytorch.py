@@ -109,3 +109,14 @@ def test_tensorflow_stays_out(tmp_path):
     directory, _ = dataset(tmp_path, "encoded")
     list(segchips.Chips(directory, "train"))
     assert "tensorflow" not in sys.modules
+
+
+@pytest.mark.parametrize("kind", ["Chips", "ChipStream"])
+def test_images_are_normalised(tmp_path, kind):
+    directory, arrays = dataset(tmp_path, dtype="uint16", shape=(5, 4, 2))
+    pixels = np.concatenate([image.reshape(-1, 2) for image, _ in arrays.values()]).astype(float)
+    for chip in getattr(segchips, kind)(directory, "train", normalise=True):
+        image, _ = arrays[chip["identifier"].split(".")[0]]
+        assert chip["image"].dtype == torch.float32
+        expected = (image - pixels.mean(axis=0)) / pixels.std(axis=0)
+        np.testing.assert_allclose(chip["image"].numpy(), expected.transpose(2, 0, 1), atol=1e-5)

@@ -1,4 +1,4 @@
-# Needs: the image and label chips. Makes: the shards with their indices, and the files that describe them.
+# Needs: the image and label chips. Makes: the shards with indices and tallies, and the files that describe them.
 
 SHARD = f"{RESULTS}/{{dataset}}/tfrecords/{{dataset}}-{{split}}.%s-{{shard}}-of-{{shards}}"
 
@@ -13,6 +13,7 @@ rule tfrecords:
     output:
         shard=SHARD % "tfrecord",
         index=f"{SHARD % 'index'}.csv",
+        tally=f"{SHARD % 'statistics'}.npz",
     log:
         "logs/{dataset}/tfrecords/{split}-{shard}-of-{shards}.log",
     params:
@@ -28,12 +29,14 @@ rule tfrecords_info:
         manifest=manifest,
         lock=scene_lock,
         indices=lambda wildcards: STATE.indices(wildcards.dataset),
+        tallies=lambda wildcards: STATE.tallies(wildcards.dataset),
         image=planned(lambda wildcards: STATE.example(wildcards.dataset, "images")),
         label=planned(lambda wildcards: STATE.example(wildcards.dataset, "labels")),
     output:
         f"{RESULTS}/{{dataset}}/tfrecords/features.json",
         f"{RESULTS}/{{dataset}}/tfrecords/dataset_info.json",
         f"{RESULTS}/{{dataset}}/tfrecords/metadata.json",
+        f"{RESULTS}/{{dataset}}/tfrecords/statistics.json",
     log:
         "logs/{dataset}/tfrecords_info.log",
     params:

@@ -10,6 +10,8 @@ _MODULES = {
     "parse_picture": "reading",
     "parse_encoded": "reading",
     "parse_encoded_float": "reading",
+    "mosaic": "mosaics",
+    "statistics": "pixelstats",
     "verify": "verification",
     "convert": "chipfolders",
     "pair_chips": "chipfolders",

@@ -29,6 +29,7 @@ from segchips.description import (
 from segchips.errors import InputError
 from segchips.files import whole
 from segchips.grid import Tile
+from segchips.pixelstats import STATISTICS
 from segchips.shards import Job, Like, Pair, describe, make_record, order, run_jobs
 
 if TYPE_CHECKING:
@@ -243,6 +244,7 @@ def _remove_stale(directory: Path, dataset: str, jobs: Sequence[Job]) -> None:
         for path in directory.glob(f"{dataset}-*.{kind}-*-of-*"):
             if path not in written:
                 path.unlink()
+    (directory / STATISTICS).unlink(missing_ok=True)
 
 
 def convert(

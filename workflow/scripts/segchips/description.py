@@ -111,6 +111,11 @@ def shard_beside(index: Path) -> Path:
     return index.with_name(index.name.removesuffix(".csv").replace(".index-", ".tfrecord-"))
 
 
+def tally_beside(index: Path) -> Path:
+    """The tally of the shard that an index describes."""
+    return index.with_name(index.name.removesuffix(".csv").replace(".index-", ".statistics-") + ".npz")
+
+
 def index_beside(shard: Path) -> Path:
     """The index of a shard."""
     return shard.with_name(f"{shard.name.replace('.tfrecord-', '.index-')}.csv")

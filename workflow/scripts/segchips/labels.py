@@ -315,7 +315,7 @@ def is_own(folder: Path) -> bool:
 
 
 def share_labels(folder: Path, owner: Path) -> None:
-    """Let a dataset's folder of label chips be a link to that of another one, or no longer be one where both are one."""
+    """Let a dataset's folder of label chips be a link to that of another, or no longer be one where both are one."""
     if folder.is_symlink():
         folder.unlink()
     if folder != owner:

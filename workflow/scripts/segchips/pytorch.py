@@ -9,6 +9,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from segchips.description import MADE, index_beside, read_index, read_info, shard_paths
 from segchips.examples import decode_example
+from segchips.pixelstats import Scale
 from segchips.records import read_record
 
 Chip = dict[str, torch.Tensor | str]
@@ -17,13 +18,15 @@ Chip = dict[str, torch.Tensor | str]
 class Chips(Dataset[Chip]):
     """A split by position: dicts of image (channels x height x width), label (height x width) and identifier.
 
-    Dtypes are the chips' own. `DistributedSampler` and the workers of a `DataLoader` shard it.
+    Dtypes are the chips' own; with `normalise` images are float32, see `segchips.load`. `DistributedSampler` and the
+    workers of a `DataLoader` shard it.
     """
 
-    def __init__(self, directory: str | Path, split: str) -> None:
-        """InputError names a missing dataset or split, RecordError a missing shard or index."""
+    def __init__(self, directory: str | Path, split: str, normalise: bool | str = False) -> None:
+        """As for `segchips.load`; InputError names a missing dataset or split, RecordError a missing shard or index."""
         directory = Path(directory)
         self.info = read_info(directory)
+        self._scale = Scale.of(directory, normalise) if normalise else None
         self._places = []
         for path in shard_paths(directory, self.info, split):
             for entry in read_index(index_beside(path)):
@@ -37,7 +40,8 @@ class Chips(Dataset[Chip]):
         """One chip; RecordError names a damaged shard."""
         payload = read_record(*self._places[position], self.info.compression)
         example = decode_example(payload, self.info)
-        image = np.ascontiguousarray(example["image"].transpose(2, 0, 1))
+        image = self._scale.apply(example["image"]) if self._scale else example["image"]
+        image = np.ascontiguousarray(image.transpose(2, 0, 1))
         label = torch.from_numpy(example["label"])
         return {"image": torch.from_numpy(image), "label": label, "identifier": example["identifier"]}
 
@@ -49,9 +53,16 @@ class ChipStream(IterableDataset[Chip]):
     at most one chip.
     """
 
-    def __init__(self, directory: str | Path, split: str, rank: int | None = None, world: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        split: str,
+        rank: int | None = None,
+        world: int | None = None,
+        normalise: bool | str = False,
+    ) -> None:
         """InputError names a missing dataset or split."""
-        self._chips = Chips(directory, split)
+        self._chips = Chips(directory, split, normalise)
         spread = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._rank = rank if rank is not None else torch.distributed.get_rank() if spread else 0
         self._world = world or (torch.distributed.get_world_size() if spread else 1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from segchips.chipfiles import decode_chip
 from segchips.description import Info, Layout, read_info, shard_paths
+from segchips.pixelstats import Scale
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -115,7 +116,7 @@ def _check(records: "tf.Tensor") -> "tf.Tensor":
         return tf.identity(records)
 
 
-def _parse_batch(batch: "tf.Tensor", info: Info) -> dict[str, "tf.Tensor"]:
+def _parse_batch(batch: "tf.Tensor", info: Info, scale: Scale | None) -> dict[str, "tf.Tensor"]:
     """Many `array` or `float` records at once, which is much faster than one by one."""
     import tensorflow as tf
 
@@ -129,30 +130,49 @@ def _parse_batch(batch: "tf.Tensor", info: Info) -> dict[str, "tf.Tensor"]:
         return tf.cast(data, layout.dtype) if floats else tf.reshape(_raw(data, layout.dtype), (-1, *layout.shape))
 
     image, label = (decode(found[key], layout) for key, layout in layouts.items())
-    return _named(image, label, found[_IDENTIFIER])
+    return _named(image, label, found[_IDENTIFIER], scale)
 
 
-def _named(image: "tf.Tensor", label: "tf.Tensor", identifier: "tf.Tensor") -> dict[str, "tf.Tensor"]:
-    return {"image": image, "label": label, "identifier": identifier}
+def _named(
+    image: "tf.Tensor", label: "tf.Tensor", identifier: "tf.Tensor", scale: Scale | None
+) -> dict[str, "tf.Tensor"]:
+    return {"image": _scaled(image, scale) if scale else image, "label": label, "identifier": identifier}
 
 
-def _parse_file(record: "tf.Tensor", info: Info) -> dict[str, "tf.Tensor"]:
+def _scaled(image: "tf.Tensor", scale: Scale) -> "tf.Tensor":
+    """As `Scale.apply`."""
+    import tensorflow as tf
+
+    values = tf.cast(image, scale.precision(image.dtype.as_numpy_dtype))
+    valid = tf.math.is_finite(values)
+    if scale.nodata is not None:
+        valid &= values != tf.constant(scale.nodata, values.dtype)
+    scaled = (values - tf.constant(scale.mean, values.dtype)) / tf.constant(scale.std, values.dtype)
+    return tf.where(valid, tf.cast(scaled, tf.float32), 0.0)
+
+
+def _parse_file(record: "tf.Tensor", info: Info, scale: Scale | None) -> dict[str, "tf.Tensor"]:
     """A record that holds files."""
     record, (height, width, channels) = _check([record])[0], info.image.shape
     if info.storage == "encoded":
-        return _named(*parse_encoded(record, info.image.dtype, info.label.dtype, (height, width, channels)))
-    return _named(*parse_picture(record, (height, width, channels)))
+        return _named(*parse_encoded(record, info.image.dtype, info.label.dtype, (height, width, channels)), scale)
+    return _named(*parse_picture(record, (height, width, channels)), scale)
 
 
-def load(directory: str | Path, split: str, batch: int | None = None) -> "tf.data.Dataset":
+def load(
+    directory: str | Path, split: str, batch: int | None = None, normalise: bool | str = False
+) -> "tf.data.Dataset":
     """A split as dicts of image (height x width x channels), label (height x width) and identifier, in a fixed order.
 
     Dtypes and shapes are the chips' own. With `batch`, the chips come in batches, which is faster than batching them
-    afterwards. InputError names a missing dataset or split, RecordError a missing shard.
+    afterwards. With `normalise`, images are float32: valid pixels (value - mean) / std of their band, all others 0, by
+    `statistics` of split "train" or of the split that `normalise` names. InputError names a missing dataset or split,
+    RecordError a missing shard.
     """
     import tensorflow as tf
 
     info = read_info(Path(directory))
+    scale = Scale.of(Path(directory), normalise) if normalise else None
     paths = shard_paths(Path(directory), info, split)
     counts = tf.constant(info.splits[split], tf.int64)
     parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
@@ -160,9 +180,9 @@ def load(directory: str | Path, split: str, batch: int | None = None) -> "tf.dat
     records = shards.interleave(partial(_records, compression=info.compression), _FILES, **parallel)
     if info.storage in ("array", "float"):
         batches = records.batch(batch or max(1, _BATCH_BYTES // info.pixel_bytes))
-        chips = batches.map(partial(_parse_batch, info=info), **parallel)
+        chips = batches.map(partial(_parse_batch, info=info, scale=scale), **parallel)
         chips = chips if batch else chips.unbatch()
     else:
-        chips = records.map(partial(_parse_file, info=info), **parallel)
+        chips = records.map(partial(_parse_file, info=info, scale=scale), **parallel)
         chips = chips.batch(batch) if batch else chips
     return chips.apply(tf.data.experimental.assert_cardinality(-(-sum(counts.numpy()) // (batch or 1))))

@@ -29,6 +29,7 @@ from segchips.description import (
     read_index,
     shard_beside,
     shard_name,
+    tally_beside,
     write_description,
     write_index,
 )
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from segchips.chipfiles import Pixels
     from segchips.config import TFRecordsConfig
     from segchips.records import Value
+    from segchips.tally import Tally
 
 __all__ = ["Pair", "index_name", "shard_name", "write_info", "write_records", "write_shard"]
 
@@ -90,13 +92,15 @@ def _picture(header: Header, pixels: Pixels, storage: str, quality: int) -> byte
     return bytes(imagecodecs.png_encode(plane, strategy=imagecodecs.PNG.STRATEGY.RLE))
 
 
-def _stored(path: str, beside: int, storage: str, quality: int) -> tuple[Header, Value]:
+def _stored(path: str, beside: int, storage: str, quality: int) -> tuple[Header, Value, Pixels | None]:
+    """A chip's header, what a record holds of it, and its pixels where they were decoded."""
     if storage == "encoded":
-        return read_file(path, beside)
+        return *read_file(path, beside), None
     header, pixels = read_chip(path, beside)
     if storage == "array":
-        return header, array_bytes(pixels)
-    return header, _floats(header, pixels) if storage == "float" else _picture(header, pixels, storage, quality)
+        return header, array_bytes(pixels), pixels
+    picture = storage != "float"
+    return header, _picture(header, pixels, storage, quality) if picture else _floats(header, pixels), pixels
 
 
 def _text(layout: tuple[int, int, int, str]) -> str:
@@ -112,11 +116,16 @@ def _check_label(image: Header, label: Header) -> None:
         )
 
 
-def make_record(pair: Pair, split: str, config: TFRecordsConfig) -> tuple[Like, list[bytes]]:
-    """A pair's headers and its serialized record in pieces; InputError names a chip that cannot become one."""
-    image, image_data = _stored(pair.image, pair.beside, config.storage, config.quality)
+def make_record(
+    pair: Pair, split: str, config: TFRecordsConfig
+) -> tuple[Like, list[bytes], tuple[Pixels | None, Pixels | None]]:
+    """A pair's headers, its serialized record in pieces and its pixels where they were decoded.
+
+    InputError names a chip that cannot become a record.
+    """
+    image, image_data, image_pixels = _stored(pair.image, pair.beside, config.storage, config.quality)
     lossless = "png" if config.storage == "jpeg" else config.storage
-    label, label_data = _stored(pair.label, pair.beside, lossless, config.quality)
+    label, label_data, label_pixels = _stored(pair.label, pair.beside, lossless, config.quality)
     _check_label(image, label)
     transform = list(image.geotransform)
     features: dict[str, Value] = {
@@ -134,7 +143,7 @@ def make_record(pair: Pair, split: str, config: TFRecordsConfig) -> tuple[Like, 
         "transform": " ".join(map(repr, transform)),
         "split": split,
     }
-    return (image, label), encode(features)
+    return (image, label), encode(features), (image_pixels, label_pixels)
 
 
 def _too_empty(header: Header, min_valid: float) -> str:
@@ -166,7 +175,7 @@ def _short(message: object, *paths: str | Path) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """A shard to write with its index: pairs in the order of their records.
+    """A shard to write with its index and, where it is `counted`, its tally: pairs in the order of their records.
 
     Excluded tiles are in the index with their reasons. With `like`, headers of a good pair, a chip that cannot become
     a record, or one unlike them, is rejected in the index; without, it is an error.
@@ -180,13 +189,26 @@ class Job:
     min_valid: float = 0.0
     like: Like | None = None
     excluded: Mapping[str, str] = field(default_factory=dict)
+    counted: bool = False
+
+
+def _counted(tally: Tally | None, headers: Like, pixels: Sequence[Pixels | None], beside: int) -> Tally:
+    """The tally, or a new one, with a chip added."""
+    from segchips.tally import Tally
+
+    image, label = (
+        read_chip(one.path, beside)[1] if known is None else known for one, known in zip(headers, pixels, strict=True)
+    )
+    tally = tally or Tally(headers[0].dtype, headers[0].channels, _layout(headers[0]).nodata)
+    tally.add(image, label)
+    return tally
 
 
 def _entries(job: Job, writer: RecordWriter) -> Iterator[Entry]:
-    first = job.like
+    first, tally = job.like, None
     for pair in job.pairs:
         try:
-            headers, record = make_record(pair, job.split, job.config)
+            headers, record, pixels = make_record(pair, job.split, job.config)
             first = first or headers
             _check_alike(headers, first)
         except InputError as error:
@@ -200,8 +222,13 @@ def _entries(job: Job, writer: RecordWriter) -> Iterator[Entry]:
             yield Entry(pair.name, BELOW, reason, valid, None, None)
         else:
             yield Entry(pair.name, MADE, "", valid, *writer.write(record))
+            tally = _counted(tally, headers, pixels, pair.beside) if job.counted else None
     for name, reason in job.excluded.items():
         yield Entry(name, EXCLUDED, reason, None, None, None)
+    if job.counted:
+        from segchips.tally import Tally
+
+        (tally or Tally("uint8", 0, None)).save(tally_beside(job.index))
 
 
 def write_records(job: Job) -> None:
@@ -243,7 +270,7 @@ def write_shard(
     min_valid: float,
     excluded: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the shard of these tile keys, in seeded order, and its index; chips are `<key, '#' for ':'>.tif`.
+    """Write the shard of these tile keys, in seeded order, its index and tally; chips are `<key, '#' for ':'>.tif`.
 
     Excluded tiles have no image chip; the index tells the reasons given.
 
@@ -252,7 +279,7 @@ def write_shard(
     excluded = excluded or {}
     files = {tile: f"{tile.replace(':', '#')}.tif" for tile in order(set(tiles) - excluded.keys())}
     pairs = [Pair(tile, f"{images}/{name}", f"{labels}/{name}") for tile, name in files.items()]
-    write_records(Job(shard, index, pairs, split, config, min_valid, excluded=excluded))
+    write_records(Job(shard, index, pairs, split, config, min_valid, excluded=excluded, counted=True))
 
 
 def _layout(header: Header) -> Layout:
@@ -307,9 +334,12 @@ def write_info(
     label: Path,
     background: int | None,
 ) -> None:
-    """Write features.json, dataset_info.json and metadata.json beside the shards, named by each split's indices.
+    """Write what describes shards, and their statistics, beside them; they are named by each split's indices.
 
     `image` and `label` are any pair of the dataset: they give dtype, shape, band names and nodata. metadata.json is
     TensorFlow Datasets' own place for further facts (`builder.info.metadata`). InputError where a shard's chips differ.
     """
+    from segchips.pixelstats import write_statistics
+
     describe(directory, dataset, config, indices, (read_header(image), read_header(label)), background)
+    write_statistics(directory, {split: [tally_beside(path) for path in paths] for split, paths in indices.items()})

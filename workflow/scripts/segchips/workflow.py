@@ -15,7 +15,7 @@ from segchips import ledger
 from segchips.chips import is_intact
 from segchips.code import version
 from segchips.config import Config, Dataset
-from segchips.description import index_name, shard_beside
+from segchips.description import index_name, shard_beside, tally_beside
 from segchips.errors import InputError, SceneError, SegchipsError
 from segchips.files import content_digest, digest, write_whole
 from segchips.grid import Tile
@@ -175,7 +175,7 @@ class State:
         return Query.of(self.dataset(name).imagery).text
 
     def label_owner(self, name: str) -> str:
-        """The dataset whose label chips this one uses: itself if it has some, else one with the same tiles and labels."""
+        """The dataset whose label chips this one uses: itself if it has any, else one with the same tiles and labels."""
         mine = self.dataset(name)
         same = [
             other
@@ -298,8 +298,8 @@ class State:
         current = {Path(index).name for index in self.indices(name)}
         stale = [index for index in folder.glob(f"{name}-*.index-*-of-*.csv") if index.name not in current]
         for index in stale:
-            shard_beside(index).unlink(missing_ok=True)
-            index.unlink()
+            for path in (shard_beside(index), tally_beside(index), index):
+                path.unlink(missing_ok=True)
         return [shard_beside(index) for index in stale]
 
     def make_ledger(self, name: str, indices: Sequence[str], path: str, log: str) -> None:
@@ -318,8 +318,8 @@ class State:
         planned = [other for other in self.config.datasets if (self.folder(other) / "scenes.parquet").exists()]
         needed = set(self.chips(name, "images", self.plan(name).made()))
         needed.update(chip for other in planned for chip in self.chips(other, "labels", self.plan(other).made()))
-        folders = [self.folder(name) / kind for kind in ("images", "labels")]
-        return sorted(chip for folder in folders if is_own(folder) for chip in folder.glob("*.tif") if str(chip) not in needed)
+        folders = filter(is_own, (self.folder(name) / kind for kind in ("images", "labels")))
+        return sorted(chip for folder in folders for chip in folder.glob("*.tif") if str(chip) not in needed)
 
     def prune(self, log: str) -> None:
         """Remove every dataset's chips that no dataset needs any more, and keep a list of them."""
@@ -358,6 +358,10 @@ class State:
         config = self.dataset(name).tfrecords
         names = [index_name(name, split, n, config.shards) for split in config.splits for n in range(config.shards)]
         return [str(self.folder(name) / "tfrecords" / index) for index in names]
+
+    def tallies(self, name: str) -> list[str]:
+        """The tallies of all shards."""
+        return [str(tally_beside(Path(index))) for index in self.indices(name)]
 
     def example(self, name: str, kind: str) -> list[str]:
         """The chip that shows what all chips of the dataset are like."""

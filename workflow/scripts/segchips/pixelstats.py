@@ -1,0 +1,221 @@
+"""What a dataset's pixels are like: statistics of each split, class and band, class weights, and normalised images."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segchips.description import Info, read_info, shard_paths
+from segchips.errors import InputError
+from segchips.examples import decode_example
+from segchips.files import write_whole
+from segchips.records import read_records
+from segchips.tally import Array, Class, Sums, Tally, is_wide, valid_pixels, values_of
+
+STATISTICS = "statistics.json"
+PERCENTILES = (1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99)
+
+
+@dataclass(frozen=True)
+class BandStatistics:
+    """A band's valid pixels: how many, the share of the others, extremes, mean, population standard deviation.
+
+    Percentiles are interpolated linearly between neighbours, in types of more than 16 bits within 0.1 %. Where no pixel
+    is valid there are none of them.
+    """
+
+    name: str | None
+    count: int
+    nodata_share: float
+    min: float | None = None
+    max: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    percentiles: Mapping[int, float] | None = None
+
+
+@dataclass(frozen=True)
+class ClassStatistics:
+    """A label value: its pixels, their share of the split's, the chips that have any, and its weights.
+
+    A weight is pixels / (classes * pixels of the class), so that a pixel's weight is 1 on average; `weight` counts
+    classes alone and is None for the background, `weight_with_background` counts the background as one of them.
+    """
+
+    pixels: int
+    share: float
+    chips: int
+    weight: float | None
+    weight_with_background: float
+    bands: tuple[BandStatistics, ...]
+
+
+@dataclass(frozen=True)
+class SplitStatistics:
+    """A split: its chips, its pixels in one band, its bands, and its classes by label value.
+
+    `classes` is None where the labels hold more than 256 values or other than whole numbers.
+    """
+
+    chips: int
+    pixels: int
+    bands: tuple[BandStatistics, ...]
+    classes: Mapping[int, ClassStatistics] | None
+
+
+def _percentiles(codes: Array, counts: Array, dtype: np.dtype[Any], sums: Sums) -> dict[int, float]:
+    """Of codes in order and how often each occurs; the values of one code of a wide type lie evenly in its range."""
+    ends = np.cumsum(counts)
+    found = {}
+    for percent in PERCENTILES:
+        rank, rest = divmod(percent * (sums.count - 1), 100)
+        ranks = np.array([rank, min(rank + 1, sums.count - 1)])
+        places = np.searchsorted(ends, ranks, side="right")
+        near = values_of(codes[places], dtype).astype(np.float64)
+        if is_wide(dtype):
+            within = (ranks - ends[places] + counts[places] + 0.5) / counts[places]
+            step = values_of(codes[places] + 1, dtype) - near
+            near = np.clip(near + within * step, sums.low, sums.high)
+        found[percent] = float(near[0] + (near[1] - near[0]) * rest / 100)
+    return found
+
+
+def _bands(tally: Tally, name: Class, names: Sequence[str | None]) -> tuple[BandStatistics, ...]:
+    return tuple(_band(tally, name, band, title) for band, title in enumerate(names))
+
+
+def _band(tally: Tally, name: Class, band: int, title: str | None) -> BandStatistics:
+    sums, pixels = tally.sums(name, band), tally.pixels[name]
+    share = (pixels - sums.count) / pixels if pixels else 0.0
+    if not sums.count:
+        return BandStatistics(title, 0, share)
+    percentiles = _percentiles(*tally.histogram(name, band), tally.dtype, sums)
+    return BandStatistics(title, sums.count, share, sums.low, sums.high, sums.mean, sums.std, percentiles)
+
+
+def summarised(tally: Tally, names: Sequence[str | None], background: float | None) -> SplitStatistics:
+    """The statistics of a tally whose bands have these names, or None."""
+    whole = tally.of_all_classes()
+    bands = _bands(whole, None, names)
+    if tally.joined:
+        return SplitStatistics(tally.chips, sum(tally.pixels.values()), bands, None)
+    pixels = sum(tally.pixels.values())
+    labelled = [value for value in tally.pixels if value != background]
+    total = sum(tally.pixels[value] for value in labelled)
+    classes = {}
+    for value in sorted(tally.pixels, key=lambda value: value or 0):
+        count = tally.pixels[value]
+        weight = None if value == background else total / (len(labelled) * count)
+        with_background = pixels / (len(tally.pixels) * count)
+        parts = count / pixels, tally.holders[value], weight, with_background, _bands(tally, value, names)
+        classes[value or 0] = ClassStatistics(count, *parts)
+    return SplitStatistics(tally.chips, pixels, bands, classes)
+
+
+def _summaries(info: Info, splits: Mapping[str, Tally]) -> dict[str, SplitStatistics]:
+    return {split: summarised(tally, info.image.bands, info.label.nodata) for split, tally in splits.items()}
+
+
+def _write(directory: Path, found: Mapping[str, SplitStatistics]) -> None:
+    write_whole(directory / STATISTICS, json.dumps({key: asdict(one) for key, one in found.items()}, indent=1) + "\n")
+
+
+def _empty(info: Info) -> Tally:
+    return Tally(info.image.dtype, info.image.shape[2], info.image.nodata)
+
+
+def write_statistics(directory: Path, shards: Mapping[str, Sequence[Path]]) -> None:
+    """Add up the tallies of each split's shards into statistics.json beside what describes the shards."""
+    info, splits = read_info(directory), {}
+    for split, paths in shards.items():
+        splits[split] = _empty(info)
+        for path in paths:
+            splits[split].merge(Tally.read(path))
+    _write(directory, _summaries(info, splits))
+
+
+def _counted(directory: Path, info: Info, split: str) -> Tally:
+    tally = _empty(info)
+    for path in shard_paths(directory, info, split):
+        for payload in read_records(path, info.compression):
+            example = decode_example(payload, info)
+            tally.add(example["image"], example["label"])
+    return tally
+
+
+def _read(path: Path) -> dict[str, SplitStatistics]:
+    def bands(entries: Sequence[Any]) -> tuple[BandStatistics, ...]:
+        return tuple(BandStatistics(**entry | {"percentiles": _by_number(entry["percentiles"])}) for entry in entries)
+
+    def classes(entries: Mapping[str, Any] | None) -> dict[int, ClassStatistics] | None:
+        found = _by_number(entries)
+        return found and {key: ClassStatistics(**one | {"bands": bands(one["bands"])}) for key, one in found.items()}
+
+    try:
+        return {
+            split: SplitStatistics(one["chips"], one["pixels"], bands(one["bands"]), classes(one["classes"]))
+            for split, one in json.loads(path.read_text()).items()
+        }
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path} is not valid ({error!r}); delete it to have it made again") from error
+
+
+def _by_number(entries: Mapping[str, Any] | None) -> dict[int, Any] | None:
+    return None if entries is None else {int(key): value for key, value in entries.items()}
+
+
+def statistics(directory: str | Path) -> dict[str, SplitStatistics]:
+    """The statistics of a dataset's splits, read from statistics.json beside its shards.
+
+    Where there is none, as after `convert`, every record is read and the file is written. InputError where the
+    directory describes no dataset, RecordError names a damaged shard.
+    """
+    directory = Path(directory)
+    if (directory / STATISTICS).exists():
+        return _read(directory / STATISTICS)
+    info = read_info(directory)
+    found = _summaries(info, {split: _counted(directory, info, split) for split in info.splits})
+    with suppress(PermissionError):
+        _write(directory, found)
+    return found
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What makes an image's bands comparable: valid pixels become (value - mean) / std, all others 0."""
+
+    mean: Array
+    std: Array
+    nodata: float | None
+
+    @classmethod
+    def of(cls, directory: Path, normalise: bool | str) -> "Scale":
+        """From the statistics of split "train", or of the one that `normalise` names; InputError where it is missing.
+
+        A band of one value, or without any, has a standard deviation of 1.
+        """
+        split = "train" if normalise is True else str(normalise)
+        splits, nodata = statistics(directory), read_info(directory).image.nodata
+        if split not in splits:
+            raise InputError(
+                f"{directory} has no split '{split}' to normalise by; name one with normalise: {', '.join(splits)}"
+            )
+        bands = splits[split].bands
+        mean, std = (np.array([getattr(band, key) or 0.0 for band in bands]) for key in ("mean", "std"))
+        return cls(mean, np.where(std == 0, 1.0, std), nodata)
+
+    @staticmethod
+    def precision(dtype: np.dtype[Any] | type) -> type[np.floating[Any]]:
+        """The floating type that holds the values of another."""
+        return np.float32 if np.dtype(dtype) == np.float32 or not is_wide(np.dtype(dtype)) else np.float64
+
+    def apply(self, image: Array) -> Array:
+        """The image (height x width x channels) as float32."""
+        kind = self.precision(image.dtype)
+        values = image.astype(kind)
+        scaled = (values - self.mean.astype(kind)) / self.std.astype(kind)
+        return np.where(valid_pixels(image, self.nodata), scaled, 0).astype(np.float32)
