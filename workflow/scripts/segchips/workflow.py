@@ -175,7 +175,7 @@ class State:
         return Query.of(self.dataset(name).imagery).text
 
     def label_owner(self, name: str) -> str:
-        """The dataset whose label chips this one uses: itself if it has any, else one with the same tiles and labels."""
+        """The dataset whose label chips this one uses: itself if it has any, else one of the same tiles and labels."""
         mine = self.dataset(name)
         same = [
             other
