@@ -9,7 +9,7 @@ from snakemake.io import IOFile
 from segchips.errors import CredentialsError, SegchipsError
 from segchips.grid import Tile
 from segchips.job import failed
-from segchips.workflow import State, while_intact
+from segchips.workflow import State, while_intact, while_whole
 
 try:
     STATE = State(
@@ -71,28 +71,24 @@ def planned(ask):
     return after(manifest, after(scene_lock, ask))
 
 
+def recorded(path):
+    """What Snakemake keeps of a file that it has made."""
+    return workflow.persistence.metadata(IOFile(str(path))) if workflow.is_main_process else None
+
+
 def of_chip(kind, lock, ask):
     """A function of the wildcards that asks STATE for a chip's digest, which changes where the chip was tampered with."""
 
     def answer(wildcards):
         digest = ask(wildcards.dataset, wildcards.tile)
         chip = STATE.folder(wildcards.dataset) / kind / f"{wildcards.tile}.tif"
-        record = workflow.persistence.metadata(IOFile(str(chip))) if workflow.is_main_process else None
-        return while_intact(digest, chip, Tile.from_name(wildcards.tile), record)
+        return while_intact(digest, chip, Tile.from_name(wildcards.tile), recorded(chip))
 
     return after(lock, answer)
 
 
 def shard_tiles(wildcards):
     return STATE.shard_tiles(wildcards.dataset, wildcards.split, int(wildcards.shard))
-
-
-def chips(dataset):
-    """All chip files of a dataset."""
-    for lock in (checkpoints.tiles, checkpoints.scenes):
-        lock.get(dataset=dataset)
-    made = STATE.plan(dataset).made()
-    return STATE.chips(dataset, "images", made) + STATE.chips(dataset, "labels", made)
 
 
 def stop_without_login(error):

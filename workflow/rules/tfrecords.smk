@@ -3,6 +3,15 @@
 SHARD = f"{RESULTS}/{{dataset}}/tfrecords/{{dataset}}-{{split}}.%s-{{shard}}-of-{{shards}}"
 
 
+def of_shard(wildcards):
+    """The shard's digest, which changes where a chip of it is missing."""
+    digest = STATE.shard_digest(wildcards.dataset, wildcards.split, int(wildcards.shard))
+    keys = shard_tiles(wildcards)
+    chips = [chip for kind in ("images", "labels") for chip in STATE.chips(wildcards.dataset, kind, keys)]
+    shard = Path((SHARD % "tfrecord").format(**wildcards))
+    return while_whole(digest, shard, chips, recorded(shard))
+
+
 rule tfrecords:
     input:
         manifest=manifest,
@@ -17,7 +26,7 @@ rule tfrecords:
     log:
         "logs/{dataset}/tfrecords/{split}-{shard}-of-{shards}.log",
     params:
-        digest=planned(lambda wildcards: STATE.shard_digest(wildcards.dataset, wildcards.split, int(wildcards.shard))),
+        digest=planned(of_shard),
     run:
         shard = wildcards.split, int(wildcards.shard)
         if error := STATE.run("make_shard", wildcards.dataset, *shard, output.shard, output.index, log[0]):

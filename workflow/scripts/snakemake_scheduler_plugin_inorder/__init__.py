@@ -1,14 +1,19 @@
 """A Snakemake scheduler for very many small jobs: it takes ready jobs by the name of what they make."""
 
+import gc
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 from snakemake_interface_common.io import AnnotatedStringInterface
 from snakemake_interface_scheduler_plugins.base import SchedulerBase
 from snakemake_interface_scheduler_plugins.interfaces.jobs import JobSchedulerInterface
 
 Needs = tuple[tuple[str, int], ...]
+_AHEAD = 32
+# From so many jobs on, which stay until the end, looking for garbage among them costs more than it finds.
+_MANY = 500
 
 
 class Scheduler(SchedulerBase):
@@ -25,15 +30,14 @@ class Scheduler(SchedulerBase):
         """
         self._lines: dict[Needs, deque[JobSchedulerInterface]] = {}
         self._waiting: set[JobSchedulerInterface] = set()
+        self._known = 0
         self._ready = False
         workflow = self.dag.workflow
         if workflow.local_exec:
             workflow.scheduling_settings.max_jobs_per_timespan = None
 
     def dag_updated(self) -> None:
-        """Forget the order: a checkpoint has brought new jobs."""
-        self._lines.clear()
-        self._waiting.clear()
+        """Nothing to do: jobs that are no longer ready are passed over."""
 
     def select_jobs(
         self,
@@ -46,7 +50,7 @@ class Scheduler(SchedulerBase):
         self._make_room()
         free = {name: amount for name, amount in available_resources.items() if isinstance(amount, int)}
         free["_cores"] -= 1
-        self._line_up(job for job in selectable_jobs if job not in self._waiting)
+        self._line_up(selectable_jobs)
         chosen: list[JobSchedulerInterface] = []
         for needs, line in self._lines.items():
             while line and all(amount <= free.get(name, amount) for name, amount in needs):
@@ -55,14 +59,40 @@ class Scheduler(SchedulerBase):
                 if job in selectable_jobs:
                     chosen.append(job)
                     free |= {name: free[name] - amount for name, amount in needs if name in free}
+        self._known -= len(chosen)
         return chosen
 
+    def next_jobs(self) -> list[JobSchedulerInterface]:
+        """The ready jobs that may be chosen next, some of each line."""
+        ready = self.dag.ready_jobs
+        if len(ready) != self._known:
+            self._line_up(ready)
+        found = self._first_of_lines()
+        if ready and not found:
+            self._line_up(ready)
+            found = self._first_of_lines()
+        self._known = len(ready)
+        return found
+
+    def _first_of_lines(self) -> list[JobSchedulerInterface]:
+        ready = self.dag.ready_jobs
+        found: list[JobSchedulerInterface] = []
+        for line in self._lines.values():
+            while line and line[0] not in ready:
+                self._waiting.discard(line.popleft())
+            found += [job for job in islice(line, _AHEAD) if job in ready]
+        return found
+
     def _line_up(self, jobs: Iterable[JobSchedulerInterface]) -> None:
-        for job in sorted(jobs, key=lambda job: next(map(str, job.output), "")):
+        new = [job for job in jobs if job not in self._waiting]
+        for job in sorted(new, key=lambda job: next(map(str, job.output), "")):
             asked = job.scheduler_resources.items()
             needs = tuple((name, amount) for name, amount in asked if amount and isinstance(amount, int))
             self._lines.setdefault(needs, deque()).append(job)
             self._waiting.add(job)
+        if len(new) > _MANY:
+            gc.collect()
+            gc.freeze()
 
     def _make_room(self) -> None:
         """Once: let jobs without threads start while all cores are busy, and as many at a time as may be.
@@ -79,3 +109,24 @@ class Scheduler(SchedulerBase):
         if "requests" in scheduler.resources and hasattr(executor, "pool"):
             executor.workers += scheduler.resources["requests"]
             executor.pool = ThreadPoolExecutor(executor.workers)
+        if self.dag.workflow.local_exec:
+            _look_no_further(scheduler, self)
+
+
+def _look_no_further(scheduler: object, inorder: Scheduler) -> None:
+    """Show Snakemake the next jobs alone.
+
+    It looks at every ready job, and at every job that is left, whenever one has finished: the cost of a job would grow
+    with their number.
+    """
+
+    class Short(type(scheduler)):  # type: ignore[misc]
+        @property
+        def open_jobs(self) -> list[JobSchedulerInterface]:
+            return inorder.next_jobs()
+
+        @property
+        def remaining_jobs(self) -> Sequence[JobSchedulerInterface]:
+            return () if self.workflow.dag.ready_jobs else super().remaining_jobs
+
+    scheduler.__class__ = Short
