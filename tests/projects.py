@@ -9,7 +9,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import rasterio
 import yaml
+
+from segchips.images import Plan, make_image
+from segchips.job import SCHEMA
+from segchips.resolve import resolve
+from segchips.scenes import read_lock
+from segchips.tiles import aoi_layers, tiles_of, write_manifest
+from segchips.validation import load_config
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -70,3 +78,26 @@ class Project:
 
 def sample_config() -> dict[str, Any]:
     return yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
+
+
+def make_chips() -> None:
+    """Make all image chips that config.yaml in this folder asks for, one after the other, without Snakemake."""
+    for name, dataset in load_config(yaml.safe_load(Path("config.yaml").read_text()), SCHEMA).datasets.items():
+        folder = Path("results") / name
+        (folder / "images").mkdir(parents=True)
+        tiles = tiles_of(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels))
+        write_manifest(folder / "tiles.parquet", tiles, dataset.tfrecords)
+        list(resolve(dataset, folder / "tiles.parquet", folder / "scenes.parquet", anew=False))
+        plan = Plan(dataset, read_lock(folder / "scenes.parquet"))
+        for tile in tiles:
+            make_image(plan, tile, folder / "images" / f"{tile.name}.tif")
+
+
+def read_chips(folder: Path) -> dict[str, tuple[Any, ...]]:
+    """All that a chip's reader gets but the names of scenes, by tile."""
+    found = {}
+    for path in sorted(folder.glob("*.tif")):
+        with rasterio.open(path) as chip:
+            about = chip.dtypes, chip.nodatavals, chip.crs, chip.transform, chip.descriptions, chip.tags()["VALID"]
+            found[path.stem.replace("#", ":")] = (chip.read().tobytes(), *about)
+    return found

@@ -400,28 +400,6 @@ def test_chance_depends_on_what_is_asked_and_not_when() -> None:
     assert max(len(run) for row in rows for run in re.findall("x+", row)) == 2
 
 
-CHILD = """
-import sys
-import descarteslabs.catalog, descarteslabs.geo, earthdaily.earthone.catalog, earthdaily.earthone.geo
-for client in (descarteslabs, earthdaily.earthone):
-    tile = client.geo.DLTile.from_key(sys.argv[1])
-    assert client.catalog.Product.get("sample-l2a").id == "sample-l2a"
-    terms = client.catalog.properties.product_id == "sample-l2a"
-    images = client.catalog.Image.search().intersects(tile).filter(terms).sort("acquired").collect()
-    pixels = images.mosaic("B02 cloud_mask", tile)
-    print(len(images), pixels.shape, pixels.dtype, pixels.sum(), images.stack("B08", tile).sum())
-"""
-
-
-def test_both_clients_share_a_process(platform: Platform) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", CHILD, TILE]
-    child = subprocess.run(command, env=platform.environment(), text=True, capture_output=True, timeout=120)
-    assert child.returncode == 0, child.stderr
-    first, second = child.stdout.splitlines()
-    assert first == second and first.startswith("12 (2, 64, 64) uint16 ")
-    assert list((platform.home or Path()).iterdir()) == []
-
-
 TRIES = """
 import socket, sys, urllib.request
 for address in sys.argv[1:]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segchips import tiles, vectors
 from segchips.chipfolders import pair_chips
-from segchips.config import Conversion, Dataset
+from segchips.config import Conversion, Dataset, ImageryConfig
 from segchips.errors import InputError, SegchipsError
 from segchips.labels import Features
 from segchips.sources import open_catalogue
@@ -24,15 +24,13 @@ def check_writable(results: Path) -> None:
 
 
 def check_dataset(dataset: Dataset, folder: Path, sample: Path) -> None:
-    """Check files, layers, attributes, values, keys, catalogue, products and bands, but not what is locked already.
+    """Check files, layers, attributes, values and keys, but not what is locked already.
 
     Files below `sample`, which the workflow itself makes, may be missing.
     """
     with _about(f"datasets.{dataset.name}"):
         _check_tiles(dataset, sample)
         _check_labels(dataset, folder, sample)
-        if not (folder / "scenes.parquet").exists():
-            _check_catalog(dataset, sample)
 
 
 def check_conversion(conversion: Conversion) -> None:
@@ -61,8 +59,13 @@ def _check_labels(dataset: Dataset, folder: Path, sample: Path) -> None:
             Features(dataset.labels)
 
 
-def _check_catalog(dataset: Dataset, sample: Path) -> None:
-    imagery = dataset.imagery
+def check_catalogue(dataset: Dataset, sample: Path) -> None:
+    """Check that there is a catalogue with the products and bands; one below `sample` may be missing."""
+    with _about(f"datasets.{dataset.name}"):
+        _check_catalogue(dataset.imagery, sample)
+
+
+def _check_catalogue(imagery: ImageryConfig, sample: Path) -> None:
     if not imagery.on_platform and _to_come(str(imagery.catalog), sample):
         return
     with _about("imagery.source" if imagery.on_platform else "imagery.catalog"):

@@ -85,7 +85,7 @@ class Catalogue:
         """The images that have pixels, all pages of them; the end of the window is the next day, exclusive."""
         catalog, known = self._service.catalog, self._service.catalog.properties
         start, end = (datetime.combine(day, time.min) for day in (self._imagery.start, self._imagery.end))
-        search = catalog.Image.search(client=self._service.images).intersects(area).sort("acquired")
+        search = catalog.Image.search(client=self._service.records).intersects(area).sort("acquired")
         search = search.filter(known.product_id == product)
         search = search.filter(known.acquired >= start).filter(known.acquired < end + timedelta(days=1))
         if limit is not None:
@@ -95,7 +95,7 @@ class Catalogue:
 
     def _bands(self, product: str, level: str | None) -> dict[str, Band]:
         """A product's bands with the dtypes that they have at a processing level."""
-        catalog, client = self._service.catalog, self._service.images
+        catalog, client = self._service.catalog, self._service.records
         if self._ask(f"product '{product}'", lambda: catalog.Product.get(product, client=client)) is None:
             raise InputError(f"{self._title} has no product '{product}' that the account sees; check imagery.products")
         search = catalog.Band.search(client=client).filter(catalog.properties.product_id == product)

@@ -5,7 +5,6 @@ The clients for Descartes Labs and EarthOne offer the same API under two names.
 
 import random
 import re
-import struct
 import threading
 import time
 import warnings
@@ -55,18 +54,13 @@ class Service:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self._load()
+                self.catalog, self.scaling = self._module("catalog"), self._module("core.catalog.scaling")
                 self._connect()
         except Exception as error:
             raise InputError(f"{self.client.title}: its client cannot be used ({self._brief(error)})") from error
 
     def _module(self, name: str) -> Any:
         return import_module(f"{self.client.package}.{name}")
-
-    def _load(self) -> None:
-        self.catalog, self.scaling = self._module("catalog"), self._module("core.catalog.scaling")
-        self._raster = self._module("core.client.services.raster.raster")
-        self._raster.read_blosc_buffer = partial_answers_are_errors(self._raster.ServerError)
 
     def _connect(self) -> None:
         """Set up what talks to the platform; each of its sessions tries once and notes what it was told."""
@@ -79,10 +73,8 @@ class Service:
                 return session(self.domain)
 
         self.auth = Auth()
-        raster, catalogue = self._raster.Raster, self._module("core.catalog.catalog_client").CatalogClient
-        raster.set_default_session_class(session)
-        catalogue.set_default_session_class(json_session)
-        self.raster, self.images = raster(auth=self.auth), catalogue(auth=self.auth)
+        self.raster = _with(session, self._module("core.client.services.raster").Raster)(auth=self.auth)
+        self.records = _with(json_session, self._module("core.catalog.catalog_client").CatalogClient)(auth=self.auth)
 
     def ask(self, what: str, patience: float, request: Callable[[], T]) -> T:
         """What the request gives, tried again while that may help and the patience lasts.
@@ -144,7 +136,7 @@ class Service:
         if status == 401:
             raise self._refuse(f"{name} does not accept the login (401)") from None
         if status == 403 and _local.told is None:
-            raise self._refuse(f"{name} refuses the account {what} (403 {self._brief(error)})") from None
+            raise self._refuse(f"{name}: {what}: the account may not (403 {self._brief(error)})") from None
         if status in (403, 429):
             return f"it limits the rate of requests ({status})"
         if status in (404, 410):
@@ -202,6 +194,13 @@ def once(request: Callable[..., T], headers: dict[str, str] | None = None) -> T:
     return request(headers=headers or {})
 
 
+def _with(session: Any, base: Any) -> Any:
+    """A service class of the client that talks through such sessions."""
+    service: Any = type(base.__name__, (base,), {})
+    service.set_default_session_class(session)
+    return service
+
+
 def _trying_once(base: Any) -> Any:
     """A session class of the client that sends each request once, bounded in time."""
 
@@ -216,34 +215,55 @@ def _trying_once(base: Any) -> Any:
         def send(self, *arguments: Any, **options: Any) -> Any:
             response = super().send(*arguments, **options)
             _local.status, _local.told = response.status_code, response.headers.get("Retry-After")
+            if options.get("stream"):
+                response.raw = Body(response.raw, _local.deadline)
             return response
 
     return Session
 
 
-def partial_answers_are_errors(error: type[Exception]) -> Callable[[Any], tuple[int, bytes]]:
-    """A reader of blosc buffers in place of the clients' own, which take a body that ends early for whole."""
+class Body:
+    """The body of an answer, which gives as many bytes as it is asked for, or fails.
 
-    def exactly(stream: Any, size: int) -> bytes:
-        parts = []
-        while size > 0:
-            part = stream.read1(size)
-            if not part:
-                raise error(f"the answer ended {size} bytes early")
-            if time.monotonic() > _local.deadline:
-                raise error("the answer took too long")
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+    The clients take a body that ends early for whole: one hands on a part, the other masks at random.
+    """
 
-    def read_blosc_buffer(stream: Any) -> tuple[int, bytes]:
-        header = exactly(stream, 16)
-        size, _, length = struct.unpack("<4xIII", header)
-        if length < 16:
-            raise error(f"the answer holds a buffer of {length} bytes")
-        return size, header + exactly(stream, length - 16)
+    def __init__(self, raw: Any, deadline: float) -> None:
+        self._raw, self._deadline, self._held = raw, deadline, b""
 
-    return read_blosc_buffer
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def read(self, size: int) -> bytes:
+        """Exactly so many bytes; EarlyEndError where there are fewer."""
+        while len(self._held) < size:
+            if not self._more():
+                raise EarlyEndError(f"the answer ended {size - len(self._held)} bytes early")
+        return self._cut(size)
+
+    def readline(self) -> bytes:
+        """A whole line."""
+        while b"\n" not in self._held:
+            if not self._more():
+                raise EarlyEndError("the answer ended within a line")
+        return self._cut(self._held.index(b"\n") + 1)
+
+    def _more(self) -> bool:
+        part = self._raw.read1(2**16)
+        if time.monotonic() > self._deadline:
+            raise TimeoutError("the answer took too long")
+        self._held += part
+        return bool(part)
+
+    def _cut(self, size: int) -> bytes:
+        if size < 0:
+            raise EarlyEndError("the answer holds a buffer without a header")
+        cut, self._held = self._held[:size], self._held[size:]
+        return cut
+
+
+class EarlyEndError(ConnectionError):
+    """An answer is not whole."""
 
 
 def _told_to_wait() -> float | None:

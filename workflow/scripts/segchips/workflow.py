@@ -115,8 +115,11 @@ class State:
         return 2 * self.config.requests
 
     def run(self, method: str, name: str, *arguments: object) -> SegchipsError | None:
-        """Call a body below in a worker process, or here where there is none; gives back what went wrong."""
-        workers = self._askers if method == "make_image" and self.asks(name) else self._workers
+        """Call a body below in a worker process, or here where there is none; gives back what went wrong.
+
+        Whatever needs a platform's client is done in the one process that imports it.
+        """
+        workers = self._askers if method in ("check_scenes", "make_image") and self.asks(name) else self._workers
         if workers:
             return workers.call(method, name, *arguments)
         return getattr(self, method)(name, *arguments)
@@ -132,8 +135,20 @@ class State:
         check_writable(self.config.results)
         for name, dataset in self.config.datasets.items():
             check_dataset(dataset, self.config.results / name, SAMPLE)
+            if not (self.folder(name) / "scenes.parquet").exists() and (error := self.run("check_scenes", name)):
+                raise error
         for conversion in self.config.conversions.values():
             check_conversion(conversion)
+
+    def check_scenes(self, name: str) -> SegchipsError | None:
+        """Look whether the dataset's catalogue has what the config names; gives back what is wrong."""
+        from segchips.inputs import check_catalogue
+
+        try:
+            check_catalogue(self.dataset(name), SAMPLE)
+        except SegchipsError as error:
+            return error
+        return None
 
     def conversion_digest(self, name: str) -> str:
         """Changes when the chips have to be converted again: with the config, or any file's name, size or age."""
