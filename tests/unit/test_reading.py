@@ -12,7 +12,7 @@ from test_shards import DTYPES, KEYS, describe, folder, shard
 
 import segchips
 from segchips.description import index_name, read_index, shard_name
-from segchips.errors import InputError, RecordError
+from segchips.errors import InputError, LibraryError, RecordError, SegchipsError
 
 
 def dataset(root, dtype="uint16", shape=(6, 5, 3), storage="array", compression=None, **options):
@@ -193,6 +193,16 @@ def test_importing_segchips_costs_nothing():
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+@pytest.mark.parametrize(("library", "name"), [("tensorflow", "load"), ("torch", "Chips")])
+def test_a_library_that_is_missing_is_named(library, name):
+    code = f"import sys; sys.modules['{library}'] = None; import segchips; segchips.{name}"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    message = f"segchips.{name} needs {library}, which is not installed: pip install {library}"
+    assert found.stderr.splitlines()[-1] == f"segchips.errors.LibraryError: {message}"
+    assert issubclass(LibraryError, SegchipsError)
+    assert issubclass(LibraryError, ImportError)
 
 
 def test_segchips_has_no_other_names():

@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import Any
 
+from segchips.errors import LibraryError
+
 _MODULES = {
     "load": "reading",
     "parse_array": "reading",
@@ -24,4 +26,8 @@ __all__ = list(_MODULES)
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'segchips' has no attribute '{name}'")
-    return getattr(import_module(f"segchips.{_MODULES[name]}"), name)
+    try:
+        return getattr(import_module(f"segchips.{_MODULES[name]}"), name)
+    except ModuleNotFoundError as error:
+        needed = error.name
+        raise LibraryError(f"segchips.{name} needs {needed}, which is not installed: pip install {needed}") from error

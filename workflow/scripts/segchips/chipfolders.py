@@ -16,6 +16,7 @@ from segchips.chipfiles import ALONE, OTHER, WORLD_FILE
 from segchips.description import (
     COMPRESSIONS,
     REJECTED,
+    STATISTICS,
     STORAGES,
     Entry,
     index_name,
@@ -29,7 +30,6 @@ from segchips.description import (
 from segchips.errors import InputError
 from segchips.files import whole
 from segchips.grid import Tile
-from segchips.pixelstats import STATISTICS
 from segchips.shards import Job, Like, Pair, describe, make_record, order, run_jobs
 
 if TYPE_CHECKING:

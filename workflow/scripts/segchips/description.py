@@ -15,6 +15,7 @@ from segchips.files import write_whole
 MADE, BELOW, EXCLUDED, REJECTED = "made", "below min_valid", "excluded", "rejected"
 STORAGES = ("array", "float", "encoded", "png", "jpeg")
 COMPRESSIONS = (None, "GZIP", "ZLIB")
+STATISTICS = "statistics.json"
 _FEATURES = "tensorflow_datasets.core.features"
 _DECODED_BY_TFDS = ("uint8", "int8", "uint16", "int16", "int32", "int64", "float32", "float64")
 

@@ -5,6 +5,10 @@ class SegchipsError(Exception):
     """Bad input, named, with what to do about it; shown without a traceback."""
 
 
+class LibraryError(SegchipsError, ImportError):
+    """A library that only this needs is not installed."""
+
+
 class ConfigError(SegchipsError):
     """A key of the config has a value that cannot work."""
 

@@ -1,16 +1,21 @@
 """The ledger: every tile once, with its state and the reason for it."""
 
+from __future__ import annotations
+
 import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segchips.description import BELOW, EXCLUDED, MADE, REJECTED, Entry, read_index
 from segchips.files import write_whole
-from segchips.images import Plan
-from segchips.tiles import Planned
+
+if TYPE_CHECKING:
+    from segchips.images import Plan
+    from segchips.tiles import Planned
 
 NO_SCENES = "no scenes"
 FAILED = "failed"

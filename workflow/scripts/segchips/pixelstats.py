@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from segchips.description import Info, read_info, shard_paths
+from segchips.description import STATISTICS, Info, read_info, shard_paths
 from segchips.errors import InputError
 from segchips.examples import decode_example
 from segchips.files import write_whole
 from segchips.records import read_records
 from segchips.tally import Array, Class, Sums, Tally, is_wide, valid_pixels, values_of
 
-STATISTICS = "statistics.json"
 PERCENTILES = (1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99)
 
 
