@@ -5,6 +5,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from snakemake.io import IOFile
+from snakemake.jobs import GroupJob, GroupJobFactory
 
 from segchips.errors import CredentialsError, SegchipsError
 from segchips.grid import Tile
@@ -15,12 +16,15 @@ try:
     STATE = State(
         config,
         Path(workflow.basedir) / "schemas" / "config.schema.yaml",
-        workers=workflow.cores or 1 if workflow.is_main_process else 0,
+        workers=workflow.cores or 1 if workflow.is_main_process or workflow.remote_exec else 0,
     )
     if workflow.is_main_process:
         STATE.check_inputs()
 except SegchipsError as error:
     raise SystemExit(failed(error))
+
+# Snakemake keeps the groups it has formed, and merges them once more, when a checkpoint changes its graph: they are formed afresh.
+GroupJobFactory.new = lambda self, name, jobs, resources: GroupJob(name, frozenset(jobs), resources)
 
 CONFIG = STATE.config
 workflow.register_resource("requests", STATE.jobs_at_once)

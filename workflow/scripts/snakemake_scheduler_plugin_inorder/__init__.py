@@ -35,6 +35,9 @@ class Scheduler(SchedulerBase):
         workflow = self.dag.workflow
         if workflow.local_exec:
             workflow.scheduling_settings.max_jobs_per_timespan = None
+        if workflow.remote_exec:  # in a cluster's job, which hears of the scheduler, but of nothing else in a profile
+            workflow.execution_settings.use_threads = True
+            workflow.execution_settings.keep_going = True
 
     def dag_updated(self) -> None:
         """Nothing to do: jobs that are no longer ready are passed over."""
@@ -48,6 +51,8 @@ class Scheduler(SchedulerBase):
     ) -> Sequence[JobSchedulerInterface]:
         """The jobs to start now."""
         self._make_room()
+        if not self.dag.workflow.local_exec:
+            selectable_jobs = self._settled(selectable_jobs)
         free = {name: amount for name, amount in available_resources.items() if isinstance(amount, int)}
         free["_cores"] -= 1
         self._line_up(selectable_jobs)
@@ -60,7 +65,22 @@ class Scheduler(SchedulerBase):
                     chosen.append(job)
                     free |= {name: free[name] - amount for name, amount in needs if name in free}
         self._known -= len(chosen)
+        self._clear_the_way(chosen)
         return chosen
+
+    def _settled(self, jobs: Sequence[JobSchedulerInterface]) -> Sequence[JobSchedulerInterface]:
+        """The jobs without groups while a checkpoint is under way.
+
+        It will change the graph, and Snakemake would form the groups anew and submit those that run once more.
+        """
+        changing = any(job.is_checkpoint for job in {*jobs, *self.dag.workflow.scheduler.running})
+        return [job for job in jobs if not (changing and job.is_group())]
+
+    def _clear_the_way(self, jobs: Sequence[JobSchedulerInterface]) -> None:
+        """Remove what earlier runs made of jobs that go to a cluster: a file that is there afterwards is theirs."""
+        for job in jobs:
+            if not (self.dag.workflow.local_exec or job.is_local):
+                self.dag.workflow.async_run(job.remove_existing_output())
 
     def next_jobs(self) -> list[JobSchedulerInterface]:
         """The ready jobs that may be chosen next, some of each line."""
