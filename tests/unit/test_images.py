@@ -96,7 +96,8 @@ class Chip:
             self.nodata, self.names = file.nodata, file.descriptions
             self.scales, self.offsets, self.blocks = file.scales, file.offsets, file.block_shapes
             self.crs, self.transform = file.crs, file.transform
-        self.scenes = json.loads(self.tags["SCENES"])
+        self.given = json.loads(self.tags["SCENES"])
+        self.scenes = {product: [scene["id"] for scene in scenes] for product, scenes in self.given.items()}
         self.valid = float(self.tags["VALID"])
 
 
