@@ -157,7 +157,7 @@ def _write_provenance(
     """Write planes of every kind, int16, for each of the chip's bands; the scenes they number are in the tags."""
     names = [f"{band} {kind}" for kind in origins[0] for band in _band_names(plan.dataset)]
     planes = np.concatenate([origin[kind] for kind in origins[0] for origin in origins])
-    write_chip(path, planes, tile, names, NO_ORIGIN, {key: tags[key] for key in ("TILE", "SCENES")})
+    write_chip(path, planes, tile, names, NO_ORIGIN, tags)
 
 
 def _band_names(dataset: Dataset) -> list[str]:

@@ -249,15 +249,20 @@ class State:
         """Changes when the tile's label chip has to be made again."""
         return self.label_lock(name).digests[Tile.from_name(tile).key]
 
-    def make_image(self, name: str, tile: str, path: str, log: str) -> SegchipsError | None:
-        """Body of the images rule; gives back what went wrong.
+    def provenance_digest(self, name: str, tile: str) -> str:
+        """Changes when the tile's image chip has to be made again with its provenance, which counts days."""
+        return digest(self.image_digest(name, tile), self.dataset(name).imagery.reference_date)
+
+    def make_image(self, name: str, tile: str, log: str, *paths: str) -> SegchipsError | None:
+        """Body of the images rule, and of the provenance rule with a second path; gives back what went wrong.
 
         Where a tile may be excluded, an empty file takes the place of a chip that cannot be made, until the run ends.
         """
         place = Tile.from_name(tile)
-        error = _guarded(log, f"tile {place.key}", lambda: make_image(self.plan(name), place, Path(path)))
+        error = _guarded(log, f"tile {place.key}", lambda: make_image(self.plan(name), place, *map(Path, paths)))
         if isinstance(error, SceneError) and self.dataset(name).imagery.on_failure == "exclude":
-            write_whole(path, b"")
+            for path in paths:
+                write_whole(path, b"")
             return None
         return error
 
@@ -360,6 +365,15 @@ class State:
         dataset = self.dataset(name)
         how = (replace(dataset.tfrecords, splits={}), dataset.imagery.min_valid)
         return digest(version("shards"), *how, split, *self.shard_tiles(name, split, shard))
+
+    def traced(self, provenance: bool) -> str:
+        """A pattern of the names of all datasets that have, or have not, provenance files."""
+        names = (name for name, dataset in self.config.datasets.items() if dataset.imagery.provenance == provenance)
+        return "|".join(names) or "none"
+
+    def image_kinds(self, name: str) -> list[str]:
+        """The kinds of chips that come with a tile's image."""
+        return ["images", "provenance"] if self.dataset(name).imagery.provenance else ["images"]
 
     def chips(self, name: str, kind: str, keys: Sequence[str]) -> list[str]:
         """The chip files of tiles; `kind` is images or labels."""
