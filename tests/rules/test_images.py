@@ -78,3 +78,7 @@ def test_provenance_comes_with_the_images_and_follows_the_reference_date(project
     assert project.made()["provenance"] == 1
     project.change("defaults.imagery.reference_date", "2023-07-01")
     assert project.made()["provenance"] == 6
+    project.change("defaults.imagery.provenance", False)
+    project.made()
+    assert project.made("prune") == Counter(prune=1)
+    assert not list(project.results().glob("provenance/*.tif")) and len(project.ledger()) == 6

@@ -294,6 +294,7 @@ class State:
                 marks = [chip for chip in (self.folder(name) / "images").glob("*.tif") if ledger.is_mark(chip)]
                 for mark in marks:
                     mark.unlink()
+                    (self.folder(name) / "provenance" / mark.name).unlink(missing_ok=True)
                 if marks:
                     where = self.folder(name) / "ledger.csv"
                     print(
@@ -339,9 +340,10 @@ class State:
     def stale_chips(self, name: str) -> list[Path]:
         """The chips in the dataset's own folders that no dataset needs any more."""
         planned = [other for other in self.config.datasets if (self.folder(other) / "scenes.parquet").exists()]
-        needed = set(self.chips(name, "images", self.plan(name).made()))
+        kinds = ("images", *["provenance"][: self.dataset(name).imagery.provenance])
+        needed = {chip for kind in kinds for chip in self.chips(name, kind, self.plan(name).made())}
         needed.update(chip for other in planned for chip in self.chips(other, "labels", self.plan(other).made()))
-        folders = filter(is_own, (self.folder(name) / kind for kind in ("images", "labels")))
+        folders = filter(is_own, (self.folder(name) / kind for kind in ("images", "labels", "provenance")))
         return sorted(chip for folder in folders for chip in folder.glob("*.tif") if str(chip) not in needed)
 
     def prune(self, log: str) -> None:
@@ -376,7 +378,7 @@ class State:
         return ["images", "provenance"] if self.dataset(name).imagery.provenance else ["images"]
 
     def chips(self, name: str, kind: str, keys: Sequence[str]) -> list[str]:
-        """The chip files of tiles; `kind` is images or labels."""
+        """The chip files of tiles; `kind` is images, labels or provenance."""
         folder = self.folder(self.label_owner(name) if kind == "labels" else name) / kind
         return [f"{folder}/{key.replace(':', '#')}.tif" for key in keys]
 
