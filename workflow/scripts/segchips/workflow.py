@@ -340,8 +340,7 @@ class State:
     def stale_chips(self, name: str) -> list[Path]:
         """The chips in the dataset's own folders that no dataset needs any more."""
         planned = [other for other in self.config.datasets if (self.folder(other) / "scenes.parquet").exists()]
-        kinds = ("images", *["provenance"][: self.dataset(name).imagery.provenance])
-        needed = {chip for kind in kinds for chip in self.chips(name, kind, self.plan(name).made())}
+        needed = {chip for kind in self.image_kinds(name) for chip in self.chips(name, kind, self.plan(name).made())}
         needed.update(chip for other in planned for chip in self.chips(other, "labels", self.plan(other).made()))
         folders = filter(is_own, (self.folder(name) / kind for kind in ("images", "labels", "provenance")))
         return sorted(chip for folder in folders for chip in folder.glob("*.tif") if str(chip) not in needed)
