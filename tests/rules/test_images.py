@@ -60,3 +60,25 @@ def test_min_valid_keeps_chips_and_leaves_them_out_of_the_shards(project: Projec
         assert row["state"] == ("made" if float(row["valid"]) >= 0.97 else "below min_valid")
         assert row["state"] == "made" or ("0.97" in row["reason"] and row["valid"] in row["reason"])
     assert {row["state"] for row in project.ledger()} == {"made", "below min_valid"}
+
+
+def test_provenance_comes_with_the_images_and_follows_the_reference_date(project: Project) -> None:
+    before = project.contents("results/*/images/*")
+    project.change("defaults.imagery.provenance", True)
+    made = project.made()
+    assert (made["provenance"], made["images"], made["labels"]) == (6, 0, 0)
+    assert project.contents("results/*/images/*") == before
+    for path in project.results().glob("images/*.tif"):
+        with rasterio.open(path.parents[1] / "provenance" / path.name) as origin, rasterio.open(path) as chip:
+            assert origin.descriptions[:4] == tuple(f"{band} scene" for band in chip.descriptions)
+            assert ((origin.read()[:4] == -32768) == (chip.read() == 0)).all()
+            assert origin.tags()["SCENES"] == chip.tags()["SCENES"]
+    assert project.made() == Counter()
+    next(project.results().glob("provenance/*.tif")).unlink()
+    assert project.made()["provenance"] == 1
+    project.change("defaults.imagery.reference_date", "2023-07-01")
+    assert project.made()["provenance"] == 6
+    project.change("defaults.imagery.provenance", False)
+    project.made()
+    assert project.made("prune") == Counter(prune=1)
+    assert not list(project.results().glob("provenance/*.tif")) and len(project.ledger()) == 6

@@ -1,6 +1,7 @@
 """composite.py against one pixel at a time in exact rational arithmetic."""
 
 import math
+from collections import Counter
 from fractions import Fraction
 
 import numpy as np
@@ -54,7 +55,7 @@ def exact_median(values):
 def assert_same(result, expected, dtype, layers):
     pixels, valid, used = result
     assert pixels.dtype == dtype and valid.dtype == bool
-    assert used == [number for number, (_, mask) in enumerate(layers) if mask.any()]
+    assert used == {number: mask.sum() for number, (_, mask) in enumerate(layers) if mask.any()}
     for place, value in expected.items():
         assert valid[place] == (value is not None)
         if value is not None:
@@ -83,17 +84,20 @@ def test_closest_by_pixel(dtype):
     for count in (1, 2, 5, 40):
         layers = random_layers(rng, dtype, count, 0.3)
         expected = by_pixel(layers, lambda values: values[0])
-        pixels, valid, used = closest(iter(layers))
+        origin = np.full(layers[0][0].shape, -1, np.int16)
+        pixels, valid, used = closest(iter(layers), origin)
         assert pixels.dtype == dtype
         for place, value in expected.items():
             assert valid[place] == (value is not None)
             assert value is None or pixels[place] == value
         first = {
-            min(number for number, (_, mask) in enumerate(layers) if mask[place])
+            place: min(number for number, (_, mask) in enumerate(layers) if mask[place])
             for place, value in expected.items()
             if value is not None
         }
-        assert used == sorted(first)
+        assert used == Counter(first.values()) and list(used) == sorted(used)
+        assert {place: origin[place] for place in first} == first
+        assert (origin[~valid] == -1).all()
 
 
 def test_closest_draws_no_layer_that_it_does_not_need():
@@ -108,7 +112,7 @@ def test_closest_draws_no_layer_that_it_does_not_need():
         raise AssertionError("everything was found already")
 
     pixels, valid, used = closest(layers())
-    assert valid.all() and used == [0, 2]
+    assert valid.all() and used == {0: left.sum(), 2: right.sum()}
     np.testing.assert_array_equal(pixels, np.where(left, one, two))
 
 
@@ -126,7 +130,7 @@ def test_without_any_valid_pixel_nothing_is_valid_or_used(kind):
     layers = [(np.full(SHAPE, np.nan, np.float32), np.zeros(SHAPE, bool)) for _ in range(3)]
     with np.errstate(all="raise"):
         _, valid, used = kind(layers)
-    assert not valid.any() and used == []
+    assert not valid.any() and used == {}
 
 
 @pytest.mark.parametrize(

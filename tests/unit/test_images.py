@@ -6,8 +6,9 @@ import json
 import math
 import os
 import urllib.parse
+from collections import Counter
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from fractions import Fraction
 from pathlib import Path
 
@@ -76,10 +77,10 @@ class Shots:
         )
         return Plan(dataset, read_lock(self.folder / "scenes.parquet"))
 
-    def chip(self, tile=TILE, **imagery):
+    def chip(self, tile=TILE, traced=False, **imagery):
         """Make the tile's chip; gives the open result's parts."""
         path = self.folder / f"{tile.name}.tif"
-        make_image(self.plan((tile,), **imagery), tile, path)
+        make_image(self.plan((tile,), **imagery), tile, path, self.folder / "provenance.tif" if traced else None)
         return Chip(path)
 
     def under_tile(self, name, key, collection="s2", tile=TILE, band=1):
@@ -96,7 +97,8 @@ class Chip:
             self.nodata, self.names = file.nodata, file.descriptions
             self.scales, self.offsets, self.blocks = file.scales, file.offsets, file.block_shapes
             self.crs, self.transform = file.crs, file.transform
-        self.scenes = json.loads(self.tags["SCENES"])
+        self.given = json.loads(self.tags["SCENES"])
+        self.scenes = {product: [scene["id"] for scene in scenes] for product, scenes in self.given.items()}
         self.valid = float(self.tags["VALID"])
 
 
@@ -211,6 +213,49 @@ def test_a_chip_is_the_composite_of_each_pixel(tmp_path, kind, dtype, nodata, lo
         assert_band(plane, stacks[key], kind, nodata)
     full = [bool(stacks["B1"][row][column] and stacks["B2"][row][column]) for row, column in np.ndindex(16, 16)]
     assert chip.valid == sum(full) / 256 and 0.5 < chip.valid < 1
+
+
+def test_provenance_tells_each_values_scene_and_days(tmp_path):
+    shots = varied(tmp_path)
+    chip, origin = (
+        shots.chip(traced=True, products=[{"id": "s2", "bands": ["B2", "B1"]}]),
+        Chip(tmp_path / "provenance.tif"),
+    )
+    assert origin.names == ("B2 scene", "B1 scene", "B2 days", "B1 days")
+    assert (origin.pixels.dtype, origin.nodata, origin.given) == ("int16", -32768, chip.given)
+    assert (origin.crs, origin.transform) == (chip.crs, chip.transform)
+    found = {(name, key): shots.under_tile(name, key) for name in CLOSEST for key in ("B1", "B2")}
+    days = {name: (date.fromisoformat(DAYS[name][:10]) - date(2017, 6, 30)).days for name in CLOSEST}
+    assert sorted(days.values()) == [-1, 0, 1, 5, 10]
+    values = Counter()
+    for plane, key in enumerate(("B2", "B1")):
+        for row, column in np.ndindex(16, 16):
+            holders = [name for name in CLOSEST if found[name, key][row][column] not in (OUTSIDE, 0)]
+            number, day = origin.pixels[plane, row, column], origin.pixels[plane + 2, row, column]
+            if holders:
+                values[holders[0]] += 1
+                assert (chip.scenes["s2"][number - 1], day) == (holders[0], days[holders[0]])
+            else:
+                assert number == day == -32768 and chip.pixels[plane, row, column] == 0
+    assert {scene["id"]: scene["share"] for scene in chip.given["s2"]} == {
+        name: round(values[name] / 512, 6) for name in CLOSEST if values[name]
+    }
+    assert {scene["id"]: scene["acquired"] for scene in chip.given["s2"]} == {name: DAYS[name] for name in values}
+
+
+@pytest.mark.parametrize("kind", ["median", "mean"])
+def test_provenance_of_many_scenes_counts_them(tmp_path, kind):
+    shots = varied(tmp_path)
+    chip, origin = shots.chip(traced=True, composite=kind), Chip(tmp_path / "provenance.tif")
+    assert origin.names == ("B1 count",)
+    found = {name: shots.under_tile(name, "B1") for name in CLOSEST}
+    seen = Counter()
+    for row, column in np.ndindex(16, 16):
+        holders = [name for name in CLOSEST if found[name][row][column] not in (OUTSIDE, 0)]
+        seen.update(holders)
+        assert origin.pixels[0, row, column] == len(holders)
+    shares = {scene["id"]: scene["share"] for scene in chip.given["s2"]}
+    assert shares == {name: round(seen[name] / seen.total(), 6) for name in CLOSEST if seen[name]}
 
 
 def test_closest_takes_scenes_by_day_then_nearness_to_midnight_whatever_the_catalogues_order(tmp_path):

@@ -92,7 +92,7 @@ def dataset():
             source="stac",
             catalog="catalog.json",
             sign=None,
-            products=(Product("s2", BANDS, "nearest", None),),
+            products=(Product("s2", BANDS, "nearest", None, None),),
             start=date(2017, 6, 1),
             end=date(2017, 6, 30),
             max_cloud=0.4,
@@ -100,6 +100,10 @@ def dataset():
             reference_date=date(2017, 6, 15),
             cloud_mask=mask,
             min_valid=0.5,
+            provenance=False,
+            on_failure="fail",
+            patience=300,
+            requests=16,
         ),
         LabelsConfig((LabelLayer("crops.gpkg", None, "kind", 1, CLASSES),), BACKGROUND, True),
         TFRecordsConfig("array", 1, None, {"train": 0.6, "val": 0.2, "test": 0.2}),
@@ -140,7 +144,7 @@ def build(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0):
     write_ledger(folder / "ledger.csv", rows)
     for number, (tile, row) in enumerate(zip(TILES, rows, strict=True)):
         if row.state in (MADE, BELOW):
-            tags = {"TILE": tile.key, "SCENES": json.dumps({"s2": used(number)})}
+            tags = {"TILE": tile.key, "SCENES": json.dumps({"s2": [{"id": name} for name in used(number)]})}
             image = pixels(number, dtype, len(bands))
             write_chip(folder / "images" / f"{tile.name}.tif", image, tile, bands, nodata, tags, SCALE[: len(bands)])
             write_chip(folder / "labels" / f"{tile.name}.tif", label(number), tile, ["label"], BACKGROUND, {})

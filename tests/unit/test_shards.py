@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import rasterio
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from making import TRANSFORM, pixels, write
@@ -112,8 +113,34 @@ def test_georeference_and_split_lose_nothing(tmp_path):
         assert set(record) == {
             *(f"image/{name}" for name in ("image_data", "height", "width", "channels", "dtype")),
             *(f"target/{name}" for name in ("target_data", "height", "width", "dtype")),
-            *("identifier", "crs", "transform", "split"),
+            *("identifier", "crs", "transform", "split", "bands", "acquired"),
         }
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_bands_and_acquisitions_are_those_of_the_chip(tmp_path, quick):
+    folder(tmp_path, keys=KEYS[:1])
+    scenes = {"s2 <&>": [{"acquired": "2017-01-05T10:04:08Z"}, {"acquired": "2016-12-26T10:04:11Z"}], "dem": []}
+    scenes["s1"] = [{"acquired": "2017-01-05T10:04:08Z"}]
+    tags, names = {"SCENES": json.dumps(scenes)}, ("B04", "a & b", "s1/VV")
+    place = {} if quick else {"transform": TRANSFORM @ rasterio.Affine.rotation(3)}
+    write(
+        tmp_path / "images" / f"{KEYS[0].replace(':', '#')}.tif",
+        pixels("uint16", (6, 5, 3)),
+        tags=tags,
+        bands=names,
+        **place,
+    )
+    (record,) = examples(shard(tmp_path, KEYS[:1])[0])
+    assert json.loads(text(record["bands"])) == list(names)
+    assert json.loads(text(record["acquired"])) == ["2016-12-26T10:04:11Z", "2017-01-05T10:04:08Z"]
+
+
+def test_a_chip_without_names_and_scenes_has_empty_lists(tmp_path):
+    folder(tmp_path, keys=KEYS[:2], bands=None)
+    write(tmp_path / "images" / f"{KEYS[0].replace(':', '#')}.tif", pixels("uint16", (6, 5, 3)), tags={"SCENES": "[no"})
+    for record in examples(shard(tmp_path, KEYS[:2])[0]):
+        assert text(record["bands"]) == text(record["acquired"]) == "[]"
 
 
 @pytest.mark.parametrize("driver", ["GTiff", "PNG"])

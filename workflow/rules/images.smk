@@ -1,4 +1,4 @@
-# Needs: the scene lock. Makes: one image chip for each tile that has scenes.
+# Needs: the scene lock. Makes: one image chip for each tile that has scenes, and where wanted what tells its pixels' scenes.
 
 
 rule images:
@@ -8,6 +8,8 @@ rule images:
         f"{RESULTS}/{{dataset}}/images/{{tile}}.tif",
     log:
         "logs/{dataset}/images/{tile}.log",
+    wildcard_constraints:
+        dataset=STATE.traced(False),
     # What waits for a platform takes no core; the config says how many may ask at once.
     threads: lambda wildcards: 0 if STATE.asks(wildcards.dataset) else 1
     resources:
@@ -15,6 +17,16 @@ rule images:
     params:
         digest=of_chip("images", scene_lock, STATE.image_digest),
     run:
-        if error := STATE.run("make_image", wildcards.dataset, wildcards.tile, output[0], log[0]):
+        if error := STATE.run("make_image", wildcards.dataset, wildcards.tile, log[0], *output):
             stop_without_login(error)
             raise error
+
+
+use rule images as provenance with:
+    output:
+        f"{RESULTS}/{{dataset}}/images/{{tile}}.tif",
+        f"{RESULTS}/{{dataset}}/provenance/{{tile}}.tif",
+    wildcard_constraints:
+        dataset=STATE.traced(True),
+    params:
+        digest=of_chip("images", scene_lock, STATE.provenance_digest),

@@ -7,7 +7,8 @@ def of_shard(wildcards):
     """The shard's digest, which changes where a chip of it is missing."""
     digest = STATE.shard_digest(wildcards.dataset, wildcards.split, int(wildcards.shard))
     keys = shard_tiles(wildcards)
-    chips = [chip for kind in ("images", "labels") for chip in STATE.chips(wildcards.dataset, kind, keys)]
+    kinds = [*STATE.image_kinds(wildcards.dataset), "labels"]
+    chips = [chip for kind in kinds for chip in STATE.chips(wildcards.dataset, kind, keys)]
     shard = Path((SHARD % "tfrecord").format(**wildcards))
     return while_whole(digest, shard, chips, recorded(shard))
 
@@ -17,7 +18,13 @@ rule tfrecords:
         manifest=manifest,
         lock=scene_lock,
         label_lock=label_lock,
-        images=planned(lambda wildcards: STATE.chips(wildcards.dataset, "images", shard_tiles(wildcards))),
+        images=planned(
+            lambda wildcards: [
+                chip
+                for kind in STATE.image_kinds(wildcards.dataset)
+                for chip in STATE.chips(wildcards.dataset, kind, shard_tiles(wildcards))
+            ]
+        ),
         labels=planned(lambda wildcards: STATE.chips(wildcards.dataset, "labels", shard_tiles(wildcards))),
     output:
         shard=SHARD % "tfrecord",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segchips.errors import InputError, RecordError
-from segchips.headers import UNREFERENCED, DamagedError, Quick, quick_header, share, utm_geokeys
+from segchips.headers import UNREFERENCED, DamagedError, Quick, quick_header, told, utm_geokeys
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,7 @@ _crs_texts = {b"": "", **utm_geokeys()}
 
 @dataclass(frozen=True)
 class Header:
-    """What a chip says about itself; `valid` is its share of valid pixels where it names one.
+    """What a chip says about itself; `valid`, `bands` and `acquired` are as in `segchips.headers.Told`.
 
     `bare` says that it is a GeoTIFF known to name no nodata value and no bands.
     """
@@ -40,6 +40,8 @@ class Header:
     crs: str
     geotransform: tuple[float, ...]
     valid: float | None
+    bands: tuple[str, ...] = ()
+    acquired: tuple[str, ...] = ()
     bare: bool = False
 
     @property
@@ -70,7 +72,9 @@ def _gdal_header(path: str | Path, source: Any) -> Header:
     crs = source.crs.to_string() if source.crs else ""
     size = source.height, source.width, source.count, source.dtypes[0]
     transform = tuple(map(float, source.transform.to_gdal()))
-    return Header(path, *size, crs, transform, share(source.tags().get("VALID")))
+    tags = source.tags()
+    about = told(tags.get("VALID"), tags.get("SCENES"), source.descriptions)
+    return Header(path, *size, crs, transform, about.valid, about.bands, about.acquired)
 
 
 def _gdal_pixels(source: Any) -> Pixels:
@@ -86,7 +90,8 @@ def _quick_header(path: str | Path, quick: Quick) -> Header:
         with open_chip(path) as source:
             _crs_texts[quick.geokeys] = _gdal_header(path, source).crs
     size = quick.height, quick.width, quick.channels, quick.dtype
-    return Header(path, *size, _crs_texts[quick.geokeys], quick.geotransform, quick.valid, quick.bare)
+    about = quick.told.valid, quick.told.bands, quick.told.acquired
+    return Header(path, *size, _crs_texts[quick.geokeys], quick.geotransform, *about, quick.bare)
 
 
 def _quick_pixels(content: bytes, quick: Quick) -> Pixels | None:

@@ -10,30 +10,36 @@ import numpy.typing as npt
 Pixels = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 Layer = tuple[Pixels, Mask]
+Given = dict[int, int]
+"""The number of values that each layer gave, by its index; those that gave none are left out."""
 
 
-def closest(layers: Iterable[Layer]) -> tuple[Pixels, Mask, list[int]]:
+def closest(layers: Iterable[Layer], origin: Pixels | None = None) -> tuple[Pixels, Mask, Given]:
     """The first valid value of each pixel and band; draws no further layer once all are found.
 
-    Returns the pixels, which are valid, and the indices of the layers that gave at least one.
+    Returns the pixels, which are valid, and what each layer gave; `origin` receives the index of each value's layer.
     """
     drawn = iter(enumerate(layers))
     _, (pixels, valid) = next(drawn)
     pixels, valid = pixels.copy(), valid.copy()
-    used = [0] if valid.any() else []
+    used = {0: count} if (count := int(np.count_nonzero(valid))) else {}
+    if origin is not None:
+        origin[valid] = 0
     while not valid.all():
         number, layer = next(drawn, (-1, None))
         if layer is None:
             break
         fresh = layer[1] & ~valid
-        if fresh.any():
+        if count := int(np.count_nonzero(fresh)):
             np.copyto(pixels, layer[0], where=fresh)
             valid |= fresh
-            used.append(number)
+            used[number] = count
+            if origin is not None:
+                origin[fresh] = number
     return pixels, valid, used
 
 
-def mean(layers: Sequence[Layer]) -> tuple[Pixels, Mask, list[int]]:
+def mean(layers: Sequence[Layer]) -> tuple[Pixels, Mask, Given]:
     """The mean over valid values, summed in 64 bits; integers round half to even."""
     dtype = layers[0][0].dtype
     wide = np.int64 if np.issubdtype(dtype, np.integer) else np.float64
@@ -45,7 +51,7 @@ def mean(layers: Sequence[Layer]) -> tuple[Pixels, Mask, list[int]]:
     return _to_dtype(average, dtype), count > 0, _contributors(layers)
 
 
-def median(layers: Sequence[Layer]) -> tuple[Pixels, Mask, list[int]]:
+def median(layers: Sequence[Layer]) -> tuple[Pixels, Mask, Given]:
     """The median over valid values; an even count takes the mean of the middle two, integers round half to even."""
     dtype = layers[0][0].dtype
     top = np.array(np.inf if np.issubdtype(dtype, np.floating) else np.iinfo(dtype).max, dtype)
@@ -58,8 +64,9 @@ def median(layers: Sequence[Layer]) -> tuple[Pixels, Mask, list[int]]:
     return _middle(low, high), count > 0, _contributors(layers)
 
 
-def _contributors(layers: Sequence[Layer]) -> list[int]:
-    return [number for number, (_, valid) in enumerate(layers) if valid.any()]
+def _contributors(layers: Sequence[Layer]) -> Given:
+    counts = (int(np.count_nonzero(valid)) for _, valid in layers)
+    return {number: count for number, count in enumerate(counts) if count}
 
 
 def _middle(low: Pixels, high: Pixels) -> Pixels:

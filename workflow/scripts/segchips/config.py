@@ -67,6 +67,7 @@ class ImageryConfig:
     reference_date: date | None
     cloud_mask: CloudMask | None
     min_valid: float
+    provenance: bool
     on_failure: str = field(repr=False)
     patience: float = field(repr=False)
     requests: int = field(repr=False)

@@ -13,6 +13,8 @@ from segchips.errors import InputError, RecordError
 from segchips.files import write_whole
 
 MADE, BELOW, EXCLUDED, REJECTED = "made", "below min_valid", "excluded", "rejected"
+TEXTS = ("identifier", "crs", "transform", "split", "bands", "acquired")
+"""Keys of a record that hold text."""
 STORAGES = ("array", "float", "encoded", "png", "jpeg")
 COMPRESSIONS = (None, "GZIP", "ZLIB")
 STATISTICS = "statistics.json"
@@ -185,7 +187,7 @@ def _features(info: Info) -> dict[str, Any]:
     size = {"height": number, "width": number, "dtype": text}
     image = _nested(image_data=_data(info.image, info.storage, lossless=False), channels=number, **size)
     target = _nested(target_data=_data(info.label, info.storage), **size)
-    return _nested(image=image, target=target, identifier=text, crs=text, transform=text, split=text)
+    return _nested(image=image, target=target, **dict.fromkeys(TEXTS, text))
 
 
 def _metadata(info: Info) -> dict[str, Any]:

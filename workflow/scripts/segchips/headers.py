@@ -1,9 +1,12 @@
 """Headers of TIFF, PNG and JPEG files read without GDAL, where the file is whole and GDAL would say the same of it."""
 
+import html
+import json
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -21,12 +24,24 @@ _SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8
 _WITH_PREDICTOR = (5, 8, 32946, 50000)
 _COMPRESSIONS = (1, 32773, 34925, *_WITH_PREDICTOR)
 _SCALE, _TIEPOINT, _MATRIX, _GEOKEYS = 33550, 33922, 34264, (34735, 34736, 34737)
-_VALID = re.compile(rb'<Item name="VALID">([^<]+)</Item>')
+_ITEM = re.compile(r'<Item name="(VALID|SCENES|DESCRIPTION)"(?: sample="(\d+)")?[^>]*>([^<]*)</Item>')
 _PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 
 
 class DamagedError(Exception):
     """A file is cut off or has a wrong checksum."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a chip says beyond its layout: its share of valid pixels, its bands' names, and when it was acquired.
+
+    Names are empty where no band has one, times (RFC 3339, in order, each once) where the chip names no scenes.
+    """
+
+    valid: float | None = None
+    bands: tuple[str, ...] = ()
+    acquired: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,11 +59,31 @@ class Quick:
     planar: bool = False
     geotransform: tuple[float, ...] = UNREFERENCED
     geokeys: bytes = b""
-    valid: float | None = None
+    told: Told = Told()
     bare: bool = False
 
 
-def share(text: str | None) -> float | None:
+def told(valid: str | None, scenes: str | None, bands: Sequence[str | None]) -> Told:
+    """What the tags VALID and SCENES and the bands' descriptions say; what cannot be understood is left out."""
+    acquired: dict[str, None] = {}
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        members = [scene for product in json.loads(scenes or "{}").values() for scene in product]
+        acquired = dict.fromkeys(sorted(str(scene["acquired"]) for scene in members))
+    return Told(_share(valid), tuple(name or "" for name in bands) if any(bands) else (), tuple(acquired))
+
+
+@lru_cache(256)
+def _told(metadata: bytes, channels: int) -> Told:
+    """As `told`, from GDAL's metadata in XML, which escapes values twice."""
+    if not metadata:
+        return Told()
+    items = _ITEM.findall(metadata.decode("utf-8", "replace"))
+    found = {(name, sample): html.unescape(html.unescape(text)) for name, sample, text in items}
+    bands = [found.get(("DESCRIPTION", str(band))) for band in range(channels)]
+    return told(found.get(("VALID", "")), found.get(("SCENES", "")), bands)
+
+
+def _share(text: str | None) -> float | None:
     """The number that a VALID tag holds; None where it holds none."""
     try:
         return float(text) if text else None
@@ -185,10 +220,9 @@ def _tiff(content: bytes) -> Quick | None:
     ((dtype, *others),) = [sorted({_DTYPES[pair] for pair in zip(bits, kinds, strict=True)})]
     if others or len(bits) != channels or not complete or not _is_plain(tags):
         return None
-    found = _VALID.search(tags.raw(42112))
-    valid = share(found[1].decode()) if found else None
+    about = _told(tags.raw(42112), channels)
     bare = tags.tags.keys().isdisjoint((42112, 42113))
-    return Quick("tiff", height, width, channels, dtype, planar, _geotransform(tags), _geokeys(tags), valid, bare)
+    return Quick("tiff", height, width, channels, dtype, planar, _geotransform(tags), _geokeys(tags), about, bare)
 
 
 def _png_chunks(content: bytes) -> Iterator[bytes]:

@@ -27,6 +27,8 @@ from segchips.scenes import Band, Lock, Scene, closest_order, natural_order
 from segchips.sources import foreign_modules
 
 Scaling = tuple[float, float]
+NO_ORIGIN = -(2**15)
+"""Nodata of provenance files."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,10 @@ class Plan:
         return f"no scene of {', '.join(absent)} within the dates and the cloud limit" if absent else None
 
 
-def make_image(plan: Plan, tile: Tile, path: Path) -> None:
-    """Composite the tile's scenes into the chip at `path`."""
+def make_image(plan: Plan, tile: Tile, path: Path, provenance: Path | None = None) -> None:
+    """Composite the tile's scenes into the chip at `path`, and write where its pixels come from at `provenance`."""
     with rasterio.Env(**GDAL_OPTIONS):
-        parts = [_Part(plan, product, tile) for product in plan.dataset.imagery.products]
+        parts = [_Part(plan, product, tile, provenance is not None) for product in plan.dataset.imagery.products]
         results = [part.composite() for part in parts]
         pixels = np.concatenate([pixels for pixels, _ in results])
         valid = np.concatenate([valid for _, valid in results])
@@ -145,6 +147,17 @@ def make_image(plan: Plan, tile: Tile, path: Path) -> None:
         scaling = [plan.scaling[part.product.id, name] for part in parts for name in part.product.bands]
         filled = np.where(valid, pixels, np.array(nodata, pixels.dtype))
         write_chip(path, filled, tile, _band_names(plan.dataset), nodata, tags, scaling)
+        if provenance:
+            _write_provenance(provenance, plan, tile, [part.origin for part in parts], tags)
+
+
+def _write_provenance(
+    path: Path, plan: Plan, tile: Tile, origins: Sequence[Mapping[str, Pixels]], tags: Mapping[str, str]
+) -> None:
+    """Write planes of every kind, int16, for each of the chip's bands; the scenes they number are in the tags."""
+    names = [f"{band} {kind}" for kind in origins[0] for band in _band_names(plan.dataset)]
+    planes = np.concatenate([origin[kind] for kind in origins[0] for origin in origins])
+    write_chip(path, planes, tile, names, NO_ORIGIN, tags)
 
 
 def _band_names(dataset: Dataset) -> list[str]:
@@ -165,11 +178,12 @@ def _chip_nodata(declared: Sequence[float], dtype: np.dtype[Any]) -> float:
 class _Part:
     """One product's share of a chip."""
 
-    def __init__(self, plan: Plan, product: Product, tile: Tile) -> None:
-        self.plan, self.product, self.tile = plan, product, tile
+    def __init__(self, plan: Plan, product: Product, tile: Tile, traced: bool) -> None:
+        self.plan, self.product, self.tile, self.traced = plan, product, tile, traced
         self.scenes = plan.scenes(tile.key, product.id)
         self.reader = open_reader(plan.dataset.imagery)
-        self.used: list[str] = []
+        self.used: list[dict[str, object]] = []
+        self.origin: dict[str, Pixels] = {}
         self.dtype, declared = self.reader.describe(self.scenes[0], product)
         self.nodata = self._nodata(declared)
 
@@ -178,21 +192,43 @@ class _Part:
         drawn: list[Scene] = []
         layers = self._layers(drawn)
         kind = self.plan.dataset.imagery.composite
-        if kind == "closest" and (mosaic := self._mosaic()):
+        if kind == "closest" and not self.traced and (mosaic := self._mosaic()):
             return mosaic
         if kind == "closest":
-            pixels, valid, used = composite.closest(layers)
+            shape = len(self.product.bands), self.tile.grid.size, self.tile.grid.size
+            origin = np.full(shape, -1, np.int16) if self.traced else None
+            pixels, valid, given = composite.closest(layers, origin)
+            whole = valid.size
+            if origin is not None:
+                self.origin = self._numbered(origin, [drawn[number] for number in given], list(given))
         else:
-            pixels, valid, used = {"median": composite.median, "mean": composite.mean}[kind](list(layers))
-        self.used = [drawn[number].id for number in used]
+            stack = list(layers)
+            pixels, valid, given = {"median": composite.median, "mean": composite.mean}[kind](stack)
+            whole = sum(given.values())
+            if self.traced:
+                self.origin = {"count": np.asarray(np.sum([layer for _, layer in stack], axis=0, dtype=np.int16))}
+        self.used = [_share(drawn[number], count / whole) for number, count in given.items()]
         return pixels, valid
 
     def _mosaic(self) -> Layer | None:
-        """The whole composite at once, where no mask counts and the source can do that; it may have used any scene."""
+        """The whole composite at once, where no mask counts and the source can do that.
+
+        It does not tell the shares of several scenes.
+        """
         if self.plan.dataset.imagery.cloud_mask:
             return None
-        self.used = [scene.id for scene in self.scenes]
-        return self.reader.mosaic(self.scenes, self.product, self.tile)
+        if mosaic := self.reader.mosaic(self.scenes, self.product, self.tile):
+            share = float(mosaic[1].mean()) if len(self.scenes) == 1 else None
+            self.used = [_share(scene, share) for scene in self.scenes]
+        return mosaic
+
+    def _numbered(self, origin: Pixels, scenes: Sequence[Scene], layers: Sequence[int]) -> dict[str, Pixels]:
+        """Each value's scene, numbered from 1 as in the tags, and its days from the reference date."""
+        reference = self.plan.dataset.imagery.reference_date
+        numbers, days = (np.full(max(layers, default=0) + 2, NO_ORIGIN, np.int16) for _ in range(2))
+        numbers[list(layers)] = range(1, len(scenes) + 1)
+        days[list(layers)] = [(scene.acquired.date() - (reference or scene.acquired.date())).days for scene in scenes]
+        return {"scene": numbers[origin], "days": days[origin]}
 
     def _layers(self, drawn: list[Scene]) -> Iterator[Layer]:
         """Each scene on the tile's grid, in order; one whose mask leaves nothing is not read."""
@@ -251,6 +287,11 @@ class _Part:
             )
         declared = (configured, self.plan.declared_nodata.get(self.product.id), of_file)
         return next((value for value in declared if value is not None and _fits(value, self.dtype)), None)
+
+
+def _share(scene: Scene, share: float | None) -> dict[str, object]:
+    known = None if share is None else round(share, 6)
+    return {"id": scene.id, "acquired": f"{scene.acquired:%Y-%m-%dT%H:%M:%SZ}", "share": known}
 
 
 def _fits(value: float, dtype: np.dtype[Any]) -> bool:

@@ -237,7 +237,8 @@ def _chip(image: Path, label: Path) -> Chip:
     path = image
     try:
         with rasterio.open(image) as source:
-            scenes = json.loads(source.tags().get("SCENES", "{}"))
+            found = json.loads(source.tags().get("SCENES", "{}"))
+            scenes = {product: [scene["id"] for scene in members] for product, members in found.items()}
             scaling = tuple(zip(source.scales, source.offsets, strict=True))
             pixels, nodata = source.read(), source.nodata
         path = label

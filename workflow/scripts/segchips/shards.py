@@ -6,6 +6,7 @@ corrupted. `segchips.load` and `tf.data.TFRecordDataset` read all of them.
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 import warnings
@@ -142,6 +143,8 @@ def make_record(
         "crs": image.crs,
         "transform": " ".join(map(repr, transform)),
         "split": split,
+        "bands": json.dumps(image.bands),
+        "acquired": json.dumps(image.acquired),
     }
     return (image, label), encode(features), (image_pixels, label_pixels)
 

@@ -240,7 +240,7 @@ def _imagery(block: Json, where: str, requests: int) -> ImageryConfig:
         )
     for number, product in enumerate(products):
         _check_product(product, block["source"], f"{where}.products.{number}")
-    keys = ("source", "catalog", "sign", "max_cloud", "composite", "min_valid", "on_failure", "patience")
+    keys = ("source", "catalog", "sign", "max_cloud", "composite", "min_valid", "provenance", "on_failure", "patience")
     mask = block["cloud_mask"] and _cloud_mask(block["cloud_mask"], f"{where}.cloud_mask")
     plain = {key: block[key] for key in keys} | {"start": start, "end": end, "reference_date": reference or None}
     return ImageryConfig(products=products, cloud_mask=mask or None, requests=requests, **plain)

@@ -264,15 +264,20 @@ class State:
         """Changes when the tile's label chip has to be made again."""
         return self.label_lock(name).digests[Tile.from_name(tile).key]
 
-    def make_image(self, name: str, tile: str, path: str, log: str) -> SegchipsError | None:
-        """Body of the images rule; gives back what went wrong.
+    def provenance_digest(self, name: str, tile: str) -> str:
+        """Changes when the tile's image chip has to be made again with its provenance, which counts days."""
+        return digest(self.image_digest(name, tile), self.dataset(name).imagery.reference_date)
+
+    def make_image(self, name: str, tile: str, log: str, *paths: str) -> SegchipsError | None:
+        """Body of the images rule, and of the provenance rule with a second path; gives back what went wrong.
 
         Where a tile may be excluded, an empty file takes the place of a chip that cannot be made, until the run ends.
         """
         place = Tile.from_name(tile)
-        error = _guarded(log, f"tile {place.key}", lambda: make_image(self.plan(name), place, Path(path)))
+        error = _guarded(log, f"tile {place.key}", lambda: make_image(self.plan(name), place, *map(Path, paths)))
         if isinstance(error, SceneError) and self.dataset(name).imagery.on_failure == "exclude":
-            write_whole(path, b"")
+            for path in paths:
+                write_whole(path, b"")
             return None
         return error
 
@@ -304,6 +309,7 @@ class State:
                 marks = [chip for chip in (self.folder(name) / "images").glob("*.tif") if ledger.is_mark(chip)]
                 for mark in marks:
                     mark.unlink()
+                    (self.folder(name) / "provenance" / mark.name).unlink(missing_ok=True)
                 if marks:
                     where = self.folder(name) / "ledger.csv"
                     print(
@@ -349,9 +355,9 @@ class State:
     def stale_chips(self, name: str) -> list[Path]:
         """The chips in the dataset's own folders that no dataset needs any more."""
         planned = [other for other in self.config.datasets if (self.folder(other) / "scenes.parquet").exists()]
-        needed = set(self.chips(name, "images", self.plan(name).made()))
+        needed = {chip for kind in self.image_kinds(name) for chip in self.chips(name, kind, self.plan(name).made())}
         needed.update(chip for other in planned for chip in self.chips(other, "labels", self.plan(other).made()))
-        folders = filter(is_own, (self.folder(name) / kind for kind in ("images", "labels")))
+        folders = filter(is_own, (self.folder(name) / kind for kind in ("images", "labels", "provenance")))
         return sorted(chip for folder in folders for chip in folder.glob("*.tif") if str(chip) not in needed)
 
     def prune(self, log: str) -> None:
@@ -376,8 +382,17 @@ class State:
         how = (replace(dataset.tfrecords, splits={}), dataset.imagery.min_valid)
         return digest(version("shards"), *how, split, *self.shard_tiles(name, split, shard))
 
+    def traced(self, provenance: bool) -> str:
+        """A pattern of the names of all datasets that have, or have not, provenance files."""
+        names = (name for name, dataset in self.config.datasets.items() if dataset.imagery.provenance == provenance)
+        return "|".join(names) or "none"
+
+    def image_kinds(self, name: str) -> list[str]:
+        """The kinds of chips that come with a tile's image."""
+        return ["images", "provenance"] if self.dataset(name).imagery.provenance else ["images"]
+
     def chips(self, name: str, kind: str, keys: Sequence[str]) -> list[str]:
-        """The chip files of tiles; `kind` is images or labels."""
+        """The chip files of tiles; `kind` is images, labels or provenance."""
         folder = self.folder(self.label_owner(name) if kind == "labels" else name) / kind
         return [f"{folder}/{key.replace(':', '#')}.tif" for key in keys]
 
