@@ -28,14 +28,18 @@ from segchips.config import (
     TFRecordsConfig,
     TilesConfig,
 )
+from segchips.contactsheet import choose, display_bands
 from segchips.description import Info, Layout, write_description
 from segchips.errors import InputError
 from segchips.grid import Grid, Tile
 from segchips.job import SCHEMA
-from segchips.ledger import BELOW, FAILED, MADE, NO_SCENES, STATES, UNFINISHED, Row, write_ledger
-from segchips.report import Moments, choose, day_ticks, display_bands, write_report
+from segchips.ledger import BELOW, EXCLUDED, FAILED, MADE, NO_SCENES, STATES, UNFINISHED, Row, write_ledger
+from segchips.pixelstats import write_statistics
+from segchips.report import write_report
 from segchips.scenes import Lock, Scene, write_lock
+from segchips.tally import Tally
 from segchips.tiles import write_manifest
+from segchips.timelines import day_ticks
 from segchips.validation import load_config
 
 SPLITS = ("train", "val", "test")
@@ -62,7 +66,7 @@ SCENES = (
 
 
 def state_of(number):
-    return STATES[number % 10 - 5] if number % 10 > 5 else MADE
+    return STATES[number % 10 - 4] if number % 10 > 4 else MADE
 
 
 REASONS = {
@@ -71,6 +75,7 @@ REASONS = {
     BELOW: "{} of the pixels are valid, min_valid is 0.5",
     FAILED: "<script>alert(1)</script> https://me:pw@host.org/a.tif?sig=SECRET: cut short, see /secret/folder/b.tif",
     UNFINISHED: "not sharded yet; run again",
+    EXCLUDED: "tile 1: no answer",
 }
 
 
@@ -144,7 +149,7 @@ def build(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0):
     write_ledger(folder / "ledger.csv", rows)
     for number, (tile, row) in enumerate(zip(TILES, rows, strict=True)):
         if row.state in (MADE, BELOW):
-            tags = {"TILE": tile.key, "SCENES": json.dumps({"s2": [{"id": name} for name in used(number)]})}
+            tags = {"SCENES": json.dumps({"s2": [{"id": name} for name in used(number)]})}
             image = pixels(number, dtype, len(bands))
             write_chip(folder / "images" / f"{tile.name}.tif", image, tile, bands, nodata, tags, SCALE[: len(bands)])
             write_chip(folder / "labels" / f"{tile.name}.tif", label(number), tile, ["label"], BACKGROUND, {})
@@ -152,7 +157,21 @@ def build(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0):
     image = Layout(dtype, (16, 16, len(bands)), "GTiff", nodata, tuple(bands))
     info = Info("cropland", "array", None, made, image, Layout("uint8", (16, 16), "GTiff", BACKGROUND))
     write_description(folder / "tfrecords", info, dict.fromkeys(SPLITS, 0))
+    count_pixels(folder, rows)
     return rows
+
+
+def count_pixels(folder, rows):
+    """What the shards' writer counts."""
+    for split in SPLITS:
+        tally = None
+        for row in (row for row in rows if row.state == MADE and row.split == split):
+            name = f"{row.tile.replace(':', '#')}.tif"
+            with rasterio.open(folder / "images" / name) as image, rasterio.open(folder / "labels" / name) as chip:
+                tally = tally or Tally(image.dtypes[0], image.count, image.nodata)
+                tally.add(image.read().transpose(1, 2, 0), chip.read().transpose(1, 2, 0))
+        (tally or Tally("uint8", 0, None)).save(folder / "tfrecords" / f"{split}.npz")
+    write_statistics(folder / "tfrecords", {split: [folder / "tfrecords" / f"{split}.npz"] for split in SPLITS})
 
 
 class Page(HTMLParser):
@@ -326,29 +345,13 @@ def test_band_statistics_are_those_of_all_chips_at_once(page, results):
     assert "B03× 0.0001 -0.1" in [row[0] for row in page.tables["bands"]]
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "uint64", "float32", "float64"])
-def test_moments_merge_to_those_of_all_pixels(dtype):
-    images = [pixels(n, dtype) for n in range(12)]
-    valid = [np.isfinite(image) & (image != 0) for image in images]
-    valid[0][2] = False
-    merged = Moments.of(images[0], valid[0])
-    for image, mask in zip(images[1:], valid[1:], strict=True):
-        merged = merged + Moments.of(image, mask)
-    for band in range(len(BANDS)):
-        values = np.concatenate([image[band][mask[band]] for image, mask in zip(images, valid, strict=True)])
-        wide = values.astype(np.longdouble)
-        assert merged.count[band] == values.size
-        assert merged.low[band] == values.min() and merged.high[band] == values.max()
-        assert merged.mean[band] == pytest.approx(float(wide.mean()), rel=1e-14)
-        assert merged.std[band] == pytest.approx(float(wide.std()), rel=1e-9)
-
-
 def test_a_band_without_valid_pixel_says_so(tmp_path):
     rows = build(tmp_path)
     for row in rows:
         if row.state == MADE and row.split == "val":
             with rasterio.open(tmp_path / "images" / f"{row.tile.replace(':', '#')}.tif", "r+") as chip:
                 chip.write(np.zeros((16, 16), "uint16"), 2)
+    count_pixels(tmp_path, rows)
     write_report(dataset(), tmp_path, tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert ["val", "0.0 %", "no valid pixel"] in page.tables["bands"]
@@ -538,6 +541,7 @@ def test_large_chips_are_thinned_out(tmp_path):
     image = np.random.default_rng(0).integers(1, 9, (len(BANDS), 600, 600)).astype("uint16")
     write_chip(tmp_path / "images" / f"{TILES[0].name}.tif", image, tile, BANDS, 0, {})
     write_chip(tmp_path / "labels" / f"{TILES[0].name}.tif", image[:1].astype("uint8"), tile, ["label"], BACKGROUND, {})
+    count_pixels(tmp_path, rows)
     write_report(dataset(), tmp_path, tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert [png(attrs["src"]).shape[:2] for attrs in page.elements["img"]] == [(200, 200)] * 3

@@ -27,7 +27,7 @@ _crs_texts = {b"": "", **utm_geokeys()}
 
 @dataclass(frozen=True)
 class Header:
-    """What a chip says about itself; `valid`, `bands` and `acquired` are as in `segchips.headers.Told`.
+    """What a chip says about itself; `valid`, `bands`, `acquired` and `scenes` are as in `segchips.headers.Told`.
 
     `bare` says that it is a GeoTIFF known to name no nodata value and no bands.
     """
@@ -42,6 +42,7 @@ class Header:
     valid: float | None
     bands: tuple[str, ...] = ()
     acquired: tuple[str, ...] = ()
+    scenes: tuple[tuple[str, str], ...] = ()
     bare: bool = False
 
     @property
@@ -74,7 +75,7 @@ def _gdal_header(path: str | Path, source: Any) -> Header:
     transform = tuple(map(float, source.transform.to_gdal()))
     tags = source.tags()
     about = told(tags.get("VALID"), tags.get("SCENES"), source.descriptions)
-    return Header(path, *size, crs, transform, about.valid, about.bands, about.acquired)
+    return Header(path, *size, crs, transform, about.valid, about.bands, about.acquired, about.scenes)
 
 
 def _gdal_pixels(source: Any) -> Pixels:
@@ -90,7 +91,7 @@ def _quick_header(path: str | Path, quick: Quick) -> Header:
         with open_chip(path) as source:
             _crs_texts[quick.geokeys] = _gdal_header(path, source).crs
     size = quick.height, quick.width, quick.channels, quick.dtype
-    about = quick.told.valid, quick.told.bands, quick.told.acquired
+    about = quick.told.valid, quick.told.bands, quick.told.acquired, quick.told.scenes
     return Header(path, *size, _crs_texts[quick.geokeys], quick.geotransform, *about, quick.bare)
 
 

@@ -36,12 +36,14 @@ class DamagedError(Exception):
 class Told:
     """What a chip says beyond its layout: its share of valid pixels, its bands' names, and when it was acquired.
 
-    Names are empty where no band has one, times (RFC 3339, in order, each once) where the chip names no scenes.
+    Names are empty where no band has one, times (RFC 3339, in order, each once) where the chip names no scenes; these
+    are pairs of product and id.
     """
 
     valid: float | None = None
     bands: tuple[str, ...] = ()
     acquired: tuple[str, ...] = ()
+    scenes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,12 @@ class Quick:
 def told(valid: str | None, scenes: str | None, bands: Sequence[str | None]) -> Told:
     """What the tags VALID and SCENES and the bands' descriptions say; what cannot be understood is left out."""
     acquired: dict[str, None] = {}
+    ids: tuple[tuple[str, str], ...] = ()
     with suppress(ValueError, TypeError, KeyError, AttributeError):
-        members = [scene for product in json.loads(scenes or "{}").values() for scene in product]
-        acquired = dict.fromkeys(sorted(str(scene["acquired"]) for scene in members))
-    return Told(_share(valid), tuple(name or "" for name in bands) if any(bands) else (), tuple(acquired))
+        members = [(product, scene) for product, found in json.loads(scenes or "{}").items() for scene in found]
+        ids = tuple((product, str(scene["id"])) for product, scene in members)
+        acquired = dict.fromkeys(sorted(str(scene["acquired"]) for _, scene in members))
+    return Told(_share(valid), tuple(name or "" for name in bands) if any(bands) else (), tuple(acquired), ids)
 
 
 @lru_cache(256)

@@ -1,0 +1,116 @@
+"""The report's map of tiles."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import shapely
+
+from segchips.ledger import Row
+
+TOOLTIPS = 10_000
+"""With more tiles than this the map draws each split and state as one shape."""
+DEGREE = 111_195.0
+"""Metres along one degree of a meridian."""
+MAP_WIDTH, MAP_HEIGHT = 760.0, 460.0
+
+
+def tile_map(rows: Sequence[Row], manifest: Path) -> dict[str, Any]:
+    """The tiles' core boxes as SVG paths by split and state, in an equirectangular view with ticks and a scale bar."""
+    table = pq.read_table(manifest, columns=["key", "geometry"])
+    boxes = dict(zip(table["key"].to_pylist(), shapely.from_wkb(table["geometry"].to_pylist()), strict=True))
+    view = _View.over([boxes[row.tile] for row in rows])
+    shapes: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for row in rows:
+        shapes[row.split, row.state].append((f"{row.tile}, {row.split}: {row.state}", view.path(boxes[row.tile])))
+    if len(rows) > TOOLTIPS:
+        joined = {key: "".join(path for _, path in found) for key, found in shapes.items()}
+        shapes = {(split, state): [(f"{split}: {state}", path)] for (split, state), path in joined.items()}
+    detail = min(1.0, math.sqrt(view.width * view.height / len(rows)) / 20)
+    return {"width": view.width, "height": view.height, "shapes": shapes, "detail": detail, **view.frame()}
+
+
+@dataclass(frozen=True)
+class _View:
+    """From lon/lat to pixels of the map: both axes to one scale at the middle latitude."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+    wrapped: bool
+
+    @classmethod
+    def over(cls, boxes: Sequence[Any]) -> "_View":
+        lonlat = shapely.get_coordinates(boxes)
+        wrapped = bool(np.ptp(lonlat[:, 0]) > 180)
+        if wrapped:
+            lonlat = lonlat + np.where(lonlat[:, :1] < 0, [360.0, 0.0], 0.0)
+        (west, south), (east, north) = lonlat.min(axis=0), lonlat.max(axis=0)
+        margin = 0.03 * max(east - west, north - south)
+        return cls(west - margin, south - margin, east + margin, north + margin, wrapped)
+
+    @property
+    def shrink(self) -> float:
+        return math.cos(math.radians((self.south + self.north) / 2))
+
+    @property
+    def scale(self) -> float:
+        """Pixels to a degree of latitude."""
+        return min(MAP_WIDTH / (self.shrink * (self.east - self.west)), MAP_HEIGHT / (self.north - self.south))
+
+    @property
+    def width(self) -> float:
+        return self.scale * self.shrink * (self.east - self.west)
+
+    @property
+    def height(self) -> float:
+        return self.scale * (self.north - self.south)
+
+    def x(self, lon: Any) -> Any:
+        return (lon - self.west) * self.scale * self.shrink
+
+    def y(self, lat: Any) -> Any:
+        return (self.north - lat) * self.scale
+
+    def path(self, geometry: Any) -> str:
+        parts = []
+        for polygon in shapely.get_parts(geometry):
+            lon, lat = shapely.get_coordinates(polygon.exterior)[:-1].T
+            lon = lon + np.where(lon < 0, 360.0, 0.0) if self.wrapped else lon
+            corners = zip(self.x(lon).tolist(), self.y(lat).tolist(), strict=True)
+            parts.append("M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in corners) + "Z")
+        return "".join(parts)
+
+    def frame(self) -> dict[str, Any]:
+        """Ticks along both axes, and the scale bar's pixels and label."""
+        metres = DEGREE / self.scale
+        bar = _nice(self.width * metres / 4)
+        label = f"{bar / 1000:g} km" if bar >= 1000 else f"{bar:g} m"
+        lons, lats = _degrees(self.west, self.east, 5), _degrees(self.south, self.north, 5)
+        return {
+            "xticks": [(self.x(lon), _degree_label((lon + 180) % 360 - 180, step, "EW")) for lon, step in lons],
+            "yticks": [(self.y(lat), _degree_label(lat, step, "NS")) for lat, step in lats],
+            "bar": (bar / metres, label),
+        }
+
+
+def _nice(value: float) -> float:
+    """The largest of 1, 2, 5, 10, 20, ... that does not exceed the value."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return max(factor * power for factor in (1, 2, 5) if factor * power <= value * (1 + 1e-9))
+
+
+def _degrees(low: float, high: float, count: int) -> list[tuple[float, float]]:
+    step = _nice((high - low) / count * 2)
+    return [(number * step, step) for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _degree_label(value: float, step: float, sides: str) -> str:
+    digits = max(0, -math.floor(math.log10(step)))
+    return f"{abs(value):.{digits}f}° {sides[value < 0]}" if round(value, digits) else f"{0:.{digits}f}°"
