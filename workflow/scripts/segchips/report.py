@@ -209,8 +209,8 @@ def versions() -> dict[str, str]:
 def public_config(dataset: Dataset) -> str:
     """The merged config as YAML that can be used as a config again, without absolute folders, user names or queries."""
     plain = asdict(dataset)
-    requests = {"requests": plain["imagery"].pop("requests")} if dataset.imagery.on_platform else {}
-    tree = {**requests, "datasets": {plain.pop("name"): _plain(plain)}}
+    requests = plain["imagery"].pop("requests")
+    tree = {"requests": requests, "datasets": {plain.pop("name"): _plain(plain)}}
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
 
 
