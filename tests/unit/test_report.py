@@ -144,7 +144,7 @@ def build(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0):
     write_ledger(folder / "ledger.csv", rows)
     for number, (tile, row) in enumerate(zip(TILES, rows, strict=True)):
         if row.state in (MADE, BELOW):
-            tags = {"TILE": tile.key, "SCENES": json.dumps({"s2": [{"id": name} for name in used(number)]})}
+            tags = {"SCENES": json.dumps({"s2": [{"id": name} for name in used(number)]})}
             image = pixels(number, dtype, len(bands))
             write_chip(folder / "images" / f"{tile.name}.tif", image, tile, bands, nodata, tags, SCALE[: len(bands)])
             write_chip(folder / "labels" / f"{tile.name}.tif", label(number), tile, ["label"], BACKGROUND, {})
