@@ -1,6 +1,7 @@
 """Projects in which the real workflow runs as a user would run it."""
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -12,12 +13,7 @@ from typing import Any
 import rasterio
 import yaml
 
-from segchips.images import Plan, make_image
-from segchips.job import SCHEMA
-from segchips.resolve import resolve
-from segchips.scenes import read_lock
-from segchips.tiles import aoi_layers, tiles_of, write_manifest
-from segchips.validation import load_config
+from helpers import write_catalog
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -80,8 +76,31 @@ def sample_config() -> dict[str, Any]:
     return yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
 
 
+def three_collections(sample: Path, folder: Path, without_mask: str) -> Path:
+    """A catalogue of the sample's scenes: as they are, the near infrared of one orbit, and all masks but one."""
+    items = []
+    for path in sorted(sample.glob("sample-l2a/*/*.json")):
+        item = json.loads(path.read_text()) | {"links": []}
+        for asset in item["assets"].values():
+            asset["href"] = str((path.parent / asset["href"]).resolve())
+        mask, nir = ({name: {**item["assets"][name], "roles": ["data"]}} for name in ("cloud_mask", "B08"))
+        items.append(item)
+        if item["id"] != without_mask:
+            items.append({**item, "collection": "sample-clouds", "assets": mask})
+        if item["id"].endswith("r065"):
+            items.append({**item, "collection": "sample-nir", "id": f"nir_{item['id']}", "assets": nir})
+    return write_catalog(folder, items)
+
+
 def make_chips() -> None:
     """Make all image chips that config.yaml in this folder asks for, one after the other, without Snakemake."""
+    from segchips.images import Plan, make_image
+    from segchips.job import SCHEMA
+    from segchips.resolve import resolve
+    from segchips.scenes import read_lock
+    from segchips.tiles import aoi_layers, tiles_of, write_manifest
+    from segchips.validation import load_config
+
     for name, dataset in load_config(yaml.safe_load(Path("config.yaml").read_text()), SCHEMA).datasets.items():
         folder = Path("results") / name
         (folder / "images").mkdir(parents=True)

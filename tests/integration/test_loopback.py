@@ -26,11 +26,13 @@ from urllib3.exceptions import ReadTimeoutError
 from helpers import OUTSIDE, nearest_by_loop
 from loopback.faults import FAULTS, Fault, Faults
 from loopback.log import Request
+from loopback.scenes import Source
 from loopback.server import Platform, make_token
 from segchips.grid import Tile
 
 PRODUCT = "sample-l2a"
 TILE = "60:2:10.0:33:-333:8904"
+SCENE = f"{PRODUCT}:sample_20230215T101129_r022"
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -220,7 +222,7 @@ def test_other_sizes_types_and_kernels(client: Client, sample_folder: Path) -> N
 
 
 def test_without_masking_every_pixel_is_told(client: Client) -> None:
-    names = [f"{PRODUCT}:sample_20230215T101129_r022"]
+    names = [SCENE]
     found = client.pixels(names, ["cloud_mask"], "60:2:10.0:33:-334:8903")
     told = client.pixels(names, ["cloud_mask"], "60:2:10.0:33:-334:8903", mask_nodata=False)
     assert found.mask.any() and not np.ma.getmaskarray(told).any()
@@ -276,7 +278,7 @@ def test_tokens_are_looked_at(client: Client, platform: Platform) -> None:
 
 
 def some(client: Client, **more: Any) -> np.ma.MaskedArray:
-    return client.pixels([f"{PRODUCT}:sample_20230215T101129_r022"], ["B02", "B03"], **more)
+    return client.pixels([SCENE], ["B02", "B03"], **more)
 
 
 ONE_ERROR = {"401": "UnauthorizedError", "403": "ForbiddenError", "404": "NotFoundError", "429": "RateLimitError"}
@@ -342,29 +344,36 @@ def test_a_reset_connection_is_an_error_of_requests(client: Client, platform: Pl
         client.catalog.Product.get(PRODUCT, client=impatient)
 
 
+def ask_plainly(platform: Platform) -> tuple[http.client.HTTPResponse, bytes]:
+    """What comes back, whole or not: the clients themselves may end the process at a partial body."""
+    asked = {"ids": [SCENE], "bands": ["B02"], "resolution": 10, "srs": "EPSG:32633", "mask_nodata": True}
+    asked["outputBounds"] = list(Tile.from_key(TILE).bounds)
+    connection = http.client.HTTPConnection("127.0.0.1", int(platform.url.rpartition(":")[2]), timeout=5)
+    connection.request("POST", "/raster/npz", json.dumps(asked), {"Authorization": f"Bearer {make_token()}"})
+    answer = connection.getresponse()
+    try:
+        return answer, answer.read()
+    except http.client.IncompleteRead as cut:
+        return answer, cut.partial
+
+
 @pytest.mark.parametrize("framing", ["length", "close", "chunked"])
 @pytest.mark.parametrize("keep", [0.1, 0.9])
 def test_a_body_is_cut_short(platform: Platform, framing: str, keep: float) -> None:
-    """Read without the clients: unguarded, one of them may end the process here."""
-    asked = {"ids": [f"{PRODUCT}:sample_20230215T101129_r022"], "bands": ["B02"], "resolution": 10, "mask_nodata": True}
-    asked |= {"srs": "EPSG:32633", "outputBounds": list(Tile.from_key(TILE).bounds)}
-
-    def ask() -> tuple[http.client.HTTPResponse, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", int(platform.url.rpartition(":")[2]), timeout=5)
-        connection.request("POST", "/raster/npz", json.dumps(asked), {"Authorization": f"Bearer {make_token()}"})
-        answer = connection.getresponse()
-        try:
-            return answer, answer.read()
-        except http.client.IncompleteRead as cut:
-            return answer, cut.partial
-
-    whole = ask()[1]
+    whole = ask_plainly(platform)[1]
     platform.faults.add(Fault("truncated", framing=framing, keep=keep))
-    answer, part = ask()
+    answer, part = ask_plainly(platform)
     assert answer.status == 200 and part == whole[: int(len(whole) * keep)]
     headers = {"length": ("Content-Length", str(len(whole))), "chunked": ("Transfer-Encoding", "chunked")}
     name, value = headers.get(framing, ("Connection", "close"))
     assert answer.getheader(name) == value
+
+
+def test_a_defect_is_no_silence(sample_folder: Path) -> None:
+    with Platform(sample_folder / "resources" / "sample" / "catalog.json") as platform:
+        platform.catalogue.images[SCENE].sources["B02"] = Source("nowhere.tif", 1, 0)
+        assert ask_plainly(platform)[0].status == 500
+        assert "nowhere.tif" in platform.troubles[0]
 
 
 def test_requests_overlap_and_the_log_knows(client: Client, platform: Platform) -> None:

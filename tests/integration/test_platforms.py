@@ -1,6 +1,5 @@
 """One dataset from a static STAC catalogue and from both platforms: the chips are the same, whatever goes wrong."""
 
-import json
 import subprocess
 import sys
 from collections import Counter
@@ -10,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from helpers import write_catalog
 from loopback.faults import PASSING
 from loopback.log import Request
 from loopback.server import Platform
-from projects import REPOSITORY, Project, make_chips, read_chips, sample_config
+from projects import REPOSITORY, Project, make_chips, read_chips, sample_config, three_collections
 from segchips.grid import Tile
 
 SOURCES = ("stac", "descarteslabs", "earthone")
@@ -39,19 +37,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def catalogue(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample's scenes in three collections: as they are, the near infrared of one orbit, and all masks but one."""
-    items = []
-    for path in sorted((sample_folder / "resources" / "sample" / "sample-l2a").glob("*/*.json")):
-        item = json.loads(path.read_text())
-        for asset in item["assets"].values():
-            asset["href"] = str(path.parent / asset["href"])
-        mask, nir = ({name: {**item["assets"][name], "roles": ["data"]}} for name in ("cloud_mask", "B08"))
-        items.append(item)
-        if item["id"] != NO_MASK:
-            items.append({**item, "collection": "sample-clouds", "assets": mask})
-        if item["id"].endswith("r065"):
-            items.append({**item, "collection": "sample-nir", "id": f"nir_{item['id']}", "assets": nir})
-    return write_catalog(tmp_path_factory.mktemp("collections"), [{**item, "links": []} for item in items])
+    return three_collections(sample_folder / "resources" / "sample", tmp_path_factory.mktemp("collections"), NO_MASK)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from loopback.search import BadQueryError, Query
 
 Json = dict[str, Any]
 KINDS = {"products": "product", "images": "image", "bands": "band"}
-LEVELS = (None, "default", "toa", "surface")
+LEVELS = ("default", "toa", "surface")
 CLIENT_ID, CLIENT_SECRET = "loopback", "loopback-secret"
 
 
@@ -99,37 +99,13 @@ class Answers:
         )
 
     def _raster(self, asked: Json) -> bytes:
-        for name in ("scales", "shape", "output_window", "targetAlignedPixels"):
-            if asked.get(name):
-                raise RefusalError(400, "Bad request", f"{name} is not served here")
-        if asked.get("outputBoundsSRS") not in (None, asked.get("srs")):
-            raise RefusalError(400, "Bad request", "outputBoundsSRS other than srs is not served here")
-        if asked.get("processing_level") not in LEVELS:
-            raise RefusalError(400, "Bad request", f"unknown processing level {asked['processing_level']}")
-        if asked.get("ot") not in (None, *pixels.DTYPES):
-            raise RefusalError(400, "Bad request", f"unknown data type {asked['ot']}")
-        if asked.get("resampleAlg") not in (None, "near", "nearest", *pixels.RESAMPLING):
-            raise RefusalError(400, "Bad request", f"unknown resampler {asked['resampleAlg']}")
-        ids, bands = asked.get("ids") or [], asked.get("bands") or []
-        bands = bands.split() if isinstance(bands, str) else bands
-        images = [self.catalogue.images.get(name) for name in ids]
-        self._check_allowed({name.rpartition(":")[0] for name in ids})
-        if missing := [name for name, image in zip(ids, images, strict=True) if image is None]:
-            raise RefusalError(404, "Not found", f"no image {', '.join(missing)}")
-        if asked.get("mask_alpha") and bands[-1:] != ["alpha"]:
-            raise RefusalError(400, "Bad request", "mask_alpha needs alpha as the last band")
-        known = [image for image in images if image]
-        for image in known:
-            if unknown := [band for band in bands if band not in image.sources]:
-                raise RefusalError(400, "Bad request", f"image {image.id} has no band {', '.join(unknown)}")
-        if not known or not bands:
-            raise RefusalError(400, "Bad request", "ids and bands must not be empty")
-        try:
-            frame = pixels.Frame.asked(asked)
-        except pixels.BadRequestError as error:
-            raise RefusalError(400, "Bad request", str(error)) from error
-        dtype, by_alpha = self._dtype(known, bands, asked), bool(asked.get("mask_alpha"))
-        data, masked = pixels.mosaic(known, bands, frame, asked.get("resampleAlg"), dtype, by_alpha)
+        if problem := _problem(asked):
+            raise RefusalError(400, "Bad request", problem)
+        bands = _names(asked["bands"])
+        images = self._images(_names(asked["ids"]), bands)
+        dtype, by_alpha = self._dtype(images, bands, asked), bool(asked.get("mask_alpha"))
+        frame = pixels.Frame.asked(asked)
+        data, masked = pixels.mosaic(images, bands, frame, asked.get("resampleAlg"), dtype, by_alpha)
         if asked.get("drop_alpha"):
             data, masked = data[:-1], masked[:-1]
         if asked.get("mask_nodata"):
@@ -138,11 +114,44 @@ class Answers:
             masked[:] = False
         return pixels.encode(data, masked)
 
+    def _images(self, ids: list[str], bands: list[str]) -> list[Image]:
+        """The images, all of which have the bands."""
+        self._check_allowed({name.rpartition(":")[0] for name in ids})
+        if missing := [name for name in ids if name not in self.catalogue.images]:
+            raise RefusalError(404, "Not found", f"no image {', '.join(missing)}")
+        images = [self.catalogue.images[name] for name in ids]
+        for image in images:
+            if unknown := [band for band in bands if band not in image.sources]:
+                raise RefusalError(400, "Bad request", f"image {image.id} has no band {', '.join(unknown)}")
+        return images
+
     def _dtype(self, images: list[Image], bands: list[str], asked: Json) -> Any:
         """The type that is asked for, or the smallest that holds every band."""
         ids = {f"{image.attributes['product_id']}:{band}" for image in images for band in bands}
         names = [asked["ot"]] if asked.get("ot") else [self.catalogue.bands[name]["data_type"] for name in ids]
         return np.result_type(*(pixels.DTYPES[name] for name in names))
+
+
+def _names(value: Any) -> list[str]:
+    return value.split() if isinstance(value, str) else value
+
+
+def _problem(asked: Json) -> str | None:
+    """Why a raster request is bad, or beyond this platform."""
+    for name in ("scales", "shape", "output_window", "targetAlignedPixels"):
+        if asked.get(name):
+            return f"{name} is not served here"
+    if asked.get("outputBoundsSRS") not in (None, asked.get("srs")):
+        return "outputBoundsSRS other than srs is not served here"
+    choices = {"processing_level": LEVELS, "ot": pixels.DTYPES, "resampleAlg": ("near", "nearest", *pixels.RESAMPLING)}
+    for name, known in choices.items():
+        if asked.get(name) is not None and asked[name] not in known:
+            return f"unknown {name.replace('_', ' ')} {asked[name]}"
+    if not asked.get("ids") or not asked.get("bands"):
+        return "ids and bands must not be empty"
+    if asked.get("mask_alpha") and _names(asked["bands"])[-1] != "alpha":
+        return "mask_alpha needs alpha as the last band"
+    return pixels.Frame.problem(asked)
 
 
 def _to_bytes(content: Json) -> bytes:

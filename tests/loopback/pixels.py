@@ -31,10 +31,6 @@ EDGE = 1e-6  # a pixel centre on the edge of two source pixels belongs to the on
 _exclusive = threading.Lock()
 
 
-class BadRequestError(ValueError):
-    """The raster request cannot be served."""
-
-
 @dataclass(frozen=True)
 class Frame:
     """A north-up grid."""
@@ -46,20 +42,24 @@ class Frame:
     width: int
     height: int
 
+    @staticmethod
+    def problem(request: dict[str, Any]) -> str | None:
+        """Why a request asks for no grid."""
+        if not request.get("outputBounds") or not request.get("srs"):
+            return "outputBounds and srs are required"
+        if not request.get("resolution") and not request.get("outsize"):
+            return "resolution or outsize is required"
+        west, south, east, north = request["outputBounds"]
+        return None if west < east and south < north else "outputBounds must be west, south, east, north"
+
     @classmethod
     def asked(cls, request: dict[str, Any]) -> "Frame":
         """The grid of a request: bounds and CRS with a resolution, or with a size into which the bounds fit."""
-        if not request.get("outputBounds") or not request.get("srs"):
-            raise BadRequestError("outputBounds and srs are required")
         west, south, east, north = (float(value) for value in request["outputBounds"])
         if request.get("resolution"):
             step = float(request["resolution"])
-        elif request.get("outsize"):
-            step = max((east - west) / request["outsize"][0], (north - south) / request["outsize"][1])
         else:
-            raise BadRequestError("resolution or outsize is required")
-        if not (west < east and south < north and step > 0):
-            raise BadRequestError("outputBounds must be west, south, east, north, and the resolution above 0")
+            step = max((east - west) / request["outsize"][0], (north - south) / request["outsize"][1])
         return cls(request["srs"], west, north, step, round((east - west) / step), round((north - south) / step))
 
     @property

@@ -154,6 +154,9 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, self.server.platform.answer(request, query, self.headers.get("Authorization") or "")
         except RefusalError as refusal:
             return refusal.status, json.dumps(refusal.body).encode()
+        except Exception:
+            self.server.troubles.append(traceback.format_exc())
+            return 500, b"a defect of the platform"
 
     def _deliver(self, request: Request, status: int, reply: bytes, fault: Fault) -> None:
         """Send the reply as the fault would have it."""
