@@ -350,3 +350,15 @@ def test_a_whole_number_written_with_a_point_makes_the_same_tiles_or_is_refused(
 )
 def test_numbers_that_are_none_are_refused(key, value):
     assert complaint({"datasets": {"a": changed(key, value)}}).startswith(f"datasets.a.{key}: ")
+
+
+def test_datasets_of_chips_have_shards_by_size_unless_told():
+    chips = {"images": "images", "labels": "labels"}
+    for defaults, own, shards in (
+        ({}, {}, 0),
+        ({}, {"shards": 3}, 3),
+        ({"shards": 5}, {}, 5),
+        ({"shards": 5}, {"shards": None}, 0),
+    ):
+        raw = {"defaults": {"tfrecords": defaults}, "datasets": {"a": {"chips": chips, "tfrecords": own}}}
+        assert load_config(raw, SCHEMA).conversions["a"].tfrecords.shards == shards

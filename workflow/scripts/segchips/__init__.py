@@ -13,6 +13,7 @@ _MODULES = {
     "parse_encoded": "reading",
     "parse_encoded_float": "reading",
     "mosaic": "mosaics",
+    "read": "examples",
     "statistics": "pixelstats",
     "verify": "verification",
     "convert": "chipfolders",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from segchips.chipfiles import decode_chip
-from segchips.description import Info, Layout
-from segchips.errors import RecordError
-from segchips.records import decode
+from segchips.description import MADE, Info, Layout, index_beside, read_index, read_info, shard_paths
+from segchips.errors import InputError, RecordError
+from segchips.records import decode, read_record
 
 if TYPE_CHECKING:
     from segchips.chipfiles import Pixels
@@ -53,3 +54,17 @@ def decode_example(payload: bytes, info: Info) -> Example:
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, RecordError) as error:
         raise RecordError(f"a record of dataset {info.name} is not as its description says: {error}") from error
     return {"image": image, "label": label, "identifier": identifier}
+
+
+def read(directory: str | Path, name: str) -> Example:
+    """One chip, found by the index: `name` is its tile key, or its file's name without extension.
+
+    InputError where no shard holds it, RecordError where a shard is missing or damaged.
+    """
+    directory = Path(directory)
+    info = read_info(directory)
+    for shard in (path for split in info.splits for path in shard_paths(directory, info, split)):
+        for entry in read_index(index_beside(shard)):
+            if entry.tile == name and entry.state == MADE:
+                return decode_example(read_record(shard, entry.offset or 0, entry.length or 0, info.compression), info)
+    raise InputError(f"no shard in {directory} holds a chip named '{name}'")

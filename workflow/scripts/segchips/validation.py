@@ -73,8 +73,8 @@ def _resolved(rules: Any, root: Json) -> Any:
 
 
 def _conversion(name: str, defaults: Json, entry: Json, rules: Json) -> Conversion:
-    """A dataset of chips; of the defaults only `tfrecords` concerns it."""
-    shared = {key: value for key, value in defaults.items() if key == "tfrecords"}
+    """A dataset of chips; of the defaults only `tfrecords` concerns it, where the size of shards gives their number."""
+    shared = {"tfrecords": {"shards": None} | defaults.get("tfrecords", {})}
     merged = _merged(name, shared, entry, rules, "conversion")
     chips = merged["chips"]
     records = merged["tfrecords"]
