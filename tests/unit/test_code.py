@@ -14,6 +14,7 @@ import segchips
 
 SCRIPTS = Path(segchips.__file__).parents[1]
 STEPS = ("images", "labels", "tiles", "scenes", "shards")
+ADDED = "\n\ndef added() -> int:\n    return 1\n"
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +67,32 @@ def imported(module):
     return {name.removeprefix("segchips.") for name in found.stdout.split()}
 
 
+def test_chips_from_files_do_not_depend_on_what_asks_platforms(copy):
+    program = (
+        "from segchips.code import foreign_modules as foreign, version;"
+        "print(*(version(step, *foreign(name)) for name in ('stac', 'earthone') for step in ('images', 'scenes')))"
+    )
+
+    def found():
+        environment = {**os.environ, "PYTHONPATH": str(copy)}
+        command = [sys.executable, "-B", "-c", program]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+    before = found()
+    assert len(set(before)) == 4
+    used = {"platform": [3], "retrieval": [2], "service": [2, 3], "stac": [1], "pixels": [0, 2]}
+    for module, changes in used.items():
+        path = copy / "segchips" / f"{module}.py"
+        text = path.read_text()
+        path.write_text(text + ADDED)
+        after = found()
+        path.write_text(text)
+        assert [number for number in range(4) if after[number] != before[number]] == changes, module
+
+
 def test_versions_are_the_same_wherever_the_library_lies(copy):
     assert versions(copy, *STEPS) == unedited()
     assert len(set(versions(copy, *STEPS).values())) == len(STEPS)
-
-
-ADDED = "\n\ndef added() -> int:\n    return 1\n"
 
 
 @pytest.mark.parametrize("module", ["composite", "vectors", "grid"])

@@ -139,6 +139,12 @@ RULES = [
     ("imagery.cloud_mask.bits.0", 32, "32 is not usable; it must be at most 31"),
     ("imagery.min_valid", -0.1, "-0.1 is not usable; it must be at least 0"),
     ("imagery.min_valid", 50, "50 is not usable; it must be at most 1"),
+    ("imagery.source", "sentinelhub", "'sentinelhub' is not usable; choose one of stac, descarteslabs, earthone"),
+    ("imagery.products.0.processing_level", "toa", "'toa' is for descarteslabs and earthone; source 'stac' gives"),
+    ("imagery.products.0.processing_level", 5, "5 is not usable; it must be text or null"),
+    ("imagery.on_failure", "ignore", "'ignore' is not usable; choose one of fail, exclude"),
+    ("imagery.patience", 0, "0 is not usable; it must be at least 1"),
+    ("imagery.patience", None, "None is not usable; it must be a number"),
     ("labels", MISSING, "missing; The features and how they are burned"),
     ("labels", [], r"\[\] is not usable; it must be a block of keys"),
     ("labels.path", MISSING, "missing; name the vector file that holds the labels"),
@@ -328,6 +334,20 @@ def test_background_may_be_a_value_that_is_burned_only_where_an_attribute_says_s
         load(a=changed("labels", {"path": "l", "attribute": "kind", "value": 0, "background": 0})).datasets["a"].labels
     )
     assert labels.background == 0 and labels.layers[0].attribute == "kind"
+
+
+@pytest.mark.parametrize("source", ["descarteslabs", "earthone"])
+def test_a_platform_needs_no_catalogue_and_warps_as_it_can(source):
+    block = changed("imagery.catalog", MISSING, changed("imagery.source", source))
+    imagery = load(a=block).datasets["a"].imagery
+    assert (imagery.on_platform, imagery.on_failure, imagery.patience, imagery.requests) == (True, "fail", 300, 8)
+    line = complaint({"datasets": {"a": changed("imagery.products.0.resampling", "rms", block)}})
+    assert line == f"datasets.a.imagery.products.0.resampling: source '{source}' does not offer 'rms'; choose another"
+
+
+def test_requests_are_for_all_datasets():
+    assert load_config({"requests": 3, "datasets": {"a": GOOD}}, SCHEMA).datasets["a"].imagery.requests == 3
+    assert complaint({"requests": 0, "datasets": {"a": GOOD}}).startswith("requests: 0 is not usable; it must be at")
 
 
 def test_the_shipped_config_is_good():

@@ -6,10 +6,16 @@ from functools import cache
 from pathlib import Path
 from types import CodeType
 
+from segchips.config import PLATFORMS
 from segchips.files import digest
 
 _PACKAGE = Path(__file__).parent
 _IMPORT = re.compile(r"^[ \t]*from segchips(?:\.(\w+))? import (\([^)]*\)|.*)", re.MULTILINE)
+
+
+def foreign_modules(source: str) -> tuple[str, ...]:
+    """The modules of other sources of imagery, on which results from this one do not depend."""
+    return ("stac",) if source in PLATFORMS else ("platform", "retrieval", "service")
 
 
 @cache

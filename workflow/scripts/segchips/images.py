@@ -15,7 +15,7 @@ import rasterio
 
 from segchips import composite
 from segchips.chips import write_chip
-from segchips.code import version
+from segchips.code import foreign_modules, version
 from segchips.composite import Layer, Mask, Pixels
 from segchips.config import CloudMask, Dataset, Product
 from segchips.errors import ConfigError, SceneError
@@ -24,7 +24,6 @@ from segchips.grid import Tile
 from segchips.pixels import open_reader
 from segchips.raster import GDAL_OPTIONS
 from segchips.scenes import Band, Lock, Scene, closest_order, natural_order
-from segchips.sources import foreign_modules
 
 Scaling = tuple[float, float]
 NO_ORIGIN = -(2**15)

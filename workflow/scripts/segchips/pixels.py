@@ -69,9 +69,9 @@ def _files(sign: str | None) -> Reader:
 
 
 def _platform(imagery: ImageryConfig) -> Reader:
-    from segchips import platform
+    from segchips import retrieval
 
-    return platform.Reader(imagery)
+    return retrieval.Reader(imagery)
 
 
 def _planetary_computer(href: str) -> str:

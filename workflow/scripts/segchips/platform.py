@@ -1,4 +1,4 @@
-"""Descartes Labs and EarthOne as sources: scenes from their catalogues, pixels from their raster services.
+"""Descartes Labs and EarthOne as sources: scenes from their catalogues.
 
 A scene's id is its image's name, which its companions in other products share; the image's id is `product:name`.
 """
@@ -10,27 +10,12 @@ from typing import Any, TypeVar
 import numpy as np
 import shapely
 
-from segchips.composite import Layer
-from segchips.config import ImageryConfig, Product
-from segchips.errors import InputError, SceneError, ServiceError
-from segchips.grid import Tile
+from segchips.config import ImageryConfig
+from segchips.errors import InputError, ServiceError
 from segchips.scenes import Band, Scene, clear_enough, parse_time, search_area
-from segchips.service import Service, once, service
+from segchips.service import DTYPES, service
 
 T = TypeVar("T")
-
-_DTYPES = {
-    "Byte": "uint8",
-    "UInt16": "uint16",
-    "Int16": "int16",
-    "UInt32": "uint32",
-    "Int32": "int32",
-    "Float32": "float32",
-    "Float64": "float64",
-}
-_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-_RESAMPLERS = {"nearest": "near", "cubic_spline": "cubicspline"}
-_ALPHA = "alpha"
 
 
 class Catalogue:
@@ -106,7 +91,7 @@ class Catalogue:
             }
         except ValueError as error:
             raise InputError(f"{self._title}: product '{product}': {error}") from error
-        return {name: _band(band, _DTYPES.get(types[name])) for name, band in found.items()}
+        return {name: _band(band, DTYPES.get(types[name])) for name, band in found.items()}
 
 
 def _band(band: Any, dtype: str | None) -> Band:
@@ -120,75 +105,3 @@ def _scene(image: Any, bands: dict[str, Band]) -> Scene:
     outline = shapely.to_wkb(shapely.make_valid(shapely.geometry.shape(image.geometry)))
     assets = {name: [(name, band)] for name, band in bands.items()}
     return Scene(image.product_id, image.name, acquired, image.cloud_fraction, assets, outline)
-
-
-class Reader:
-    """The pixels of scenes on tile grids, as the platform's raster service warps and mosaics them."""
-
-    def __init__(self, imagery: ImageryConfig) -> None:
-        self._imagery = imagery
-        self._service: Service = service(imagery.source, imagery.requests)
-
-    def describe(self, scene: Scene, product: Product) -> tuple[np.dtype[Any], float | None]:
-        """The common dtype of a product's bands, as pinned; InputError where the platform cannot give it."""
-        bands = {name: scene.band(name) for name in product.bands}
-        for name, band in bands.items():
-            if band.dtype is None:
-                raise InputError(f"band '{name}' of product '{product.id}' has a data type that is not known here")
-        dtype = np.result_type(*(str(band.dtype) for band in bands.values()))
-        return (dtype if dtype.name in _NAMES else np.dtype("float64")), None
-
-    def read(self, scene: Scene, product: Product, tile: Tile) -> Layer:
-        """Pixels (band, row, column) of one scene and which are valid: one request."""
-        return self._fetch([scene], product, tile)
-
-    def read_mask(self, scene: Scene, name: str, tile: Tile) -> Layer:
-        """A mask band's values (row, column), nearest, and which of them are there and not nodata: one request."""
-        product = Product(scene.product, (name,), "nearest", None, None)
-        values, valid = self._fetch([scene], product, tile)
-        return values[0], valid[0]
-
-    def mosaic(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> Layer | None:
-        """The first valid value of each pixel and band among the scenes: one request.
-
-        None where nodata is configured that the platform does not know of, and so has to be sought scene by scene.
-        """
-        bands = [scene.band(name) for scene in scenes for name in product.bands]
-        overridden = product.nodata is not None and any(band.nodata != product.nodata for band in bands)
-        alike = {self.describe(scene, product)[0] for scene in scenes}
-        return None if overridden or len(alike) > 1 else self._fetch(scenes, product, tile)
-
-    def _fetch(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> Layer:
-        dtype, _ = self.describe(scenes[0], product)
-        names = f"scene '{scenes[0].id}'" if len(scenes) == 1 else f"{len(scenes)} scenes"
-        options = {
-            "inputs": [f"{scene.product}:{scene.id}" for scene in reversed(scenes)],
-            "bands": list(product.bands),
-            "data_type": _NAMES[dtype.name],
-            "resampler": _RESAMPLERS.get(product.resampling, product.resampling),
-            "processing_level": product.processing_level,
-            **_alpha(scenes, product),
-        }
-        fixed = {"dltile": tile.key, "order": "gdal", "mask_nodata": True, "progress": False, "_retry": once}
-        array, _ = self._service.ask(
-            f"reading {names} of product '{product.id}'",
-            self._imagery.patience,
-            lambda: self._service.raster.ndarray(**options, **fixed),
-        )
-        shape = (len(product.bands), tile.grid.size, tile.grid.size)
-        if array.shape != shape or array.dtype != dtype:
-            raise SceneError(
-                f"{names} of product '{product.id}': asked for {dtype} of shape {shape}, "
-                f"given {array.dtype} of shape {array.shape}"
-            )
-        pixels, valid = np.ma.getdata(array), ~np.ma.getmaskarray(array)
-        if np.issubdtype(dtype, np.floating):
-            valid &= np.isfinite(pixels)
-        return pixels, valid if product.nodata is None else valid & (pixels != product.nodata)
-
-
-def _alpha(scenes: Sequence[Scene], product: Product) -> dict[str, Any]:
-    """What asks for the transparent pixels to be masked, too, where every scene has a band that knows them."""
-    if _ALPHA in product.bands or not all(_ALPHA in scene.assets for scene in scenes):
-        return {}
-    return {"bands": [*product.bands, _ALPHA], "mask_alpha": True, "drop_alpha": True}

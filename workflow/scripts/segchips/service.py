@@ -34,6 +34,16 @@ CLIENTS = {
     "descarteslabs": Client("Descartes Labs", "descarteslabs", "descarteslabs auth login", "DESCARTESLABS_TOKEN"),
     "earthone": Client("EarthOne", "earthdaily.earthone", "earthone auth login", "EARTHONE_TOKEN"),
 }
+DTYPES = {
+    "Byte": "uint8",
+    "UInt16": "uint16",
+    "Int16": "int16",
+    "UInt32": "uint32",
+    "Int32": "int32",
+    "Float32": "float32",
+    "Float64": "float64",
+}
+"""The platforms' names of data types."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 _CONNECT_TIMEOUT = 10.0
 _TRIES = 3
@@ -50,7 +60,7 @@ class Service:
         self._slots, self._lock = _slots(requests), threading.Lock()
         self._refused: CredentialsError | None = None
         self._secrets: tuple[str | None, ...] = ()
-        self._silent_since, self._last_trouble = 0.0, 0.0
+        self._lost = False
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -95,7 +105,7 @@ class Service:
             try:
                 self._log_in()
                 answer = request()
-                self._hear()
+                self._lost = False
                 return answer
             except SegchipsError:
                 raise
@@ -126,10 +136,6 @@ class Service:
         self._refused = CredentialsError(f"{text}; {advice}")
         return self._refused
 
-    def _hear(self) -> None:
-        with self._lock:
-            self._silent_since = self._last_trouble = 0.0
-
     def _trouble(self, what: str, error: Exception) -> str:
         """What kept the request from being answered, where trying again may help; else what is final is raised."""
         status, name = _local.status, self.client.title
@@ -140,27 +146,23 @@ class Service:
         if status in (403, 429):
             return f"it limits the rate of requests ({status})"
         if status in (404, 410):
-            self._hear()
+            self._lost = False
             raise ServiceError(f"{name}: {what}: not there ({status} {self._brief(error)})") from None
         if status is not None and 400 <= status < 500 and status not in (408, 425):
-            self._hear()
+            self._lost = False
             raise ServiceError(f"{name}: {what}: refused ({status} {self._brief(error)})") from None
         if isinstance(error, _MISTAKES):
             raise error
         return f"{status} {self._brief(error)}" if status and status >= 500 else self._brief(error)
 
     def _bear(self, what: str, patience: float, start: float, wait: float, reason: str) -> None:
-        """ServiceError where another try would exceed the patience, also where others have lost it already."""
-        with self._lock:
-            now = time.monotonic()
-            if now - self._last_trouble > patience:
-                self._silent_since = now
-            self._last_trouble = now
-            silent = now - self._silent_since
-        if now - start + wait >= patience or silent >= patience:
-            waited = f"waited {max(now - start, silent):.0f} s" if wait < patience else f"told to wait {wait:.0f} s"
+        """ServiceError where another try exceeds the patience, or others lost theirs and nobody was answered since."""
+        waited = time.monotonic() - start
+        if waited + wait >= patience or self._lost:
+            self._lost = True
+            spent = f"waited {waited:.0f} s" if wait < patience else f"told to wait {wait:.0f} s"
             raise ServiceError(
-                f"{self.client.title}: {what}: no answer ({reason}; {waited}, imagery.patience is {patience:g}); "
+                f"{self.client.title}: {what}: no answer ({reason}; {spent}, imagery.patience is {patience:g}); "
                 "run again later"
             )
 

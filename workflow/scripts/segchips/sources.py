@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from segchips.config import PLATFORMS, ImageryConfig
+from segchips.config import ImageryConfig
 from segchips.scenes import Scene
 
 
@@ -28,8 +28,3 @@ def open_catalogue(imagery: ImageryConfig) -> Catalogue:
     from segchips import stac
 
     return stac.Catalogue(imagery)
-
-
-def foreign_modules(source: str) -> tuple[str, ...]:
-    """The modules of other sources, on which results from this one do not depend."""
-    return ("stac",) if source in PLATFORMS else ("platform", "service")

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from segchips import ledger
 from segchips.chips import is_intact
-from segchips.code import version
+from segchips.code import foreign_modules, version
 from segchips.config import Config, Dataset
 from segchips.description import index_name, shard_beside, tally_beside
 from segchips.errors import InputError, SceneError, SegchipsError
@@ -24,7 +24,6 @@ from segchips.job import SCHEMA
 from segchips.labels import Features, LabelLock, is_own, make_label, read_label_lock
 from segchips.scenes import Query, read_lock
 from segchips.shards import write_info, write_shard
-from segchips.sources import foreign_modules
 from segchips.tiles import Planned, read_manifest
 from segchips.validation import load_config
 from segchips.workers import Workers
