@@ -103,8 +103,7 @@ class Cluster:
         log = (self.folder / f"{program}.out").open("ab")
         environment = os.environ | self.environment
         command = [_program(program), *arguments]
-        self._running[program] = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, cwd=self.folder)
+        self._running[program] = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """The workflow on a real SLURM cluster of one node; skipped where SLURM is not installed."""
 
+import json
 import re
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,9 +11,13 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-
 from cluster import MISSING, Cluster, running_cluster
+
+from helpers import write_json
 from projects import REPOSITORY, Project
+
+Submit = Callable[..., CompletedProcess[str]]
+Running = Future[CompletedProcess[str]]
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"SLURM is not installed here: no {', '.join(MISSING)}")
 PROFILE = str(REPOSITORY / "workflow" / "profiles" / "slurm")
@@ -27,10 +33,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def submit(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., CompletedProcess[str]]:
-    """Run a project on the cluster."""
+def submit(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Submit:
+    """Run a project on the cluster, the tiles in two jobs."""
     for name, value in cluster.environment.items():
         monkeypatch.setenv(name, value)
     return lambda project, *arguments: project.run("--workflow-profile", PROFILE, *SMALL, *arguments, cores=1)
@@ -43,71 +47,101 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def submitted(result: CompletedProcess[str], project: Project) -> Counter[str]:
-    """SLURM's jobs by their names, from the logs that they leave."""
-    ids = re.findall(r"external jobid '(\d+)'", result.stdout)
-    logs = {path.stem.rpartition("-")[2]: path.stem for path in (project.folder / "logs" / "slurm").iterdir()}
-    return Counter(logs[job].split("-")[1] for job in ids)
+    """How many SLURM jobs of each name a run has submitted, from the logs that they leave."""
+    numbers = re.findall(r"with external jobid '(\d+)'", result.stdout)
+    logs = [path.stem.split("-") for path in (project.folder / "logs" / "slurm").iterdir()]
+    names = {number: name for _, name, number in logs}
+    return Counter(names[number] for number in numbers)
 
 
-def job_in_state(cluster: Cluster, run: Future[CompletedProcess[str]], name: str, state: str) -> str:
-    """The number of a job once it is in the state."""
+def job_in_state(cluster: Cluster, run: Running, name: str, state: str) -> str:
+    """The number of a job, once one is in the state."""
+    asked = ("squeue", "--noheader", f"--name=segchips-{name}", f"--states={state}", "--format=%i")
     while not run.done():
-        if jobs := cluster.command("squeue", "--noheader", f"--name=segchips-{name}", f"--states={state}", "--format=%i"):
+        if jobs := cluster.command(*asked):
             return jobs.split()[0]
-        time.sleep(0.2)
+        time.sleep(0.1)
     raise AssertionError(run.result().stdout)
 
 
-def test_a_cluster_makes_the_same_bytes(sample_run: Project, fresh: Project, submit) -> None:
+def test_a_cluster_makes_the_same_bytes_in_a_few_jobs(sample_run: Project, fresh: Project, submit: Submit) -> None:
     result = submit(fresh)
     assert result.returncode == 0, result.stdout
-    assert fresh.contents(RESULTS) == sample_run.contents(RESULTS) != {}
     assert submitted(result, fresh) == Counter(label_lock=1, images=2, labels=1, tfrecords=1, report=1)
+    assert fresh.contents(RESULTS) == sample_run.contents(RESULTS) != {}
     assert fresh.made() == Counter()
 
 
-def test_a_tile_that_fails_stops_no_other(sample_run: Project, project: Project, submit) -> None:
-    scene = next(path for path in project.folder.glob("resources/sample/*/*/B08.tif"))
-    whole = scene.read_bytes()
-    before = project.contents(RESULTS)
-    scene.write_bytes(whole[: len(whole) // 3])
-    project.change("defaults.imagery.composite", "median")
-    result = submit(project, *ONCE)
-    assert result.returncode != 0
-    print(result.stdout[-3000:])
-    print([(row["tile"], row["state"], row["reason"]) for row in project.ledger()])
-    print(len(list(project.results().glob("images/*.tif"))))
+def add_scene_in_the_west(project: Project) -> Path:
+    """One more scene, the first to be looked at, over some of the tiles; gives one of its bands."""
+    folder = project.folder / "resources/sample/sample-l2a"
+    model, name = next(folder.glob("*20230705*")), "sample_20230630T101029_r022"
+    scene = shutil.copytree(model, folder / name)
+    item = json.loads((scene / f"{model.name}.json").read_text())
+    west, south, east, north = item["bbox"]
+    east = west + 0.4 * (east - west)
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    item |= {"id": name, "bbox": [west, south, east, north], "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    item["properties"]["datetime"] = "2023-06-30T10:10:29Z"
+    write_json(scene / f"{name}.json", item)
+    collection = json.loads((folder / "collection.json").read_text())
+    collection["links"].append({"rel": "item", "href": f"./{name}/{name}.json", "type": "application/geo+json"})
+    write_json(folder / "collection.json", collection)
+    return scene / "B04.tif"
 
 
-def test_a_job_cancelled_leaves_no_chip_of_an_earlier_config(
-    project: Project, sample_run: Project, cluster: Cluster, submit, pool: ThreadPoolExecutor
+def test_a_tile_that_fails_stops_no_other_of_its_job(fresh: Project, tmp_path: Path, submit: Submit) -> None:
+    band = add_scene_in_the_west(fresh)
+    local = Project(Path(shutil.copytree(fresh.folder, tmp_path / "local")))
+    assert local.made()["images"] == 6
+    whole = band.read_bytes()
+    band.write_bytes(whole[: len(whole) // 2])
+    result = submit(fresh, *ONCE)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stdout
+    failed = {row["tile"].replace(":", "#"): row["reason"] for row in fresh.ledger() if row["state"] == "failed"}
+    made = fresh.contents("results/*/images/*")
+    assert 0 < len(failed) == 6 - len(made) < 6
+    assert all("B04.tif: cannot be read" in reason for reason in failed.values())
+    assert made.items() <= local.contents("results/*/images/*").items()
+    band.write_bytes(whole)
+    assert fresh.made()["images"] == len(failed)
+    assert fresh.contents(RESULTS) == local.contents(RESULTS)
+
+
+def test_what_a_cancelled_job_did_not_make_is_not_there(
+    project: Project, tmp_path: Path, cluster: Cluster, submit: Submit, pool: ThreadPoolExecutor
 ) -> None:
     project.change("defaults.imagery.composite", "median")
+    local = Project(Path(shutil.copytree(project.folder, tmp_path / "local")))
+    assert local.made()["images"] == 6
     cluster.command("scontrol", "update", "PartitionName=main", "State=DOWN")
     run = pool.submit(submit, project, *ONCE)
     cluster.command("scancel", job_in_state(cluster, run, "images", "PENDING"))
     cluster.command("scontrol", "update", "PartitionName=main", "State=UP")
-    assert run.result().returncode != 0
-    states = Counter(row["state"] for row in project.ledger())
-    assert states == Counter({"made": 3, "failed": 3})
+    assert run.result().returncode == 1
+    half = project.contents("results/*/images/*")
+    assert len(half) == 3 and half.items() <= local.contents("results/*/images/*").items()
+    assert project.made()["images"] == 3
+    assert project.contents(RESULTS) == local.contents(RESULTS)
 
 
-def test_a_node_that_fails(sample_run: Project, fresh: Project, cluster: Cluster, submit, pool: ThreadPoolExecutor) -> None:
+def test_jobs_of_a_node_that_fails_run_again(
+    sample_run: Project, fresh: Project, cluster: Cluster, submit: Submit, pool: ThreadPoolExecutor
+) -> None:
     run = pool.submit(submit, fresh)
     job_in_state(cluster, run, "images", "RUNNING")
     cluster.kill_node()
-    time.sleep(1)
     cluster.start_node()
-    result = run.result()
-    assert result.returncode == 0, result.stdout
+    assert run.result().returncode == 0, run.result().stdout
     assert fresh.contents(RESULTS) == sample_run.contents(RESULTS)
     assert fresh.made() == Counter()
 
 
-def test_what_no_node_gives_is_said_and_not_waited_for(fresh: Project, submit) -> None:
+def test_what_no_node_can_give_is_said(fresh: Project, submit: Submit) -> None:
     result = submit(fresh, *ONCE, "--set-resources", "label_lock:mem_mb=1000000")
-    assert result.returncode != 0
+    assert result.returncode == 1
     assert "SLURM will not run sbatch" in result.stdout and "--mem=1000000" in result.stdout
     result = submit(fresh, *ONCE, "--set-resources", "label_lock:runtime=100000")
-    assert result.returncode != 0
+    assert result.returncode == 1
     assert "asks for what it can never get (PartitionTimeLimit)" in result.stdout
