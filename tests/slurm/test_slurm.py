@@ -62,7 +62,7 @@ def test_a_cluster_makes_the_same_bytes(sample_run: Project, fresh: Project, sub
     result = submit(fresh)
     assert result.returncode == 0, result.stdout
     assert fresh.contents(RESULTS) == sample_run.contents(RESULTS) != {}
-    assert submitted(result, fresh) == Counter(label_lock=1, images=2, labels=1, tfrecords=1, report=1)
+    assert submitted(result, fresh) == Counter(label_lock=1, images=2, labels=1, tfrecords=1, descriptors=1, report=1)
     assert fresh.made() == Counter()
 
 
