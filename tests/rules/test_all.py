@@ -40,6 +40,7 @@ def test_two_runs_make_the_same_bytes(sample_run: Project, fresh: Project) -> No
         "results/*/tfrecords/*",
         "results/*/*.*",
         "results/*/report/*",
+        "results/*/stac/**/*.json",
     ):
         assert fresh.contents(pattern) == sample_run.contents(pattern) != {}
 
@@ -48,7 +49,7 @@ def test_a_deleted_chip_is_made_again_with_its_shard(project: Project) -> None:
     before = project.contents("results/**/*.tif")
     chip = next(project.results().glob("images/*.tif"))
     chip.unlink()
-    assert project.made() == Counter(images=1, tfrecords=1, tfrecords_info=1, ledger=1, report=1, all=1)
+    assert project.made() == Counter(images=1, tfrecords=1, tfrecords_info=1, ledger=1, descriptors=1, report=1, all=1)
     assert project.contents("results/**/*.tif") == before
 
 

@@ -97,6 +97,17 @@ class LabelsConfig:
     background: int
     all_touched: bool
 
+    @property
+    def names(self) -> dict[int, str]:
+        """The names that the config gives to values: those of `classes`, or the layer's where it burns one value."""
+        names: dict[int, list[str]] = {}
+        for layer in self.layers:
+            given = layer.classes if layer.attribute else {layer.layer or Path(layer.path).stem: layer.value}
+            for name, value in (given or {}).items():
+                if value is not None and name not in names.setdefault(value, []):
+                    names[value].append(name)
+        return {value: ", ".join(parts) for value, parts in names.items()}
+
 
 @dataclass(frozen=True)
 class TFRecordsConfig:

@@ -351,6 +351,18 @@ class State:
             _tell(f"{message} (listed in {log})")
         write_whole(log, "\n".join([ledger.summary(rows), *(f"of no tile any more: {chip}" for chip in stale), ""]))
 
+    def make_descriptors(self, name: str, log: str) -> SegchipsError | None:
+        """Body of the descriptors rule; gives back what went wrong."""
+        from segchips.descriptors import write_descriptors
+
+        return _guarded(log, f"dataset {name}", lambda: write_descriptors(self.dataset(name), self.folder(name)))
+
+    def descriptors_digest(self, name: str) -> str:
+        """Changes when the descriptors have to be written again although the results are the same."""
+        dataset, template = self.dataset(name), Path(__file__).with_name("card.md.j2").read_bytes()
+        imagery = replace(dataset.imagery, catalog=None)
+        return digest(self.version("descriptors"), template, dataset.tiles, imagery, dataset.labels)
+
     def stale_chips(self, name: str) -> list[Path]:
         """The chips in the dataset's own folders that no dataset needs any more."""
         planned = [other for other in self.config.datasets if (self.folder(other) / "scenes.parquet").exists()]

@@ -1,0 +1,154 @@
+"""What a finished dataset tells other tools: read by them where they are there, else as they are known to read."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import mlcroissant
+import numpy as np
+import pystac
+import pytest
+import rasterio
+import shapely
+import yaml
+from pystac.extensions.label import LabelExtension, LabelType
+from pystac.validation import JsonSchemaSTACValidator, set_validator
+
+from projects import Project
+
+CLASSES = {1: "water", 2: "forest", 3: "field", 4: "built", 5: "road", 255: "background"}
+CORE = Path(pystac.__file__).parent / "validation" / "jsonschemas"
+
+
+def chips(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Image and label of every tile."""
+    found = {}
+    for path in sorted(folder.glob("images/*.tif")):
+        with rasterio.open(path) as image, rasterio.open(folder / "labels" / path.name) as label:
+            found[path.stem.replace("#", ":")] = image.read(), label.read(1)
+    return found
+
+
+class Offline(JsonSchemaSTACValidator):
+    """The core schemas that pystac brings with it; those of extensions are on the network."""
+
+    def validate_extension(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+@pytest.fixture
+def _offline() -> Any:
+    from pystac.validation import RegisteredValidator
+
+    before = RegisteredValidator.get_validator()
+    set_validator(Offline())
+    yield
+    set_validator(before)
+
+
+@pytest.mark.usefixtures("_offline")
+def test_stac_is_valid_and_finds_the_chips(sample_run: Project) -> None:
+    folder, rows = sample_run.results(), {row["tile"]: row for row in sample_run.ledger()}
+    collection = pystac.Collection.from_file(str(folder / "stac" / "collection.json"))
+    assert collection.validate_all() == 6
+    items = {item.properties["title"]: item for item in collection.get_items(recursive=True)}
+    assert set(items) == set(rows)
+    for key, item in items.items():
+        split = rows[key]["split"]
+        assert item.properties["ml-aoi:split"] == {"val": "validate"}.get(split, split)
+        assert LabelExtension.ext(item).label_type == LabelType.RASTER
+        assert item.properties["label:classes"][0]["classes"] == list(CLASSES)
+        classes = item.assets["label"].extra_fields["classification:classes"]
+        assert {one["value"]: one["description"] for one in classes} == CLASSES
+        for name in ("image", "label"):
+            with rasterio.open(unquote(item.assets[name].get_absolute_href())) as chip:
+                assert chip.tags()["TILE"] == key
+                assert item.ext.proj.code == chip.crs.to_string() and item.ext.proj.shape == list(chip.shape)
+                assert tuple(item.ext.proj.transform) == tuple(chip.transform)[:6]
+                assert item.assets[name].extra_fields["data_type"] == chip.dtypes[0]
+                assert item.assets[name].extra_fields["nodata"] == chip.nodata
+                corners = shapely.box(*rasterio.warp.transform_bounds(chip.crs, 4326, *chip.bounds))
+                footprint = shapely.geometry.shape(item.geometry)
+                assert footprint.exterior.is_ccw and footprint.within(corners.buffer(1e-6))
+                assert footprint.area > 0.9 * corners.area
+                times = [
+                    scene["acquired"] for scene in json.loads(chip.tags().get("SCENES", "{}")).get("sample-l2a", ())
+                ]
+            if times:
+                assert (item.properties["start_datetime"], item.properties["end_datetime"]) == (min(times), max(times))
+
+
+def test_croissant_is_valid_and_reads_the_tiles(sample_run: Project) -> None:
+    dataset = mlcroissant.Dataset(jsonld=str(sample_run.results() / "croissant.json"))
+    assert not dataset.metadata.ctx.issues.errors
+    records = [{key.rpartition("/")[2]: value for key, value in one.items()} for one in dataset.records("tiles")]
+    assert {one["tile"].decode(): one["split"].decode() for one in records} == {
+        row["tile"]: row["split"] for row in sample_run.ledger()
+    }
+    patterns = [one.includes for one in dataset.metadata.distribution if getattr(one, "includes", None)]
+    assert all(list(sample_run.results().glob(pattern[0])) for pattern in patterns) and len(patterns) == 3
+
+
+def test_the_card_has_front_matter_and_the_true_figures(sample_run: Project) -> None:
+    text = (sample_run.results() / "README.md").read_text()
+    _, front, body = text.split("---\n", 2)
+    about = yaml.safe_load(front)
+    assert about["task_categories"] == ["image-segmentation"] and about["size_categories"] == ["n<1K"]
+    rows = {tuple(cell.strip() for cell in line.strip("|").split("|"))[:2]: line for line in body.splitlines()}
+    found = chips(sample_run.results())
+    for split in ("train", "val", "test"):
+        tiles = [row["tile"] for row in sample_run.ledger() if row["split"] == split]
+        assert (split, str(len(tiles))) in rows
+        if tiles:
+            pixels = np.concatenate([found[tile][0][3].ravel() for tile in tiles])
+            pixels = pixels[pixels != 0]
+            figures = f"{pixels.min():.6g} | {pixels.max():.6g} | {pixels.mean():.6g} | {pixels.std():.6g}"
+            assert figures in rows["B08", split]
+    for value, name in CLASSES.items():
+        assert (str(value), name) in rows
+    assert str(sample_run.folder) not in text
+
+
+def test_arcgis_learn_finds_what_it_reads(sample_run: Project) -> None:
+    """The keys, files and arithmetic of arcgis.learn.prepare_data for Classified Tiles."""
+    folder = sample_run.results()
+    definition = json.loads((folder / "esri_model_definition.emd").read_text())
+    statistics = json.loads((folder / "esri_accumulated_stats.json").read_text())
+    assert definition["MetaDataMode"] == statistics["MetaDataMode"] == "Classified_Tiles"
+    pairs = [line.split() for line in (folder / "map.txt").read_text().splitlines()]
+    found = chips(folder)
+    assert len(pairs) == statistics["NumTiles"] == len(found)
+    for image, label in pairs:
+        image_path = folder / image
+        assert image_path.exists() and folder / label == image_path.parents[1] / "labels" / (image_path.stem + ".tif")
+    labels = np.stack([label for _, label in found.values()])
+    values = [one["Value"] for one in definition["Classes"]]
+    assert {one["Value"]: one["Name"] for one in definition["Classes"]} == {
+        value: name for value, name in CLASSES.items() if (labels == value).any()
+    }
+    assert all(
+        len(one["Color"]) == 3 and 0 <= min(one["Color"]) <= max(one["Color"]) < 256 for one in definition["Classes"]
+    )
+    counted = statistics["ClassPixelStats"]
+    assert counted["NumPixelsPerClass"] == [int((labels == value).sum()) for value in values]
+    assert counted["NumImagesPerClass"] == [sum((label == value).any() for label in labels) for value in values]
+    images = np.stack([image for image, _ in found.values()]).astype(np.float64)
+    assert definition["InputRastersProps"]["BandNames"] == ["B04", "B03", "B02", "B08"]
+    for band, (of_tiles, state) in enumerate(
+        zip(definition["AllTilesStats"], statistics["BandStatsState"], strict=True)
+    ):
+        pixels = images[:, band][images[:, band] != 0]
+        assert (of_tiles["Min"], of_tiles["Max"], state["Num"]) == (pixels.min(), pixels.max(), pixels.size)
+        assert (of_tiles["Mean"], state["M1"]) == pytest.approx((pixels.mean(), pixels.mean()), rel=1e-9)
+        assert of_tiles["StdDev"] == pytest.approx(pixels.std(), rel=1e-9)
+        assert (state["M2"] / state["Num"]) ** 0.5 == pytest.approx(pixels.std(), rel=1e-9)
+    assert "WellKnownBandNames (FYI, these band names can be used in ExtractBands)" in definition
+
+
+def test_another_name_for_a_class_remakes_the_descriptors_and_no_chip(project: Project) -> None:
+    classes = project.config["defaults"]["labels"]["classes"]
+    project.change("defaults.labels.classes", {**classes, "lake": 1})
+    made = project.made()
+    assert (made["descriptors"], made["labels"], made["tfrecords"]) == (1, 0, 0)
+    assert "| 1 | water, lake |" in (project.results() / "README.md").read_text()
