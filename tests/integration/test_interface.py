@@ -1,6 +1,7 @@
-"""What configs, scripts and training code outside this repository rely on: a config of the first release works unchanged,
+"""What configs, scripts and training code outside this repository rely on.
 
-keeps its keys where they are, and makes the same datasets: no tile changes split or shard, none is dropped.
+A config of the first release works unchanged, its keys stay where they are, and it makes the same dataset: no tile
+changes split or shard, and none is dropped.
 """
 
 import csv
