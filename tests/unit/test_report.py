@@ -32,7 +32,7 @@ from segchips.description import Info, Layout, write_description
 from segchips.errors import InputError
 from segchips.grid import Grid, Tile
 from segchips.job import SCHEMA
-from segchips.ledger import BELOW, FAILED, MADE, NO_SCENES, STATES, UNFINISHED, Row, write_ledger
+from segchips.ledger import BELOW, EXCLUDED, FAILED, MADE, NO_SCENES, STATES, UNFINISHED, Row, write_ledger
 from segchips.report import Moments, choose, day_ticks, display_bands, write_report
 from segchips.scenes import Lock, Scene, write_lock
 from segchips.tiles import write_manifest
@@ -62,7 +62,7 @@ SCENES = (
 
 
 def state_of(number):
-    return STATES[number % 10 - 5] if number % 10 > 5 else MADE
+    return STATES[number % 10 - 4] if number % 10 > 4 else MADE
 
 
 REASONS = {
@@ -71,6 +71,7 @@ REASONS = {
     BELOW: "{} of the pixels are valid, min_valid is 0.5",
     FAILED: "<script>alert(1)</script> https://me:pw@host.org/a.tif?sig=SECRET: cut short, see /secret/folder/b.tif",
     UNFINISHED: "not sharded yet; run again",
+    EXCLUDED: "EarthOne: reading scene 'a' of product 's2': not there (404)",
 }
 
 

@@ -8,7 +8,7 @@ import platform
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from importlib import metadata
 from itertools import chain, islice, zip_longest
@@ -665,8 +665,14 @@ def versions() -> dict[str, str]:
 
 
 def public_config(dataset: Dataset) -> str:
-    """The merged config as YAML that can be used as a config again, without absolute folders, user names or queries."""
+    """The merged config as YAML that can be used as a config again, without absolute folders, user names or queries.
+
+    It leaves out what changes no result.
+    """
     plain = asdict(dataset)
+    for field in fields(dataset.imagery):
+        if not field.repr:
+            del plain["imagery"][field.name]
     tree = {"datasets": {plain.pop("name"): _plain(plain)}}
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
 
