@@ -59,6 +59,13 @@ def configure(sample_folder: Path, catalogue: Path, folder: Path, platform: Plat
     return project
 
 
+def make_chips_apart(project: Project) -> None:
+    """In a process of its own, which both clients share."""
+    made = f"import sys; sys.path.append({str(REPOSITORY / 'tests')!r}); import projects; projects.make_chips()"
+    run = subprocess.run([sys.executable, "-c", made], cwd=project.folder, env=project.environment, capture_output=True)
+    assert run.returncode == 0, run.stderr.decode()
+
+
 def test_the_source_of_a_chip_does_not_show(
     sample_folder: Path, catalogue: Path, served: Platform, tmp_path: Path
 ) -> None:
@@ -67,9 +74,7 @@ def test_the_source_of_a_chip_does_not_show(
     project.change("defaults.tiles", {"keys": "tiles.txt"})
     blocks = {f"{kind}_{source}": KINDS[kind] | {"source": source} for kind in KINDS for source in SOURCES}
     project.change("datasets", {name: {"imagery": block} for name, block in blocks.items()})
-    made = f"import sys; sys.path.append({str(REPOSITORY / 'tests')!r}); import projects; projects.make_chips()"
-    run = subprocess.run([sys.executable, "-c", made], cwd=tmp_path, env=project.environment, capture_output=True)
-    assert run.returncode == 0, run.stderr.decode()
+    make_chips_apart(project)
     found = {name: read_chips(project.results(name) / "images") for name in blocks}
     for kind in KINDS:
         assert len(found[f"{kind}_stac"]) == len(TILES)
@@ -79,6 +84,29 @@ def test_the_source_of_a_chip_does_not_show(
     asked = Counter("+".join(request.asked["bands"]) for request in served.log.of("raster"))
     assert asked["B02+alpha"] == asked["B08+alpha"] == 2 * len(TILES)
     assert list((served.home or Path()).iterdir()) == []
+
+
+def test_the_source_of_a_real_chip_does_not_show(real_data: Path, tmp_path: Path) -> None:
+    """Pixels that are neither square nor 10 m, and scenes full of holes."""
+    with Platform(real_data / "catalog.json", home=tmp_path / "home") as platform:
+        config = sample_config()
+        config["defaults"]["tiles"]["aoi"] = str(real_data / "aoi.gpkg")
+        config["defaults"]["labels"] = {"path": str(real_data / "labels.gpkg")}
+        bands = ["B01", "B04", "B08", "B12"]
+        imagery = {"catalog": str(real_data / "catalog.json"), "products": [{"id": "s2-l1c", "bands": bands}]}
+        imagery |= {"start": "2015-01-01", "end": "2017-12-31", "cloud_mask": None, "reference_date": "2017-01-05"}
+        config["defaults"]["imagery"] = imagery
+        clear = {"composite": "median", "cloud_mask": {"asset": "cloud_mask", "clear": [0]}}
+        kinds = {"closest": {}, "near": {"start": "2016-12-01", "end": "2016-12-31"}, "median": clear}
+        blocks = {f"{kind}_{source}": block | {"source": source} for kind, block in kinds.items() for source in SOURCES}
+        config["datasets"] = {name: {"imagery": block} for name, block in blocks.items()}
+        project = Project(tmp_path, platform.environment())
+        project.write(config)
+        make_chips_apart(project)
+    found = {name: read_chips(project.results(name) / "images") for name in blocks}
+    for kind in kinds:
+        assert len(found[f"{kind}_stac"]) == 9
+        assert found[f"{kind}_descarteslabs"] == found[f"{kind}_earthone"] == found[f"{kind}_stac"], kind
 
 
 def requests_of(platform: Platform) -> dict[str, list[Request]]:

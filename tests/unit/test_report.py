@@ -75,7 +75,7 @@ REASONS = {
     BELOW: "{} of the pixels are valid, min_valid is 0.5",
     FAILED: "<script>alert(1)</script> https://me:pw@host.org/a.tif?sig=SECRET: cut short, see /secret/folder/b.tif",
     UNFINISHED: "not sharded yet; run again",
-    EXCLUDED: "tile 1: no answer",
+    EXCLUDED: "EarthOne: reading scene 'a' of product 's2': not there (404)",
 }
 
 
@@ -106,9 +106,6 @@ def dataset():
             cloud_mask=mask,
             min_valid=0.5,
             provenance=False,
-            on_failure="fail",
-            patience=300,
-            requests=16,
         ),
         LabelsConfig((LabelLayer("crops.gpkg", None, "kind", 1, CLASSES),), BACKGROUND, True),
         TFRecordsConfig("array", 1, None, {"train": 0.6, "val": 0.2, "test": 0.2}),

@@ -35,7 +35,7 @@ class Product:
     bands: tuple[str, ...]
     resampling: str
     nodata: float | None
-    processing_level: str | None
+    processing_level: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class ImageryConfig:
     cloud_mask: CloudMask | None
     min_valid: float
     provenance: bool
-    on_failure: str = field(repr=False)
-    patience: float = field(repr=False)
-    requests: int = field(repr=False)
+    on_failure: str = field(default="fail", repr=False)
+    patience: float = field(default=300, repr=False)
+    requests: int = field(default=8, repr=False)
 
     @property
     def on_platform(self) -> bool:

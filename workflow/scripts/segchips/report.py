@@ -4,7 +4,7 @@ import platform
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
@@ -207,10 +207,15 @@ def versions() -> dict[str, str]:
 
 
 def public_config(dataset: Dataset) -> str:
-    """The merged config as YAML that can be used as a config again, without absolute folders, user names or queries."""
+    """The merged config as YAML that can be used as a config again, without absolute folders, user names or queries.
+
+    It leaves out what changes no result.
+    """
     plain = asdict(dataset)
-    requests = plain["imagery"].pop("requests")
-    tree = {"requests": requests, "datasets": {plain.pop("name"): _plain(plain)}}
+    for field in fields(dataset.imagery):
+        if not field.repr:
+            del plain["imagery"][field.name]
+    tree = {"datasets": {plain.pop("name"): _plain(plain)}}
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
 
 

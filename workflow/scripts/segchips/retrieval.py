@@ -39,7 +39,7 @@ class Reader:
 
     def read_mask(self, scene: Scene, name: str, tile: Tile) -> Layer:
         """A mask band's values (row, column), nearest, and which of them are there and not nodata: one request."""
-        product = Product(scene.product, (name,), "nearest", None, None)
+        product = Product(scene.product, (name,), "nearest", None)
         values, valid = self._fetch([scene], product, tile)
         return values[0], valid[0]
 
