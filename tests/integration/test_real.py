@@ -12,6 +12,7 @@ import pytest
 import rasterio
 from rasterio.features import rasterize
 
+import segchips
 from projects import Project
 
 BANDS = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"]
@@ -117,3 +118,46 @@ def test_the_ledger_tells_the_share_of_valid_pixels(run: Project) -> None:
         for row in rows:
             with rasterio.open(run.results(name) / "images" / f"{row['tile'].replace(':', '#')}.tif") as chip:
                 assert float(row["valid"]) == (chip.read() != 0).all(axis=0).mean()
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_statistics_are_those_of_all_chips_at_once(run: Project, name: str) -> None:
+    found = segchips.statistics(run.results(name) / "tfrecords")
+    for split, of_split in found.items():
+        tiles = [row["tile"].replace(":", "#") for row in run.ledger(name) if row["split"] == split]
+        assert of_split.chips == len(tiles)
+        if not tiles:
+            continue
+        images, labels = [], []
+        for tile in tiles:
+            with rasterio.open(run.results(name) / "images" / f"{tile}.tif") as chip:
+                images.append(chip.read().reshape(len(BANDS), -1))
+            with rasterio.open(run.results(name) / "labels" / f"{tile}.tif") as chip:
+                labels.append(chip.read(1).ravel())
+        image, label = np.concatenate(images, axis=1), np.concatenate(labels)
+        assert of_split.classes is not None and list(of_split.classes) == np.unique(label).tolist()
+        for value, where in [(None, label == label), *((value, label == value) for value in of_split.classes)]:
+            bands = of_split.bands if value is None else of_split.classes[value].bands
+            for plane, band in zip(image[:, where], bands, strict=True):
+                pixels = plane[plane != 0].astype(np.float64)
+                assert band.count == pixels.size
+                assert band.nodata_share == pytest.approx((plane == 0).mean())
+                if pixels.size:
+                    assert (band.min, band.max) == (pixels.min(), pixels.max())
+                    assert (band.mean, band.std) == pytest.approx((pixels.mean(), pixels.std()), rel=1e-12)
+                    expected = np.percentile(pixels, list(band.percentiles or ()))
+                    np.testing.assert_allclose(list((band.percentiles or {}).values()), expected, rtol=1e-12)
+
+
+def test_labels_from_the_records_are_the_layer_burned_at_once(run: Project, real_data: Path, tmp_path: Path) -> None:
+    directory = run.results("closest") / "tfrecords"
+    records = [record for split in segchips.statistics(directory) for record in segchips.load(directory, split)]
+    (path,) = segchips.mosaic(
+        ((one["identifier"], one["label"]) for one in records), tmp_path / "labels.tif", nodata=255
+    )
+    layer = geopandas.read_file(real_data / "labels.gpkg").to_crs("EPSG:32633")
+    shapes = list(zip(layer.geometry, layer["LULC_ID"], strict=True))
+    with rasterio.open(path) as mosaic:
+        assert mosaic.shape == (180, 180) and mosaic.crs == "EPSG:32633"
+        wanted = rasterize(shapes, (180, 180), fill=255, transform=mosaic.transform, all_touched=True, dtype="uint8")
+        np.testing.assert_array_equal(mosaic.read(1), wanted)
