@@ -5,6 +5,7 @@ The clients for Descartes Labs and EarthOne offer the same API under two names.
 
 import random
 import re
+import sys
 import threading
 import time
 import warnings
@@ -60,7 +61,7 @@ class Service:
         self._slots, self._lock = _slots(requests), threading.Lock()
         self._refused: CredentialsError | None = None
         self._secrets: tuple[str | None, ...] = ()
-        self._lost = False
+        self._lost = self._told = False
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -105,14 +106,13 @@ class Service:
             try:
                 self._log_in()
                 answer = request()
-                self._lost = False
+                self._hear()
                 return answer
             except SegchipsError:
                 raise
             except Exception as error:
                 reason = self._trouble(what, error)
-                wait = _told_to_wait()
-                wait = _pause(what, attempt) if wait is None else wait
+                wait = _told_to_wait() or _pause(what, attempt)
                 self._bear(what, patience, start, wait, reason)
             attempt += 1
             time.sleep(wait)
@@ -136,6 +136,9 @@ class Service:
         self._refused = CredentialsError(f"{text}; {advice}")
         return self._refused
 
+    def _hear(self) -> None:
+        self._lost = self._told = False
+
     def _trouble(self, what: str, error: Exception) -> str:
         """What kept the request from being answered, where trying again may help; else what is final is raised."""
         status, name = _local.status, self.client.title
@@ -146,10 +149,10 @@ class Service:
         if status in (403, 429):
             return f"it limits the rate of requests ({status})"
         if status in (404, 410):
-            self._lost = False
+            self._hear()
             raise ServiceError(f"{name}: {what}: not there ({status} {self._brief(error)})") from None
         if status is not None and 400 <= status < 500 and status not in (408, 425):
-            self._lost = False
+            self._hear()
             raise ServiceError(f"{name}: {what}: refused ({status} {self._brief(error)})") from None
         if isinstance(error, _MISTAKES):
             raise error
@@ -165,6 +168,9 @@ class Service:
                 f"{self.client.title}: {what}: no answer ({reason}; {spent}, imagery.patience is {patience:g}); "
                 "run again later"
             )
+        if not self._told:
+            self._told = True
+            print(f"{self.client.title}: {reason}; trying again for up to {patience:g} s", file=sys.stderr)
 
     def _brief(self, error: Exception) -> str:
         """An error as one line without secrets."""
