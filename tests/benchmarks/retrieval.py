@@ -106,9 +106,8 @@ def main() -> None:
         speeds = {requests: run(folder, "earthone", requests, {}) for requests in (1, 4, 16)}
         keys = [path.stem for path in (folder / "results/sample/images").glob("*.tif")]
         empty = empty_run(folder / "empty", keys)
-        print(
-            f"{len(keys)} tiles, {CORES} cores, answers after {LATENCY} s; the job graph with empty bodies: {empty:.1f} tiles/s"
-        )
+        print(f"{len(keys)} tiles, {CORES} cores, answers after {LATENCY} s")
+        print(f"the job graph with empty bodies: {empty:.1f} tiles/s")
         for requests, (speed, together, asked, most) in speeds.items():
             ideal = requests / LATENCY
             print(
