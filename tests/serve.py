@@ -7,6 +7,7 @@ Paste what it prints into the shell that shall meet this platform.
 
 import argparse
 import signal
+from pathlib import Path
 
 from loopback.server import Platform
 
@@ -20,15 +21,18 @@ def seed_and_rate(text: str) -> tuple[int, float]:
 def main() -> None:
     """Serve until interrupted or terminated."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("catalogue", help="catalog.json of a static STAC catalogue")
+    parser.add_argument("catalogue", type=Path, help="catalog.json of a static STAC catalogue")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that an answer takes")
     parser.add_argument("--faults", type=seed_and_rate, metavar="SEED:RATE", help="let a share of requests fail, 7:0.1")
     options = parser.parse_args()
+    if not options.catalogue.is_file():
+        parser.error(f"{options.catalogue}: no such file; `make run` makes that of the sample")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Platform(options.catalogue, options.port, options.latency) as platform:
         if options.faults:
             platform.faults.inject(*options.faults)
+        print("unset HTTP_PROXY http_proxy CLIENT_ID CLIENT_SECRET")
         print(*(f"export {name}={value}" for name, value in platform.settings.items()), sep="\n", flush=True)
         try:
             signal.pause()

@@ -440,11 +440,12 @@ def test_it_is_a_command(sample_folder: Path, tmp_path: Path) -> None:
     seed = next(seed for seed in range(1000) if first_fault(seed) == "slow")
     command = [sys.executable, str(REPOSITORY / "tests" / "serve.py"), str(catalogue), "--faults", f"{seed}:1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as server:
-        lines = [server.stdout.readline() for _ in range(8)]
-        bare = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-        shell = subprocess.run(["sh", "-c", f"{''.join(lines)}{sys.executable} -W ignore -c '{PASTED}'"], env=bare)
+        lines = [server.stdout.readline() for _ in range(9)]
+        mine = os.environ | {"HTTP_PROXY": "http://127.0.0.1:9", "CLIENT_ID": "mine", "HOME": str(tmp_path)}
+        shell = subprocess.run(["sh", "-c", f"{''.join(lines)}{sys.executable} -W ignore -c '{PASTED}'"], env=mine)
         server.send_signal(signal.SIGINT)
         assert (shell.returncode, server.wait(10)) == (0, 0)
+    assert list(tmp_path.iterdir()) == []
 
 
 def first_fault(seed: int) -> str:
