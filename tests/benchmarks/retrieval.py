@@ -111,9 +111,9 @@ def main() -> None:
         for requests, (speed, together, asked, most) in speeds.items():
             ideal = requests / LATENCY
             print(
-                f"{requests:3} requests at once: {speed:5.1f} images/s = {speed / ideal:4.0%} of {ideal:g}; with labels "
-                f"{together:5.1f} tiles/s = {together / empty:4.0%} of the empty graph; "
-                f"{asked:g} requests a tile, at most {most} at once"
+                f"{requests:3} requests at once: {speed:5.1f} images/s = {speed / ideal:4.0%} of {ideal:g}; "
+                f"with labels {together:5.1f} tiles/s = {together / empty:4.0%} of the empty graph; "
+                f"{asked:g} requests a tile, {most} at once"
             )
         mask = {"product": "sample-l2a:cloud_mask", "band": "cloud_mask", "clear": [0]}
         for composite in ("closest", "median"):

@@ -20,6 +20,7 @@ from earthdaily.earthone.geo import DLTile
 
 from segchips import tiles as module
 from segchips.config import LabelLayer, LabelsConfig, TFRecordsConfig, TilesConfig
+from segchips.description import shard_of, split_of
 from segchips.errors import ConfigError, InputError
 from segchips.grid import Grid, Tile
 from segchips.tiles import (
@@ -29,8 +30,6 @@ from segchips.tiles import (
     keyed_tiles,
     lonlat,
     read_manifest,
-    shard_of,
-    split_of,
     tiles_of,
     write_manifest,
 )

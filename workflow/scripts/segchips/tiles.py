@@ -5,12 +5,9 @@ when the lon/lat quadrilateral between the corners of its core box meets the are
 """
 
 import csv
-import hashlib
 import json
-from bisect import bisect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import pyproj
 import shapely
 
 from segchips.config import LabelsConfig, TFRecordsConfig, TilesConfig
+from segchips.description import shard_of, split_of
 from segchips.errors import ConfigError, InputError
 from segchips.files import whole
 from segchips.grid import FALSE_EASTING, Grid, Tile
@@ -118,18 +116,6 @@ def keyed_tiles(keys: Sequence[str] | str, grid: Grid) -> list[Tile]:
     return list(tiles)
 
 
-def split_of(key: str, splits: Mapping[str, float]) -> str:
-    """The split of a tile: a function of its key and the shares alone, taken in the order of `splits`."""
-    names = [split for split, share in splits.items() if share > 0]
-    reached = list(accumulate(splits[name] for name in names))
-    return names[min(bisect(reached, _hash(key, b"split") / 2**64 * reached[-1]), len(names) - 1)]
-
-
-def shard_of(key: str, shards: int) -> int:
-    """The shard of a tile within its split, from 0: a function of its key alone."""
-    return _hash(key, b"shard") % shards
-
-
 def footprints(tiles: Sequence[Tile]) -> Geometries:
     """The padded boxes of tiles of one grid as lon/lat polygons, curved edges followed, split at the antimeridian."""
     return _tile_outlines(tiles, tiles[0].grid.pad * tiles[0].grid.resolution)
@@ -162,10 +148,6 @@ def read_manifest(path: str | Path) -> list[Planned]:
 
 def _in_order(tiles: list[Tile]) -> list[Tile]:
     return sorted(tiles, key=lambda tile: (tile.zone, -tile.row, tile.path))
-
-
-def _hash(key: str, salt: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8, salt=salt).digest(), "little")
 
 
 def _check_place(tile: Tile, grid: Grid, source: str) -> None:
