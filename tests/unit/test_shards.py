@@ -120,8 +120,9 @@ def test_georeference_and_split_lose_nothing(tmp_path):
 @pytest.mark.parametrize("quick", [True, False])
 def test_bands_and_acquisitions_are_those_of_the_chip(tmp_path, quick):
     folder(tmp_path, keys=KEYS[:1])
-    scenes = {"s2 <&>": [{"acquired": "2017-01-05T10:04:08Z"}, {"acquired": "2016-12-26T10:04:11Z"}], "dem": []}
-    scenes["s1"] = [{"acquired": "2017-01-05T10:04:08Z"}]
+    times = {"a": "2017-01-05T10:04:08Z", "b": "2016-12-26T10:04:11Z"}
+    members = [{"id": name, "acquired": time, "share": 0.5} for name, time in times.items()]
+    scenes = {"s2 <&>": members, "dem": [], "s1": members[:1]}
     tags, names = {"SCENES": json.dumps(scenes)}, ("B04", "a & b", "s1/VV")
     place = {} if quick else {"transform": TRANSFORM @ rasterio.Affine.rotation(3)}
     write(

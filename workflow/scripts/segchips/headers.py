@@ -71,8 +71,8 @@ def told(valid: str | None, scenes: str | None, bands: Sequence[str | None]) -> 
     ids: tuple[tuple[str, str], ...] = ()
     with suppress(ValueError, TypeError, KeyError, AttributeError):
         members = [(product, scene) for product, found in json.loads(scenes or "{}").items() for scene in found]
-        acquired = dict.fromkeys(sorted(str(scene["acquired"]) for _, scene in members))
-        ids = tuple((product, str(scene["id"])) for product, scene in members)
+        acquired = dict.fromkeys(sorted(str(scene["acquired"]) for _, scene in members if "acquired" in scene))
+        ids = tuple((product, str(scene["id"])) for product, scene in members if "id" in scene)
     return Told(_share(valid), tuple(name or "" for name in bands) if any(bands) else (), tuple(acquired), ids)
 
 
