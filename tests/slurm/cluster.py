@@ -87,6 +87,16 @@ class Cluster:
                 if job or (keeper and (entry / "cwd").readlink() == self.folder):
                     yield int(entry.name)
 
+    def jobs(self, name: str, state: str) -> list[str]:
+        """The numbers of the workflow's jobs of this name in the state."""
+        asked = ("squeue", "--noheader", f"--name=segchips-{name}", f"--states={state}", "--format=%i")
+        return self.command(*asked).split()
+
+    def times(self, number: str) -> tuple[str, str]:
+        """When a job has started and ended."""
+        job = dict(each.partition("=")[::2] for each in self.command("scontrol", "show", "job", number).split())
+        return job["StartTime"], job["EndTime"]
+
     def stop(self) -> None:
         """End all jobs, then the daemons."""
         self.command("scancel", f"--user={getpwuid(os.getuid()).pw_name}")

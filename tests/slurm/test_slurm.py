@@ -56,10 +56,9 @@ def submitted(result: CompletedProcess[str], project: Project) -> Counter[str]:
 
 def job_in_state(cluster: Cluster, run: Running, name: str, state: str) -> str:
     """The number of a job, once one is in the state."""
-    asked = ("squeue", "--noheader", f"--name=segchips-{name}", f"--states={state}", "--format=%i")
     while not run.done():
-        if jobs := cluster.command(*asked):
-            return jobs.split()[0]
+        if jobs := cluster.jobs(name, state):
+            return jobs[0]
         time.sleep(0.1)
     raise AssertionError(run.result().stdout)
 
@@ -136,6 +135,17 @@ def test_jobs_of_a_node_that_fails_run_again(
     assert run.result().returncode == 0, run.result().stdout
     assert fresh.contents(RESULTS) == sample_run.contents(RESULTS)
     assert fresh.made() == Counter()
+
+
+def test_requests_hold_across_jobs(fresh: Project, cluster: Cluster, submit: Submit) -> None:
+    config = fresh.config
+    fresh.write(config | {"requests": 1})
+    asking = ("--set-threads", "images=0", "--set-resources", "images:requests=1")
+    result = submit(fresh, *asking)
+    assert result.returncode == 0, result.stdout
+    numbers = [path.stem.rpartition("-")[2] for path in (fresh.folder / "logs" / "slurm").glob("segchips-images-*")]
+    (_, first_end), (second_start, _) = sorted(cluster.times(number) for number in numbers)
+    assert first_end <= second_start
 
 
 def test_what_no_node_can_give_is_said(fresh: Project, submit: Submit) -> None:
