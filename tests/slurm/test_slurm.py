@@ -129,9 +129,10 @@ def test_jobs_of_a_node_that_fails_run_again(
     sample_run: Project, fresh: Project, cluster: Cluster, submit: Submit, pool: ThreadPoolExecutor
 ) -> None:
     run = pool.submit(submit, fresh)
-    job_in_state(cluster, run, "images", "RUNNING")
+    number = job_in_state(cluster, run, "images", "RUNNING")
     cluster.kill_node()
     cluster.start_node()
+    cluster.hurry(number)
     assert run.result().returncode == 0, run.result().stdout
     assert fresh.contents(RESULTS) == sample_run.contents(RESULTS)
     assert fresh.made() == Counter()
