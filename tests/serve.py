@@ -28,7 +28,8 @@ def main() -> None:
     options = parser.parse_args()
     if not options.catalogue.is_file():
         parser.error(f"{options.catalogue}: no such file; `make run` makes that of the sample")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, signal.default_int_handler)
     with Platform(options.catalogue, options.port, options.latency) as platform:
         if options.faults:
             platform.faults.inject(*options.faults)
