@@ -92,11 +92,6 @@ class Cluster:
         asked = ("squeue", "--noheader", f"--name=segchips-{name}", f"--states={state}", "--format=%i")
         return self.command(*asked).split()
 
-    def hurry(self, number: str) -> None:
-        """Start a job that lost its node as soon as SLURM has queued it again, which by itself waits two minutes."""
-        _wait(lambda: self.command("squeue", "--noheader", f"--jobs={number}", "--format=%T") == "PENDING", "job", 60)
-        self.command("scontrol", "update", f"JobId={number}", "StartTime=now")
-
     def times(self, number: str) -> tuple[str, str]:
         """When a job has started and ended."""
         job = dict(each.partition("=")[::2] for each in self.command("scontrol", "show", "job", number).split())

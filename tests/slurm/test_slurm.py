@@ -125,19 +125,6 @@ def test_what_a_cancelled_job_did_not_make_is_not_there(
     assert project.contents(RESULTS) == local.contents(RESULTS)
 
 
-def test_jobs_of_a_node_that_fails_run_again(
-    sample_run: Project, fresh: Project, cluster: Cluster, submit: Submit, pool: ThreadPoolExecutor
-) -> None:
-    run = pool.submit(submit, fresh)
-    number = job_in_state(cluster, run, "images", "RUNNING")
-    cluster.kill_node()
-    cluster.start_node()
-    cluster.hurry(number)
-    assert run.result().returncode == 0, run.result().stdout
-    assert fresh.contents(RESULTS) == sample_run.contents(RESULTS)
-    assert fresh.made() == Counter()
-
-
 def test_requests_hold_across_jobs(fresh: Project, cluster: Cluster, submit: Submit) -> None:
     config = fresh.config
     fresh.write(config | {"requests": 1})
@@ -156,3 +143,15 @@ def test_what_no_node_can_give_is_said(fresh: Project, submit: Submit) -> None:
     result = submit(fresh, *ONCE, "--set-resources", "label_lock:runtime=100000")
     assert result.returncode == 1
     assert "asks for what it can never get (PartitionTimeLimit)" in result.stdout
+
+
+def test_jobs_of_a_node_that_fails_run_again(
+    sample_run: Project, fresh: Project, cluster: Cluster, submit: Submit, pool: ThreadPoolExecutor
+) -> None:
+    run = pool.submit(submit, fresh)
+    job_in_state(cluster, run, "images", "RUNNING")
+    cluster.kill_node()
+    cluster.start_node()
+    assert run.result().returncode == 0, run.result().stdout
+    assert fresh.contents(RESULTS) == sample_run.contents(RESULTS)
+    assert fresh.made() == Counter()
