@@ -31,6 +31,7 @@ workflow.register_resource("requests", STATE.jobs_at_once)
 if workflow.is_main_process and not workflow.output_settings.dryrun:
     STATE.forget_exclusions()  # of a run that was killed
 RESULTS = str(CONFIG.results)
+SHARD = f"{RESULTS}/{{dataset}}/tfrecords/{{dataset}}-{{split}}.%s-{{shard}}-of-{{shards}}"
 
 
 wildcard_constraints:
@@ -93,6 +94,24 @@ def of_chip(kind, lock, ask):
 
 def shard_tiles(wildcards):
     return STATE.shard_tiles(wildcards.dataset, wildcards.split, int(wildcards.shard))
+
+
+def label_sources(wildcards):
+    """The layers, or the label lock of the dataset that shares its labels with this one."""
+    owner = STATE.label_owner(wildcards.dataset)
+    if owner == wildcards.dataset:
+        return sources(STATE.label_sources)(wildcards)
+    return [checkpoints.label_lock.get(dataset=owner).output[0]]
+
+
+def of_shard(wildcards):
+    """The shard's digest, which changes where a chip of it is missing."""
+    digest = STATE.shard_digest(wildcards.dataset, wildcards.split, int(wildcards.shard))
+    keys = shard_tiles(wildcards)
+    kinds = [*STATE.image_kinds(wildcards.dataset), "labels"]
+    chips = [chip for kind in kinds for chip in STATE.chips(wildcards.dataset, kind, keys)]
+    shard = Path((SHARD % "tfrecord").format(**wildcards))
+    return while_whole(digest, shard, chips, recorded(shard))
 
 
 def stop_without_login(error):

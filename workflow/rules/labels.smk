@@ -2,13 +2,6 @@
 # A dataset with the same tiles and labels as another one (another year of its imagery) takes the lock and the chips of that one.
 
 
-def label_sources(wildcards):
-    owner = STATE.label_owner(wildcards.dataset)
-    if owner == wildcards.dataset:
-        return sources(STATE.label_sources)(wildcards)
-    return [checkpoints.label_lock.get(dataset=owner).output[0]]
-
-
 checkpoint label_lock:
     input:
         manifest=manifest,

@@ -1,17 +1,5 @@
 # Needs: the image and label chips. Makes: the shards with indices and tallies, and the files that describe them.
 
-SHARD = f"{RESULTS}/{{dataset}}/tfrecords/{{dataset}}-{{split}}.%s-{{shard}}-of-{{shards}}"
-
-
-def of_shard(wildcards):
-    """The shard's digest, which changes where a chip of it is missing."""
-    digest = STATE.shard_digest(wildcards.dataset, wildcards.split, int(wildcards.shard))
-    keys = shard_tiles(wildcards)
-    kinds = [*STATE.image_kinds(wildcards.dataset), "labels"]
-    chips = [chip for kind in kinds for chip in STATE.chips(wildcards.dataset, kind, keys)]
-    shard = Path((SHARD % "tfrecord").format(**wildcards))
-    return while_whole(digest, shard, chips, recorded(shard))
-
 
 rule tfrecords:
     input:
