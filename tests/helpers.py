@@ -129,7 +129,7 @@ def link(rel, href):
     return {"rel": rel, "href": href, "type": "application/json"}
 
 
-def make_dataset(tiles=None, imagery=None, labels=None, tfrecords=None):
+def make_dataset(tiles=None, imagery=None, labels=None, tfrecords=None, splitting=None, select=None):
     """A dataset from a config of few keys."""
     usual = {
         "products": [{"id": "s2", "bands": ["B1"]}],
@@ -140,7 +140,8 @@ def make_dataset(tiles=None, imagery=None, labels=None, tfrecords=None):
     places = {"catalog": "catalog.json", "path": "labels.gpkg"}
     imagery, labels = usual | (imagery or {}), dict(labels or {})
     catalog, path = imagery.pop("catalog", places["catalog"]), labels.pop("path", places["path"])
-    blocks = {"tiles": tiles or {}, "imagery": imagery, "labels": labels, "tfrecords": tfrecords or {}}
+    rest = {"tfrecords": tfrecords or {}, "splitting": splitting or {}, "select": select or {}}
+    blocks = {"tiles": tiles or {}, "imagery": imagery, "labels": labels, **rest}
     imagery["catalog"], labels["path"] = places.values()
     # most tests differ in nothing but places, and the schema takes long to read
     if repr(blocks) not in _datasets:

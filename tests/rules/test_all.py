@@ -49,7 +49,9 @@ def test_a_deleted_chip_is_made_again_with_its_shard(project: Project) -> None:
     before = project.contents("results/**/*.tif")
     chip = next(project.results().glob("images/*.tif"))
     chip.unlink()
-    assert project.made() == Counter(images=1, tfrecords=1, tfrecords_info=1, ledger=1, descriptors=1, report=1, all=1)
+    assert project.made() == Counter(
+        images=1, tfrecords=1, tfrecords_info=1, ledger=1, audit=1, descriptors=1, report=1, all=1
+    )
     assert project.contents("results/**/*.tif") == before
 
 
@@ -68,7 +70,16 @@ def test_a_damaged_chip_is_made_again_with_its_shard(project: Project, kind: str
         assert f"{chip.name} is not the chip that was made" in planned
         assert f"params have changed since last execution: {kind}" in planned
         assert project.made() == Counter(
-            {kind: 1, "tfrecords": 1, "tfrecords_info": 1, "ledger": 1, "descriptors": 1, "report": 1, "all": 1}
+            {
+                kind: 1,
+                "tfrecords": 1,
+                "tfrecords_info": 1,
+                "ledger": 1,
+                "audit": 1,
+                "descriptors": 1,
+                "report": 1,
+                "all": 1,
+            }
         )
         assert project.contents("results/**/*.tif") == before
         assert project.made() == Counter()

@@ -603,3 +603,40 @@ def test_a_feature_that_spans_the_globe_is_burned_where_the_tile_is(tmp_path, cr
         lon = moved(centre, tile.crs, "EPSG:4326").x
         if abs(lon - middle) > 1e-7:
             assert pixels[row, column] == (2 if lon > middle else 1)
+
+
+# Coverage.
+
+
+def test_pixels_whose_middle_lies_outside_the_coverage_are_unknown(tmp_path):
+    rng = np.random.default_rng(8)
+    shapes, covered = blobs(rng, TILE, 9), blobs(rng, TILE, 4, radius=200.0)
+    path = write_vectors(tmp_path / "labels.gpkg", shapes, UTM, value=[1 + n % 3 for n in range(9)])
+    away = [moved(shapely.segmentize(shape, 20), UTM, "EPSG:3857") for shape in covered]
+    write_vectors(tmp_path / "known.gpkg", away, "EPSG:3857")
+    coverage = {"path": str(tmp_path / "known.gpkg")}
+    plain, partly = features(path, attribute="value"), features(path, attribute="value", unknown=254, coverage=coverage)
+    before, after = burn(plain), burn(partly)
+    west, step, _, north, _, _ = TILE.geotransform
+    inside = np.zeros((32, 32), bool)
+    for row in range(32):
+        for column in range(32):
+            point = shapely.Point(west + (column + 0.5) * step, north - (row + 0.5) * step)
+            inside[row, column] = any(shape.distance(point) == 0 for shape in covered)
+    assert 0 < inside.sum() < inside.size
+    assert (after == np.where(inside, before, 254)).all()
+    lock = lock_labels(partly, [TILE])
+    assert lock.known[TILE.key] == inside.sum() and lock_labels(plain, [TILE]).known[TILE.key] == 32 * 32
+
+
+def test_coverage_edited_elsewhere_changes_no_digest(tmp_path):
+    west, south, east, north = TILE.bounds
+    whole = shapely.box(west - 5000, south - 50, east + 50, north + 50)
+    other = shapely.box(west - 9000, south - 70, east + 50, north + 50)
+    half = shapely.box(west - 5000, south - 50, (west + east) / 2, north + 50)
+    path = write_vectors(tmp_path / "labels.gpkg", [shapely.box(west, south, east, north)], UTM)
+    digests = []
+    for number, shape in enumerate((whole, other, half)):
+        coverage = {"path": write_vectors(tmp_path / f"{number}.gpkg", [shape], UTM)}
+        digests.append(lock_labels(features(path, unknown=254, coverage=coverage), [TILE]).digests[TILE.key])
+    assert digests[0] == digests[1] == lock_labels(features(path), [TILE]).digests[TILE.key] != digests[2]

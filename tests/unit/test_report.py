@@ -25,6 +25,9 @@ from segchips.config import (
     LabelLayer,
     LabelsConfig,
     Product,
+    Range,
+    SelectConfig,
+    SplittingConfig,
     TFRecordsConfig,
     TilesConfig,
 )
@@ -33,7 +36,7 @@ from segchips.description import Info, Layout, write_description
 from segchips.errors import InputError
 from segchips.grid import Grid, Tile
 from segchips.job import SCHEMA
-from segchips.ledger import BELOW, EXCLUDED, FAILED, MADE, NO_SCENES, STATES, UNFINISHED, Row, write_ledger
+from segchips.ledger import BELOW, DROPPED, EXCLUDED, FAILED, MADE, NO_SCENES, STATES, UNFINISHED, Row, write_ledger
 from segchips.pixelstats import write_statistics
 from segchips.report import write_report
 from segchips.scenes import Lock, Scene, write_lock
@@ -43,6 +46,7 @@ from segchips.timelines import day_ticks
 from segchips.validation import load_config
 
 SPLITS = ("train", "val", "test")
+SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 BANDS = ("B04", "B08", "B03", "B02")
 GRID = Grid(16, 2, 10.0)
 TILES = [Tile(GRID, 33, path, 8465 - row) for row in range(4) for path in range(-60, -55)]
@@ -66,7 +70,7 @@ SCENES = (
 
 
 def state_of(number):
-    return STATES[number % 10 - 4] if number % 10 > 4 else MADE
+    return STATES[number % 11 - 4] if number % 11 > 4 else MADE
 
 
 REASONS = {
@@ -76,6 +80,7 @@ REASONS = {
     FAILED: "<script>alert(1)</script> https://me:pw@host.org/a.tif?sig=SECRET: cut short, see /secret/folder/b.tif",
     UNFINISHED: "not sharded yet; run again",
     EXCLUDED: "EarthOne: reading scene 'a' of product 's2': not there (404)",
+    DROPPED: "guard: it shares ground with split val",
 }
 
 
@@ -108,7 +113,9 @@ def dataset():
             provenance=False,
         ),
         LabelsConfig((LabelLayer("crops.gpkg", None, "kind", 1, CLASSES),), BACKGROUND, True),
-        TFRecordsConfig("array", 1, None, {"train": 0.6, "val": 0.2, "test": 0.2}),
+        TFRecordsConfig("array", 1, None, SHARES),
+        SplittingConfig(SHARES, "tile", 960.0, 0, True, False, 0, None, None, "split"),
+        SelectConfig(Range(), {}, None),
     )
 
 

@@ -14,9 +14,12 @@ from making import TRANSFORM, pixels, write
 from PIL import Image
 
 from segchips.config import TFRecordsConfig
-from segchips.description import read_index
+from segchips.description import read_index, read_info, tally_beside
 from segchips.errors import InputError
+from segchips.examples import decode_example
+from segchips.records import read_records
 from segchips.shards import index_name, shard_name, write_info, write_shard
+from segchips.tally import Tally
 
 KEYS = [f"60:2:10.0:33:{path}:{row}" for path, row in ((-58, 8465), (-57, 8465), (0, 0), (3, -12), (4, 7))]
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64", "float32", "float64"]
@@ -163,9 +166,9 @@ def test_the_index_accounts_for_every_tile(tmp_path, compression):
     assert list(rows[KEYS[0]]) == ["tile", "state", "reason", "valid", "offset", "length"]
     assert set(rows) == set(KEYS)
     for seed, key in enumerate(KEYS):
-        assert rows[key]["state"] == ("made" if seed >= 2 else "below min_valid")
+        assert rows[key]["state"] == ("made" if seed >= 2 else "dropped")
         assert float(rows[key]["valid"]) == seed / 4
-    assert rows[KEYS[1]]["reason"] == "0.25 of the pixels are valid, min_valid is 0.5"
+    assert rows[KEYS[1]]["reason"] == "0.25 of the pixels are valid, select.min_valid is 0.5"
     assert rows[KEYS[1]]["offset"] == rows[KEYS[1]]["length"] == ""
     made = [entry.tile for entry in read_index(index) if entry.state == "made"]
     assert made == [text(record["identifier"]) for record in examples(path, compression)]
@@ -393,3 +396,49 @@ def test_quality_is_that_of_the_config(tmp_path):
 def test_what_is_no_picture_is_named(tmp_path, storage, dtype, channels):
     folder(tmp_path, dtype, (6, 5, channels))
     fails(tmp_path, f"images/60#2.*band.* of {dtype}; storage {storage} takes 1 or 3 bands of uint8", storage=storage)
+
+
+# Unknown labels.
+
+
+def chips_with_holes(root, dtype):
+    """Image chips with nodata in some bands, their labels, and where (height x width) an image shows less than all."""
+    rng, holes = np.random.default_rng(2), {}
+    for number, key in enumerate(KEYS):
+        image = rng.integers(1, 200, (6, 5, 3)).astype(dtype)
+        empty = rng.random(image.shape) < (0, 0.1, 0.4, 1)[number % 4]
+        image[empty] = np.nan if dtype == "float32" else 0
+        holes[key] = empty.any(axis=2)
+        valid = {"VALID": repr(float(1 - holes[key].mean()))}
+        name = f"{key.replace(':', '#')}.tif"
+        write(root / "images" / name, image, nodata=np.nan if dtype == "float32" else 0, tags=valid)
+        write(root / "labels" / name, rng.integers(0, 4, (6, 5, 1), dtype=np.uint8), nodata=255, tags={"TILE": key})
+    return holes
+
+
+@pytest.mark.parametrize(
+    ("storage", "dtype"),
+    [("array", "uint16"), ("array", "float32"), ("float", "uint16"), ("encoded", "uint16"), ("png", "uint8")],
+)
+@pytest.mark.parametrize("unknown", [254, None])
+def test_labels_are_unknown_where_a_band_of_the_image_has_no_value(tmp_path, storage, dtype, unknown):
+    holes = chips_with_holes(tmp_path, dtype)
+    assert any(hole.any() for hole in holes.values()) and not all(hole.any() for hole in holes.values())
+    names = [tmp_path / name("parcels", "train", 0, 1) for name in (shard_name, index_name)]
+    write_shard(*names, KEYS, tmp_path / "images", tmp_path / "labels", "train", config(storage), 0.0, unknown=unknown)
+    indices = {"train": [names[1]]}
+    example = f"{KEYS[0].replace(':', '#')}.tif"
+    chips = tmp_path / "images" / example, tmp_path / "labels" / example
+    write_info(tmp_path, "parcels", config(storage), indices, *chips, 255, unknown)
+    info = read_info(tmp_path)
+    assert (info.unknown, info.label.nodata) == (unknown, 255)
+    total = np.zeros(256, int)
+    for payload in read_records(names[0]):
+        found = decode_example(payload, info)
+        key = found["identifier"]
+        with rasterio.open(tmp_path / "labels" / f"{key.replace(':', '#')}.tif") as chip:
+            wanted = np.where(holes[key], 254, chip.read(1)) if unknown else chip.read(1)
+        np.testing.assert_array_equal(found["label"], wanted)
+        total += np.bincount(wanted.ravel(), minlength=256)
+    assert total.sum() == 30 * len(KEYS)
+    assert Tally.read(tally_beside(names[1])).pixels == {value: total[value] for value in np.flatnonzero(total)}

@@ -61,6 +61,15 @@ def label_lock(wildcards):
     return ancient(checkpoints.label_lock.get(dataset=wildcards.dataset).output[0])
 
 
+def placing(wildcards):
+    return ancient(checkpoints.splits.get(dataset=wildcards.dataset).output[0])
+
+
+def labels_to_see(wildcards):
+    """The label lock, where labels have a say in the splits."""
+    return label_lock(wildcards) if STATE.needs_labels(wildcards.dataset) else []
+
+
 def after(lock, ask):
     """A function of the wildcards that asks STATE once the checkpoint's file is there."""
 
@@ -72,8 +81,8 @@ def after(lock, ask):
 
 
 def planned(ask):
-    """A function of the wildcards that asks STATE once manifest and scene lock are there."""
-    return after(manifest, after(scene_lock, ask))
+    """A function of the wildcards that asks STATE once splits and scene lock are there."""
+    return after(placing, after(scene_lock, ask))
 
 
 def recorded(path):

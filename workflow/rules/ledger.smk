@@ -1,9 +1,9 @@
-# Needs: the manifest, the scene lock and the shards' indices. Makes: the ledger, which has every tile once, with its state and reason.
+# Needs: the splits, the scene lock and the shards' indices. Makes: the ledger, which has every tile once, with its state and reason.
 
 
 rule ledger:
     input:
-        manifest=lambda wildcards: checkpoints.tiles.get(dataset=wildcards.dataset).output[0],
+        placing=lambda wildcards: checkpoints.splits.get(dataset=wildcards.dataset).output[0],
         lock=lambda wildcards: checkpoints.scenes.get(dataset=wildcards.dataset).output[0],
         info=f"{RESULTS}/{{dataset}}/tfrecords/dataset_info.json",
         indices=lambda wildcards: STATE.indices(wildcards.dataset),

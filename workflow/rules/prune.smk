@@ -1,10 +1,10 @@
-# Needs: the manifests and locks of all datasets. Makes: nothing; removes the chips that no dataset needs any more, and says which.
+# Needs: the scene locks and splits of all datasets. Makes: nothing; removes the chips that no dataset needs any more, and says which.
 
 
 # Only when named: `snakemake prune`.
 rule prune:
     input:
-        expand(f"{RESULTS}/{{dataset}}/{{lock}}.parquet", dataset=CONFIG.datasets, lock=["tiles", "scenes"]),
+        expand(f"{RESULTS}/{{dataset}}/{{lock}}.parquet", dataset=CONFIG.datasets, lock=["scenes", "splits"]),
     log:
         "logs/prune.log",
     run:

@@ -3,7 +3,7 @@
 
 rule tfrecords:
     input:
-        manifest=manifest,
+        placing=placing,
         lock=scene_lock,
         label_lock=label_lock,
         images=planned(
@@ -30,7 +30,7 @@ rule tfrecords:
 
 rule tfrecords_info:
     input:
-        manifest=manifest,
+        placing=placing,
         lock=scene_lock,
         indices=lambda wildcards: STATE.indices(wildcards.dataset),
         tallies=lambda wildcards: STATE.tallies(wildcards.dataset),

@@ -1,6 +1,8 @@
+from dataclasses import replace
 from pathlib import Path
 
 from segchips.job import dataset_of, reported
+from segchips.placing import place
 from segchips.tiles import aoi_layers, tiles_of, write_manifest
 
 with reported(snakemake.log[0]) as log:
@@ -12,5 +14,7 @@ with reported(snakemake.log[0]) as log:
             file=log,
         )
     tiles = tiles_of(dataset.tiles, layers)
-    write_manifest(Path(snakemake.output[0]), tiles, dataset.tfrecords)
+    alone = replace(dataset.splitting, cover=False)
+    rows, _ = place(tiles, alone, dataset.tfrecords.shards, [()] * len(tiles), {})
+    write_manifest(Path(snakemake.output[0]), tiles, dataset.tfrecords, rows)
     print(f"{len(tiles)} tiles", file=log)

@@ -12,6 +12,7 @@ _MODULES = {
     "parse_picture": "reading",
     "parse_encoded": "reading",
     "parse_encoded_float": "reading",
+    "read_info": "description",
     "mosaic": "mosaics",
     "read": "examples",
     "statistics": "pixelstats",

@@ -181,3 +181,15 @@ def _gdal_decode(content: bytes) -> Pixels:
             return _gdal_pixels(source)
     except rasterio.errors.RasterioError as error:
         raise RecordError(f"a record's file cannot be read as a raster: {error.__cause__ or error}") from error
+
+
+def encode_like(path: str | Path, pixels: Pixels) -> bytes:
+    """A file's bytes with other pixels (height x width x channels), all else but their checksum as in a chip."""
+    import rasterio
+
+    with open_chip(path) as source, rasterio.MemoryFile() as file:
+        with file.open(**source.profile) as target:
+            target.update_tags(**{name: text for name, text in source.tags().items() if name != "CHECKSUM"})
+            target.descriptions = source.descriptions
+            target.write(pixels.transpose(2, 0, 1))
+        return bytes(file.read())

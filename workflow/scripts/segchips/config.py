@@ -90,12 +90,26 @@ class LabelLayer:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """The polygons inside which everything is labelled."""
+
+    path: str
+    layer: str | None
+
+
+@dataclass(frozen=True)
 class LabelsConfig:
-    """The layers in burning order (later wins), and how they are burned."""
+    """The layers in burning order (later wins), and how they are burned.
+
+    `unknown` is the value of pixels that nobody knows: where the image shows nothing, and outside `coverage`, where
+    there is one.
+    """
 
     layers: tuple[LabelLayer, ...]
     background: int
     all_touched: bool
+    unknown: int | None = None
+    coverage: Coverage | None = None
 
     @property
     def names(self) -> dict[int, str]:
@@ -107,6 +121,47 @@ class LabelsConfig:
                 if value is not None and name not in names.setdefault(value, []):
                     names[value].append(name)
         return {value: ", ".join(parts) for value, parts in names.items()}
+
+
+@dataclass(frozen=True)
+class SplittingConfig:
+    """How tiles are split: by tile, by ground blocks of `block` metres, or by regions; `guard` is in metres.
+
+    `shares` are those of `tfrecords.splits`.
+    """
+
+    shares: Mapping[str, float]
+    by: str
+    block: float
+    guard: float
+    allow_overlap: bool
+    cover: bool
+    seed: int
+    path: str | None
+    layer: str | None
+    attribute: str
+
+
+@dataclass(frozen=True)
+class Range:
+    """The least and the greatest share of a tile that is kept."""
+
+    min: float = 0
+    max: float = 1
+
+
+@dataclass(frozen=True)
+class SelectConfig:
+    """Which tiles are kept: by their shares of labelled pixels and of classes, and what share of empty tiles."""
+
+    labelled: Range
+    classes: Mapping[int, Range]
+    empty: float | None
+
+    @property
+    def by_label(self) -> bool:
+        """Whether the choice depends on labels."""
+        return self.labelled != Range() or bool(self.classes) or self.empty is not None
 
 
 @dataclass(frozen=True)
@@ -129,6 +184,8 @@ class Dataset:
     imagery: ImageryConfig
     labels: LabelsConfig
     tfrecords: TFRecordsConfig
+    splitting: SplittingConfig
+    select: SelectConfig
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any
 from segchips.errors import InputError, RecordError
 from segchips.files import write_whole
 
-MADE, BELOW, EXCLUDED, REJECTED = "made", "below min_valid", "excluded", "rejected"
+PLANNED, MADE, BELOW, EXCLUDED, REJECTED = "planned", "made", "below min_valid", "excluded", "rejected"
+DROPPED = "dropped"
 TEXTS = ("identifier", "crs", "transform", "split", "bands", "acquired")
 """Keys of a record that hold text."""
 STORAGES = ("array", "float", "encoded", "png", "jpeg")
@@ -50,7 +51,10 @@ class Layout:
 
 @dataclass(frozen=True)
 class Info:
-    """A dataset as its files describe it; `splits` gives the number of records in each shard of each split."""
+    """A dataset as its files describe it; `splits` gives the number of records in each shard of each split.
+
+    `label.nodata` is the background, `unknown` the value of label pixels that nobody knows, never to be trained on.
+    """
 
     name: str
     storage: str
@@ -58,6 +62,7 @@ class Info:
     splits: Mapping[str, tuple[int, ...]]
     image: Layout
     label: Layout
+    unknown: int | None = None
 
     @property
     def pixel_bytes(self) -> int:
@@ -195,7 +200,7 @@ def _metadata(info: Info) -> dict[str, Any]:
     for key, layout in (("image", info.image), ("label", info.label)):
         finite = layout.nodata is None or math.isfinite(layout.nodata)
         rasters[key] = vars(layout) | {"nodata": layout.nodata if finite else repr(layout.nodata)}
-    return {"storage": info.storage, "compression": info.compression, **rasters}
+    return {"storage": info.storage, "compression": info.compression, "unknown": info.unknown, **rasters}
 
 
 def _dataset_info(info: Info, sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -254,6 +259,7 @@ def read_info(directory: Path) -> Info:
             splits,
             _layout(facts["image"]),
             _layout(facts["label"]),
+            facts.get("unknown"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(

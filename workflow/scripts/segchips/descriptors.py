@@ -70,9 +70,10 @@ class Facts:
     @property
     def classes(self) -> list[LabelClass]:
         """Every label value with a name in the config or a pixel in the chips, the background last."""
-        names, background = self.dataset.labels.names, self.dataset.labels.background
+        labels = self.dataset.labels
+        names, background = labels.names | {labels.unknown: "unknown"}, labels.background
         found = [classes for split in self.splits.values() if (classes := split.classes)]
-        values = {value for classes in found for value in classes} | set(names)
+        values = {value for classes in found for value in classes} | set(labels.names)
         entries = []
         for value in sorted(values, key=lambda value: (value == background, value)):
             name = "background" if value == background else names.get(value, UNNAMED)

@@ -46,15 +46,22 @@ def _check_tiles(dataset: Dataset, sample: Path) -> None:
     elif config.aoi and not _to_come(config.aoi, sample):
         with _about("tiles.aoi"):
             vectors.find_layer(config.aoi, config.layer)
+    splits = dataset.splitting
+    if splits.by == "region" and not _to_come(str(splits.path), sample):
+        with _about("splitting.path"):
+            vectors.find_layer(str(splits.path), splits.layer, splits.attribute)
 
 
 def _check_labels(dataset: Dataset, folder: Path, sample: Path) -> None:
-    paths = [layer.path for layer in dataset.labels.layers]
+    coverage = dataset.labels.coverage
+    paths = [layer.path for layer in dataset.labels.layers] + ([coverage.path] if coverage else [])
     if any(_to_come(path, sample) for path in paths):
         return
     with _about("labels"):
         for layer in dataset.labels.layers:
             vectors.find_layer(layer.path, layer.layer, layer.attribute)
+        if coverage:
+            vectors.find_layer(coverage.path, coverage.layer)
         if not _newer(folder / "labels.parquet", paths):
             Features(dataset.labels)
 

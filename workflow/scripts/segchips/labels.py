@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyproj
 import shapely
+from rasterio.enums import MergeAlg
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 
 from segchips import vectors
 from segchips.chips import write_chip
 from segchips.code import version
-from segchips.config import LabelLayer, LabelsConfig
+from segchips.config import Coverage, LabelLayer, LabelsConfig
 from segchips.errors import InputError
 from segchips.files import digest, whole
 from segchips.grid import Bounds, Tile
@@ -64,6 +65,7 @@ class Features:
         self._starts = np.cumsum([0, *(len(layer.geometries) for layer in self._layers)])
         self._moved: dict[str, vectors.Geometries] = {}
         self._lock = threading.Lock()
+        self._coverage = Features(_as_labels(config.coverage)) if config.coverage else None
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -74,7 +76,7 @@ class Features:
             self.notes.append(
                 f"{read}: {read.repaired} invalid polygons repaired, {read.dropped} features without polygon left out"
             )
-        values, burned = feature_values(read, layer, self.config.background)
+        values, burned = feature_values(read, layer, self.config.background, self.config.unknown)
         return _Layer(read.crs, str(read), read.geometries[burned], values[burned])
 
     def touching(self, tiles: Sequence[Tile]) -> list[list[int]]:
@@ -104,17 +106,34 @@ class Features:
             return moved[features]
 
     def burn(self, tile: Tile, features: Sequence[int]) -> npt.NDArray[np.uint8]:
-        """The tile's label pixels (row, column): each feature's value over the earlier ones', background elsewhere."""
+        """The tile's label pixels (row, column): each feature's value over the earlier ones', background elsewhere.
+
+        Pixels whose middle lies outside the coverage are unknown.
+        """
+        pixels = self._burned(tile, features)
+        known = self.known(tile)
+        if known is not None and self.config.unknown is not None:
+            pixels[~known] = self.config.unknown
+        return pixels
+
+    def known(self, tile: Tile) -> npt.NDArray[np.bool_] | None:
+        """The tile's pixels (row, column) whose middle the coverage holds; None where that is all of them."""
+        if self._coverage is None:
+            return None
+        (touching,) = self._coverage.touching([tile])
+        areas = self._coverage._in(tile.crs, np.asarray(touching, np.intp))
+        shapely.prepare(areas)
+        if shapely.contains_properly(areas, shapely.box(*tile.bounds)).any():
+            return None
+        known = self._coverage._burned(tile, touching) == 1
+        return None if known.all() else known
+
+    def _burned(self, tile: Tile, features: Sequence[int]) -> npt.NDArray[np.uint8]:
         shape = (tile.grid.size, tile.grid.size)
         if not features:
             return np.full(shape, self.config.background, np.uint8)
         order = np.asarray(features, np.intp)
-        geometries = _thinned(self._in(tile.crs, order), tile)
-        values = (
-            np.concatenate([layer.values for layer in self._layers])[order]
-            if len(self._layers) > 1
-            else self._layers[0].values[order]
-        )
+        geometries, values = _thinned(self._in(tile.crs, order), tile), self._values[order]
         pairs = [
             (geometry, value)
             for geometry, value in zip(geometries, values.tolist(), strict=True)
@@ -131,9 +150,29 @@ class Features:
             dtype=np.uint8,
         )
 
-    def digest(self, features: Sequence[int]) -> str:
-        """Changes exactly when one of the features, their order, or how they are burned does."""
-        return digest(self._common, *(self._digests[feature] for feature in features))
+    def conflicts(self, tile: Tile, features: Sequence[int]) -> int:
+        """How many of the tile's pixels have their middle in features of different values."""
+        if len(self.values(features)) < 2:
+            return 0
+        order = np.asarray(features, np.intp)
+        geometries, values = _thinned(self._in(tile.crs, order), tile), self._values[order]
+        if _covering(geometries, tile).max() < 2:
+            return 0
+        held = [_covering(geometries[values == value], tile) > 0 for value in np.unique(values)]
+        return int((np.sum(held, axis=0) > 1).sum())
+
+    def digest(self, features: Sequence[int], known: npt.NDArray[np.bool_] | None = None) -> str:
+        """Changes exactly when one of the features, their order, how they are burned, or the known pixels do."""
+        mask = () if known is None else (np.packbits(known).tobytes(), self.config.unknown)
+        return digest(self._common, *mask, *(self._digests[feature] for feature in features))
+
+    def values(self, features: Sequence[int]) -> list[int]:
+        """The distinct values of the features."""
+        return sorted(set(self._values[list(features)].tolist()))
+
+    @cached_property
+    def _values(self) -> npt.NDArray[np.uint8]:
+        return np.concatenate([layer.values for layer in self._layers])
 
     @cached_property
     def _common(self) -> str:
@@ -142,6 +181,11 @@ class Features:
     @cached_property
     def _digests(self) -> list[str]:
         return [digest(layer.crs.to_wkt(), item) for layer in self._layers for item in layer.digests]
+
+
+def _as_labels(coverage: Coverage) -> LabelsConfig:
+    """A coverage as labels that are 1 where a pixel's middle lies inside, else 0."""
+    return LabelsConfig((LabelLayer(coverage.path, coverage.layer, None, 1, None),), background=0, all_touched=False)
 
 
 def _in_zone(geometries: vectors.Geometries, layer: _Layer, crs: str) -> vectors.Geometries:
@@ -168,6 +212,15 @@ def _around(boxes: vectors.Geometries, crs: str, layer: _Layer) -> vectors.Geome
     wide = shapely.segmentize(shapely.buffer(boxes, reach, join_style="mitre"), max(reach * 10, 1.0))
     moved = vectors.transform(wide, pyproj.CRS(crs), layer.crs, f"the grid of {crs}")
     return shapely.box(*shapely.bounds(moved).T)
+
+
+def _covering(geometries: vectors.Geometries, tile: Tile) -> npt.NDArray[np.uint16]:
+    """How many geometries hold the middle of each pixel (row, column)."""
+    shapes = [geometry for geometry in geometries if not geometry.is_empty]
+    shape, transform = (tile.grid.size, tile.grid.size), Affine.from_gdal(*tile.geotransform)
+    if not shapes:
+        return np.zeros(shape, np.uint16)
+    return rasterize(shapes, out_shape=shape, transform=transform, merge_alg=MergeAlg.add, dtype=np.uint16)
 
 
 def _thinned(geometries: vectors.Geometries, tile: Tile) -> vectors.Geometries:
@@ -211,7 +264,7 @@ def _thin_ring(ring: Any, box: Bounds) -> npt.NDArray[np.float64]:
 
 
 def feature_values(
-    read: vectors.Layer, layer: LabelLayer, background: int
+    read: vectors.Layer, layer: LabelLayer, background: int, unknown: int | None = None
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     """Each feature's value and whether it is burned; InputError names features whose value cannot be."""
     count = len(read.geometries)
@@ -236,12 +289,13 @@ def feature_values(
         raise InputError(
             f"{where}: {_named(read, wrong)} a value that is no whole number from 0 to 255; map it with labels.classes"
         )
-    same = numbers == background
-    if same.any():
-        raise InputError(
-            f"{where}: {_named(read, same)} the value of the background; "
-            "choose another labels.background, or map it with labels.classes"
-        )
+    for name, reserved in (("background", background), ("unknown", unknown)):
+        same = numbers == reserved
+        if same.any():
+            raise InputError(
+                f"{where}: {_named(read, same)} the value of the {name}; "
+                f"choose another labels.{name}, or map it with labels.classes"
+            )
     return numbers.astype(np.uint8), np.ones(count, bool)
 
 
@@ -273,27 +327,38 @@ def _named(read: vectors.Layer, chosen: npt.NDArray[np.bool_]) -> str:
 
 @dataclass(frozen=True)
 class LabelLock:
-    """For each tile the features that touch it, by position in burning order, and a digest of all its chip shows."""
+    """For each tile the features that touch it, in burning order, and a digest of all its chip shows.
+
+    `values` are those of the features, `known` counts the pixels inside the coverage.
+    """
 
     digests: Mapping[str, str]
     features: Mapping[str, Sequence[int]]
+    values: Mapping[str, Sequence[int]]
+    known: Mapping[str, int]
 
 
 def lock_labels(features: Features, tiles: Sequence[Tile]) -> LabelLock:
     """Work out which features each tile's chip depends on."""
-    touching = features.touching(tiles)
-    keys = [tile.key for tile in tiles]
-    digests = {key: features.digest(found) for key, found in zip(keys, touching, strict=True)}
-    return LabelLock(digests, dict(zip(keys, touching, strict=True)))
+    touching = {tile.key: found for tile, found in zip(tiles, features.touching(tiles), strict=True)}
+    digests, known = {}, {}
+    for tile in tiles:
+        mask = features.known(tile)
+        digests[tile.key] = features.digest(touching[tile.key], mask)
+        known[tile.key] = tile.grid.size**2 if mask is None else int(mask.sum())
+    values = {key: features.values(found) for key, found in touching.items()}
+    return LabelLock(digests, touching, values, known)
 
 
 def write_label_lock(path: Path, lock: LabelLock) -> None:
-    """Write the lock as Parquet: tile, digest, features."""
+    """Write the lock as Parquet: tile, digest, features, values, known."""
     table = pa.table(
         {
             "tile": pa.array(list(lock.digests), pa.string()),
             "digest": pa.array(list(lock.digests.values()), pa.string()),
             "features": pa.array([lock.features[key] for key in lock.digests], pa.list_(pa.int32())),
+            "values": pa.array([lock.values[key] for key in lock.digests], pa.list_(pa.uint8())),
+            "known": pa.array([lock.known[key] for key in lock.digests], pa.int32()),
         }
     )
     with whole(path) as part:
@@ -306,6 +371,8 @@ def read_label_lock(path: Path) -> LabelLock:
     return LabelLock(
         dict(zip(columns["tile"], columns["digest"], strict=True)),
         dict(zip(columns["tile"], columns["features"], strict=True)),
+        dict(zip(columns["tile"], columns["values"], strict=True)),
+        dict(zip(columns["tile"], columns["known"], strict=True)),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segchips.description import BELOW, EXCLUDED, MADE, REJECTED, Entry, read_index
+from segchips.description import BELOW, DROPPED, EXCLUDED, MADE, PLANNED, REJECTED, Entry, read_index
 from segchips.files import write_whole
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NO_SCENES = "no scenes"
 FAILED = "failed"
 UNFINISHED = "unfinished"
-STATES = (MADE, NO_SCENES, BELOW, FAILED, UNFINISHED, EXCLUDED)
+STATES = (MADE, NO_SCENES, BELOW, FAILED, UNFINISHED, EXCLUDED, DROPPED)
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Row:
     scenes: int
 
 
-def finished(manifest: Sequence[Planned], plan: Plan, indices: Iterable[Path]) -> list[Row]:
+def finished(placed: Sequence[Planned], plan: Plan, indices: Iterable[Path]) -> list[Row]:
     """The ledger of a dataset whose shards are all written."""
     entries = {entry.tile: entry for path in indices for entry in read_index(path)}
-    return [_row(planned, plan, _found(planned.key, plan, entries)) for planned in manifest]
+    return [_row(row, plan, _found(row, plan, entries)) for row in placed]
 
 
 def moved(rows: Sequence[Row], before: Sequence[Row]) -> list[Row]:
@@ -56,11 +56,11 @@ def moved(rows: Sequence[Row], before: Sequence[Row]) -> list[Row]:
     ]
 
 
-def unfinished(manifest: Sequence[Planned], plan: Plan, folder: Path, logs: Path) -> list[Row]:
+def unfinished(placed: Sequence[Planned], plan: Plan, folder: Path, logs: Path) -> list[Row]:
     """The ledger of a run that stopped: what the shards hold, why chips are missing, and what is still to do."""
     indices = sorted((folder / "tfrecords").glob("*.index-*.csv"))
     entries = {entry.tile: entry for path in indices for entry in read_index(path)}
-    return [_row(planned, plan, _stopped(planned.key, plan, entries, folder, logs)) for planned in manifest]
+    return [_row(row, plan, _stopped(row, plan, entries, folder, logs)) for row in placed]
 
 
 def converted(entries: Iterable[Entry], folder: Path) -> list[Row]:
@@ -77,24 +77,26 @@ def converted(entries: Iterable[Entry], folder: Path) -> list[Row]:
     return rows
 
 
-def _found(key: str, plan: Plan, entries: Mapping[str, Entry]) -> tuple[str, str, float | None]:
-    if key in entries:
-        return entries[key].state, entries[key].reason, entries[key].valid
-    missing = plan.missing(key)
+def _found(placed: Planned, plan: Plan, entries: Mapping[str, Entry]) -> tuple[str, str, float | None]:
+    if placed.state != PLANNED:
+        return placed.state, placed.reason, None
+    if placed.key in entries:
+        return entries[placed.key].state, entries[placed.key].reason, entries[placed.key].valid
+    missing = plan.missing(placed.key)
     if missing:
         return NO_SCENES, missing, None
     return UNFINISHED, "not sharded yet; run again", None
 
 
 def _stopped(
-    key: str, plan: Plan, entries: Mapping[str, Entry], folder: Path, logs: Path
+    placed: Planned, plan: Plan, entries: Mapping[str, Entry], folder: Path, logs: Path
 ) -> tuple[str, str, float | None]:
-    name = key.replace(":", "#")
-    for kind in ("images", "labels"):
+    name = placed.key.replace(":", "#")
+    for kind in ("images", "labels") if placed.state == PLANNED else ():
         chip, log = folder / kind / f"{name}.tif", logs / kind / f"{name}.log"
         if (is_mark(chip) or not chip.exists()) and log.exists() and log.stat().st_size:
             return EXCLUDED if chip.exists() else FAILED, log.read_text(encoding="utf-8").strip(), None
-    return _found(key, plan, entries)
+    return _found(placed, plan, entries)
 
 
 def is_mark(chip: Path) -> bool:
@@ -102,11 +104,10 @@ def is_mark(chip: Path) -> bool:
     return chip.exists() and chip.stat().st_size == 0
 
 
-def _row(planned: Planned, plan: Plan, found: tuple[str, str, float | None]) -> Row:
+def _row(placed: Planned, plan: Plan, found: tuple[str, str, float | None]) -> Row:
     state, reason, valid = found
-    return Row(
-        planned.key, planned.split, planned.shard, state, reason, valid, len(plan.lock.tiles.get(planned.key, ()))
-    )
+    scenes = len(plan.lock.tiles.get(placed.key, ()))
+    return Row(placed.key, placed.split, placed.shard, state, reason, valid, scenes)
 
 
 def write_ledger(path: Path, rows: Sequence[Row]) -> None:

@@ -42,14 +42,15 @@ class ClassStatistics:
     """A label value: its pixels, their share of the split's, the chips that have any, and its weights.
 
     A weight is pixels / (classes * pixels of the class), so that a pixel's weight is 1 on average; `weight` counts
-    classes alone and is None for the background, `weight_with_background` counts the background as one of them.
+    classes alone and is None for the background, `weight_with_background` counts the background as one of them. Pixels
+    that nobody knows count for neither and have no weight.
     """
 
     pixels: int
     share: float
     chips: int
     weight: float | None
-    weight_with_background: float
+    weight_with_background: float | None
     bands: tuple[BandStatistics, ...]
 
 
@@ -96,27 +97,32 @@ def _band(tally: Tally, name: Class, band: int, title: str | None) -> BandStatis
     return BandStatistics(title, sums.count, share, sums.low, sums.high, sums.mean, sums.std, percentiles)
 
 
-def summarised(tally: Tally, names: Sequence[str | None], background: float | None) -> SplitStatistics:
+def summarised(
+    tally: Tally, names: Sequence[str | None], background: float | None, unknown: int | None = None
+) -> SplitStatistics:
     """The statistics of a tally whose bands have these names, or None."""
     whole = tally.of_all_classes()
     bands = _bands(whole, None, names)
     if tally.joined:
         return SplitStatistics(tally.chips, sum(tally.pixels.values()), bands, None)
     pixels = sum(tally.pixels.values())
-    labelled = [value for value in tally.pixels if value != background]
-    total = sum(tally.pixels[value] for value in labelled)
+    known = {value: count for value, count in tally.pixels.items() if value is None or value != unknown}
+    labelled = {value: count for value, count in known.items() if value != background}
     classes = {}
     for value in sorted(tally.pixels, key=lambda value: value or 0):
         count = tally.pixels[value]
-        weight = None if value == background else total / (len(labelled) * count)
-        with_background = pixels / (len(tally.pixels) * count)
+        weight, with_background = (
+            sum(among.values()) / (len(among) * count) if value in among else None for among in (labelled, known)
+        )
         parts = count / pixels, tally.holders[value], weight, with_background, _bands(tally, value, names)
         classes[value or 0] = ClassStatistics(count, *parts)
     return SplitStatistics(tally.chips, pixels, bands, classes)
 
 
 def _summaries(info: Info, splits: Mapping[str, Tally]) -> dict[str, SplitStatistics]:
-    return {split: summarised(tally, info.image.bands, info.label.nodata) for split, tally in splits.items()}
+    return {
+        split: summarised(tally, info.image.bands, info.label.nodata, info.unknown) for split, tally in splits.items()
+    }
 
 
 def _write(directory: Path, found: Mapping[str, SplitStatistics]) -> None:

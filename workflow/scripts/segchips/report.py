@@ -30,7 +30,7 @@ from segchips.timelines import scene_table, timelines
 SHOWN_CHIPS = 24
 SHOWN_ROWS = 50
 SHOWN_SCENES = 200
-FILLS = dict(zip(STATES, ("solid", "empty", "lines", "cross", "dots", "bars"), strict=True))
+FILLS = dict(zip(STATES, ("solid", "empty", "lines", "cross", "dots", "bars", "checks"), strict=True))
 
 
 def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
@@ -212,6 +212,7 @@ def public_config(dataset: Dataset) -> str:
     It leaves out what changes no result.
     """
     plain = asdict(dataset)
+    del plain["splitting"]["shares"]
     for field in fields(dataset.imagery):
         if not field.repr:
             del plain["imagery"][field.name]

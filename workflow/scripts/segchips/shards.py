@@ -16,7 +16,7 @@ from os.path import basename
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segchips.chipfiles import ALONE, Header, open_chip, read_chip, read_file, read_header
+from segchips.chipfiles import ALONE, Header, encode_like, open_chip, read_chip, read_file, read_header
 from segchips.description import (
     BELOW,
     EXCLUDED,
@@ -98,10 +98,32 @@ def _stored(path: str, beside: int, storage: str, quality: int) -> tuple[Header,
     if storage == "encoded":
         return *read_file(path, beside), None
     header, pixels = read_chip(path, beside)
+    return header, _value(header, pixels, storage, quality), pixels
+
+
+def _value(header: Header, pixels: Pixels, storage: str, quality: int) -> Value:
     if storage == "array":
-        return header, array_bytes(pixels), pixels
-    picture = storage != "float"
-    return header, _picture(header, pixels, storage, quality) if picture else _floats(header, pixels), pixels
+        return array_bytes(pixels)
+    if storage == "encoded":
+        return encode_like(header.path, pixels)
+    return _floats(header, pixels) if storage == "float" else _picture(header, pixels, storage, quality)
+
+
+def _unseen(image: Header) -> Pixels | None:
+    """Where (height x width) some band of the image has no valid value; None where there is no such pixel."""
+    if image.valid is None or image.valid == 1:
+        return None
+    with open_chip(image.path) as source:
+        unseen: Pixels = (source.read_masks() == 0).any(axis=0)
+    return unseen if unseen.any() else None
+
+
+def _unknown(label: Header, pixels: Pixels | None, unseen: Pixels, beside: int, value: int) -> Pixels:
+    """The label's pixels with `value` where the image shows nothing."""
+    import numpy as np
+
+    known = read_chip(label.path, beside)[1] if pixels is None else pixels
+    return np.where(unseen[..., None], np.array(value, known.dtype), known)
 
 
 def _text(layout: tuple[int, int, int, str]) -> str:
@@ -118,16 +140,20 @@ def _check_label(image: Header, label: Header) -> None:
 
 
 def make_record(
-    pair: Pair, split: str, config: TFRecordsConfig
+    pair: Pair, split: str, config: TFRecordsConfig, unknown: int | None = None
 ) -> tuple[Like, list[bytes], tuple[Pixels | None, Pixels | None]]:
     """A pair's headers, its serialized record in pieces and its pixels where they were decoded.
 
-    InputError names a chip that cannot become a record.
+    Where a band of the image has no valid value, the label becomes `unknown`, unless that is None. InputError names a
+    chip that cannot become a record.
     """
     image, image_data, image_pixels = _stored(pair.image, pair.beside, config.storage, config.quality)
     lossless = "png" if config.storage == "jpeg" else config.storage
     label, label_data, label_pixels = _stored(pair.label, pair.beside, lossless, config.quality)
     _check_label(image, label)
+    if unknown is not None and (unseen := _unseen(image)) is not None:
+        label_pixels = _unknown(label, label_pixels, unseen, pair.beside, unknown)
+        label_data = _value(label, label_pixels, lossless, config.quality)
     transform = list(image.geotransform)
     features: dict[str, Value] = {
         "image/image_data": image_data,
@@ -193,6 +219,7 @@ class Job:
     like: Like | None = None
     excluded: Mapping[str, str] = field(default_factory=dict)
     counted: bool = False
+    unknown: int | None = None
 
 
 def _counted(tally: Tally | None, headers: Like, pixels: Sequence[Pixels | None], beside: int) -> Tally:
@@ -211,7 +238,7 @@ def _entries(job: Job, writer: RecordWriter) -> Iterator[Entry]:
     first, tally = job.like, None
     for pair in job.pairs:
         try:
-            headers, record, pixels = make_record(pair, job.split, job.config)
+            headers, record, pixels = make_record(pair, job.split, job.config, job.unknown)
             first = first or headers
             _check_alike(headers, first)
         except InputError as error:
@@ -272,17 +299,19 @@ def write_shard(
     config: TFRecordsConfig,
     min_valid: float,
     excluded: Mapping[str, str] | None = None,
+    unknown: int | None = None,
 ) -> None:
     """Write the shard of these tile keys, in seeded order, its index and tally; chips are `<key, '#' for ':'>.tif`.
 
     Excluded tiles have no image chip; the index tells the reasons given.
 
-    A chip below `min_valid` is left out and says so in the index; an unreadable or ill-fitting chip is an InputError.
+    Where a band of an image has no valid value, the label becomes `unknown`. A chip below `min_valid` is left out and
+    says so in the index; an unreadable or ill-fitting chip is an InputError.
     """
     excluded = excluded or {}
     files = {tile: f"{tile.replace(':', '#')}.tif" for tile in order(set(tiles) - excluded.keys())}
     pairs = [Pair(tile, f"{images}/{name}", f"{labels}/{name}") for tile, name in files.items()]
-    write_records(Job(shard, index, pairs, split, config, min_valid, excluded=excluded, counted=True))
+    write_records(Job(shard, index, pairs, split, config, min_valid, excluded=excluded, counted=True, unknown=unknown))
 
 
 def _layout(header: Header) -> Layout:
@@ -316,6 +345,7 @@ def describe(
     indices: Mapping[str, Sequence[Path]],
     like: Like,
     background: int | None,
+    unknown: int | None = None,
 ) -> None:
     """As `write_info`, from the headers of a pair."""
     image, label = _layout(like[0]), _layout(like[1])
@@ -324,7 +354,7 @@ def describe(
     }
     counts = {split: tuple(count for count, _ in shards) for split, shards in checked.items()}
     label = replace(label, shape=label.shape[:2], nodata=background, bands=())
-    info = Info(dataset, config.storage, config.compression, counts, image, label)
+    info = Info(dataset, config.storage, config.compression, counts, image, label, unknown)
     write_description(directory, info, {split: sum(size for _, size in shards) for split, shards in checked.items()})
 
 
@@ -336,6 +366,7 @@ def write_info(
     image: Path,
     label: Path,
     background: int | None,
+    unknown: int | None = None,
 ) -> None:
     """Write what describes shards, and their statistics, beside them; they are named by each split's indices.
 
@@ -344,5 +375,5 @@ def write_info(
     """
     from segchips.pixelstats import write_statistics
 
-    describe(directory, dataset, config, indices, (read_header(image), read_header(label)), background)
+    describe(directory, dataset, config, indices, (read_header(image), read_header(label)), background, unknown)
     write_statistics(directory, {split: [tally_beside(path) for path in paths] for split, paths in indices.items()})

@@ -6,7 +6,7 @@ when the lon/lat quadrilateral between the corners of its core box meets the are
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pyproj
 import shapely
 
 from segchips.config import LabelsConfig, TFRecordsConfig, TilesConfig
-from segchips.description import shard_of, split_of
+from segchips.description import PLANNED, shard_of, split_of
 from segchips.errors import ConfigError, InputError
 from segchips.files import whole
 from segchips.grid import FALSE_EASTING, Grid, Tile
@@ -43,11 +43,14 @@ _RADIUS = 0.9996 * (6378137 / (1 + _N) * (1 + _N**2 / 4 + _N**4 / 64))
 
 @dataclass(frozen=True)
 class Planned:
-    """One row of the manifest."""
+    """A tile's split ("" for none), shard and state, and why it is dropped; tiles of one `unit` share their split."""
 
     key: str
     split: str
     shard: int
+    state: str = PLANNED
+    reason: str = ""
+    unit: int = 0
 
 
 def aoi_layers(tiles: TilesConfig, labels: LabelsConfig) -> list[Layer]:
@@ -121,28 +124,52 @@ def footprints(tiles: Sequence[Tile]) -> Geometries:
     return _tile_outlines(tiles, tiles[0].grid.pad * tiles[0].grid.resolution)
 
 
-def write_manifest(path: str | Path, tiles: Sequence[Tile], tfrecords: TFRecordsConfig) -> None:
-    """Write the manifest as GeoParquet 1.1: key, split, shard, state and the core box in lon/lat."""
+def outlines(tiles: Sequence[Tile]) -> Geometries:
+    """The core boxes of tiles of one grid as lon/lat polygons, curved edges followed, split at the antimeridian."""
+    return _tile_outlines(tiles, pad=0.0)
+
+
+def places_of(tiles: Sequence[Tile]) -> Ints:
+    """Zone, path and row (n, 3) of tiles."""
+    return np.array([(tile.zone, tile.path, tile.row) for tile in tiles], np.int64).reshape(-1, 3)
+
+
+def write_manifest(
+    path: str | Path, tiles: Sequence[Tile], tfrecords: TFRecordsConfig, rows: Sequence[Planned] = ()
+) -> None:
+    """Write the manifest as GeoParquet 1.1: key, split, shard, state and the core box in lon/lat.
+
+    Where there are no rows, each tile's split follows from its key.
+    """
+    import pyarrow as pa
+
+    keys = [tile.key for tile in tiles]
+    rows = rows or [Planned(key, split_of(key, tfrecords.splits), shard_of(key, tfrecords.shards)) for key in keys]
+    columns = {
+        "key": pa.array(keys, pa.string()),
+        "split": pa.array([row.split for row in rows], pa.string()),
+        "shard": pa.array([row.shard for row in rows], pa.int32()),
+        "state": pa.array([row.state for row in rows], pa.string()),
+    }
+    write_geoparquet(path, columns, outlines(tiles))
+
+
+def write_geoparquet(
+    path: str | Path, columns: Mapping[str, Any], geometry: Geometries, about: Mapping[str, str] | None = None
+) -> None:
+    """Write columns (lists or Arrow arrays) and lon/lat geometries as GeoParquet 1.1; `about` is further metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    keys = [tile.key for tile in tiles]
-    geometry = _tile_outlines(tiles, pad=0.0)
-    columns = {
-        "key": pa.array(keys, pa.string()),
-        "split": pa.array([split_of(key, tfrecords.splits) for key in keys], pa.string()),
-        "shard": pa.array([shard_of(key, tfrecords.shards) for key in keys], pa.int32()),
-        "state": pa.array(["planned"] * len(keys), pa.string()),
-        "geometry": pa.array(shapely.to_wkb(geometry, byte_order=1), pa.binary()),
-    }
-    table = pa.table(columns).replace_schema_metadata({"geo": json.dumps(_geo_metadata(geometry))})
+    table = pa.table({**columns, "geometry": pa.array(shapely.to_wkb(geometry, byte_order=1), pa.binary())})
+    table = table.replace_schema_metadata({"geo": json.dumps(_geo_metadata(geometry)), **(about or {})})
     with whole(path) as part:
         pq.write_table(table, part, compression="zstd")
 
 
 def read_manifest(path: str | Path) -> list[Planned]:
     """The manifest's rows in its order; InputError where the file is none."""
-    rows = _parquet_columns(path, ["key", "split", "shard"])
+    rows = _parquet_columns(path, ["key", "split", "shard", "state"])
     return [Planned(*row) for row in zip(*rows, strict=True)]
 
 
@@ -197,7 +224,7 @@ def _geo_metadata(geometry: Geometries) -> dict[str, Any]:
     return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
 
 
-def _to_lonlat(easting: Floats, northing: Floats, zone: int | Ints) -> tuple[Any, Any]:
+def to_lonlat(easting: Floats, northing: Floats, zone: int | Ints) -> tuple[Any, Any]:
     """The client library's inverse UTM, bit for bit, except that longitudes go on beyond 180."""
     b1 = 1 / 2 * _N - 2 / 3 * _N**2 + 37 / 96 * _N**3
     b2 = 1 / 48 * _N**2 + 1 / 15 * _N**3
@@ -225,7 +252,7 @@ def _outlines(bounds: Floats, zone: int | Ints, steps: int) -> Geometries:
     across, up = np.concatenate([ramp, ones, 1 - ramp, zeros]), np.concatenate([zeros, ramp, ones, 1 - ramp])
     west, south, east, north = (side[:, None] for side in bounds.T)
     zones = np.reshape(zone, (-1, 1))
-    lon, lat = _to_lonlat(west * (1 - across) + east * across, south * (1 - up) + north * up, zones)
+    lon, lat = to_lonlat(west * (1 - across) + east * across, south * (1 - up) + north * up, zones)
     outlines: Geometries = shapely.polygons(np.stack([lon, lat], axis=-1))
     middle = np.broadcast_to(6.0 * zones - 183.0, (len(bounds), 1))[:, 0]
     over_north, over_south = _over_poles(bounds)
@@ -241,8 +268,8 @@ def _over_poles(bounds: Floats) -> tuple[Mask, Mask]:
 def _tile_outlines(tiles: Sequence[Tile], pad: float) -> Geometries:
     """The core boxes of tiles of one grid, `pad` metres added on each side, as lon/lat polygons within the globe."""
     core = tiles[0].grid.core
-    places = np.array([(tile.zone, tile.path, tile.row) for tile in tiles])
-    bounds = _utm_bounds(places[:, 1:], 1, core) + [-pad, -pad, pad, pad]
+    places = places_of(tiles)
+    bounds = utm_bounds(places[:, 1:], 1, core) + [-pad, -pad, pad, pad]
     return _within_globe(_outlines(bounds, places[:, 0], int(np.ceil((core + 2 * pad) / OUTLINE_STEP))))
 
 
@@ -330,14 +357,15 @@ def _split(blocks: Ints, into: int) -> Ints:
     return (blocks[:, None, :] * into + inner).reshape(-1, 2)
 
 
-def _utm_bounds(blocks: Ints, span: int, core: float) -> Floats:
+def utm_bounds(blocks: Ints, span: int, core: float) -> Floats:
+    """West, south, east, north (n, 4) in metres of blocks of `span` x `span` tiles, by column and row (n, 2)."""
     low, high = blocks * span * core, (blocks + 1) * span * core
     return np.concatenate([low, high], axis=1) + [FALSE_EASTING, 0, FALSE_EASTING, 0]
 
 
 def _block_boxes(blocks: Ints, zone: int, span: int, core: float) -> Geometries:
     """The lon/lat boxes that hold blocks of `span` x `span` tiles."""
-    bounds = shapely.bounds(_outlines(_utm_bounds(blocks, span, core), zone, steps=1))
+    bounds = shapely.bounds(_outlines(utm_bounds(blocks, span, core), zone, steps=1))
     boxes: Geometries = shapely.box(*(bounds + [-ROUNDING, -ROUNDING, ROUNDING, ROUNDING]).T)
     return boxes
 
@@ -355,7 +383,7 @@ def _meet(boxes: Geometries, parts: Geometries, tree: shapely.STRtree) -> tuple[
 
 def _tiles_meet(tiles: Ints, zone: int, core: float, parts: Geometries, tree: shapely.STRtree) -> Mask:
     """Which tiles' core boxes meet a part; beyond a pole there is no tile."""
-    bounds = _utm_bounds(tiles, 1, core)
+    bounds = utm_bounds(tiles, 1, core)
     outlines = _outlines(bounds, zone, steps=1)
     tile, part = tree.query(outlines)
     meets = _marked(tile[shapely.intersects(parts[part], outlines[tile])], len(tiles))

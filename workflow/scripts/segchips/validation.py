@@ -1,6 +1,7 @@
 """From a parsed config file to typed datasets, with a message for everything that cannot work."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from difflib import get_close_matches
@@ -18,11 +19,15 @@ from segchips.config import (
     CloudMask,
     Config,
     Conversion,
+    Coverage,
     Dataset,
     ImageryConfig,
     LabelLayer,
     LabelsConfig,
     Product,
+    Range,
+    SelectConfig,
+    SplittingConfig,
     TFRecordsConfig,
     TilesConfig,
 )
@@ -195,12 +200,15 @@ def _dataset(name: str, merged: Json, requests: int) -> Dataset:
     if merged["tfrecords"]["shards"] is None:
         reason = "a tile's shard follows from its key alone, so that it stays where it is when the area grows"
         raise ConfigError(f"{where}.tfrecords.shards: null is for datasets of chips; name a number ({reason})")
+    tiles, labels = _tiles(merged["tiles"], f"{where}.tiles"), _labels(merged["labels"], f"{where}.labels")
     return Dataset(
         name,
-        _tiles(merged["tiles"], f"{where}.tiles"),
+        tiles,
         _imagery(merged["imagery"], f"{where}.imagery", requests),
-        _labels(merged["labels"], f"{where}.labels"),
+        labels,
         TFRecordsConfig(**merged["tfrecords"]),
+        _splitting(merged["splitting"], tiles, merged["tfrecords"]["splits"], f"{where}.splitting"),
+        _select(merged["select"], labels, f"{where}.select"),
     )
 
 
@@ -277,7 +285,58 @@ def _labels(block: Json, where: str) -> LabelsConfig:
             raise ConfigError(f"{place}.path: missing; name the vector file that holds the labels")
         if not layer["attribute"] and layer["classes"]:
             raise ConfigError(f"{place}.classes: given without attribute; name the attribute whose values they map")
-        if not layer["attribute"] and layer["value"] == block["background"]:
-            raise ConfigError(f"{place}.value: {layer['value']} is also the background; choose another for one of them")
+        for name in ("background", "unknown"):
+            if not layer["attribute"] and layer["value"] == block[name]:
+                raise ConfigError(f"{place}.value: {layer['value']} is also the {name}; choose another for one of them")
         layers.append(LabelLayer(**layer))
-    return LabelsConfig(tuple(layers), block["background"], block["all_touched"])
+    unknown, coverage = block["unknown"], block["coverage"] and Coverage(**block["coverage"])
+    if unknown is not None and unknown == block["background"]:
+        raise ConfigError(f"{where}.unknown: {unknown} is also the background; choose another for one of them")
+    if unknown is None and coverage:
+        raise ConfigError(f"{where}.unknown: null leaves no value for pixels outside coverage; name one, such as 254")
+    return LabelsConfig(tuple(layers), block["background"], block["all_touched"], unknown, coverage or None)
+
+
+def _splitting(block: Json, tiles: TilesConfig, shares: Mapping[str, float], where: str) -> SplittingConfig:
+    by, grid, count = block["by"], tiles.grid, re.fullmatch(r"([1-9][0-9]*) tiles?", str(block["block"]))
+    if isinstance(block["block"], str) and not count:
+        raise ConfigError(f"{where}.block: '{block['block']}' is no length; give metres, or tiles such as '8 tiles'")
+    length = int(count[1]) * grid.core if count else float(block["block"])
+    if length < grid.core:
+        raise ConfigError(f"{where}.block: {length:g} m is less than a tile ({grid.core:g} m); blocks hold whole tiles")
+    allowed = by == "tile" if block["allow_overlap"] is None else block["allow_overlap"]
+    if block["guard"] and allowed:
+        raise ConfigError(
+            f"{where}.guard: {block['guard']} m between splits that may overlap; set allow_overlap: false, or no guard"
+        )
+    own = block["path"] or by != "region"
+    path, layer = (block["path"], block["layer"]) if own else (tiles.aoi, tiles.layer)
+    if not own and not path:
+        raise ConfigError(f"{where}.path: missing; name the vector file whose polygons name splits")
+    cover = by == "block" if block["cover"] is None else block["cover"]
+    if cover and by == "region":
+        raise ConfigError(f"{where}.cover: true would move tiles out of their regions; take it out")
+    chosen = {"block": length, "allow_overlap": allowed, "cover": cover, "path": path, "layer": layer}
+    return SplittingConfig(shares=shares, **{**block, **chosen})
+
+
+def _select(block: Json, labels: LabelsConfig, where: str) -> SelectConfig:
+    names = {name: number for layer in labels.layers for name, number in (layer.classes or {}).items()}
+    classes = {}
+    for name, limits in block["classes"].items():
+        number = names.get(name, int(name) if name.isdecimal() else None)
+        if number is None or not 0 <= number <= 255:
+            known = ", ".join(names) or "none"
+            raise ConfigError(
+                f"{where}.classes.{name}: no class; give a number from 0 to 255 or a name in labels.classes ({known})"
+            )
+        classes[number] = _range(limits, f"{where}.classes.{name}")
+    labelled = _range(block["labelled"], f"{where}.labelled")
+    return SelectConfig(labelled, classes, block["empty"])
+
+
+def _range(limits: Json, where: str) -> Range:
+    found = Range(**limits)
+    if found.min > found.max:
+        raise ConfigError(f"{where}: min {found.min} is above max {found.max}; no tile has such a share")
+    return found

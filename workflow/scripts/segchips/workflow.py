@@ -15,7 +15,7 @@ from segchips import ledger
 from segchips.chips import is_intact
 from segchips.code import foreign_modules, version
 from segchips.config import Config, Dataset
-from segchips.description import index_name, shard_beside, tally_beside
+from segchips.description import PLANNED, index_name, shard_beside, tally_beside
 from segchips.errors import InputError, SceneError, SegchipsError
 from segchips.files import content_digest, digest, write_whole
 from segchips.grid import Tile
@@ -24,6 +24,7 @@ from segchips.job import SCHEMA
 from segchips.labels import Features, LabelLock, is_own, make_label, read_label_lock
 from segchips.scenes import Query, read_lock
 from segchips.shards import write_info, write_shard
+from segchips.splits import make_splits, read_splits
 from segchips.tiles import Planned, read_manifest
 from segchips.validation import load_config
 from segchips.workers import Workers
@@ -176,15 +177,19 @@ class State:
         return Path(path).is_relative_to(SAMPLE)
 
     def tile_sources(self, name: str) -> list[str]:
-        """The files that say where tiles are."""
-        tiles = self.dataset(name).tiles
+        """The files that say where tiles are, and in which split."""
+        tiles, labels = self.dataset(name).tiles, self.dataset(name).labels
         if tiles.keys is not None:
-            return [tiles.keys] if isinstance(tiles.keys, str) else []
-        return [tiles.aoi] if tiles.aoi else self.label_sources(name)
+            places = [tiles.keys] if isinstance(tiles.keys, str) else []
+        else:
+            places = [tiles.aoi] if tiles.aoi else [layer.path for layer in labels.layers]
+        return list(dict.fromkeys([*places, *self.split_sources(name)]))
 
     def label_sources(self, name: str) -> list[str]:
-        """The files that hold the label features, each once."""
-        return list(dict.fromkeys(layer.path for layer in self.dataset(name).labels.layers))
+        """The files that hold the label features and say where they are known, each once."""
+        labels = self.dataset(name).labels
+        coverage = [labels.coverage.path] if labels.coverage else []
+        return list(dict.fromkeys([*(layer.path for layer in labels.layers), *coverage]))
 
     def catalog_file(self, name: str) -> list[str]:
         """The catalogue, where it is a file."""
@@ -195,8 +200,8 @@ class State:
         """Changes when the manifest has to be made again."""
         dataset = self.dataset(name)
         layers = () if dataset.tiles.aoi or dataset.tiles.keys else dataset.labels.layers
-        split = (dataset.tfrecords.shards, tuple(dataset.tfrecords.splits.items()))
-        return digest(self.version("tiles"), dataset.tiles, layers, split, *self._contents(self.tile_sources(name)))
+        how = dataset.tiles, layers, replace(dataset.splitting, cover=False), dataset.tfrecords.shards
+        return digest(self.version("tiles"), *how, *self._contents(self.tile_sources(name)))
 
     def scenes_version(self, name: str) -> str:
         """The version of the code that asks the dataset's catalogue."""
@@ -223,22 +228,59 @@ class State:
         return digest(self.version("label_lock"), self.dataset(name).labels, owner, *contents)
 
     def keys_digest(self, name: str) -> str:
-        """Changes with the set of tiles, whatever their split and shard."""
+        """Changes with the set of tiles."""
         return self._once(
             ("keys", name),
             self.folder(name) / "tiles.parquet",
-            lambda _: digest(*(row.key for row in self.manifest(name))),
+            lambda path: digest(*(row.key for row in read_manifest(path))),
         )
 
-    def manifest(self, name: str) -> Sequence[Planned]:
-        """The tile manifest."""
-        return self._once(("manifest", name), self.folder(name) / "tiles.parquet", read_manifest)
+    def placed(self, name: str) -> Sequence[Planned]:
+        """Every tile with its split, shard and state."""
+        return self._once(("placed", name), self.folder(name) / "splits.parquet", read_splits)
 
     def plan(self, name: str) -> Plan:
         """What the images are made from."""
         return self._once(
             ("plan", name), self.folder(name) / "scenes.parquet", lambda path: Plan(self.dataset(name), read_lock(path))
         )
+
+    def split_sources(self, name: str) -> list[str]:
+        """The file whose regions name splits, where the splits follow regions."""
+        splitting = self.dataset(name).splitting
+        return [str(splitting.path)] if splitting.by == "region" else []
+
+    def needs_labels(self, name: str) -> bool:
+        """Whether labels have a say in which tiles are made, or in which split."""
+        dataset = self.dataset(name)
+        return dataset.splitting.cover or dataset.select.by_label or dataset.labels.coverage is not None
+
+    def splits_digest(self, name: str) -> str:
+        """Changes when tiles have to be placed again: with tiles, config, regions, and labels as far as they matter."""
+        dataset, seen = self.dataset(name), []
+        if self.needs_labels(name):
+            lock = self.label_lock(name)
+            seen = [key for key, known in lock.known.items() if not known]
+            seen += map(str, (lock.digests if dataset.select.by_label else lock.values).values())
+        how = (self.scheme(name), dataset.select, dataset.tfrecords.shards)
+        return digest(self.version("splits"), *how, self.keys_digest(name), *seen)
+
+    def scheme(self, name: str) -> str:
+        """Changes when moved blocks are free again."""
+        return digest(self.dataset(name).splitting, *self._contents(self.split_sources(name)))
+
+    def make_splits(self, name: str, path: str, log: str) -> SegchipsError | None:
+        """Body of the splits rule; gives back what went wrong."""
+
+        def make() -> None:
+            lock = self.label_lock(name) if self.needs_labels(name) else None
+            files = self.folder(name) / "tiles.parquet", Path(path)
+            notes = make_splits(self.dataset(name), *files, lock, self.scheme(name))
+            write_whole(log, "".join(f"{note}\n" for note in notes))
+            for note in notes[:20]:
+                print(f"{name}: {note}", file=sys.stderr)
+
+        return _guarded(log, f"{name}: splits", make)
 
     def label_lock(self, name: str) -> LabelLock:
         """What the labels are made from."""
@@ -292,7 +334,8 @@ class State:
         keys, min_valid = self.shard_tiles(name, split, shard), dataset.imagery.min_valid
         files, chips = (Path(path), Path(index)), (folder / "images", folder / "labels")
         excluded = self._excluded(name, keys)
-        make = partial(write_shard, *files, keys, *chips, split, dataset.tfrecords, min_valid, excluded)
+        made = partial(write_shard, *files, keys, *chips, split, dataset.tfrecords)
+        make = partial(made, min_valid, excluded, dataset.labels.unknown)
         return _guarded(log, files[0].name, make)
 
     def _excluded(self, name: str, keys: Sequence[str]) -> dict[str, str]:
@@ -321,15 +364,17 @@ class State:
 
     def _write_info(self, name: str, indices: Sequence[str], log: str) -> None:
         dataset, folder = self.dataset(name), self.folder(name) / "tfrecords"
-        count = dataset.tfrecords.shards
-        by_split = {
-            split: [Path(index) for index in indices[number * count : (number + 1) * count]]
-            for number, split in enumerate(dataset.tfrecords.splits)
-        }
-        pair = self._example(name)
-        write_info(folder, name, dataset.tfrecords, by_split, *pair, dataset.labels.background)
+        values = dataset.labels.background, dataset.labels.unknown
+        write_info(folder, name, dataset.tfrecords, self._by_split(name, indices), *self._example(name), *values)
         removed = self._remove_shards_of_other_layouts(name, folder)
         write_whole(log, "".join(f"removed {path}, of an earlier layout of shards\n" for path in removed))
+
+    def _by_split(self, name: str, indices: Sequence[str]) -> Mapping[str, list[Path]]:
+        config = self.dataset(name).tfrecords
+        return {
+            split: [Path(index) for index in indices[number * config.shards : (number + 1) * config.shards]]
+            for number, split in enumerate(config.splits)
+        }
 
     def _remove_shards_of_other_layouts(self, name: str, folder: Path) -> list[Path]:
         """Remove shards of an earlier layout: whoever reads `*.tfrecord*` would read them, too."""
@@ -342,7 +387,7 @@ class State:
 
     def make_ledger(self, name: str, indices: Sequence[str], path: str, log: str) -> None:
         """Body of the ledger rule."""
-        rows = ledger.finished(self.manifest(name), self.plan(name), [Path(index) for index in indices])
+        rows = ledger.finished(self.placed(name), self.plan(name), [Path(index) for index in indices])
         rows = ledger.moved(rows, ledger.read_ledger(Path(path)) if os.path.exists(path) else [])
         ledger.write_ledger(Path(path), rows)
         stale = self.stale_chips(name)
@@ -365,9 +410,12 @@ class State:
 
     def stale_chips(self, name: str) -> list[Path]:
         """The chips in the dataset's own folders that no dataset needs any more."""
-        planned = [other for other in self.config.datasets if (self.folder(other) / "scenes.parquet").exists()]
-        needed = {chip for kind in self.image_kinds(name) for chip in self.chips(name, kind, self.plan(name).made())}
-        needed.update(chip for other in planned for chip in self.chips(other, "labels", self.plan(other).made()))
+        locks = "scenes.parquet", "splits.parquet"
+        planned = [
+            other for other in self.config.datasets if all((self.folder(other) / lock).exists() for lock in locks)
+        ]
+        needed = {chip for kind in self.image_kinds(name) for chip in self.chips(name, kind, self.made(name))}
+        needed.update(chip for other in planned for chip in self.chips(other, "labels", self.made(other)))
         folders = filter(is_own, (self.folder(name) / kind for kind in ("images", "labels", "provenance")))
         return sorted(chip for folder in folders for chip in folder.glob("*.tif") if str(chip) not in needed)
 
@@ -378,6 +426,35 @@ class State:
             chip.unlink()
         write_whole(log, "".join(f"removed {chip}\n" for chip in stale))
         _tell(f"{len(stale)} chips removed; {log} lists them")
+
+    def conflicts_digest(self, name: str) -> str:
+        """Changes when conflicts have to be counted again."""
+        return digest(self.version("conflicts"), *self.label_lock(name).digests.values())
+
+    def make_conflicts(self, name: str, path: str, log: str) -> SegchipsError | None:
+        """Body of the conflicts rule; gives back what went wrong."""
+        from segchips.conflicts import write_conflicts
+
+        def make() -> None:
+            found = write_conflicts(Path(path), self.features(name), self.label_lock(name))
+            write_whole(log, f"{found}\n")
+
+        return _guarded(log, f"{name}: conflicts", make)
+
+    def audit_digest(self, name: str) -> str:
+        """Changes when the audit has to be made again although the ledger is the same."""
+        dataset = self.dataset(name)
+        return digest(self.version("audit"), dataset.splitting, dataset.labels.background, dataset.labels.unknown)
+
+    def make_audit(self, name: str, path: str, log: str) -> SegchipsError | None:
+        """Body of the audit rule; gives back what went wrong."""
+        from segchips.audit import write_audit
+
+        try:
+            write_audit(self.dataset(name), self.folder(name), Path(path), Path(log))
+        except SegchipsError as error:
+            return type(error)(f"{name}: audit: {error}")
+        return None
 
     def logs(self, name: str) -> Path:
         """The dataset's folder of logs."""
@@ -390,7 +467,7 @@ class State:
     def shard_digest(self, name: str, split: str, shard: int) -> str:
         """Changes when the shard has to be written again although its chips are the same."""
         dataset = self.dataset(name)
-        how = (replace(dataset.tfrecords, splits={}), dataset.imagery.min_valid)
+        how = (replace(dataset.tfrecords, splits={}), dataset.imagery.min_valid, dataset.labels.unknown)
         return digest(version("shards"), *how, split, *self.shard_tiles(name, split, shard))
 
     def traced(self, provenance: bool) -> str:
@@ -424,13 +501,11 @@ class State:
 
     def example(self, name: str, kind: str) -> list[str]:
         """The chip that shows what all chips of the dataset are like."""
-        made = set(self.plan(name).made())
-        return self.chips(name, kind, [next(row.key for row in self.manifest(name) if row.key in made)])
+        return self.chips(name, kind, self.made(name)[:1])
 
     def _example(self, name: str) -> tuple[Path, Path]:
         """The first pair of chips that could be made."""
-        made = set(self.plan(name).made())
-        keys = [row.key for row in self.manifest(name) if row.key in made]
+        keys = self.made(name)
         for image, label in zip(*(self.chips(name, kind, keys) for kind in ("images", "labels")), strict=True):
             if not ledger.is_mark(Path(image)):
                 return Path(image), Path(label)
@@ -439,27 +514,38 @@ class State:
     def info_digest(self, name: str) -> str:
         """Changes when the description of the shards has to be written again."""
         dataset = self.dataset(name)
-        return digest(version("shards"), dataset.tfrecords, dataset.imagery.products, dataset.labels.background)
+        return digest(
+            version("shards"),
+            dataset.tfrecords,
+            dataset.imagery.products,
+            dataset.labels.background,
+            dataset.labels.unknown,
+        )
 
     def write_unfinished_ledger(self, name: str) -> None:
         """After a failure: the ledger of what is there, with the reasons from the logs of tiles that failed."""
         folder = self.folder(name)
-        if (folder / "tiles.parquet").exists() and (folder / "scenes.parquet").exists():
-            rows = ledger.unfinished(self.manifest(name), self.plan(name), folder, self.logs(name))
+        if (folder / "splits.parquet").exists() and (folder / "scenes.parquet").exists():
+            rows = ledger.unfinished(self.placed(name), self.plan(name), folder, self.logs(name))
             ledger.write_ledger(folder / "ledger.csv", rows)
             print(f"{name}: {ledger.summary(rows)}; see {folder / 'ledger.csv'}", file=sys.stderr)
+
+    def made(self, name: str) -> list[str]:
+        """The tiles that get chips: neither dropped nor without scenes."""
+        made = {key for members in self._members(name).values() for key in members}
+        return [row.key for row in self.placed(name) if row.key in made]
 
     def _members(self, name: str) -> Mapping[tuple[str, int], list[str]]:
         def gather(_: Path) -> Mapping[tuple[str, int], list[str]]:
             made = set(self.plan(name).made())
             members: dict[tuple[str, int], list[str]] = {}
-            for row in self.manifest(name):
-                if row.key in made:
+            for row in self.placed(name):
+                if row.state == PLANNED and row.key in made:
                     members.setdefault((row.split, row.shard), []).append(row.key)
             return members
 
         stamp = (self.folder(name) / "scenes.parquet").stat().st_mtime_ns
-        return self._once(("members", name, stamp), self.folder(name) / "tiles.parquet", gather)
+        return self._once(("members", name, stamp), self.folder(name) / "splits.parquet", gather)
 
     def _contents(self, paths: Sequence[str]) -> list[str]:
         """Digests of the files' contents; of one that a rule has yet to make, a mark that it is missing."""
