@@ -98,6 +98,7 @@ def test_a_tile_that_fails_stops_no_other_of_its_job(fresh: Project, tmp_path: P
     result = submit(fresh, *ONCE)
     assert result.returncode == 1
     assert "Traceback" not in result.stdout
+    assert re.search(r"^SLURM job \d+ has ended as FAILED: logs/slurm/segchips-images-\d+\.log$", result.stdout, re.M)
     failed = {row["tile"].replace(":", "#"): row["reason"] for row in fresh.ledger() if row["state"] == "failed"}
     made = fresh.contents("results/*/images/*")
     assert 0 < len(failed) == 6 - len(made) < 6

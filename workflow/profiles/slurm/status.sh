@@ -1,7 +1,11 @@
 #!/bin/sh
-# Tells Snakemake what became of a SLURM job: success, failed or running. A job that can never start is cancelled.
+# Tells Snakemake what became of a SLURM job: success, failed or running; and the user where a failed one has left its log.
 job=$(scontrol --oneliner show job "$1" 2>&1)
 field() { printf '%s' "$job" | sed -n "s/.* $1=\([^ ]*\).*/\1/p"; }
+failed() {
+  echo "SLURM job $1 $2" >&2
+  echo failed
+}
 state=$(field JobState)
 case $job in
 *"Invalid job id"*)
@@ -12,10 +16,13 @@ esac
 case $state:$(field Reason) in
 COMPLETED:*) echo success ;;
 PENDING:BadConstraints | PENDING:PartitionConfig | PENDING:Partition*Limit | PENDING:*PerJob*)
-  echo "SLURM job $1 asks for what it can never get ($(field Reason)): change the resources in workflow/profiles/slurm/config.yaml" >&2
   scancel "$1"
-  echo failed
+  failed "$1" "asks for what it can never get ($(field Reason)): see the resources in workflow/profiles/slurm/config.yaml"
   ;;
-BOOT_FAIL:* | CANCELLED* | DEADLINE:* | FAILED:* | FORGOTTEN:* | NODE_FAIL:* | OUT_OF_MEMORY:* | TIMEOUT:*) echo failed ;;
+BOOT_FAIL:* | CANCELLED* | DEADLINE:* | FAILED:* | FORGOTTEN:* | NODE_FAIL:* | OUT_OF_MEMORY:* | TIMEOUT:*)
+  log=$(ls logs/slurm/*-"$1".log 2>/dev/null)
+  failed "$1" "has ended as $state: ${log:-it has left no log}"
+  grep --no-messages --max-count=3 "^Error: " "$log" >&2
+  ;;
 *) echo running ;;
 esac
