@@ -16,10 +16,8 @@ def regions(project: Project, share: float = 0.7) -> None:
     middle = west + share * (east - west)
     boxes = [shapely.box(west - 1, south - 1, middle, north + 1), shapely.box(middle, south - 1, east + 1, north + 1)]
     geopandas.GeoDataFrame({"fold": ["train", "test"]}, geometry=boxes, crs=4326).to_file(project.folder / "folds.gpkg")
-    project.change(
-        "defaults.splits",
-        {"by": "region", "path": "folds.gpkg", "attribute": "fold", "shares": {"train": 2, "test": 1}},
-    )
+    project.change("defaults.splitting", {"by": "region", "path": "folds.gpkg", "attribute": "fold"})
+    project.change("defaults.tfrecords.splits", {"train": 2, "test": 1})
 
 
 def names(project: Project, kind: str) -> set[str]:

@@ -450,11 +450,14 @@ class State:
         """Body of the audit rule; gives back what went wrong."""
         from segchips.audit import write_audit
 
-        try:
-            write_audit(self.dataset(name), self.folder(name), Path(path), Path(log))
-        except SegchipsError as error:
-            return type(error)(f"{name}: audit: {error}")
-        return None
+        files = self.folder(name), Path(path), Path(log)
+        return _guarded(log, f"{name}: audit", lambda: write_audit(self.dataset(name), *files))
+
+    def check_audit(self, name: str, path: str, log: str) -> SegchipsError | None:
+        """Body of the verdict rule; gives back what the audit found wrong."""
+        from segchips.audit import check_audit
+
+        return _guarded(log, f"{name}: audit", lambda: check_audit(Path(path)))
 
     def logs(self, name: str) -> Path:
         """The dataset's folder of logs."""
@@ -486,8 +489,8 @@ class State:
 
     def report_digest(self, name: str) -> str:
         """Changes when the report has to be written again although the results are the same."""
-        template = Path(__file__).with_name("report.html.j2").read_bytes()
-        return digest(self.version("report"), template, self.dataset(name))
+        template, area = Path(__file__).with_name("report.html.j2").read_bytes(), self.dataset(name).tiles.aoi
+        return digest(self.version("report"), template, self.dataset(name), *self._contents([area] if area else []))
 
     def indices(self, name: str) -> list[str]:
         """The index files of all shards."""
