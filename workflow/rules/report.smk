@@ -7,7 +7,12 @@ rule report:
         audit=f"{RESULTS}/{{dataset}}/audit.json",
         conflicts=f"{RESULTS}/{{dataset}}/conflicts.parquet",
     output:
-        f"{RESULTS}/{{dataset}}/report/index.html",
+        report(
+            f"{RESULTS}/{{dataset}}/report/index.html",
+            caption="../report/report.rst",
+            category="{dataset}",
+            labels={"result": "report"},
+        ),
     log:
         "logs/{dataset}/report.log",
     conda:

@@ -529,9 +529,13 @@ class State:
         """After a failure: the ledger of what is there, with the reasons from the logs of tiles that failed."""
         folder = self.folder(name)
         if (folder / "splits.parquet").exists() and (folder / "scenes.parquet").exists():
-            rows = ledger.unfinished(self.placed(name), self.plan(name), folder, self.logs(name))
-            ledger.write_ledger(folder / "ledger.csv", rows)
-            print(f"{name}: {ledger.summary(rows)}; see {folder / 'ledger.csv'}", file=sys.stderr)
+            rows, path = (
+                ledger.unfinished(self.placed(name), self.plan(name), folder, self.logs(name)),
+                folder / "ledger.csv",
+            )
+            if not path.exists() or ledger.read_ledger(path) != rows:
+                ledger.write_ledger(path, rows)
+            print(f"{name}: {ledger.summary(rows)}; see {path}", file=sys.stderr)
 
     def made(self, name: str) -> list[str]:
         """The tiles that get chips: neither dropped nor without scenes."""
