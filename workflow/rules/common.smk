@@ -1,10 +1,12 @@
 # Needs: the config. Makes: CONFIG, the typed config, and what every rule asks about a dataset.
+import os
 import sys
 from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from snakemake.dag import DAG
 from snakemake.io import IOFile
 from snakemake.jobs import GroupJob, GroupJobFactory
 from snakemake.persistence.file import FilePersistence
@@ -30,6 +32,21 @@ FilePersistence._read_record_cached = cache(FilePersistence._read_record_cached.
 
 # Snakemake keeps the groups it has formed, and merges them once more, when a checkpoint changes its graph: they are formed afresh.
 GroupJobFactory.new = lambda self, name, jobs, resources: GroupJob(name, frozenset(jobs), resources)
+
+
+async def update_all_checkpoint_dependencies(dag, jobs=None, update=DAG.update_checkpoint_dependencies):
+    """What waits for a checkpoint is also updated where that turns out to be up to date, once an earlier one has run."""
+    updated = changed = await update(dag, jobs)
+    while changed:
+        created = workflow.checkpoints.created_output
+        settled = [
+            job for job in dag.jobs if job.is_checkpoint and not dag.needrun(job) and not created.issuperset(job.output)
+        ]
+        changed = await update(dag, [job for job in settled if all(map(os.path.exists, job.output))])
+    return updated
+
+
+DAG.update_checkpoint_dependencies = update_all_checkpoint_dependencies
 
 CONFIG = STATE.config
 workflow.register_resource("requests", STATE.jobs_at_once)

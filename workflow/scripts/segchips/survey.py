@@ -41,7 +41,10 @@ class Chip:
 
 @dataclass(frozen=True)
 class Shown:
-    """A chip of the contact sheet, thinned out: the displayed bands, where all of them are valid, and the label."""
+    """A chip of the contact sheet, thinned out: the displayed bands, where all of them are valid, and the label.
+
+    The label is the record's: unknown where a band of the image has no valid pixel.
+    """
 
     row: Row
     image: Array
@@ -58,7 +61,9 @@ class Survey:
     shown: Mapping[str, Shown]
 
 
-def survey_chips(rows: Iterable[Row], folder: Path, wanted: set[str], display: Sequence[int]) -> Survey:
+def survey_chips(
+    rows: Iterable[Row], folder: Path, wanted: set[str], display: Sequence[int], unknown: int | None = None
+) -> Survey:
     """Read the header of every made tile's image, and the chips that are wanted; InputError names an unreadable one."""
     used: dict[tuple[str, str], set[str]] = defaultdict(set)
     shown: dict[str, Shown] = {}
@@ -69,6 +74,8 @@ def survey_chips(rows: Iterable[Row], folder: Path, wanted: set[str], display: S
             used[scene].add(row.tile)
         if row.tile in wanted:
             chip = _chip(folder / "images" / name, folder / "labels" / name)
+            if unknown is not None:
+                chip.label[~chip.valid.all(axis=0)] = unknown
             scaling, shown[row.tile] = chip.scaling, _thinned(row, chip, chip.valid, list(display))
     return Survey(used, scaling, shown)
 

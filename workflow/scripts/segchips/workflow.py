@@ -495,11 +495,14 @@ class State:
         """Body of the audit rule; gives back what went wrong."""
         from segchips.audit import write_audit
 
-        try:
-            write_audit(self.dataset(name), self.folder(name), Path(path), Path(log))
-        except SegchipsError as error:
-            return type(error)(f"{name}: audit: {error}")
-        return None
+        files = self.folder(name), Path(path), Path(log)
+        return _guarded(log, f"{name}: audit", lambda: write_audit(self.dataset(name), *files))
+
+    def check_audit(self, name: str, path: str, log: str) -> SegchipsError | None:
+        """Body of the verdict rule; gives back what the audit found wrong."""
+        from segchips.audit import check_audit
+
+        return _guarded(log, f"{name}: audit", lambda: check_audit(Path(path)))
 
     def logs(self, name: str) -> Path:
         """The dataset's folder of logs."""
@@ -531,8 +534,8 @@ class State:
 
     def report_digest(self, name: str) -> str:
         """Changes when the report has to be written again although the results are the same."""
-        template = Path(__file__).with_name("report.html.j2").read_bytes()
-        return digest(self.version("report"), template, self.dataset(name))
+        template, area = Path(__file__).with_name("report.html.j2").read_bytes(), self.dataset(name).tiles.aoi
+        return digest(self.version("report"), template, self.dataset(name), *self._contents([area] if area else []))
 
     def make_report(self, name: str, path: str, log: str) -> SegchipsError | None:
         """Body of the report rule; gives back what went wrong."""
@@ -577,9 +580,13 @@ class State:
         """After a failure: the ledger of what is there, with the reasons from the logs of tiles that failed."""
         folder = self.folder(name)
         if (folder / "splits.parquet").exists() and (folder / "scenes.parquet").exists():
-            rows = ledger.unfinished(self.placed(name), self.plan(name), folder, self.logs(name))
-            ledger.write_ledger(folder / "ledger.csv", rows)
-            print(f"{name}: {ledger.summary(rows)}; see {folder / 'ledger.csv'}", file=sys.stderr)
+            rows, path = (
+                ledger.unfinished(self.placed(name), self.plan(name), folder, self.logs(name)),
+                folder / "ledger.csv",
+            )
+            if not path.exists() or ledger.read_ledger(path) != rows:
+                ledger.write_ledger(path, rows)
+            print(f"{name}: {ledger.summary(rows)}; see {path}", file=sys.stderr)
 
     def made(self, name: str) -> list[str]:
         """The tiles that get chips: neither dropped nor without scenes."""
