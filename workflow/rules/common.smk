@@ -1,6 +1,7 @@
 # Needs: the config. Makes: CONFIG, the typed config, and what every rule asks about a dataset.
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
@@ -8,6 +9,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from snakemake.dag import DAG
 from snakemake.io import IOFile
 from snakemake.jobs import GroupJob, GroupJobFactory
+from snakemake.persistence.file import FilePersistence
 
 from segchips.errors import CredentialsError, SegchipsError
 from segchips.grid import Tile
@@ -24,6 +26,9 @@ try:
         STATE.check_inputs()
 except SegchipsError as error:
     raise SystemExit(failed(error))
+
+# Snakemake keeps 128 of the records that it reads, and asks for that of each job twice whenever it looks at the graph.
+FilePersistence._read_record_cached = cache(FilePersistence._read_record_cached.__wrapped__)
 
 # Snakemake keeps the groups it has formed, and merges them once more, when a checkpoint changes its graph: they are formed afresh.
 GroupJobFactory.new = lambda self, name, jobs, resources: GroupJob(name, frozenset(jobs), resources)
@@ -48,6 +53,8 @@ workflow.register_resource("requests", STATE.jobs_at_once)
 if workflow.is_main_process and not workflow.output_settings.dryrun:
     STATE.forget_exclusions()  # of a run that was killed
 RESULTS = str(CONFIG.results)
+# Where a lock only has to be there, it is named: asked for as checkpoints, all would enter the graph one after another.
+MANIFEST, LABEL_LOCK = (f"{RESULTS}/{{dataset}}/{lock}.parquet" for lock in ("tiles", "labels"))
 SHARD = f"{RESULTS}/{{dataset}}/tfrecords/{{dataset}}-{{split}}.%s-{{shard}}-of-{{shards}}"
 
 
@@ -66,10 +73,6 @@ def sources(ask):
     return answer
 
 
-def manifest(wildcards):
-    return ancient(checkpoints.tiles.get(dataset=wildcards.dataset).output[0])
-
-
 def scene_lock(wildcards):
     return ancient(checkpoints.scenes.get(dataset=wildcards.dataset).output[0])
 
@@ -84,7 +87,7 @@ def placing(wildcards):
 
 def labels_to_see(wildcards):
     """The label lock, where labels have a say in the splits."""
-    return label_lock(wildcards) if STATE.needs_labels(wildcards.dataset) else []
+    return [ancient(LABEL_LOCK.format(**wildcards))] if STATE.needs_labels(wildcards.dataset) else []
 
 
 def after(lock, ask):
@@ -98,8 +101,8 @@ def after(lock, ask):
 
 
 def planned(ask):
-    """A function of the wildcards that asks STATE once splits and scene lock are there."""
-    return after(placing, after(scene_lock, ask))
+    """A function of the wildcards that asks STATE once all locks are there; before, chips would enter the graph in vain."""
+    return after(placing, after(scene_lock, after(label_lock, ask)))
 
 
 def recorded(path):
@@ -127,7 +130,7 @@ def label_sources(wildcards):
     owner = STATE.label_owner(wildcards.dataset)
     if owner == wildcards.dataset:
         return sources(STATE.label_sources)(wildcards)
-    return [checkpoints.label_lock.get(dataset=owner).output[0]]
+    return [LABEL_LOCK.format(dataset=owner)]
 
 
 def of_shard(wildcards):

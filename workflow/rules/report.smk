@@ -15,9 +15,8 @@ rule report:
         ),
     log:
         "logs/{dataset}/report.log",
-    conda:
-        "../../environment.yml"
     params:
         digest=lambda wildcards: STATE.report_digest(wildcards.dataset),
-    script:
-        "../scripts/report.py"
+    run:
+        if error := STATE.run("make_report", wildcards.dataset, output[0], log[0]):
+            raise error

@@ -32,6 +32,7 @@ rule tfrecords_info:
     input:
         placing=placing,
         lock=scene_lock,
+        label_lock=label_lock,
         indices=lambda wildcards: STATE.indices(wildcards.dataset),
         tallies=lambda wildcards: STATE.tallies(wildcards.dataset),
         image=planned(lambda wildcards: STATE.example(wildcards.dataset, "images")),

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Facts:
         """The tiles whose chips are in the shards."""
         return [row for row in self.rows if row.state == MADE]
 
-    @property
+    @cached_property
     def bands(self) -> list[str]:
         """The names of the bands, or their numbers."""
         return [name or f"band {number}" for number, name in enumerate(self.info.image.bands, 1)]
@@ -67,7 +68,7 @@ class Facts:
                     totals[number] += Sums(*sums, band.min or 0, band.max or 0)
         return totals
 
-    @property
+    @cached_property
     def classes(self) -> list[LabelClass]:
         """Every label value with a name in the config or a pixel in the chips, the background last."""
         labels = self.dataset.labels
