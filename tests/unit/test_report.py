@@ -37,7 +37,7 @@ from segchips.config import (
     TilesConfig,
 )
 from segchips.contactsheet import choose, display_bands
-from segchips.description import Info, Layout, write_description
+from segchips.description import Entry, Info, Layout, index_name, write_description, write_index
 from segchips.errors import InputError
 from segchips.grid import Grid, Tile
 from segchips.histograms import bin_edges, binned
@@ -187,10 +187,21 @@ def build(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0, splitting=No
     image = Layout(dtype, (16, 16, len(bands)), "GTiff", nodata, tuple(bands))
     info = Info("cropland", "array", None, made, image, Layout("uint8", (16, 16), "GTiff", BACKGROUND))
     write_description(folder / "tfrecords", info, dict.fromkeys(SPLITS, 0))
+    write_indices(folder / "tfrecords", rows)
     count_pixels(folder, rows)
     plain = dataset()
     write_audit(replace(plain, splitting=splitting or plain.splitting), folder, folder / "audit.json", folder / "a.log")
     return rows
+
+
+def write_indices(folder, rows):
+    for split in SPLITS:
+        scenes = [
+            Entry(row.tile, row.state, "", None, scenes=tuple(("s2", name) for name in used(number)))
+            for number, row in enumerate(rows)
+            if row.split == split and row.state in (MADE, BELOW)
+        ]
+        write_index(folder / index_name("cropland", split, 0, 1), scenes)
 
 
 def write(folder, dataset, output):

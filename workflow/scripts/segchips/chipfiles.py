@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import FileIO
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from segchips.errors import InputError, RecordError
 from segchips.headers import UNREFERENCED, DamagedError, Quick, quick_header, told, utm_geokeys
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Pixels = NDArray[Any]
-
-B = TypeVar("B", bytes, mmap)
 
 ALONE, WORLD_FILE, OTHER = range(3)
 """What lies beside a chip file and tells more about it: nothing, a world file, or anything else, such as .aux.xml."""
@@ -116,21 +112,12 @@ def _quick_pixels(content: bytes, quick: Quick) -> Pixels | None:
     return array.reshape(quick.height, quick.width, quick.channels)
 
 
-def _read(stream: FileIO) -> bytes:
-    return stream.readall()
-
-
-def _mapped(stream: FileIO) -> mmap:
-    """A file's bytes, of which only those that are looked at are read."""
-    return mmap(stream.fileno(), 0, access=ACCESS_READ)
-
-
-def _load(path: str | Path, read: Callable[[FileIO], B]) -> tuple[B, Quick | None]:
+def _load(path: str | Path) -> tuple[bytes, Quick | None]:
     try:
         with open(path, "rb", buffering=0) as stream:
-            if os.fstat(stream.fileno()).st_size == 0:
-                raise InputError(f"{path} is empty")
-            content = read(stream)
+            content = stream.read()
+        if not content:
+            raise InputError(f"{path} is empty")
         return content, quick_header(content)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
@@ -145,7 +132,7 @@ def _suffices(quick: Quick, beside: int) -> bool:
 
 def read_header(path: str | Path, beside: int = OTHER) -> Header:
     """A chip's header; InputError names a file that is no raster."""
-    _, quick = _load(path, _mapped) if beside == ALONE else _load(path, _read)
+    _, quick = _load(path)
     if quick and _suffices(quick, beside):
         return _quick_header(path, quick)
     with open_chip(path) as source:
@@ -154,7 +141,7 @@ def read_header(path: str | Path, beside: int = OTHER) -> Header:
 
 def read_chip(path: str | Path, beside: int = OTHER) -> tuple[Header, Pixels]:
     """A chip's header and pixels, height x width x channels in its own dtype; InputError names a damaged file."""
-    content, quick = _load(path, _read)
+    content, quick = _load(path)
     pixels = _quick_pixels(content, quick) if quick else None
     if quick and pixels is not None and _suffices(quick, beside):
         return _quick_header(path, quick), pixels
@@ -167,7 +154,7 @@ def read_file(path: str | Path, beside: int = OTHER) -> tuple[Header, bytes]:
 
     Where the layout does not show that the file is whole, its pixels are decoded to find out.
     """
-    content, quick = _load(path, _read)
+    content, quick = _load(path)
     if quick and _suffices(quick, beside):
         return _quick_header(path, quick), content
     with open_chip(path) as source:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segchips.config import Dataset
-from segchips.description import MADE, Info, read_info
+from segchips.description import MADE, Entry, Info, made_entries, read_info
 from segchips.files import write_whole
 from segchips.ledger import Row, read_ledger
 from segchips.pixelstats import SplitStatistics, statistics
@@ -32,19 +32,21 @@ class LabelClass:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the descriptors are written from: the config, the shards' description and statistics, and the ledger."""
+    """What the descriptors are written from: config, description, statistics and index of the shards, and ledger."""
 
     dataset: Dataset
     folder: Path
     info: Info
     splits: Mapping[str, SplitStatistics]
     rows: Sequence[Row]
+    entries: Mapping[str, Entry]
 
     @classmethod
     def of(cls, dataset: Dataset, folder: Path) -> "Facts":
         """From a dataset's folder of results; InputError where one of them is missing or damaged."""
         shards = folder / "tfrecords"
-        return cls(dataset, folder, read_info(shards), statistics(shards), read_ledger(folder / "ledger.csv"))
+        info, rows = read_info(shards), read_ledger(folder / "ledger.csv")
+        return cls(dataset, folder, info, statistics(shards), rows, made_entries(shards, info))
 
     @property
     def made(self) -> list[Row]:

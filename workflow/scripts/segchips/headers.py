@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from mmap import mmap
 from typing import Any, Literal
 
 UNREFERENCED = (0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -121,7 +120,7 @@ _LAYOUTS = {
 class _Directory:
     """The first directory of a TIFF or BigTIFF file of either byte order."""
 
-    def __init__(self, content: bytes | mmap) -> None:
+    def __init__(self, content: bytes) -> None:
         layout = _LAYOUTS[content[:4]]
         self.content, self.order, self.endian, self.inline = content, layout.order, layout.endian, layout.place.size
         (offset,) = layout.place.unpack_from(content, layout.start)
@@ -216,7 +215,7 @@ def _geotransform(tags: _Directory) -> tuple[float, ...]:
     return x - column * right, right, 0.0, y + row * down, 0.0, -down
 
 
-def _tiff(content: bytes | mmap) -> Quick | None:
+def _tiff(content: bytes) -> Quick | None:
     tags = _Directory(content)
     height, width, channels = tags.number(257), tags.number(256), tags.number(277, 1)
     planar = tags.number(284, 1) == 2
@@ -230,7 +229,7 @@ def _tiff(content: bytes | mmap) -> Quick | None:
     return Quick("tiff", height, width, channels, dtype, planar, _geotransform(tags), _geokeys(tags), about, bare)
 
 
-def _png_chunks(content: bytes | mmap) -> Iterator[bytes]:
+def _png_chunks(content: bytes) -> Iterator[bytes]:
     """The types of a PNG's chunks; GDAL reads a damaged PNG as other pixels, without an error."""
     offset, kind = 8, b""
     while kind != b"IEND":
@@ -244,7 +243,7 @@ def _png_chunks(content: bytes | mmap) -> Iterator[bytes]:
         offset += 12 + size
 
 
-def _png(content: bytes | mmap) -> Quick | None:
+def _png(content: bytes) -> Quick | None:
     chunks = set(_png_chunks(content))
     width, height, bits, color, *_, interlaced = struct.unpack_from(">IIBBBBB", content, 16)
     if color not in _PNG_CHANNELS or bits not in (8, 16) or interlaced or b"tRNS" in chunks:
@@ -252,7 +251,7 @@ def _png(content: bytes | mmap) -> Quick | None:
     return Quick("png", height, width, _PNG_CHANNELS[color], f"uint{bits}")
 
 
-def _jpeg_frame(content: bytes | mmap) -> tuple[int, ...]:
+def _jpeg_frame(content: bytes) -> tuple[int, ...]:
     """Precision, height, width and components of the frame."""
     offset = 2
     while content[offset + 1] not in (0xC0, 0xC1, 0xC2):
@@ -262,7 +261,7 @@ def _jpeg_frame(content: bytes | mmap) -> tuple[int, ...]:
     return struct.unpack_from(">BHHB", content, offset + 4)
 
 
-def _jpeg(content: bytes | mmap) -> Quick | None:
+def _jpeg(content: bytes) -> Quick | None:
     precision, height, width, channels = _jpeg_frame(content)
     if precision != 8 or channels not in (1, 3) or content[-2:] != b"\xff\xd9":
         return None
@@ -272,7 +271,7 @@ def _jpeg(content: bytes | mmap) -> Quick | None:
 _READERS = {b"II*\0": _tiff, b"MM\0*": _tiff, b"II+\0": _tiff, b"MM\0+": _tiff, b"\x89PNG": _png}
 
 
-def quick_header(content: bytes | mmap) -> Quick | None:
+def quick_header(content: bytes) -> Quick | None:
     """The header of a whole file of a plain layout; None where only GDAL can tell, DamagedError where it would not."""
     reader = _jpeg if content[:3] == b"\xff\xd8\xff" else _READERS.get(content[:4])
     try:

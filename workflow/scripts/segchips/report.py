@@ -30,7 +30,7 @@ from segchips.colours import (
 from segchips.config import Dataset, LabelsConfig
 from segchips.conflicts import read_conflicts
 from segchips.contactsheet import choose, contact_sheet, display_bands, is_true_colour
-from segchips.description import DROPPED, MADE, read_info
+from segchips.description import DROPPED, MADE, made_entries, read_info
 from segchips.files import write_whole
 from segchips.histograms import band_histograms
 from segchips.ledger import STATES, Row, read_ledger, summary
@@ -55,7 +55,8 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
     splits = list(dict.fromkeys([*dataset.tfrecords.splits, *(row.split for row in rows)]))
     shown = choose(rows, splits, SHOWN_CHIPS)
     bands = tuple(name or f"band {number}" for number, name in enumerate(info.image.bands, 1))
-    survey = survey_chips(rows, folder, set(shown), display_bands(bands), dataset.labels.unknown)
+    entries = made_entries(folder / "tfrecords", info)
+    survey = survey_chips(rows, entries, folder, set(shown), display_bands(bands), dataset.labels.unknown)
     found = {split: held for split, held in statistics(folder / "tfrecords").items() if held.chips}
     content = {
         **_tiles_section(rows, splits, folder / "tiles.parquet", area),

@@ -10,7 +10,6 @@ from urllib.parse import quote
 import numpy as np
 import shapely
 
-from segchips.chipfiles import ALONE, read_header
 from segchips.descriptors import Facts, LabelClass, file_name, write_json
 from segchips.files import write_whole
 from segchips.grid import Tile
@@ -83,7 +82,7 @@ def _item(facts: Facts, row: Row, tile: Tile, outline: Any) -> dict[str, Any]:
 
 def _properties(facts: Facts, row: Row, tile: Tile) -> dict[str, Any]:
     imagery, labels = facts.dataset.imagery, facts.dataset.labels
-    times = read_header(facts.folder / "images" / file_name(row), ALONE).acquired
+    times = facts.entries[row.tile].acquired
     first, last = times[:1] or (f"{imagery.start}T00:00:00Z",), times[-1:] or (f"{imagery.end}T23:59:59Z",)
     west, across, _, north, _, down = tile.geotransform
     split = {"ml-aoi:split": _ML_SPLITS[row.split]} if row.split in _ML_SPLITS else {}
