@@ -10,6 +10,7 @@ from snakemake.jobs import GroupJob, GroupJobFactory
 from segchips.errors import CredentialsError, SegchipsError
 from segchips.grid import Tile
 from segchips.job import failed
+from segchips.solitude import sweep
 from segchips.workflow import State, while_intact, while_whole
 
 try:
@@ -29,7 +30,7 @@ GroupJobFactory.new = lambda self, name, jobs, resources: GroupJob(name, frozens
 CONFIG = STATE.config
 workflow.register_resource("requests", STATE.jobs_at_once)
 if workflow.is_main_process and not workflow.output_settings.dryrun:
-    STATE.forget_exclusions()  # of a run that was killed
+    workflow.execute = STATE.alone(workflow.execute)
 RESULTS = str(CONFIG.results)
 SHARD = f"{RESULTS}/{{dataset}}/tfrecords/{{dataset}}-{{split}}.%s-{{shard}}-of-{{shards}}"
 

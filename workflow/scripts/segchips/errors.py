@@ -23,6 +23,10 @@ class InputError(SegchipsError):
     """A file, layer, attribute, feature or catalogue cannot be used as it is."""
 
 
+class StorageError(SegchipsError):
+    """A file cannot be written."""
+
+
 class SceneError(InputError):
     """A scene's raster cannot be read or does not fit its siblings."""
 

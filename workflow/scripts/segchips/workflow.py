@@ -20,10 +20,11 @@ from segchips.errors import InputError, SceneError, SegchipsError
 from segchips.files import content_digest, digest, write_whole
 from segchips.grid import Tile
 from segchips.images import Plan, make_image
-from segchips.job import SCHEMA
+from segchips.job import SCHEMA, failed
 from segchips.labels import Features, LabelLock, is_own, make_label, read_label_lock
 from segchips.scenes import Query, read_lock
 from segchips.shards import write_info, write_shard
+from segchips.solitude import alone
 from segchips.splits import make_splits, read_splits
 from segchips.tiles import Planned, read_manifest
 from segchips.validation import load_config
@@ -139,6 +140,19 @@ class State:
                 raise error
         for conversion in self.config.conversions.values():
             check_conversion(conversion)
+
+    def alone(self, execute: Callable[..., T]) -> Callable[..., T]:
+        """Let Snakemake execute only while no other run is at work in the results."""
+
+        def execute_alone(*arguments: Any, **keywords: Any) -> T:
+            try:
+                with alone(self.config.results):
+                    self.forget_exclusions()  # of a run that was killed
+                    return execute(*arguments, **keywords)
+            except InputError as error:
+                raise SystemExit(failed(error)) from error
+
+        return execute_alone
 
     def check_scenes(self, name: str) -> SegchipsError | None:
         """Look whether the dataset's catalogue has what the config names; gives back what is wrong."""
