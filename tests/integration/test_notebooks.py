@@ -41,7 +41,7 @@ def test_is_stored_without_outputs(path: Path) -> None:
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
 
 
-def test_a_failing_cell_is_named_without_traceback(tutorial: Project) -> None:
+def test_a_failing_cell_is_named(tutorial: Project) -> None:
     folder = tutorial.folder / "results" / "notebooks" / "composites"
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(exist_ok=True)
@@ -50,4 +50,3 @@ def test_a_failing_cell_is_named_without_traceback(tutorial: Project) -> None:
     folder.unlink()
     assert result.returncode == 1
     assert "1_creating_training_data.ipynb: a cell failed, FileExistsError" in " ".join(result.stdout.split())
-    assert "Traceback" not in result.stdout
