@@ -59,8 +59,9 @@ def _catalog(chosen: argparse.Namespace) -> str:
     path = chosen.output or Path("resources") / product / "catalog.json"
     items = write_catalogue(chosen.folder, path, product, chosen.day)
     days = sorted(item["properties"]["datetime"][:10] for item in items)
+    bands = ", ".join(band_names(items[0]))
     return (
-        f"{path}: {len(items)} scenes of product '{product}' from {days[0]} to {days[-1]}, bands {', '.join(band_names(items[0]))}\n"
+        f"{path}: {len(items)} scenes of product '{product}' from {days[0]} to {days[-1]}, bands {bands}\n"
         f"next: segchips init --imagery {path} --labels YOUR_LABELS"
     )
 
