@@ -7,7 +7,7 @@ rule audit:
         conflicts=f"{RESULTS}/{{dataset}}/conflicts.parquet",
         statistics=f"{RESULTS}/{{dataset}}/tfrecords/statistics.json",
     output:
-        f"{RESULTS}/{{dataset}}/audit.json",
+        report(f"{RESULTS}/{{dataset}}/audit.json", caption="../report/audit.rst", category="{dataset}"),
     log:
         "logs/{dataset}/audit.log",
     params:

@@ -14,10 +14,12 @@ from segchips.grid import Tile
 from segchips.job import failed
 from segchips.workflow import State, while_intact, while_whole
 
+CORES = workflow.global_resources["_cores"].value or 1  # none are named for `snakemake --report`
+
 try:
     STATE = State(
         config,
-        workers=workflow.cores or 1 if workflow.is_main_process or workflow.remote_exec else 0,
+        workers=CORES if workflow.is_main_process or workflow.remote_exec else 0,
     )
     if workflow.is_main_process:
         STATE.check_inputs()

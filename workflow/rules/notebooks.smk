@@ -17,7 +17,7 @@ rule notebook:
         notebook=lambda wildcards: NOTEBOOKS[wildcards.notebook],
         dataset=sample_dataset,
     output:
-        f"{RESULTS}/notebooks/{{notebook}}.html",
+        report(f"{RESULTS}/notebooks/{{notebook}}.html", caption="../report/notebook.rst", category="notebooks"),
     log:
         "logs/notebooks/{notebook}.log",
     wildcard_constraints:
@@ -25,6 +25,6 @@ rule notebook:
     conda:
         "../../environment.yml"
     # One after the other, for they measure.
-    threads: workflow.cores
+    threads: CORES
     script:
         "../scripts/notebooks.py"

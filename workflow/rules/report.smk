@@ -5,7 +5,7 @@ rule report:
     input:
         ledger=f"{RESULTS}/{{dataset}}/ledger.csv",
     output:
-        f"{RESULTS}/{{dataset}}/report/index.html",
+        report(f"{RESULTS}/{{dataset}}/report/index.html", caption="../report/report.rst", category="{dataset}"),
     log:
         "logs/{dataset}/report.log",
     conda:
