@@ -90,7 +90,8 @@ def open_catalog(href: str) -> pystac.Catalog:
             f"catalogue {href}: no such file; imagery.catalog takes the path or URL of a STAC catalogue"
         ) from error
     except _TROUBLE as error:
-        raise InputError(f"catalogue {href}: cannot be read as STAC ({_brief(error)})") from error
+        advice = "name a catalog.json, or the URL of a STAC API"
+        raise InputError(f"catalogue {href}: cannot be read as STAC ({_brief(error)}); {advice}") from error
 
 
 def example(client: pystac.Catalog, product: str, catalog: str) -> Scene | None:
