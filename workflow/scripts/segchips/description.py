@@ -142,7 +142,7 @@ def shard_paths(directory: Path, info: Info, split: str) -> list[Path]:
     for path in paths:
         if not path.is_file():
             raise RecordError(
-                f"{path} is missing; the description beside it names {len(paths)} shards of split '{split}'"
+                f"{path} is missing of the {len(paths)} shards of split '{split}'; copy it there or make it again"
             )
     return paths
 
@@ -276,8 +276,9 @@ def _one_of(value: Any, known: Sequence[Any]) -> Any:
     return value
 
 
-def read_info(directory: Path) -> Info:
+def read_info(directory: str | Path) -> Info:
     """Read what describes the shards of a directory; InputError when nothing does."""
+    directory = Path(directory)
     info, facts = _read_json(directory / "dataset_info.json"), _read_json(directory / "metadata.json")
     try:
         splits = {str(split["name"]): tuple(map(int, split["shardLengths"])) for split in info["splits"]}
