@@ -2,6 +2,7 @@
 
 import base64
 import io
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
@@ -112,5 +113,5 @@ def _edges(classes: Array) -> Mask:
 def _png(pixels: npt.NDArray[np.uint8]) -> str:
     """PNG bytes as a data URI."""
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
+    Image.fromarray(pixels).save(stream, "PNG", compress_type=zlib.Z_RLE)
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
