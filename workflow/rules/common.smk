@@ -4,9 +4,11 @@ import sys
 from functools import cache
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+# Where this file is, for the main Snakefile may be another one that has this workflow as a module.
+sys.path.insert(0, str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent / "scripts"))
 
 from snakemake.dag import DAG
+from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 from snakemake.jobs import GroupJob, GroupJobFactory
 from snakemake.persistence.file import FilePersistence
@@ -14,13 +16,15 @@ from snakemake.persistence.file import FilePersistence
 from segchips.errors import CredentialsError, SegchipsError
 from segchips.grid import Tile
 from segchips.job import failed
+from segchips.solitude import sweep
 from segchips.workflow import State, while_intact, while_whole
+
+CORES = workflow.global_resources["_cores"].value or 1  # none are named for `snakemake --report`
 
 try:
     STATE = State(
         config,
-        Path(workflow.basedir) / "schemas" / "config.schema.yaml",
-        workers=workflow.cores or 1 if workflow.is_main_process or workflow.remote_exec else 0,
+        workers=CORES if workflow.is_main_process or workflow.remote_exec else 0,
     )
     if workflow.is_main_process:
         STATE.check_inputs()
@@ -51,7 +55,7 @@ DAG.update_checkpoint_dependencies = update_all_checkpoint_dependencies
 CONFIG = STATE.config
 workflow.register_resource("requests", STATE.jobs_at_once)
 if workflow.is_main_process and not workflow.output_settings.dryrun:
-    STATE.forget_exclusions()  # of a run that was killed
+    workflow.execute = STATE.alone(workflow.execute)
 RESULTS = str(CONFIG.results)
 # Where a lock only has to be there, it is named: asked for as checkpoints, all would enter the graph one after another.
 MANIFEST, LABEL_LOCK = (f"{RESULTS}/{{dataset}}/{lock}.parquet" for lock in ("tiles", "labels"))
@@ -141,6 +145,15 @@ def of_shard(wildcards):
     chips = [chip for kind in kinds for chip in STATE.chips(wildcards.dataset, kind, keys)]
     shard = Path((SHARD % "tfrecord").format(**wildcards))
     return while_whole(digest, shard, chips, recorded(shard))
+
+
+def sample_dataset(_):
+    """What the notebooks show; they read it where the shipped config puts it."""
+    if RESULTS != "results" or "sample" not in CONFIG.datasets:
+        raise WorkflowError(
+            "notebooks: they show the dataset 'sample' of config/config.yaml as shipped; run them with it"
+        )
+    return "results/sample/report/index.html"
 
 
 def stop_without_login(error):

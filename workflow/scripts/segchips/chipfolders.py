@@ -235,7 +235,7 @@ def _check(dataset: str, config: "TFRecordsConfig") -> None:
         ("compression", config.compression, COMPRESSIONS),
     ):
         if value not in allowed:
-            raise InputError(f"{key} '{value}' is none of {', '.join(map(str, allowed))}")
+            raise InputError(f"{key} '{value}' is unknown; choose one of {', '.join(map(str, allowed))}")
 
 
 def _remove_stale(directory: Path, dataset: str, jobs: Sequence[Job]) -> None:

@@ -51,7 +51,7 @@ def decode_example(payload: bytes, info: Info) -> Example:
         identifier = bytes(record["identifier"]).decode()
         image = _array(record["image/image_data"], info.image, info.storage)
         label = _array(record["target/target_data"], info.label, info.storage)
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, RecordError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError, RecordError) as error:
         raise RecordError(f"a record of dataset {info.name} is not as its description says: {error}") from error
     return {"image": image, "label": label, "identifier": identifier}
 
@@ -67,4 +67,4 @@ def read(directory: str | Path, name: str) -> Example:
         for entry in read_index(index_beside(shard)):
             if entry.tile == name and entry.state == MADE:
                 return decode_example(read_record(shard, entry.offset or 0, entry.length or 0, info.compression), info)
-    raise InputError(f"no shard in {directory} holds a chip named '{name}'")
+    raise InputError(f"no shard in {directory} holds a chip named '{name}'; the index files beside them list all names")

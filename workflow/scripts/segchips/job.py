@@ -8,7 +8,8 @@ from typing import TextIO
 
 from segchips.errors import SegchipsError
 
-SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+SCHEMA = Path(__file__).with_name("config.schema.yaml")
+"""A link to the workflow's, so that the library has it wherever it is installed."""
 
 
 def failed(error: Exception) -> str:
