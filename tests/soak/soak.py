@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
-from projects import Project, sample_config, stop
+from projects import Project, sample_config, stop  # noqa: E402
 
 CHANGES = {
     "defaults.imagery.composite": ["closest", "median", "mean"],
