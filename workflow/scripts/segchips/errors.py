@@ -1,12 +1,21 @@
 """The one exception tree: every error a user can cause is a SegchipsError whose text is advice."""
 
+import re
+
+_ADDRESS = re.compile(r"(\w+://)(?:[^/\s@]*@)?([^\s?'\"]*)(?:\?[^\s'\"]*)?")
+
+
+def public(text: str) -> str:
+    """The text with addresses as anybody may see them: without user, password and query, which may be a signature."""
+    return _ADDRESS.sub(r"\1\2", text)
+
 
 class SegchipsError(Exception):
     """Bad input, named, with what to do about it; shown without a traceback."""
 
     def __str__(self) -> str:
-        """One line, whatever the names hold that it quotes."""
-        return "".join(each if each.isprintable() else repr(each)[1:-1] for each in super().__str__())
+        """One line without secrets, whatever the names hold that it quotes."""
+        return "".join(each if each.isprintable() else repr(each)[1:-1] for each in public(super().__str__()))
 
 
 class LibraryError(SegchipsError, ImportError):
@@ -16,7 +25,8 @@ class LibraryError(SegchipsError, ImportError):
 class ConfigError(SegchipsError):
     """Keys of the config have values that cannot work; one line for each."""
 
-    __str__ = Exception.__str__
+    def __str__(self) -> str:
+        return public(Exception.__str__(self))
 
 
 class InputError(SegchipsError):

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from segchips.config import ImageryConfig
-from segchips.errors import InputError
+from segchips.errors import InputError, public
 from segchips.files import digest, whole
 
 
@@ -94,7 +94,7 @@ class Query:
         mask = imagery.cloud_mask.product if imagery.cloud_mask else None
         levels = {product.id: product.processing_level for product in imagery.products}
         products = tuple(f"{id} ({level})" if level else id for id, level in sorted(levels.items()))
-        catalog = "" if imagery.on_platform else str(imagery.catalog)
+        catalog = "" if imagery.on_platform else public(str(imagery.catalog))
         days = str(imagery.start), str(imagery.end)
         return cls(imagery.source, catalog, products, *days, imagery.max_cloud, mask)
 

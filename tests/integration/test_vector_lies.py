@@ -1,0 +1,233 @@
+"""Label layers and areas as they come from the field: every shape, size and name is burned as it lies, or is named."""
+
+import json
+import random
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import pytest
+import shapely
+
+from helpers import make_dataset, tile_at, write_vectors
+from projects import Project
+from segchips.errors import InputError, SegchipsError
+from segchips.labels import Features
+from segchips.tiles import enumerate_tiles, lonlat
+from segchips.vectors import read_layer
+
+SEED = 11
+TILE = tile_at(32)
+UTM = "EPSG:32633"
+
+
+def features(path, **layer):
+    return Features(make_dataset(labels={"all_touched": False, "path": str(path), **layer}).labels)
+
+
+def burn(found, tile=TILE):
+    return found.burn(tile, found.touching([tile])[0])
+
+
+def centres(tile):
+    west, step, _, north, _, _ = tile.geotransform
+    middle = (np.arange(tile.grid.size) + 0.5) * step
+    return np.meshgrid(west + middle, north - middle)
+
+
+def slow(tile, polygons, values, background=255):
+    """The value of the last polygon over each pixel's centre."""
+    x, y = centres(tile)
+    out = np.full(x.shape, background, np.uint8)
+    for polygon, value in zip(polygons, values, strict=True):
+        out[shapely.contains_xy(polygon, x, y)] = value
+    return out
+
+
+def test_two_hundred_thousand_features(tmp_path):
+    rng, tiles = (
+        np.random.default_rng(SEED),
+        [tile_at(32, east=east, north=north) for east in (0, 9) for north in (0, 7)],
+    )
+    bounds = np.array([tile.bounds for tile in tiles])
+    west, south = bounds[:, :2].min(axis=0)
+    corners = rng.uniform((west, south), bounds[:, 2:].max(axis=0), (200_000, 2)) + 0.001
+    sizes, values = rng.uniform(3, 40, 200_000), rng.integers(0, 250, 200_000)
+    boxes = shapely.box(*corners.T, *(corners + sizes[:, None]).T)
+    found = features(write_vectors(tmp_path / "many.gpkg", boxes, UTM, v=values), attribute="v")
+    for tile in tiles:
+        x, y = centres(tile)
+        right = np.full(x.shape, 255, np.uint8)
+        for place in np.ndindex(x.shape):
+            over = (corners < (x[place], y[place])).all(axis=1) & (corners + sizes[:, None] > (x[place], y[place])).all(
+                axis=1
+            )
+            right[place] = values[over.nonzero()[0][-1]] if over.any() else 255
+        np.testing.assert_array_equal(burn(found, tile), right)
+
+
+def test_a_polygon_of_twenty_megabytes(tmp_path):
+    west, south, east, north = TILE.bounds
+    angles = np.linspace(0, 2 * np.pi, 1_300_000, endpoint=False)
+    reach = 130 + 40 * np.sin(angles * 37) + np.random.default_rng(SEED).uniform(-0.002, 0.002, angles.size)
+    ring = np.column_stack([(west + east) / 2 + reach * np.cos(angles), (south + north) / 2 + reach * np.sin(angles)])
+    polygon = shapely.Polygon(ring)
+    path = write_vectors(tmp_path / "large.gpkg", [polygon], UTM)
+    assert Path(path).stat().st_size > 20e6
+    shapely.prepare(polygon)
+    np.testing.assert_array_equal(burn(features(path)), slow(TILE, [polygon], [1]))
+    assert TILE in enumerate_tiles(lonlat(read_layer(path)), TILE.grid)
+
+
+def shapes():
+    """Well-behaved and other geometries around the tile, each with the area that counts; None where there is none."""
+    west, south, _, _ = TILE.bounds
+
+    def at(x, y, width=90, height=60):
+        return shapely.box(west + x, south + y, west + x + width, south + y + height)
+
+    def ring(*points):
+        return [(west + x, south + y) for x, y in points]
+
+    outer, inner = at(10, 10, 280, 280), at(100.5, 100.5, 50, 50)
+    bow = shapely.Polygon(ring((0.3, 0.7), (120, 120), (120, 0.7), (0.3, 120)))
+    triangles = [ring((0.3, 0.7), (60.15, 60.35), (0.3, 120)), ring((120, 0.7), (60.15, 60.35), (120, 120))]
+    high = shapely.force_3d(at(200.3, 20.3), 7.0)
+    nested = shapely.GeometryCollection(
+        [
+            shapely.GeometryCollection([at(20.3, 220.3), shapely.Point(west, south)]),
+            shapely.LineString(ring((0, 0), (9, 9))),
+        ]
+    )
+    doubled = shapely.Polygon(ring((150.3, 200.3), (250.3, 200.3), (250.3, 260.3), (150.3, 260.3), (150.3, 200.3)) * 2)
+    return [
+        (outer, outer),
+        (outer.difference(inner), outer.difference(inner)),
+        (inner, inner),
+        (bow, shapely.MultiPolygon(list(map(shapely.Polygon, triangles)))),
+        (shapely.Polygon(), None),
+        (None, None),
+        (shapely.GeometryCollection(), None),
+        (shapely.MultiPolygon(), None),
+        (nested, at(20.3, 220.3)),
+        (high, at(200.3, 20.3)),
+        (doubled, at(150.3, 200.3, 100, 60)),
+        (shapely.MultiPoint(ring((3, 3), (9, 9))), None),
+        (at(900, 900), at(900, 900)),
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson"])
+@pytest.mark.parametrize("seed", range(4))
+def test_geometries_of_every_kind_in_one_layer_in_any_order(tmp_path, suffix, seed):
+    drawn = shapes()
+    random.Random(seed).shuffle(drawn)
+    numbers = list(range(1, len(drawn) + 1))
+    path = tmp_path / f"mixed.{suffix}"
+    write_vectors(path, [shape for shape, _ in drawn], UTM, v=np.array(numbers))
+    counting = [(area, number) for (_, area), number in zip(drawn, numbers, strict=True) if area is not None]
+    found = read_layer(str(path), None, "v")
+    np.testing.assert_array_equal(burn(features(path, attribute="v")), slow(TILE, *zip(*counting, strict=True)))
+    assert len(found.geometries) == len(counting) and found.dropped == len(drawn) - len(counting)
+
+
+@pytest.mark.parametrize("values", [["1", "two", "3"], ["", "2", "3"], ["1", "2", "3e9"], ["1", None, "nan"]])
+def test_text_among_numbers_names_attribute_and_value(tmp_path, values):
+    boxes = [area for _, area in shapes()[:3]]
+    path = write_vectors(tmp_path / "text.gpkg", boxes, UTM, v=values)
+    with pytest.raises(InputError, match="attribute 'v'") as caught:
+        features(path, attribute="v")
+    assert "\n" not in str(caught.value)
+
+
+NAMES = [
+    "with space",
+    "it's",
+    'say "hi"',
+    "a#b",
+    "50%",
+    "%41",
+    "поля",
+    "畑",
+    "öä",
+    "$(id)",
+    "{x}",
+    "a&b",
+    "-f",
+]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_files_layers_and_attributes_may_have_any_name(tmp_path, name):
+    area = shapes()[0][0]
+    layer = re.sub(r"[$&;%{}()-]", "", name)  # GDAL writes no layer of other names
+    write_vectors(tmp_path / "plain.gpkg", [area], UTM, layer=layer, **{name: np.array([9])})
+    write_vectors(tmp_path / "plain.gpkg", [area], UTM, layer="other", v=np.array([1]))
+    path = (tmp_path / "plain.gpkg").rename(tmp_path / f"{name}.gpkg")
+    found = features(path, layer=layer, attribute=name)
+    np.testing.assert_array_equal(burn(found), slow(TILE, [area], [9]))
+    with pytest.raises(InputError) as caught:
+        features(path, layer=f"{layer}x", attribute=name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "a;b"])
+def test_a_name_that_gdals_reader_cannot_take_is_an_error_of_one_line(tmp_path, name):
+    path = Path(write_vectors(tmp_path / "plain.gpkg", [shapes()[0][0]], UTM)).rename(tmp_path / f"{name}.gpkg")
+    with pytest.raises(InputError, match="cannot be read as a vector layer|does not exist") as caught:
+        features(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_layer_damaged_anywhere_is_read_or_named(tmp_path):
+    """200 seeded changes of bytes in a GeoJSON file and 100 in a GeoPackage."""
+    draws = random.Random(SEED)
+    for suffix, rounds in (("geojson", 200), ("gpkg", 100)):
+        path = tmp_path / f"good.{suffix}"
+        drawn = shapes()
+        write_vectors(path, [shape for shape, _ in drawn], UTM, v=np.arange(len(drawn)) + 1)
+        content = path.read_bytes()
+        for number in range(rounds):
+            data = bytearray(content)
+            for _ in range(draws.choice([1, 3, 10])):
+                at = draws.randrange(len(data))
+                data[at : at + draws.choice([1, 8])] = draws.choice(
+                    [b"\0", b"9", b"]", b"\xff\xff", draws.randbytes(4)]
+                )
+            bad = tmp_path / f"bad{number}.{suffix}"
+            bad.write_bytes(data[: draws.choice([len(data)] * 3 + [draws.randrange(len(data))])])
+            try:
+                burn(features(bad, attribute="v"))
+                enumerate_tiles(lonlat(read_layer(str(bad))), TILE.grid)
+            except SegchipsError as error:
+                assert "\n" not in str(error)
+            bad.unlink()
+
+
+def test_the_workflow_runs_with_names_and_places_of_any_kind(sample_run: Project, tmp_path: Path) -> None:
+    project = Project(tmp_path / "проект №1 'x' 50%")
+    shutil.copytree(sample_run.folder / "resources", project.folder / "resources")
+    frame = pyogrio.read_dataframe(project.folder / "resources/sample/labels.gpkg")
+    odd = project.folder / "mein Ordner #1" / 'Gebiete "畑" 100%.gpkg'
+    odd.parent.mkdir()
+    frame.rename(columns={"class": "art d'usage %"}).to_file(odd, layer="слой #1 'a' 畑")
+    config = sample_run.config
+    config["results"] = "Ergebnisse 結果 'x' 50% #1"
+    config["defaults"]["labels"] |= {
+        "path": str(odd.relative_to(project.folder)),
+        "layer": "слой #1 'a' 畑",
+        "attribute": "art d'usage %",
+    }
+    project.write(config)
+    result = project.run()
+    assert result.returncode == 0, result.stdout
+    made = project.folder / config["results"] / "sample"
+    for kind in ("images", "labels"):
+        right = {path.name: path.read_bytes() for path in (sample_run.results() / kind).glob("*.tif")}
+        assert {path.name: path.read_bytes() for path in (made / kind).glob("*.tif")} == right
+    assert json.loads((made / "tfrecords" / "dataset_info.json").read_text())["name"] == "sample"
+    assert sorted(path.name for path in (made / "tfrecords").iterdir()) == sorted(
+        path.name for path in (sample_run.results() / "tfrecords").iterdir()
+    )
