@@ -1,13 +1,17 @@
 # Needs: the config. Makes: CONFIG, the typed config, and what every rule asks about a dataset.
+import os
 import sys
+from functools import cache
 from pathlib import Path
 
 # Where this file is, for the main Snakefile may be another one that has this workflow as a module.
 sys.path.insert(0, str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent / "scripts"))
 
+from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 from snakemake.jobs import GroupJob, GroupJobFactory
+from snakemake.persistence.file import FilePersistence
 
 from segchips.errors import CredentialsError, SegchipsError
 from segchips.grid import Tile
@@ -26,14 +30,34 @@ try:
 except SegchipsError as error:
     raise SystemExit(failed(error))
 
+# Snakemake keeps 128 of the records that it reads, and asks for that of each job twice whenever it looks at the graph.
+FilePersistence._read_record_cached = cache(FilePersistence._read_record_cached.__wrapped__)
+
 # Snakemake keeps the groups it has formed, and merges them once more, when a checkpoint changes its graph: they are formed afresh.
 GroupJobFactory.new = lambda self, name, jobs, resources: GroupJob(name, frozenset(jobs), resources)
+
+
+async def update_all_checkpoint_dependencies(dag, jobs=None, update=DAG.update_checkpoint_dependencies):
+    """What waits for a checkpoint is also updated where that turns out to be up to date, once an earlier one has run."""
+    updated = changed = await update(dag, jobs)
+    while changed:
+        created = workflow.checkpoints.created_output
+        settled = [
+            job for job in dag.jobs if job.is_checkpoint and not dag.needrun(job) and not created.issuperset(job.output)
+        ]
+        changed = await update(dag, [job for job in settled if all(map(os.path.exists, job.output))])
+    return updated
+
+
+DAG.update_checkpoint_dependencies = update_all_checkpoint_dependencies
 
 CONFIG = STATE.config
 workflow.register_resource("requests", STATE.jobs_at_once)
 if workflow.is_main_process and not workflow.output_settings.dryrun:
     STATE.forget_exclusions()  # of a run that was killed
 RESULTS = str(CONFIG.results)
+# Where a lock only has to be there, it is named: asked for as checkpoints, all would enter the graph one after another.
+MANIFEST, LABEL_LOCK = (f"{RESULTS}/{{dataset}}/{lock}.parquet" for lock in ("tiles", "labels"))
 SHARD = f"{RESULTS}/{{dataset}}/tfrecords/{{dataset}}-{{split}}.%s-{{shard}}-of-{{shards}}"
 
 
@@ -52,10 +76,6 @@ def sources(ask):
     return answer
 
 
-def manifest(wildcards):
-    return ancient(checkpoints.tiles.get(dataset=wildcards.dataset).output[0])
-
-
 def scene_lock(wildcards):
     return ancient(checkpoints.scenes.get(dataset=wildcards.dataset).output[0])
 
@@ -70,7 +90,7 @@ def placing(wildcards):
 
 def labels_to_see(wildcards):
     """The label lock, where labels have a say in the splits."""
-    return label_lock(wildcards) if STATE.needs_labels(wildcards.dataset) else []
+    return [ancient(LABEL_LOCK.format(**wildcards))] if STATE.needs_labels(wildcards.dataset) else []
 
 
 def after(lock, ask):
@@ -84,8 +104,8 @@ def after(lock, ask):
 
 
 def planned(ask):
-    """A function of the wildcards that asks STATE once splits and scene lock are there."""
-    return after(placing, after(scene_lock, ask))
+    """A function of the wildcards that asks STATE once all locks are there; before, chips would enter the graph in vain."""
+    return after(placing, after(scene_lock, after(label_lock, ask)))
 
 
 def recorded(path):
@@ -113,7 +133,7 @@ def label_sources(wildcards):
     owner = STATE.label_owner(wildcards.dataset)
     if owner == wildcards.dataset:
         return sources(STATE.label_sources)(wildcards)
-    return [checkpoints.label_lock.get(dataset=owner).output[0]]
+    return [LABEL_LOCK.format(dataset=owner)]
 
 
 def of_shard(wildcards):

@@ -121,7 +121,7 @@ def pair_chips(images: Path, labels: Path) -> tuple[list[Pair], list[Entry]]:
     pairs, rejected = [], []
     for name in sorted(found[0].chips.keys() | found[1].chips.keys()):
         if reason := _fault(name, *found):
-            rejected.append(Entry(name, REJECTED, reason, None, None, None))
+            rejected.append(Entry(name, REJECTED, reason, None))
         else:
             pairs.append(_pair(name, *found))
     if not found[0].chips.keys() & found[1].chips.keys():
