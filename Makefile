@@ -23,8 +23,9 @@ notebooks: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) notebooks
 	@echo "The tutorials lie in results/notebooks"
 
-docs: $(VENV)/installed
+docs: run
 	$(BIN)/python -m segchips.reference > config/REFERENCE.md
+	$(BIN)/python docs/picture.py results/sample
 
 bench: $(VENV)/installed
 	for file in tests/benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
