@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import rasterio
 import yaml
@@ -43,11 +43,17 @@ class Project:
         self.write(config)
 
     def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments, cores=cores)
+        output = process.communicate()[0]
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
+
+    def start(self, *arguments: str, cores: int = 2, output: int | IO[str] = subprocess.PIPE) -> subprocess.Popen[str]:
+        """Begin a run; its output is to be read from the pipe, if it is one."""
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.workflow / "Snakefile")]
         command += ["--directory", str(self.folder), "--configfile", "config.yaml", "--cores", str(cores), *arguments]
         environment = self.environment or {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        return subprocess.Popen(
+            command, cwd=self.folder, env=environment, text=True, stdout=output, stderr=subprocess.STDOUT
         )
 
     def made(self, *arguments: str) -> Counter[str]:
@@ -69,7 +75,8 @@ class Project:
             return list(csv.DictReader(stream))
 
     def contents(self, pattern: str) -> dict[str, bytes]:
-        return {str(path.relative_to(self.folder)): path.read_bytes() for path in sorted(self.folder.glob(pattern))}
+        found = (path for path in sorted(self.folder.glob(pattern)) if path.is_file())
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in found}
 
 
 def sample_config() -> dict[str, Any]:

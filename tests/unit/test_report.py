@@ -796,6 +796,7 @@ def test_nothing_made(tmp_path):
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert "No chip was made." in page.all and "img" not in page.elements
     assert page.texts["summary"] == "20 tiles: 20 no scenes"
+    assert page.texts["verdict"].startswith("Nothing to compare.")
 
 
 def test_same_bytes_wherever_and_whenever(results, tmp_path):

@@ -16,6 +16,7 @@ from snakemake.persistence.file import FilePersistence
 from segchips.errors import CredentialsError, SegchipsError
 from segchips.grid import Tile
 from segchips.job import failed
+from segchips.solitude import sweep
 from segchips.workflow import State, while_intact, while_whole
 
 CORES = workflow.global_resources["_cores"].value or 1  # none are named for `snakemake --report`
@@ -54,7 +55,7 @@ DAG.update_checkpoint_dependencies = update_all_checkpoint_dependencies
 CONFIG = STATE.config
 workflow.register_resource("requests", STATE.jobs_at_once)
 if workflow.is_main_process and not workflow.output_settings.dryrun:
-    STATE.forget_exclusions()  # of a run that was killed
+    workflow.execute = STATE.alone(workflow.execute)
 RESULTS = str(CONFIG.results)
 # Where a lock only has to be there, it is named: asked for as checkpoints, all would enter the graph one after another.
 MANIFEST, LABEL_LOCK = (f"{RESULTS}/{{dataset}}/{lock}.parquet" for lock in ("tiles", "labels"))

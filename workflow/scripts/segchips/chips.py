@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
-from segchips.files import whole
+from segchips.files import write_whole
 from segchips.grid import Tile
 
 
@@ -40,12 +41,14 @@ def write_chip(
         "blockxsize": block,
         "blockysize": block,
     }
-    with whole(path) as part, rasterio.open(part, "w", **profile) as chip:
-        chip.update_tags(**tags, TILE=tile.key, CHECKSUM=_checksum(pixels))
-        chip.descriptions = tuple(bands)
-        if scaling and any(pair != (1.0, 0.0) for pair in scaling):
-            chip.scales, chip.offsets = [scale for scale, _ in scaling], [offset for _, offset in scaling]
-        chip.write(pixels)
+    with MemoryFile() as memory:  # for GDAL would pass over in silence that a disk is full
+        with memory.open(**profile) as chip:
+            chip.update_tags(**tags, TILE=tile.key, CHECKSUM=_checksum(pixels))
+            chip.descriptions = tuple(bands)
+            if scaling and any(pair != (1.0, 0.0) for pair in scaling):
+                chip.scales, chip.offsets = [scale for scale, _ in scaling], [offset for _, offset in scaling]
+            chip.write(pixels)
+        write_whole(path, memory.getbuffer())
 
 
 def is_intact(path: Path, tile: Tile) -> bool:

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,6 +21,7 @@ STORAGES = ("array", "float", "encoded", "png", "jpeg")
 COMPRESSIONS = (None, "GZIP", "ZLIB")
 STATISTICS = "statistics.json"
 _FEATURES = "tensorflow_datasets.core.features"
+_DTYPE = re.compile(r"(u?int|float|complex|complex_int)(8|16|32|64|128)")
 _DECODED_BY_TFDS = ("uint8", "int8", "uint16", "int16", "int32", "int64", "float32", "float64")
 
 
@@ -163,7 +165,7 @@ def read_index(path: Path) -> list[Entry]:
             if header != _COLUMNS:
                 raise ValueError(f"its columns are {', '.join(header)}")
             return [_entry(*row) for row in rows]
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, csv.Error) as error:
         raise RecordError(f"{path} cannot be read as the index of a shard: {error}") from error
 
 
@@ -171,6 +173,8 @@ def _entry(
     tile: str, state: str, reason: str, valid: str, offset: str, length: str, acquired: str, scenes: str
 ) -> Entry:
     start, size = (int(text) if text else None for text in (offset, length))
+    if min(start or 0, size or 0) < 0:
+        raise ValueError(f"byte {offset} and length {length} of {tile}")
     used = tuple((product, scene) for product, scene in json.loads(scenes or "[]"))
     return Entry(tile, state, reason, float(valid) if valid else None, start, size, tuple(acquired.split()), used)
 
@@ -243,24 +247,33 @@ def write_description(directory: Path, info: Info, sizes: Mapping[str, int]) -> 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text()))
+        content: dict[str, Any] = json.loads(path.read_text())
+        return content
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}); name a folder of shards: results/<dataset>/tfrecords"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid ({error}); write the dataset again") from error
 
 
 def _layout(content: Mapping[str, Any]) -> Layout:
-    nodata = content["nodata"]
+    nodata, dtype, shape = content["nodata"], content["dtype"], tuple(content["shape"])
+    if not _DTYPE.fullmatch(dtype) or not all(isinstance(size, int) and size > 0 for size in shape):
+        raise ValueError(f"dtype {dtype} and shape {shape}")
     return Layout(
-        content["dtype"],
-        tuple(content["shape"]),
+        dtype,
+        shape,
         content["driver"],
         nodata if nodata is None else float(nodata),
         tuple(content["bands"]),
     )
+
+
+def _one_of(value: Any, known: Sequence[Any]) -> Any:
+    if value not in known:
+        raise ValueError(f"{value!r} is none of {known}")
+    return value
 
 
 def read_info(directory: str | Path) -> Info:
@@ -268,17 +281,17 @@ def read_info(directory: str | Path) -> Info:
     directory = Path(directory)
     info, facts = _read_json(directory / "dataset_info.json"), _read_json(directory / "metadata.json")
     try:
-        splits = {split["name"]: tuple(map(int, split["shardLengths"])) for split in info["splits"]}
+        splits = {str(split["name"]): tuple(map(int, split["shardLengths"])) for split in info["splits"]}
         return Info(
-            info["name"],
-            facts["storage"],
-            facts["compression"],
+            str(info["name"]),
+            _one_of(facts["storage"], STORAGES),
+            _one_of(facts["compression"], COMPRESSIONS),
             splits,
             _layout(facts["image"]),
             _layout(facts["label"]),
             facts.get("unknown"),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{directory} holds dataset_info.json and metadata.json that are not segchips' ({error!r})"
         ) from error

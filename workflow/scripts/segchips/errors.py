@@ -4,17 +4,27 @@
 class SegchipsError(Exception):
     """Bad input, named, with what to do about it; shown without a traceback."""
 
+    def __str__(self) -> str:
+        """One line, whatever the names hold that it quotes."""
+        return "".join(each if each.isprintable() else repr(each)[1:-1] for each in super().__str__())
+
 
 class LibraryError(SegchipsError, ImportError):
     """A library that only this needs is not installed."""
 
 
 class ConfigError(SegchipsError):
-    """A key of the config has a value that cannot work."""
+    """Keys of the config have values that cannot work; one line for each."""
+
+    __str__ = Exception.__str__
 
 
 class InputError(SegchipsError):
     """A file, layer, attribute, feature or catalogue cannot be used as it is."""
+
+
+class StorageError(SegchipsError):
+    """A file cannot be written."""
 
 
 class SceneError(InputError):

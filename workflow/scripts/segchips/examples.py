@@ -51,7 +51,7 @@ def decode_example(payload: bytes, info: Info) -> Example:
         identifier = bytes(record["identifier"]).decode()
         image = _array(record["image/image_data"], info.image, info.storage)
         label = _array(record["target/target_data"], info.label, info.storage)
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, RecordError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError, RecordError) as error:
         raise RecordError(f"a record of dataset {info.name} is not as its description says: {error}") from error
     return {"image": image, "label": label, "identifier": identifier}
 

@@ -1,26 +1,39 @@
 """Files that appear whole or not at all, and digests of what they hold."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from segchips.errors import StorageError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)
 
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` when the block succeeds, else remove it."""
+    """Give a temporary path beside `path`; rename it to `path` when the block succeeds, else remove it.
+
+    StorageError where the disk is full, broken or not to be written to.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         os.replace(part, path)
+    except OSError as error:
+        if error.errno not in _NO_ROOM or Path(error.filename or part) not in (part, *part.parents):
+            raise
+        raise StorageError(f"{path}: cannot be written ({error.strerror}); mend that and run again") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
-def write_whole(path: str | Path, content: bytes | str) -> None:
+def write_whole(path: str | Path, content: bytes | memoryview | str) -> None:
     """Write `content` to `path` so that no reader ever sees a part of it."""
     with whole(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)

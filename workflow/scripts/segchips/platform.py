@@ -23,6 +23,7 @@ class Catalogue:
 
     def __init__(self, imagery: ImageryConfig) -> None:
         self._imagery, self._service = imagery, service(imagery.source, imagery.requests)
+        self.left_out: list[str] = []
 
     def check(self, product: str, bands: Sequence[str], level: str | None) -> None:
         """InputError where the account sees no such product, or it has no such bands or processing level."""

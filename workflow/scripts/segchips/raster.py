@@ -1,6 +1,7 @@
 """Reading a scene's bands on a tile's grid: handles kept open, nearest by arithmetic, the rest by GDAL's warper."""
 
 import math
+import os
 import re
 import threading
 from collections import OrderedDict
@@ -17,7 +18,9 @@ import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.enums import MaskFlags, Resampling
+from rasterio.env import ensure_env_with_credentials
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 from rasterio.warp import reproject
 from rasterio.windows import Window
@@ -35,9 +38,14 @@ GDAL_OPTIONS = {
     "GDAL_HTTP_RETRY_DELAY": "1",
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_HTTP_MULTIPLEX": "YES",
+    "GDAL_HTTP_CONNECTTIMEOUT": "60",
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
+    "GDAL_HTTP_LOW_SPEED_TIME": "60",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
     "VSI_CACHE": "TRUE",
 }
+_REMOTE_FORMATS = ["GTiff", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "HFA"]
+"""Those that hold their own pixels; a VRT under the name of a GeoTIFF could show any file of this machine."""
 _KERNEL_RADIUS = {"bilinear": 1, "cubic": 2, "cubic_spline": 2, "lanczos": 3}
 # A pixel centre on the edge of two source pixels belongs to the one right of and below it, whatever the last bit says.
 _EDGE = 1e-6
@@ -47,9 +55,12 @@ class Source:
     """One open raster with what is asked of it for every tile."""
 
     def __init__(self, href: str) -> None:
-        remote = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if "://" in href else {}
-        with rasterio.Env(**GDAL_OPTIONS, **remote):
-            self.dataset = rasterio.open(href)
+        with rasterio.Env(**GDAL_OPTIONS):
+            self.dataset = (
+                ensure_env_with_credentials(_open_remote)(href)
+                if "://" in href
+                else rasterio.open(os.path.abspath(href))
+            )
         self.crs: CRS = self.dataset.crs
         self.transform: Affine = self.dataset.transform
         self.width, self.height = self.dataset.width, self.dataset.height
@@ -67,6 +78,11 @@ class Source:
     def upright(self) -> bool:
         """Whether rows and columns run along the axes."""
         return self.transform.b == 0 and self.transform.d == 0
+
+
+def _open_remote(href: str) -> DatasetReader:
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+        return DatasetReader(href, driver=_REMOTE_FORMATS, sharing=False)
 
 
 class Handles:

@@ -27,6 +27,7 @@ _WINDOW = {"GZIP": 31, "ZLIB": 15}
 _LEVEL = {"GZIP": 6, "ZLIB": 1}
 _ONE_BYTE = [bytes([number]) for number in range(128)]
 _LARGE = 4096
+_DAMAGE = (ValueError, EOFError, OverflowError, MemoryError, zlib.error)
 _HEADER, _FOOTER = 12, 4
 FRAMING = _HEADER + _FOOTER
 """Bytes that TFRecord adds to a record."""
@@ -88,13 +89,14 @@ def encode(features: Mapping[str, Value]) -> list[bytes]:
 
 
 def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
+    number = 0
+    for shift in range(0, 70, 7):
         byte = data[at]
         number |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
+        at += 1
         if byte < 128:
             return number, at
+    raise ValueError
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
@@ -207,7 +209,7 @@ def read_records(path: Path, compression: str | None = None) -> Iterator[bytes]:
         while True:
             try:
                 payload = _payload(stream)
-            except (ValueError, EOFError, zlib.error) as error:
+            except _DAMAGE as error:
                 what = "is cut off" if isinstance(error, EOFError) else "is damaged (checksum)"
                 raise RecordError(
                     f"{path} {what} in record {number} at byte {offset}; write the shard again"
@@ -220,12 +222,12 @@ def read_records(path: Path, compression: str | None = None) -> Iterator[bytes]:
 
 def read_record(path: Path, offset: int, length: int, compression: str | None = None) -> bytes:
     """One record's payload, found by its index entry; RecordError when it is damaged."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        data = file.read(length)
     try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(length)
         payload = _payload(io.BytesIO(zlib.decompressobj(wbits=-15).decompress(data) if compression else data))
-    except (ValueError, EOFError, zlib.error) as error:
+    except _DAMAGE as error:
         raise RecordError(f"{path} is damaged in the record at byte {offset}; write the shard again") from error
     if payload is None:
         raise RecordError(f"{path} ends before the record at byte {offset}; write the shard again")

@@ -12,19 +12,20 @@ from segchips.tiles import footprints, read_manifest
 
 
 def resolve(dataset: Dataset, manifest: Path, path: Path, anew: bool) -> Iterator[str]:
-    """Write the lock at `path` and yield lines that tell what changed; InputError where no tile has a scene.
+    """Write the lock at `path` and yield lines that tell what was left out and what changed.
 
-    Tiles that are pinned for the same query keep their scenes unless `anew`.
+    InputError where no tile has a scene. Tiles that are pinned for the same query keep their scenes unless `anew`.
     """
     keys = [row.key for row in read_manifest(manifest)]
     query = Query.of(dataset.imagery)
     old = read_lock(path) if path.exists() else None
     pinned = old if old and not anew and old.query == query.text else None
-    new = (
-        _pinned(pinned, keys)
-        if pinned and not set(keys) - pinned.tiles.keys()
-        else _found(dataset, query, keys, pinned)
-    )
+    left_out: list[str] = []
+    if pinned and not set(keys) - pinned.tiles.keys():
+        new = _pinned(pinned, keys)
+    else:
+        new = _found(dataset, query, keys, pinned, left_out)
+    yield from left_out
     if not any(new.tiles.values()):
         raise InputError(_nothing(dataset, keys))
     write_lock(path, new)
@@ -38,9 +39,10 @@ def _pinned(lock: Lock, keys: list[str]) -> Lock:
     return Lock(lock.query, lock.scenes, {key: lock.tiles[key] for key in keys})
 
 
-def _found(dataset: Dataset, query: Query, keys: list[str], pinned: Lock | None) -> Lock:
-    outlines = footprints([Tile.from_key(key) for key in keys])
-    found = pin(query, open_catalogue(dataset.imagery).search(outlines), keys, outlines)
+def _found(dataset: Dataset, query: Query, keys: list[str], pinned: Lock | None, left_out: list[str]) -> Lock:
+    outlines, catalogue = footprints([Tile.from_key(key) for key in keys]), open_catalogue(dataset.imagery)
+    found = pin(query, catalogue.search(outlines), keys, outlines)
+    left_out += catalogue.left_out
     return keep(pinned, found) if pinned else found
 
 

@@ -210,20 +210,21 @@ def write_lock(path: Path, lock: Lock) -> None:
     geometry = {"encoding": "WKB", "geometry_types": []}
     geo = {"version": "1.0.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
     bare = sorted(key for key, indices in lock.tiles.items() if not indices)
-    metadata = {
-        "geo": json.dumps(geo),
-        "segchips": json.dumps({"query": json.loads(lock.query), "tiles_without_scenes": bare}),
-    }
+    about = {"query": json.loads(lock.query), "tiles_without_scenes": bare}
+    about["digest"] = _content_digest(about, table.to_pydict())
+    metadata = {"geo": json.dumps(geo), "segchips": json.dumps(about)}
     with whole(path) as part:
         pq.write_table(table.replace_schema_metadata(metadata), part, compression="zstd")
 
 
 def read_lock(path: Path) -> Lock:
-    """Read a lock; InputError where the file is not one."""
+    """Read a lock; InputError where the file is not one, or not as it was written."""
     try:
         table = pq.read_table(path)
         about = json.loads(table.schema.metadata[b"segchips"])
         columns = table.to_pydict()
+        if about.pop("digest") != _content_digest(about, columns):
+            raise ValueError("checksum")
         scenes = tuple(
             Scene(product, name, acquired.astimezone(UTC), cloud, _read_assets(assets), footprint)
             for product, name, acquired, cloud, assets, footprint in zip(
@@ -235,11 +236,16 @@ def read_lock(path: Path) -> Lock:
             for key in keys:
                 tiles.setdefault(key, []).append(index)
         query = json.dumps(about["query"], sort_keys=True)
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # a damaged file can make Arrow and what follows stumble over anything
         raise InputError(
             f"{path}: not a scene lock ({type(error).__name__}); delete it and run again to resolve the scenes anew"
         ) from error
     return Lock(query, scenes, {key: tuple(indices) for key, indices in tiles.items()})
+
+
+def _content_digest(about: Mapping[str, object], columns: Mapping[str, object]) -> str:
+    """Of all that a lock says: compressed Parquet has no checksum that tells a flipped bit."""
+    return digest(json.dumps(about, sort_keys=True), *(columns[name] for name in sorted(columns)))
 
 
 def _assets_json(assets: Mapping[str, Sequence[tuple[str, Band]]]) -> str:

@@ -10,7 +10,9 @@ from segchips.scenes import Scene
 
 
 class Catalogue(Protocol):
-    """Whoever is asked for scenes."""
+    """Whoever is asked for scenes; `left_out` names those that a search could not use, with the reasons."""
+
+    left_out: list[str]
 
     def check(self, product: str, bands: Sequence[str], level: str | None, /) -> None:
         """InputError where there is no such product, band or processing level, as far as can be told."""

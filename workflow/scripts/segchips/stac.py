@@ -1,9 +1,11 @@
 """STAC catalogues, static or API, as a source of scenes."""
 
+import math
 import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,11 @@ from urllib.request import url2pathname
 import numpy as np
 import pystac
 import pystac_client
-import requests
 import shapely
-from pystac_client.errors import ClientTypeError
-from pystac_client.exceptions import APIError
 from pystac_client.warnings import NoConformsTo
 
 from segchips.config import ImageryConfig
-from segchips.errors import InputError
+from segchips.errors import InputError, SegchipsError
 from segchips.scenes import Band, Scene, clear_enough, parse_time, search_area
 
 Json = dict[str, Any]
@@ -33,10 +32,6 @@ _SENTINEL2_BASELINE = re.compile(r"N?(\d\d?)")
 _PICTURE = re.compile(r"visual|tci|preview|overview|thumbnail", re.IGNORECASE)
 _PAGE = 250
 _TIMEOUT = 60
-_TROUBLE = (
-    *(APIError, ClientTypeError, requests.RequestException, OSError, pystac.STACError, pystac.STACTypeError),
-    *(shapely.errors.ShapelyError, AttributeError, LookupError, TypeError, ValueError),
-)
 
 
 class Catalogue:
@@ -44,6 +39,7 @@ class Catalogue:
 
     def __init__(self, imagery: ImageryConfig) -> None:
         self._imagery, self._client = imagery, open_catalog(str(imagery.catalog))
+        self.left_out: list[str] = []
 
     def check(self, product: str, bands: Sequence[str], _: str | None) -> None:
         """InputError where there is no such product, or its scenes have no such bands."""
@@ -54,58 +50,91 @@ class Catalogue:
 
     def search(self, footprints: np.ndarray) -> list[Scene]:
         """As the function below."""
-        return search(self._imagery, footprints)
+        return search(self._imagery, footprints, self._client, self.left_out)
 
 
-def search(imagery: ImageryConfig, footprints: np.ndarray) -> list[Scene]:
+def search(
+    imagery: ImageryConfig,
+    footprints: np.ndarray,
+    client: pystac.Catalog | None = None,
+    left_out: list[str] | None = None,
+) -> list[Scene]:
     """All scenes of the configured products in the date window that meet the footprints (lon/lat polygons).
 
-    The cloud limit is applied, strictly below, to image products; a mask product is taken whole.
+    The cloud limit is applied, strictly below, to image products; a mask product is taken whole. `left_out` receives
+    the items that cannot be placed in space or time, and those whose id is another's, with the reason.
     """
-    client = open_catalog(str(imagery.catalog))
+    client = client or open_catalog(str(imagery.catalog))
+    notes = [] if left_out is None else left_out
     images = {product.id for product in imagery.products}
     mask = imagery.cloud_mask.product if imagery.cloud_mask else None
     scenes: dict[tuple[str, str], Scene] = {}
     for product in sorted(images | ({mask} if mask else set())):
         limit = imagery.max_cloud if product in images else None
-        found = sorted(_scenes(client, product, imagery, limit, footprints), key=lambda scene: (scene.pin, str(scene)))
+        every = _scenes(client, product, imagery, limit, footprints, notes)
+        found = sorted(every, key=lambda scene: (scene.pin, str(scene)))
         for scene in clear_enough(product, found, limit):
-            scenes.setdefault((product, scene.id), scene)
+            if scenes.setdefault((product, scene.id), scene).pin != scene.pin:
+                notes.append(_note(product, scene.id, "another item of the catalogue has the same id"))
     return list(scenes.values())
+
+
+def _note(product: str, name: object, reason: str) -> str:
+    return f"scene {str(name)!r} of product '{product}' is left out: {reason}"
 
 
 def open_catalog(href: str) -> pystac.Catalog:
     """Open a static catalogue (path or URL) or an API's landing page; InputError where it cannot be reached or read."""
-    try:
-        if urlparse(href).scheme in ("http", "https"):
+    with _reading(f"catalogue {href}: cannot be read as STAC", "; name a catalog.json, or the URL of a STAC API"):
+        if _is_remote(href):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NoConformsTo)
                 return pystac_client.Client.open(href, timeout=_TIMEOUT)
+        if not os.path.exists(_path(href)):
+            raise InputError(
+                f"catalogue {href}: no such file; imagery.catalog takes the path or URL of a STAC catalogue"
+            )
         opened = pystac.read_file(href)
         if not isinstance(opened, pystac.Catalog):
             raise pystac.STACTypeError(opened.to_dict(), pystac.Catalog)
         return opened
-    except FileNotFoundError as error:
-        raise InputError(
-            f"catalogue {href}: no such file; imagery.catalog takes the path or URL of a STAC catalogue"
-        ) from error
-    except _TROUBLE as error:
-        advice = "name a catalog.json, or the URL of a STAC API"
-        raise InputError(f"catalogue {href}: cannot be read as STAC ({_brief(error)}); {advice}") from error
 
 
 def example(client: pystac.Catalog, product: str, catalog: str) -> Scene | None:
     """Any one scene of a product, to see its bands; InputError where the catalogue does not know the product."""
-    try:
+    with _reading(f"catalogue {catalog}: cannot be read"):
         if is_api(client):
             _require(product, [collection.id for collection in client.get_collections()], catalog)
             found = client.search(collections=[product], max_items=1, limit=1).items_as_dicts()  # type: ignore[attr-defined]
         else:
             found = _walk(client, product)
-        item = next(found, None)
-        return None if item is None else _scene(item, product, catalog)
-    except _TROUBLE as error:
-        raise InputError(f"catalogue {catalog}: cannot be read ({_brief(error)})") from error
+        item = next((item for item in found if item.get("geometry", "") is not None), None)
+        if item is None:
+            return None
+        with _naming(item):
+            return _scene(item, product, catalog)
+
+
+@contextmanager
+def _reading(trouble: str, advice: str = "") -> Iterator[None]:
+    """Turn whatever goes wrong into an InputError: anything may stand in a catalogue, and pystac raises bare errors."""
+    try:
+        yield
+    except SegchipsError:
+        raise
+    except Exception as error:
+        raise InputError(f"{trouble} ({_brief(error)}){advice}") from error
+
+
+@contextmanager
+def _naming(item: Json) -> Iterator[None]:
+    """Add the scene's id to what goes wrong with it."""
+    try:
+        yield
+    except SegchipsError:
+        raise
+    except Exception as error:
+        raise ValueError(f"scene '{item.get('id') or item.get('_base')}': {_brief(error)}") from error
 
 
 def is_api(client: pystac.Catalog) -> bool:
@@ -113,36 +142,59 @@ def is_api(client: pystac.Catalog) -> bool:
     return isinstance(client, pystac_client.Client) and client.conforms_to("ITEM_SEARCH")
 
 
-def _nodes(node: pystac.Catalog) -> Iterator[pystac.Catalog]:
-    yield node
-    for child in pystac.Catalog.get_children(node):
-        yield from _nodes(child)
+def _nodes(root: pystac.Catalog) -> Iterator[pystac.Catalog]:
+    """The catalogue and all below it, each once although links may lead in circles."""
+    waiting, known = [root], {root.self_href}
+    while waiting:
+        node = waiting.pop()
+        _check_links(node, root.self_href)
+        yield node
+        children = list(pystac.Catalog.get_children(node))
+        waiting += [child for child in reversed(children) if child.self_href not in known]
+        known.update(child.self_href for child in children)
+
+
+def _check_links(node: pystac.Catalog, catalog: str) -> None:
+    """InputError where a remote catalogue names a local file as its member."""
+    for link in (link for link in node.links if link.rel in ("child", "item") and _is_remote(node.self_href)):
+        if not _is_remote(str(link.get_absolute_href())):
+            raise InputError(f"catalogue {catalog}: '{node.id}' links to '{link.href}', which a catalogue may not")
+
+
+def _is_remote(href: str) -> bool:
+    return urlparse(href).scheme in ("http", "https")
 
 
 def _scenes(
-    client: pystac.Catalog, product: str, imagery: ImageryConfig, limit: float | None, footprints: np.ndarray
+    client: pystac.Catalog,
+    product: str,
+    imagery: ImageryConfig,
+    limit: float | None,
+    footprints: np.ndarray,
+    notes: list[str],
 ) -> Iterator[Scene]:
     start = datetime.combine(imagery.start, time.min, UTC)
     end = datetime.combine(imagery.end, time.max, UTC)
-    try:
+    with _reading(f"catalogue {imagery.catalog}: searching product '{product}' failed"):
         if is_api(client):
             found = _search_api(client, product, start, end, limit, footprints)
         else:
             found = _walk(client, product)
         near = shapely.STRtree(footprints)
         for item in found:
-            when = _acquired(item)
-            if (
-                when
-                and start <= when <= end
-                and item.get("geometry")
-                and near.query(_outline(item), predicate="intersects").size
-            ):
-                yield _scene(item, product, str(imagery.catalog))
-    except _TROUBLE as error:
-        raise InputError(
-            f"catalogue {imagery.catalog}: searching product '{product}' failed ({_brief(error)})"
-        ) from error
+            with _naming(item):
+                when, place = _acquired(item), item.get("geometry")
+                if when and not start <= when <= end or place and not _meets(item, near):
+                    continue
+                if when and place:
+                    yield _scene(item, product, str(imagery.catalog))
+                else:
+                    lacks = "geometry" if when else "time" if place else "geometry and time"
+                    notes.append(_note(product, item["id"], f"it has no {lacks}"))
+
+
+def _meets(item: Json, near: shapely.STRtree) -> bool:
+    return bool(near.query(_outline(item), predicate="intersects").size)
 
 
 def _search_api(
@@ -164,9 +216,11 @@ def _walk(client: pystac.Catalog, product: str) -> Iterator[Json]:
             known.append(node.id)
             if node.id != product:
                 continue
-        for item in pystac.Catalog.get_items(node):
-            if (item.collection_id or node.id) == product:
-                yield {**item.to_dict(include_self_link=False, transform_hrefs=False), "_base": item.get_self_href()}
+        for link in node.get_item_links():
+            href = str(link.get_absolute_href())
+            item = (client._stac_io or pystac.StacIO.default()).read_json(href)
+            if (item.get("collection") or node.id) == product:
+                yield {**item, "_base": href}
     _require(product, known, client.self_href)
 
 
@@ -191,7 +245,7 @@ def _scene(item: Json, product: str, catalog: str) -> Scene:
         key: bands for key, asset in sorted(item["assets"].items()) if (bands := _bands(item, key, asset, catalog))
     }
     cloud = None if cover is None else cover / 100
-    return Scene(product, item["id"], acquired, cloud, assets, shapely.to_wkb(_outline(item)))
+    return Scene(product, str(item["id"]), acquired, cloud, assets, shapely.to_wkb(_outline(item)))
 
 
 def _bands(item: Json, key: str, asset: Json, catalog: str) -> list[tuple[str, Band]]:
@@ -223,8 +277,11 @@ def _scaling(item: Json, key: str, facts: Json) -> tuple[float, float]:
     Since processing baseline 04.00 its pixels are shifted by 1000; some catalogues give the baseline but no offset, and
     Earth Search keeps giving the offset where it has already taken it off (`earthsearch:boa_offset_applied`).
     """
-    scale = float(facts.get("raster:scale", facts.get("scale", 1.0)) or 1.0)
+    given = facts.get("raster:scale", facts.get("scale"))
+    scale = (1.0 if given is None else float(given)) or 1.0
     offset = facts.get("raster:offset", facts.get("offset"))
+    if not (math.isfinite(scale) and math.isfinite(0.0 if offset is None else float(offset))):
+        raise ValueError(f"asset '{key}' has scale {scale} and offset {offset}, which have to be finite")
     properties = item["properties"]
     if properties.get("earthsearch:boa_offset_applied") or properties.get("sentinel:boa_offset_applied"):
         return scale, 0.0
@@ -251,14 +308,14 @@ def _href(item: Json, key: str, href: str, catalog: str) -> str:
     InputError where a remote catalogue points at a local file, or any catalogue at a GDAL virtual file system.
     """
     base = item.get("_base") or catalog
-    remote = urlparse(base).scheme in ("http", "https")
-    scheme = urlparse(href).scheme
+    remote, scheme = _is_remote(base), urlparse(href).scheme
+    if remote and not scheme and not os.path.isabs(href):
+        href = urljoin(urljoin(base, _self_link(item) or ""), href)
+        scheme = urlparse(href).scheme
     if scheme in _REMOTE:
         return href
-    if remote and not scheme and not os.path.isabs(href):
-        return urljoin(_self_link(item) or base, href)
     local = os.path.normpath(Path(_path(base)).parent / _path(href))
-    if remote or local.startswith("/vsi"):
+    if remote or scheme not in ("", "file") or local.startswith("/vsi"):
         raise InputError(
             f"catalogue {catalog}: asset '{key}' of scene '{item['id']}' points at '{href}', which a catalogue may not"
         )
@@ -276,4 +333,5 @@ def _path(href: str) -> str:
 
 def _brief(error: Exception) -> str:
     """The first line of an error, without the query part of any address in it."""
-    return re.sub(r"\?\S*", "", f"{type(error).__name__}: {error}".splitlines()[0])[:300]
+    lines = str(error).splitlines() or [""]
+    return re.sub(r"\?\S*", "", f"{type(error).__name__}: {lines[0]}")[:300]

@@ -123,8 +123,9 @@ class _View:
         around = [shapely.transform(area, lambda at, by=by: at + (by, 0)) for by in (-360.0, 0.0, 360.0)]
         reach = self.west - 1, self.south - 1, self.east + 1, self.north + 1
         near, _ = polygonal(shapely.clip_by_rect(np.concatenate(around), *reach))
-        joined = shapely.union_all(near, grid_size=0.25 / self.scale)
-        inside = shapely.intersection(joined.boundary, shapely.box(self.west, self.south, self.east, self.north))
+        outline = shapely.boundary(shapely.union_all(near, grid_size=0.25 / self.scale))
+        view = shapely.box(self.west, self.south, self.east, self.north)
+        inside = shapely.intersection(shapely.simplify(outline, 0.5 / self.scale), view)
         parts = [shapely.get_coordinates(line).T for line in shapely.get_parts(shapely.line_merge(inside))]
         return "".join(self._polyline(*part) for part in parts)
 

@@ -20,7 +20,7 @@ from segchips.errors import InputError, SceneError, SegchipsError
 from segchips.files import content_digest, digest, write_whole
 from segchips.grid import Tile
 from segchips.images import Plan, make_image
-from segchips.job import SCHEMA
+from segchips.job import SCHEMA, failed
 from segchips.labels import (
     Features,
     LabelLock,
@@ -33,6 +33,7 @@ from segchips.labels import (
 )
 from segchips.scenes import Query, read_lock
 from segchips.shards import write_info, write_shard
+from segchips.solitude import alone
 from segchips.splits import make_splits, read_splits
 from segchips.tiles import Planned, read_manifest
 from segchips.validation import load_config
@@ -149,6 +150,19 @@ class State:
                 raise error
         for conversion in self.config.conversions.values():
             check_conversion(conversion)
+
+    def alone(self, execute: Callable[..., T]) -> Callable[..., T]:
+        """Let Snakemake execute only while no other run is at work in the results."""
+
+        def execute_alone(*arguments: Any, **keywords: Any) -> T:
+            try:
+                with alone(self.config.results):
+                    self.forget_exclusions()  # of a run that was killed
+                    return execute(*arguments, **keywords)
+            except InputError as error:
+                raise SystemExit(failed(error)) from error
+
+        return execute_alone
 
     def check_scenes(self, name: str) -> SegchipsError | None:
         """Look whether the dataset's catalogue has what the config names; gives back what is wrong."""
@@ -292,8 +306,11 @@ class State:
         from segchips.resolve import resolve
 
         def make() -> None:
-            lines = resolve(self.dataset(name), self.folder(name) / "tiles.parquet", Path(path), anew=False)
+            lines = list(resolve(self.dataset(name), self.folder(name) / "tiles.parquet", Path(path), anew=False))
             write_whole(log, "".join(f"{line}\n" for line in lines))
+            for line in lines:
+                if " is left out: " in line:
+                    print(f"{name}: {line}", file=sys.stderr)
 
         return _guarded(log, f"{name}: scenes", make)
 

@@ -1,0 +1,115 @@
+"""Without room, permission or file handles: one message, no half file under a final name, a rerun that completes."""
+
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers import tile_at
+from projects import Project
+from segchips.chips import is_intact, write_chip
+from segchips.errors import StorageError
+from segchips.files import whole, write_whole
+
+
+def mounted(folder: Path, options: str) -> bool:
+    """Whether a file system in memory could be put there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
+    return os.geteuid() == 0 and subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 KiB."""
+    if not mounted(tmp_path / "disk", "size=64k"):
+        pytest.skip("only root may mount")
+    yield tmp_path / "disk"
+    subprocess.run(["umount", "-l", str(tmp_path / "disk")], check=True)
+
+
+def fill(disk: Path, free: int) -> None:
+    (disk / "ballast").unlink(missing_ok=True)
+    with (disk / "ballast").open("wb") as stream:
+        stream.write(bytes(65536 - free))
+
+
+@pytest.mark.parametrize("free", range(0, 45056, 4096))
+def test_a_chip_on_a_full_disk_is_whole_or_not_there(small_disk: Path, free: int) -> None:
+    fill(small_disk, free)
+    tile, path = tile_at(size=64), small_disk / "chip.tif"
+    pixels = np.random.default_rng(0).integers(0, 9999, (4, 64, 64)).astype("uint16")
+    try:
+        write_chip(path, pixels, tile, list("abcd"), 0, {"VALID": "1.0"})
+    except StorageError as error:
+        assert str(error).startswith(f"{path}: cannot be written (No space left on device)")
+        assert sorted(each.name for each in small_disk.iterdir()) == ["ballast"]
+    else:
+        assert is_intact(path, tile)
+
+
+def test_a_missing_input_is_no_storage_trouble(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), whole(tmp_path / "a"):
+        (tmp_path / "missing").read_bytes()
+
+
+@pytest.mark.parametrize("size", [30, 120, 260])
+def test_a_run_on_a_disk_that_fills_up_says_so_and_completes_when_there_is_room(
+    fresh: Project, sample_run: Project, size: int
+) -> None:
+    """As many KiB hold the manifest, some chips, or all chips and some shards."""
+    disk = fresh.folder / "results"
+    if not mounted(disk, f"size={size}k"):
+        pytest.skip("only root may mount")
+    try:
+        result = fresh.run()
+        assert result.returncode == 1
+        assert "cannot be written (No space left on device)" in " ".join(result.stdout.split()), result.stdout
+        assert "Traceback" not in result.stdout, result.stdout
+        right = sample_run.contents("results/**/*")
+        for path, content in fresh.contents("results/sample/[ilt]*/*").items():
+            assert "/." not in path and content == right[path], path
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        assert fresh.run().returncode == 0
+        for path, content in right.items():
+            assert (fresh.folder / path).read_bytes() == content, path
+        assert not list(disk.rglob("*.part"))
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_read_only_results_are_named_before_anything_runs(fresh: Project) -> None:
+    disk = fresh.folder / "results"
+    if not mounted(disk, "ro"):
+        pytest.skip("only root may mount")
+    try:
+        result = fresh.run()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+    assert result.returncode == 1 and "results: 'results' cannot be written" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+def test_few_file_handles_are_enough(fresh: Project, sample_run: Project) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    try:
+        result = fresh.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert result.returncode == 0, result.stdout
+    for path, content in sample_run.contents("results/**/*").items():
+        assert (fresh.folder / path).read_bytes() == content, path
+
+
+def test_results_that_vanish_in_between_are_made_again(project: Project) -> None:
+    right = project.contents("results/sample/tfrecords/*")
+    shutil.rmtree(project.folder / "results")
+    write_whole(project.folder / "results" / "sample" / "note.txt", "a user's own")
+    assert project.run().returncode == 0
+    assert project.contents("results/sample/tfrecords/*") == right

@@ -1,0 +1,69 @@
+"""One run at a time on a folder of results; a run that was killed leaves no lock that anybody has to remove."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segchips.errors import InputError
+
+_LOCKS = Path(".snakemake/locks")
+
+
+@contextmanager
+def alone(results: Path) -> Iterator[None]:
+    """Hold the folder of results until the block or the process ends; InputError where another run has it.
+
+    Where the file system has no locks, Snakemake's own have to do.
+    """
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        stream = (results / ".lock").open("a+")
+    except OSError as error:
+        raise InputError(
+            f"results: '{results}' cannot be written ({error.strerror}); make room or permit it"
+        ) from error
+    with stream:
+        if _held(stream.fileno(), results):
+            _name_owner(stream.fileno(), f"process {os.getpid()} on {socket.gethostname()}")
+            _remove_locks_of_the_dead(results)
+        yield
+        _name_owner(stream.fileno(), "")
+
+
+def _held(number: int, results: Path) -> bool:
+    """Take the lock; False where the file system has none. The kernel gives it back however the process ends."""
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        owner = os.pread(number, 200, 0).decode(errors="replace") or "unknown"
+        raise InputError(f"results: another run is at work in '{results}' ({owner}); wait until it ends") from error
+    except OSError:
+        return False
+    return True
+
+
+def _name_owner(number: int, owner: str) -> None:
+    """For whoever comes next to read; on a full disk nobody does."""
+    try:
+        os.ftruncate(number, 0)
+        os.pwrite(number, owner.encode(), 0)
+    except OSError:
+        return
+
+
+def _remove_locks_of_the_dead(results: Path) -> None:
+    """Remove Snakemake's locks on files of these results: no run that lives can have them."""
+    for lock in _LOCKS.glob("*.lock"):
+        with lock.open() as names:
+            ours = any(Path(os.path.abspath(name.strip())).is_relative_to(results.absolute()) for name in names)
+        if ours:
+            lock.unlink()
+
+
+def sweep(results: Path) -> None:
+    """Remove the unfinished files that killed processes have left."""
+    for part in results.rglob(".*.part"):
+        part.unlink(missing_ok=True)
