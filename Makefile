@@ -23,8 +23,9 @@ notebooks: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) notebooks
 	@echo "The tutorials lie in results/notebooks"
 
-docs: $(VENV)/installed
+docs: run
 	$(BIN)/python -m segchips.reference > config/REFERENCE.md
+	$(BIN)/python docs/picture.py results/sample
 
 bench: $(VENV)/installed
 	for file in tests/benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
@@ -36,6 +37,7 @@ lock: $(VENV)/installed
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11")'
+	@echo "Installing into $(VENV), which takes some minutes and 3 GB; nothing outside is changed"
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

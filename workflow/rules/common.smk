@@ -11,6 +11,7 @@ from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 from snakemake.jobs import GroupJob, GroupJobFactory
+from snakemake.logging import logger
 from snakemake.persistence.file import FilePersistence
 
 from segchips.errors import CredentialsError, SegchipsError
@@ -166,6 +167,14 @@ def stop_without_login(error):
     """Let no further job start where nobody is logged in: all would fail alike."""
     if isinstance(error, CredentialsError):
         workflow.scheduler.keepgoing = False
+
+
+def show_reports():
+    """Say where to look, where there is something to look at."""
+    for dataset in CONFIG.datasets:
+        page = STATE.folder(dataset) / "report" / "index.html"
+        if page.exists():
+            logger.warning(f"{dataset}: look at {page}")
 
 
 def write_unfinished_ledgers():

@@ -255,7 +255,7 @@ def starting_config(name: str, imagery: Imagery, labels: Labels, aoi: str | None
         "results": "results",
         "defaults": {
             "tiles": tiles,
-            "imagery": {"catalog": imagery.catalog, **sign, "products": [product], **span, **mask},
+            "imagery": {"catalog": imagery.catalog, **sign, "products": [product], **span, **mask, "min_valid": 0.1},
             "labels": {**told, "background": 255},
             "tfrecords": {"shards": 4, "splits": {"train": 0.8, "val": 0.1, "test": 0.1}},
         },
@@ -265,7 +265,8 @@ def starting_config(name: str, imagery: Imagery, labels: Labels, aoi: str | None
 
 def notes_on(imagery: Imagery, labels: Labels) -> list[str]:
     """What to look at first, as comments for the config."""
-    notes = ["Written by segchips init; config/README.md tells every key.", "Look at: dates, bands, composite, splits."]
+    notes = ["Written by segchips init; config/README.md tells every key."]
+    notes += ["Look at: dates, bands, composite, min_valid, splits."]
     if labels.values:
         notes.append(f"labels: {labels.attribute} holds {', '.join(map(str, labels.values))}.")
     if labels.attribute is None:

@@ -1,0 +1,32 @@
+"""Every public name is documented with an example, and the examples are run."""
+
+import doctest
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+import segchips
+from projects import REPOSITORY, Project
+
+PAGE = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
+SECTIONS = dict(part.split("\n", 1) for part in PAGE.split("\n## ")[1:])
+NEEDS = {"Needs TensorFlow.": "tensorflow", "Needs PyTorch.": "torch"}
+
+
+def test_every_public_name_has_a_section() -> None:
+    assert sorted(name for title in SECTIONS for name in title.split(", ")) == sorted(segchips.__all__)
+    assert all(">>> " in text for text in SECTIONS.values())
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_example(project: Project, title: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SECTIONS[title]
+    for words, library in NEEDS.items():
+        if words in text and not importlib.util.find_spec(library):
+            pytest.skip(f"the example of {title} needs {library}, which is not installed")
+    monkeypatch.chdir(project.folder)
+    example = doctest.DocTestParser().get_doctest(text, {}, title, str(Path("docs/api.md")), 0)
+    told: list[str] = []
+    runner = doctest.DocTestRunner()
+    assert runner.run(example, out=told.append).failed == 0, "".join(told)
