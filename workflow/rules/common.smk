@@ -40,15 +40,29 @@ FilePersistence._read_record_cached = cache(FilePersistence._read_record_cached.
 GroupJobFactory.new = lambda self, name, jobs, resources: GroupJob(name, frozenset(jobs), resources)
 
 
+def settled_checkpoints(dag):
+    """Checkpoints that will not run, nor any that they follow, and that the graph has not been told of."""
+    created, unsettled = workflow.checkpoints.created_output, [job for job in dag.needrun_jobs() if job.is_checkpoint]
+    pending = set(dag.bfs(dag.depending, *(job for job in unsettled if not dag.finished(job))))
+    return [
+        job
+        for job in dag.jobs
+        if job.is_checkpoint
+        and job not in pending
+        and not created.issuperset(job.output)
+        and all(map(os.path.exists, job.output))
+    ]
+
+
 async def update_all_checkpoint_dependencies(dag, jobs=None, update=DAG.update_checkpoint_dependencies):
-    """What waits for a checkpoint is also updated where that turns out to be up to date, once an earlier one has run."""
-    updated = changed = await update(dag, jobs)
-    while changed:
-        created = workflow.checkpoints.created_output
-        settled = [
-            job for job in dag.jobs if job.is_checkpoint and not dag.needrun(job) and not created.issuperset(job.output)
-        ]
-        changed = await update(dag, [job for job in settled if all(map(os.path.exists, job.output))])
+    """What waits for a checkpoint is also updated where that turns out to be up to date, and not before.
+
+    Snakemake asks only at its start which checkpoints are up to date, and believes it of those that follow one that is not.
+    """
+    updated, jobs = False, settled_checkpoints(dag) if jobs is None else jobs
+    while jobs:
+        updated = await update(dag, jobs) or updated
+        jobs = settled_checkpoints(dag)
     return updated
 
 
