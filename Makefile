@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: run test lint bench lock clean
+.PHONY: run test lint notebooks docs bench lock clean
 
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -18,6 +18,13 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check workflow
 	$(BIN)/snakemake --lint
+
+notebooks: $(VENV)/installed
+	$(BIN)/snakemake --cores $(CORES) notebooks
+	@echo "The tutorials lie in results/notebooks"
+
+docs: $(VENV)/installed
+	$(BIN)/python -m segchips.reference > config/REFERENCE.md
 
 bench: $(VENV)/installed
 	for file in tests/benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

@@ -20,18 +20,23 @@ import rasterio
 import shapely
 import yaml
 
+from segchips.audit import write_audit
 from segchips.config import Dataset
+from segchips.conflicts import write_conflicts
 from segchips.description import index_name, shard_name
+from segchips.descriptors import write_descriptors
 from segchips.grid import Tile
 from segchips.images import Plan, make_image
 from segchips.job import SCHEMA
-from segchips.labels import Features, lock_labels, make_label
+from segchips.labels import Features, lock_labels, make_label, read_label_lock, write_label_lock
 from segchips.ledger import finished, write_ledger
+from segchips.placing import write_tiles
 from segchips.report import write_report
 from segchips.resolve import resolve
 from segchips.scenes import read_lock
 from segchips.shards import write_info, write_shard
-from segchips.tiles import Planned, aoi_layers, read_manifest, tiles_of, write_manifest
+from segchips.splits import make_splits, read_splits
+from segchips.tiles import Planned, read_manifest
 from segchips.validation import load_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -204,35 +209,45 @@ def dataset() -> Dataset:
     return load_config(yaml.safe_load(Path("config.yaml").read_text()), SCHEMA).datasets["many"]
 
 
-def work(part: list[str], lock: Path, out: Path) -> None:
-    plan, features = Plan(dataset(), read_lock(lock)), Features(dataset().labels)
-    touching = lock_labels(features, [Tile.from_key(key) for key in part]).features
+def work(part: list[str], out: Path) -> None:
+    plan, features = Plan(dataset(), read_lock(out / "scenes.parquet")), Features(dataset().labels)
+    lock = read_label_lock(out / "labels.parquet")
     for key in part:
         tile = Tile.from_key(key)
         make_image(plan, tile, out / "images" / f"{tile.name}.tif")
-        make_label(features, tile, touching[key], out / "labels" / f"{tile.name}.tif")
+        make_label(features, tile, lock.features[key], out / "labels" / f"{tile.name}.tif")
+
+
+def conflicts(out: Path) -> None:
+    write_conflicts(out / "conflicts.parquet", Features(dataset().labels), read_label_lock(out / "labels.parquet"))
 
 
 def plain_loop() -> None:
-    """The same tiles, scenes, chips and shards without Snakemake, in two processes."""
+    """All that the workflow does with the same library calls, without Snakemake, in two processes."""
     out, many = Path("loop"), dataset()
-    tiles = tiles_of(many.tiles, aoi_layers(many.tiles, many.labels))
-    write_manifest(out / "tiles.parquet", tiles, many.tfrecords)
+    write_tiles(many, out / "tiles.parquet")
     list(resolve(many, out / "tiles.parquet", out / "scenes.parquet", anew=True))
-    rows = read_manifest(out / "tiles.parquet")
+    tiles = [Tile.from_key(row.key) for row in read_manifest(out / "tiles.parquet")]
+    write_label_lock(out / "labels.parquet", lock_labels(Features(many.labels), tiles))
+    make_splits(many, out / "tiles.parquet", out / "splits.parquet", None, "")
+    rows = read_splits(out / "splits.parquet")
     half = len(rows) // CORES
-    parts = [[row.key for row in rows[:half]], [row.key for row in rows[half:]]]
     with get_context("spawn").Pool(CORES) as pool:
-        pool.starmap(work, [(part, out / "scenes.parquet", out) for part in parts])
-        pool.starmap(write_shard, list(shard_jobs(many, rows, out)))
-    indices = {split: [out / index_name("many", split, n, SHARDS) for n in range(SHARDS)] for split in SPLITS}
-    example = Tile.from_key(rows[0].key).name
-    chips = [out / kind / f"{example}.tif" for kind in ("images", "labels")]
-    write_info(out, "many", many.tfrecords, indices, *chips, many.labels.background)
-    plan = Plan(many, read_lock(out / "scenes.parquet"))
-    write_ledger(out / "ledger.csv", finished(rows, plan, [path for paths in indices.values() for path in paths]))
-    (out / "tfrecords").symlink_to(out.absolute(), target_is_directory=True)
-    write_report(many, out, out / "report" / "index.html")
+        pool.starmap(work, [([row.key for row in part], out) for part in (rows[:half], rows[half:])])
+        counted = pool.apply_async(conflicts, [out])
+        pool.starmap(write_shard, list(shard_jobs(many, rows, out)), chunksize=1)
+        counted.get()
+        indices = {split: [out / index_name("many", split, n, SHARDS) for n in range(SHARDS)] for split in SPLITS}
+        example = Tile.from_key(rows[0].key).name
+        chips = [out / kind / f"{example}.tif" for kind in ("images", "labels")]
+        write_info(out, "many", many.tfrecords, indices, *chips, many.labels.background)
+        plan = Plan(many, read_lock(out / "scenes.parquet"))
+        write_ledger(out / "ledger.csv", finished(rows, plan, [path for paths in indices.values() for path in paths]))
+        (out / "tfrecords").symlink_to(out.absolute(), target_is_directory=True)
+        write_audit(many, out, out / "audit.json", out / "audit.log")
+        described = pool.apply_async(write_descriptors, [many, out])
+        write_report(many, out, out / "report" / "index.html")
+        described.get()
 
 
 def shard_jobs(many: Dataset, rows: list[Planned], out: Path) -> Iterator[tuple[object, ...]]:

@@ -47,7 +47,7 @@ def test_dates_remake_the_tiles_whose_scenes_or_their_order_change(project: Proj
 
 def test_a_cloud_limit_that_drops_no_scene_remakes_no_image(project: Project) -> None:
     project.change("defaults.imagery.max_cloud", 0.91)
-    assert project.made() == Counter(scenes=1, ledger=1, audit=1, descriptors=1, report=1, all=1)
+    assert project.made() == Counter(scenes=1, ledger=1, audit=1, descriptors=1, report=1, verdict=1, all=1)
 
 
 def test_min_valid_keeps_chips_and_leaves_them_out_of_the_shards(project: Project) -> None:

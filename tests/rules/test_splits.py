@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from pathlib import Path
 
 import geopandas
 import numpy as np
@@ -16,10 +17,12 @@ def regions(project: Project, share: float = 0.7) -> None:
     middle = west + share * (east - west)
     boxes = [shapely.box(west - 1, south - 1, middle, north + 1), shapely.box(middle, south - 1, east + 1, north + 1)]
     geopandas.GeoDataFrame({"fold": ["train", "test"]}, geometry=boxes, crs=4326).to_file(project.folder / "folds.gpkg")
-    project.change(
-        "defaults.splits",
-        {"by": "region", "path": "folds.gpkg", "attribute": "fold", "shares": {"train": 2, "test": 1}},
-    )
+    project.change("defaults.splitting", {"by": "region", "path": "folds.gpkg", "attribute": "fold"})
+    project.change("defaults.tfrecords.splits", {"train": 2, "test": 1})
+
+
+def chip(project: Project, tile: Tile) -> Path:
+    return project.results() / "labels" / f"{tile.name}.tif"
 
 
 def names(project: Project, kind: str) -> set[str]:
@@ -57,6 +60,10 @@ def test_other_regions_remake_shards_and_what_they_need_alone(project: Project) 
     regions(project)
     made = project.made()
     assert (made["images"], made["labels"], made["splits"], made["audit"]) == (0, 0, 1, 1)
+    assert made["tfrecords"] and {row["split"] for row in project.ledger() if row["state"] == "made"} == {
+        "train",
+        "test",
+    }
     before = project.contents("results/**/*.tif")
     project.change("defaults.splitting.allow_overlap", True)
     assert project.made()["splits"] == 1
@@ -64,6 +71,25 @@ def test_other_regions_remake_shards_and_what_they_need_alone(project: Project) 
     assert audit["shared"]["pairs"] > 0 and audit["shared"]["pixels"] > 0
     assert {row["state"] for row in project.ledger()} == {"made"}
     assert project.contents("results/**/*.tif") == before
+
+
+def test_a_failed_audit_is_shown_and_ends_the_run(project: Project) -> None:
+    path = project.results() / "audit.json"
+    audit = json.loads(path.read_text())
+    path.write_text(json.dumps({**audit, "passed": False}))
+    result = project.run()
+    assert result.returncode != 0
+    one = audit["shared"]["listed"][0]
+    message = " ".join(result.stdout.split())
+    assert f"{one['first']} ({one['splits'][0]}) and {one['second']} ({one['splits'][1]}) share" in message
+    assert "splitting.allow_overlap: true" in message and "Traceback" not in message
+    assert "<b>Failed.</b>" in (project.results() / "report/index.html").read_text()
+    ledger = project.results() / "ledger.csv"
+    age = ledger.stat().st_mtime_ns
+    assert project.run().returncode != 0 and ledger.stat().st_mtime_ns == age
+    path.unlink()
+    assert project.made() == Counter(audit=1, report=1, verdict=1, all=1)
+    assert "<b>Failed.</b>" not in (project.results() / "report/index.html").read_text()
 
 
 def test_the_plan_says_what_is_made_and_retrieves_nothing(fresh: Project) -> None:
@@ -115,20 +141,22 @@ def test_a_coverage_remakes_the_labels_it_changes_and_drops_what_lies_outside(pr
     )
     project.change("defaults.labels.unknown", 254)
     project.change("defaults.labels.coverage", {"path": "known.gpkg"})
-    made = project.made()
+    ages = {tile.name: chip(project, tile).stat().st_mtime_ns for tile in tiles}
+    assert project.made()["images"] == 0
     rows = {row["tile"]: row for row in project.ledger()}
     first = min(tile.path for tile in tiles)
     whole = [tile for tile in tiles if tile.path == first]
     partly = [tile for tile in tiles if tile.path == first + 1]
     outside = [tile for tile in tiles if tile.path == first + 2]
-    assert (made["images"], made["labels"]) == (0, len(partly))
+    remade = {tile.name for tile in tiles if chip(project, tile).stat().st_mtime_ns != ages[tile.name]}
+    assert {tile.name for tile in partly} <= remade and not remade & {tile.name for tile in whole}
     assert {rows[tile.key]["state"] for tile in outside} == {"dropped"}
     assert all("labels.coverage" in rows[tile.key]["reason"] for tile in outside)
     for tile in (*whole, *partly):
         assert rows[tile.key]["state"] == "made"
-        with rasterio.open(project.results() / "labels" / f"{tile.name}.tif") as chip:
-            x = chip.transform.c + (np.arange(chip.width) + 0.5) * 10
-            np.testing.assert_array_equal(chip.read(1) == 254, np.broadcast_to(x >= edge, chip.shape))
+        with rasterio.open(chip(project, tile)) as label:
+            x = label.transform.c + (np.arange(label.width) + 0.5) * 10
+            np.testing.assert_array_equal(label.read(1) == 254, np.broadcast_to(x >= edge, label.shape))
     assert project.made() == Counter()
 
 

@@ -44,7 +44,9 @@ def test_tensorflow_datasets_opens_the_result(sample_run: Project) -> None:
 def test_storage_remakes_shards_alone(project: Project) -> None:
     before = records(project, "train")
     project.change("defaults.tfrecords.storage", "encoded")
-    assert project.made() == Counter(tfrecords=6, tfrecords_info=1, ledger=1, audit=1, descriptors=1, report=1, all=1)
+    assert project.made() == Counter(
+        tfrecords=6, tfrecords_info=1, ledger=1, audit=1, descriptors=1, report=1, verdict=1, all=1
+    )
     after = records(project, "train")
     assert set(after) == set(before)
     for key, pair in before.items():

@@ -11,7 +11,7 @@ import pytest
 import shapely
 
 from helpers import make_dataset
-from segchips.audit import audit, least_distances, shared_ground, write_audit
+from segchips.audit import audit, check_audit, least_distances, shared_ground, write_audit
 from segchips.description import MADE
 from segchips.errors import InputError
 from segchips.grid import Grid, Tile
@@ -128,16 +128,21 @@ def finished(folder, splits, allow_overlap=None):
     )
 
 
-def test_shared_ground_ends_the_run_and_names_tiles(tmp_path):
+def test_shared_ground_is_an_error_that_names_tiles(tmp_path):
     made = finished(tmp_path, ["train", "val", "val", "train"])
-    with pytest.raises(InputError, match=r"8500 \(train\) and .*:1:8500 \(val\) share 256 pixels; .*lists all 2 such"):
-        write_audit(*made)
-    assert not made[2].exists() and "2 pairs of tiles" in made[3].read_text()
+    write_audit(*made)
+    assert json.loads(made[2].read_text())["passed"] is False and "2 pairs of tiles" in made[3].read_text()
+    with pytest.raises(InputError, match=r"8500 \(train\) and .*:1:8500 \(val\) share 256 pixels; .*lists 2 of 2 such"):
+        check_audit(made[2])
 
 
 def test_shared_ground_that_is_allowed_is_told(tmp_path):
     made = finished(tmp_path, ["train", "val", "val", "train"], allow_overlap=True)
     write_audit(*made)
+    check_audit(made[2])
+    content = json.loads(made[2].read_text())
+    assert content["passed"] is True
+    assert content["shared"]["by_splits"] == {"train-val": {"pairs": 2, "pixels": 512}}
     text = made[2].read_text()
     assert '"pairs": 2' in text and '"pixels": 512' in text and '"empty_splits": [\n    "test"\n  ]' in text
     assert '"class": 1' in text and '"1": 0.976562' in text

@@ -331,8 +331,8 @@ def test_another_conversion_replaces_the_first(tmp_path):
     ("dataset", "options", "message"),
     [
         ("a-b", {}, "dataset name 'a-b' must be"),
-        ("a", {"storage": "raw"}, "storage 'raw' is none of array, float, encoded, png, jpeg"),
-        ("a", {"compression": "LZ4"}, "compression 'LZ4' is none of None, GZIP, ZLIB"),
+        ("a", {"storage": "raw"}, "storage 'raw' is unknown; choose one of array, float, encoded, png, jpeg"),
+        ("a", {"compression": "LZ4"}, "compression 'LZ4' is unknown; choose one of None, GZIP, ZLIB"),
     ],
 )
 def test_what_cannot_be_written_is_refused(tmp_path, dataset, options, message):

@@ -13,7 +13,7 @@ import pytest
 import segchips
 
 SCRIPTS = Path(segchips.__file__).parents[1]
-STEPS = ("images", "labels", "tiles", "scenes", "shards")
+STEPS = ("images", "labels", "placing", "resolve", "shards")
 ADDED = "\n\ndef added() -> int:\n    return 1\n"
 
 
@@ -70,7 +70,7 @@ def imported(module):
 def test_chips_from_files_do_not_depend_on_what_asks_platforms(copy):
     program = (
         "from segchips.code import foreign_modules as foreign, version;"
-        "print(*(version(step, *foreign(name)) for name in ('stac', 'earthone') for step in ('images', 'scenes')))"
+        "print(*(version(step, *foreign(name)) for name in ('stac', 'earthone') for step in ('images', 'resolve')))"
     )
 
     def found():
@@ -103,7 +103,11 @@ def test_an_edit_changes_the_steps_that_use_the_module(copy, module):
 
 
 def test_an_edit_of_a_script_changes_its_step_alone(copy):
-    assert edited(copy, "tiles", lambda text: text + "\nprint(1)\n") == {"tiles"}
+    before = versions(copy, "convert")
+    assert edited(copy, "convert", lambda text: text + "\nprint(1)\n") == set()
+    path = copy / "convert.py"
+    path.write_text(path.read_text() + "\nprint(1)\n")
+    assert versions(copy, "convert") != before
 
 
 def commented(text):

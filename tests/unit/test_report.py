@@ -1,7 +1,9 @@
 """report.py: the page is parsed, its pictures decoded, its figures compared with NumPy over all chips at once."""
 
 import base64
+import contextlib
 import io
+import itertools
 import json
 import math
 import re
@@ -14,9 +16,12 @@ import numpy as np
 import pyproj
 import pytest
 import rasterio
+import shapely
 import yaml
 from PIL import Image
 
+from helpers import write_vectors
+from segchips.audit import write_audit
 from segchips.chips import write_chip
 from segchips.config import (
     CloudMask,
@@ -32,16 +37,17 @@ from segchips.config import (
     TilesConfig,
 )
 from segchips.contactsheet import choose, display_bands
-from segchips.description import Info, Layout, write_description
+from segchips.description import Entry, Info, Layout, index_name, write_description, write_index
 from segchips.errors import InputError
 from segchips.grid import Grid, Tile
+from segchips.histograms import bin_edges, binned
 from segchips.job import SCHEMA
 from segchips.ledger import BELOW, DROPPED, EXCLUDED, FAILED, MADE, NO_SCENES, STATES, UNFINISHED, Row, write_ledger
 from segchips.pixelstats import write_statistics
 from segchips.report import write_report
 from segchips.scenes import Lock, Scene, write_lock
 from segchips.tally import Tally
-from segchips.tiles import write_manifest
+from segchips.tiles import outlines, write_geoparquet, write_manifest
 from segchips.timelines import day_ticks
 from segchips.validation import load_config
 
@@ -144,9 +150,29 @@ def listed(number):
     return [index for index in range(len(SCENES)) if (number + index) % 4]
 
 
-def build(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0):
+def claimed(number):
+    return (0, 1, 2, 5, 40, 256)[number % 6]
+
+
+def write_conflicts(folder, tiles):
+    columns = {"key": [tile.key for tile in tiles], "label": [""] * len(tiles)}
+    pixels = [claimed(number) for number in range(len(tiles))]
+    write_geoparquet(folder / "conflicts.parquet", columns | {"pixels": pixels}, outlines(tiles))
+
+
+def area():
+    """Two polygons side by side, in UTM, whose outline runs through the tiles."""
+    bounds = np.array([tile.core_bounds for tile in TILES])
+    (west, south), (east, north) = bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)
+    middle = (west + east) / 2 + 7
+    return [shapely.box(west + 31, south + 40, middle, north - 35), shapely.box(middle, south + 40, east - 44, north)]
+
+
+def build(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0, splitting=None):
     """Results as the steps before the report leave them."""
     rows = ledger_rows() if rows is None else rows
+    write_vectors(folder / "aoi.gpkg", area(), "EPSG:32633")
+    write_conflicts(folder, TILES)
     write_manifest(folder / "tiles.parquet", TILES, dataset().tfrecords)
     tiles = {tile.key: tuple(listed(number)) for number, tile in enumerate(TILES)}
     write_lock(folder / "scenes.parquet", Lock("{}", SCENES, tiles))
@@ -161,8 +187,27 @@ def build(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0):
     image = Layout(dtype, (16, 16, len(bands)), "GTiff", nodata, tuple(bands))
     info = Info("cropland", "array", None, made, image, Layout("uint8", (16, 16), "GTiff", BACKGROUND))
     write_description(folder / "tfrecords", info, dict.fromkeys(SPLITS, 0))
+    write_indices(folder / "tfrecords", rows)
     count_pixels(folder, rows)
+    plain = dataset()
+    write_audit(replace(plain, splitting=splitting or plain.splitting), folder, folder / "audit.json", folder / "a.log")
     return rows
+
+
+def write_indices(folder, rows):
+    for split in SPLITS:
+        scenes = [
+            Entry(row.tile, row.state, "", None, scenes=tuple(("s2", name) for name in used(number)))
+            for number, row in enumerate(rows)
+            if row.split == split and row.state in (MADE, BELOW)
+        ]
+        write_index(folder / index_name("cropland", split, 0, 1), scenes)
+
+
+def write(folder, dataset, output):
+    """Write the report where the config's relative paths hold."""
+    with contextlib.chdir(folder):
+        write_report(dataset, folder, output)
 
 
 def count_pixels(folder, rows):
@@ -174,8 +219,12 @@ def count_pixels(folder, rows):
             with rasterio.open(folder / "images" / name) as image, rasterio.open(folder / "labels" / name) as chip:
                 tally = tally or Tally(image.dtypes[0], image.count, image.nodata)
                 tally.add(image.read().transpose(1, 2, 0), chip.read().transpose(1, 2, 0))
-        (tally or Tally("uint8", 0, None)).save(folder / "tfrecords" / f"{split}.npz")
-    write_statistics(folder / "tfrecords", {split: [folder / "tfrecords" / f"{split}.npz"] for split in SPLITS})
+        (tally or Tally("uint8", 0, None)).save(tallies(folder, split))
+    write_statistics(folder / "tfrecords", {split: [tallies(folder, split)] for split in SPLITS})
+
+
+def tallies(folder, split):
+    return folder / "tfrecords" / f"cropland-{split}.statistics-00000-of-00001.npz"
 
 
 class Page(HTMLParser):
@@ -211,6 +260,9 @@ class Page(HTMLParser):
         for _, key in self._inside:
             self.texts[key] = self.texts.get(key, "") + data
 
+    def figure(self, key):
+        return self.html[self.html.index(f'<figure class="whole" id="{key}"') :].partition("</figure>")[0]
+
     def titles(self):
         return re.findall(r"<title>(.*?)</title>", self.html)
 
@@ -218,6 +270,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "cropland"
+    folder.mkdir()
     rows = build(folder)
     return folder, rows
 
@@ -225,7 +278,7 @@ def results(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(results):
     folder, _ = results
-    write_report(dataset(), folder, folder / "report" / "index.html")
+    write(folder, dataset(), folder / "report" / "index.html")
     return Page((folder / "report" / "index.html").read_text(encoding="utf-8"))
 
 
@@ -277,7 +330,7 @@ def test_reasons_are_grouped_and_tiles_left_out_listed(page, results):
     assert [int(row[2]) for row in reasons] == [sum(r.state == row[0] for r in rows) for row in reasons]
     assert "… of the pixels are valid, min_valid is 0.5" in [row[1] for row in reasons]
     listed_tiles = page.tables["left-out"][1:]
-    assert {row[0] for row in listed_tiles} == {row.tile for row in rows if row.state != MADE}
+    assert {row[0] for row in listed_tiles} == {row.tile for row in rows if row.state not in (MADE, DROPPED)}
     below = next(row for row in rows if row.state == BELOW)
     assert [below.tile, below.split, below.state, below.reason] in listed_tiles
 
@@ -287,7 +340,7 @@ def test_long_lists_end_with_how_many_more(tmp_path):
     rows = [replace(row, reason=f"{row.reason} {n}") for n, row in enumerate(rows)]
     build(tmp_path, rows[:20])
     write_ledger(tmp_path / "ledger.csv", rows)
-    write_report(dataset(), tmp_path, tmp_path / "index.html")
+    write(tmp_path, dataset(), tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     for table in ("reasons", "left-out"):
         assert len(page.tables[table]) == 1 + 50 + 1
@@ -301,18 +354,20 @@ def test_text_is_escaped(page):
     assert "<script" not in page.html and "<script>alert(1)</script>" in page.all
 
 
-def test_no_secret_and_no_absolute_folder(results):
+def test_no_secret_and_no_absolute_folder(results, tmp_path):
     folder, _ = results
-    plain = dataset()
+    plain, hidden = dataset(), tmp_path / "my files"
+    hidden.mkdir()
+    shutil.copy(folder / "aoi.gpkg", hidden)
     secret = replace(
         plain,
-        tiles=replace(plain.tiles, aoi="/home/me/my files/aoi.gpkg"),
+        tiles=replace(plain.tiles, aoi=str(hidden / "aoi.gpkg")),
         imagery=replace(plain.imagery, catalog="https://me:pw@stac.org/v1/catalog.json?token=SECRET#part"),
         labels=replace(plain.labels, layers=(replace(plain.labels.layers[0], path="file:///home/me/crops.gpkg"),)),
     )
-    write_report(secret, folder, folder / "secret.html")
+    write(folder, secret, folder / "secret.html")
     html = (folder / "secret.html").read_text(encoding="utf-8")
-    for leak in ("SECRET", "token", "me:pw", "/home", "my files", "/secret", str(folder)):
+    for leak in ("SECRET", "token", "me:pw", "/home", "my files", "/secret", str(folder), str(tmp_path)):
         assert leak not in html
     for kept in ("https://stac.org/v1/catalog.json", "…/aoi.gpkg", "…/crops.gpkg", "https://host.org/a.tif", "…/b.tif"):
         assert kept in html
@@ -356,7 +411,7 @@ def test_a_band_without_valid_pixel_says_so(tmp_path):
             with rasterio.open(tmp_path / "images" / f"{row.tile.replace(':', '#')}.tif", "r+") as chip:
                 chip.write(np.zeros((16, 16), "uint16"), 2)
     count_pixels(tmp_path, rows)
-    write_report(dataset(), tmp_path, tmp_path / "index.html")
+    write(tmp_path, dataset(), tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert ["val", "0.0 %", "no valid pixel"] in page.tables["bands"]
 
@@ -405,7 +460,7 @@ def test_timeline_counts_each_tile_of_a_day_once(page, results):
 
 def test_map_has_every_tile_with_its_state_where_it_lies(page, results):
     _, rows = results
-    found = dict(re.findall(r'<path d="(M[^"]+Z)"><title>([^<]*)</title>', page.html))
+    found = dict(re.findall(r'<path d="(M[^"]+Z)"><title>([^<]*)</title>', page.figure("map")))
     titles = {title: path for path, title in found.items()}
     assert set(titles) == {f"{row.tile}, {row.split}: {row.state}" for row in rows}
     to_lonlat = pyproj.Transformer.from_crs(32633, 4326, always_xy=True)
@@ -427,9 +482,9 @@ def test_map_has_every_tile_with_its_state_where_it_lies(page, results):
 
 
 def test_map_frame_and_scale_bar_fit_the_tiles(page):
-    paths = re.findall(r'<path d="M([^"]+)Z"><title>', page.html)
+    paths = re.findall(r'<path d="M([^"]+)Z"><title>', page.figure("map"))
     corners = np.array([tuple(map(float, corner.split())) for path in paths for corner in path.split("L")])
-    figure = page.html[page.html.index('id="map"') :]
+    figure = page.figure("map")
     width, height = map(float, re.search(r'<rect width="([\d.]+)" height="([\d.]+)" fill="#fbfbfb"', figure).groups())
     (west, north), (east, south) = corners.min(axis=0), corners.max(axis=0)
     assert 0 < west == pytest.approx(width - east, abs=0.05)
@@ -444,15 +499,160 @@ def test_map_holds_together_at_the_antimeridian(tmp_path):
     tiles = [Tile(Grid(1024, 0, 10.0), 1, -33, 0), Tile(Grid(1024, 0, 10.0), 60, 32, 0)]
     build(tmp_path, rows + ledger_rows()[2:])
     write_manifest(tmp_path / "tiles.parquet", tiles, dataset().tfrecords)
+    write_conflicts(tmp_path, tiles)
     write_ledger(
         tmp_path / "ledger.csv",
         [replace(row, tile=tile.key, state=NO_SCENES) for row, tile in zip(rows, tiles, strict=True)],
     )
-    write_report(dataset(), tmp_path, tmp_path / "index.html")
-    paths = re.findall(r'<path d="(M[^"]+Z)"><title>', (tmp_path / "index.html").read_text(encoding="utf-8"))
+    write(tmp_path, dataset(), tmp_path / "index.html")
+    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    paths = re.findall(r'<path d="(M[^"]+Z)"><title>', page.figure("map"))
     corners = np.array([tuple(map(float, pair)) for path in paths for pair in re.findall(r"([\d.-]+) ([\d.-]+)", path)])
     assert len(paths) == 2 and np.ptp(corners[:, 0]) > 300
     assert np.ptp(corners[:, 0]) / np.ptp(corners[:, 1]) < 3
+
+
+def corners(path):
+    """The points of each line of an SVG path."""
+    lines = [line.removesuffix("Z").split("L") for line in path.split("M")[1:]]
+    return [np.array([tuple(map(float, corner.split())) for corner in line]) for line in lines]
+
+
+def on_map(page):
+    """From UTM to pixels of the map, fitted to the corners of the tiles."""
+    drawn = dict(re.findall(r'<path d="(M[^"]+Z)"><title>([^:]*:[^,]*)', page.figure("map")))
+    drawn = {key: corners(path)[0].mean(axis=0) for path, key in drawn.items()}
+    ground = np.array([(*np.reshape(tile.core_bounds, (2, 2)).mean(axis=0), 1) for tile in TILES])
+    to_map, *_ = np.linalg.lstsq(ground, np.array([drawn[tile.key] for tile in TILES]), rcond=None)
+    return lambda geometry: shapely.transform(geometry, lambda at: np.column_stack([at, np.ones(len(at))]) @ to_map)
+
+
+def test_outline_is_that_of_the_area_as_a_whole(page):
+    (path,) = set(re.findall(r'<path class="area" d="([^"]+)"', page.html))
+    assert page.html.count(path) == 2
+    drawn = shapely.union_all([shapely.linestrings(line) for line in corners(path)])
+    wanted = on_map(page)(shapely.union_all(area())).boundary
+    assert drawn.hausdorff_distance(wanted) < 1
+    assert drawn.length == pytest.approx(wanted.length, rel=0.01)
+
+
+def test_conflicts_are_counted_and_mapped(page):
+    counts = {tile.key: claimed(number) for number, tile in enumerate(TILES)}
+    held = {key: count for key, count in counts.items() if count}
+    assert page.texts["conflicts"].startswith(f"{sum(held.values())} pixels of {len(held)} tiles")
+    head, *body = page.tables["claimed"]
+    assert [(row[0], int(row[1])) for row in body[:-1]] == sorted(held.items(), key=lambda one: -one[1])[:10]
+    assert body[0][2] == "100.0 %" and body[-1] == [f"and {len(held) - 10} more in conflicts.parquet"]
+    figure = page.figure("conflict-map")
+    legend = re.findall(r'fill="(#\w{6})"[^>]*/></svg>([^<]*)</li>', figure)
+    assert [text for _, text in legend[:-1]] == ["none", "up to 1.0 %", "above 1.0 %", "above 5.0 %"]
+    colours = [colour for colour, _ in legend]
+    found = {}
+    for colour, group in re.findall(r'<g fill="(#\w{6})" stroke="#fff"[^>]*>(.*?)</g>', figure, re.DOTALL):
+        found |= dict.fromkeys(re.findall(r"<title>([^ ]*): ", group), colours.index(colour))
+    share = {key: count / 256 for key, count in held.items()}
+    assert found == {key: 1 + (part > 0.01) + (part > 0.05) + (part > 0.2) for key, part in share.items()}
+
+
+def pairs_of_splits(rows):
+    """Least distance, pairs that overlap and pixels they share of each two splits, pair by pair."""
+    found = {}
+    made = [(row.split, shapely.box(*Tile.from_key(row.tile).bounds)) for row in rows if row.state == MADE]
+    for (one, here), (other, there) in itertools.combinations(made, 2):
+        if one != other:
+            entry = found.setdefault(" and ".join(sorted((one, other))), [math.inf, 0, 0])
+            shared = here.intersection(there).area / 100
+            entry[:] = min(entry[0], here.distance(there)), entry[1] + (shared > 0), entry[2] + shared
+    return {pair: [round(figure, 1) for figure in figures] for pair, figures in found.items()}
+
+
+def test_audit_is_shown(page, results):
+    wanted = pairs_of_splits(results[1])
+    assert {row[0]: [number(cell) for cell in row[1:]] for row in page.tables["audit"][1:]} == wanted
+    pairs = sum(figures[1] for figures in wanted.values())
+    assert pairs and f"as the config allows. {pairs} pairs" in page.texts["verdict"] and "shared" not in page.tables
+
+
+def test_failed_audit_is_shown_with_its_tiles(tmp_path):
+    strict = replace(dataset().splitting, allow_overlap=False)
+    rows = build(tmp_path, splitting=strict)
+    write(tmp_path, replace(dataset(), splitting=strict), tmp_path / "index.html")
+    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert page.texts["verdict"].startswith("Failed.")
+    splits = {row.tile: row.split for row in rows}
+    boxes = {tile.key: shapely.box(*tile.bounds) for tile in TILES}
+    listed_pairs = page.tables["shared"][1:]
+    assert len(listed_pairs) == sum(figures[1] for figures in pairs_of_splits(rows).values()) <= 10
+    for one, split, other, of_other, pixels_ in listed_pairs:
+        assert (split, of_other) == (splits[one], splits[other]) and split != of_other
+        assert number(pixels_) == boxes[one].intersection(boxes[other]).area / 100
+
+
+def test_audit_that_is_missing_is_named(tmp_path):
+    build(tmp_path)
+    (tmp_path / "audit.json").write_text("{}")
+    with pytest.raises(InputError, match=r"audit.json: not an audit"):
+        write(tmp_path, dataset(), tmp_path / "index.html")
+
+
+def test_band_histograms_are_those_of_all_chips_at_once(page, results):
+    _, rows = results
+    panels = re.findall(
+        r'aria-label="Histogram of (\w+)">(.*?)</svg>\s*<span class="ends">(.*?)</div>', page.html, re.S
+    )
+    assert [name for name, _, _ in panels] == list(BANDS)
+    for band, (_, drawing, ends) in enumerate(panels):
+        low, high = (number(text) for text in re.findall(r"<span>([\d.,]+)</span>", ends))
+        heights = [np.array(re.findall(r"V([\d.]+)H", path), float) for path in re.findall(r' d="([^"]+)"', drawing)]
+        shares = []
+        for split in SPLITS:
+            numbers = [n for n, row in enumerate(rows) if row.state == MADE and row.split == split]
+            every = np.concatenate([pixels(n)[band].ravel() for n in numbers])
+            values = every[every != 0]
+            edges = np.linspace(low - 0.5, high + 0.5, len(heights[0]) + 1)
+            shares.append(np.histogram(values, edges)[0] / values.size)
+            assert low <= np.percentile(values, 1) and np.percentile(values, 99) <= high
+        wanted = 100 - 96 * np.array(shares) / np.max(shares)
+        np.testing.assert_allclose(heights, wanted, atol=0.06)
+
+
+def test_histogram_of_floats():
+    values = np.random.default_rng(3).normal(280, 8, 40_000).astype("float32")
+    tally = Tally("float32", 1, None)
+    tally.add(values.reshape(200, 200, 1), np.zeros((200, 200), "uint8"))
+    edges = bin_edges(*np.percentile(values, (1, 99)), values.dtype)
+    shares = binned(*tally.of_all_classes().histogram(None, 0), values.dtype, edges)
+    np.testing.assert_allclose(shares, np.histogram(values, edges)[0] / values.size, atol=0.006)
+
+
+@pytest.mark.parametrize(("low", "high", "count"), [(3, 3, 1), (0, 1, 2), (1, 48, 48), (1, 49, 25), (0, 9999, 48)])
+def test_bins_of_integers_hold_equally_many(low, high, count):
+    edges = bin_edges(low, high, np.dtype("uint16"))
+    assert len(edges) - 1 == count and (np.diff(edges) == edges[1] - edges[0]).all()
+    assert edges[0] == low - 0.5 and edges[-1] >= high + 0.5 and (edges[1] - edges[0]) % 1 == 0
+
+
+def test_unknown_labels_are_told_apart(tmp_path):
+    build(tmp_path)
+    plain = dataset()
+    known = replace(plain, labels=replace(plain.labels, unknown=2, layers=()))
+    write(tmp_path, known, tmp_path / "index.html")
+    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    names = [row[0] for row in page.tables["classes"][1:]]
+    assert names == ["0", "1", f"{BACKGROUND} background", "2 unknown", "all pixels"]
+    rows = ledger_rows()
+    for n, _, picture, _ in shown_chips(page, rows):
+        unseen = (pixels(n) == 0).any(axis=0) | (label(n)[0] == 2)
+        assert np.array_equal((picture == (96, 96, 96)).all(axis=2), unseen)
+
+
+def test_tiles_of_no_split_are_named_so(tmp_path):
+    rows = [replace(row, split="" if row.state == DROPPED else row.split) for row in ledger_rows()]
+    build(tmp_path, rows)
+    write(tmp_path, dataset(), tmp_path / "index.html")
+    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert page.tables["states"][0] == ["State", *SPLITS, "none", "all"]
+    assert "no split" in page.figure("map") and 'fill="#969696" fill-opacity=".16"' in page.figure("map")
 
 
 def shown_chips(page, rows):
@@ -497,7 +697,7 @@ def test_overlay_leaves_background_and_tints_classes(tmp_path):
         if row.state == MADE:
             with rasterio.open(tmp_path / "labels" / f"{row.tile.replace(':', '#')}.tif", "r+") as chip:
                 chip.write(square)
-    write_report(dataset(), tmp_path, tmp_path / "index.html")
+    write(tmp_path, dataset(), tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     for _, image, picture, overlay in shown_chips(page, rows):
         large = image.repeat(16, axis=0).repeat(16, axis=1)
@@ -530,7 +730,7 @@ def test_true_colour_where_names_tell_it(names, expected):
 
 def test_grey_float_chips_with_nan(tmp_path):
     rows = build(tmp_path, dtype="float32", bands=("vv", "vh"), nodata=math.nan)
-    write_report(dataset(), tmp_path, tmp_path / "index.html")
+    write(tmp_path, dataset(), tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert "Band vv in grey" in page.all
     for n, image, _, _ in shown_chips(page, rows):
@@ -546,7 +746,7 @@ def test_large_chips_are_thinned_out(tmp_path):
     write_chip(tmp_path / "images" / f"{TILES[0].name}.tif", image, tile, BANDS, 0, {})
     write_chip(tmp_path / "labels" / f"{TILES[0].name}.tif", image[:1].astype("uint8"), tile, ["label"], BACKGROUND, {})
     count_pixels(tmp_path, rows)
-    write_report(dataset(), tmp_path, tmp_path / "index.html")
+    write(tmp_path, dataset(), tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert [png(attrs["src"]).shape[:2] for attrs in page.elements["img"]] == [(200, 200)] * 3
     assert {int(value) for value in range(1, 9)} <= {int(row[0].split()[0]) for row in page.tables["classes"][1:-1]}
@@ -585,24 +785,25 @@ def test_layers_without_attribute_lend_their_names(results):
     folder, _ = results
     layers = (LabelLayer("data/water.gpkg", None, None, 1, None), LabelLayer("data/all.gpkg", "woods", None, 2, None))
     plain = dataset()
-    write_report(replace(plain, labels=replace(plain.labels, layers=layers)), folder, folder / "named.html")
+    write(folder, replace(plain, labels=replace(plain.labels, layers=layers)), folder / "named.html")
     page = Page((folder / "named.html").read_text(encoding="utf-8"))
     assert [row[0] for row in page.tables["classes"][2:4]] == ["1 water", "2 woods"]
 
 
 def test_nothing_made(tmp_path):
     build(tmp_path, [replace(row, state=NO_SCENES, reason="none", valid=None) for row in ledger_rows()])
-    write_report(dataset(), tmp_path, tmp_path / "index.html")
+    write(tmp_path, dataset(), tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert "No chip was made." in page.all and "img" not in page.elements
     assert page.texts["summary"] == "20 tiles: 20 no scenes"
+    assert page.texts["verdict"].startswith("Nothing to compare.")
 
 
 def test_same_bytes_wherever_and_whenever(results, tmp_path):
     folder, _ = results
     shutil.copytree(folder, tmp_path / "elsewhere")
     for place, output in ((folder, tmp_path / "a.html"), (tmp_path / "elsewhere", tmp_path / "b" / "c.html")):
-        write_report(dataset(), place, output)
+        write(place, dataset(), output)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b" / "c.html").read_bytes()
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["c.html"]
 
@@ -617,5 +818,5 @@ def test_a_damaged_or_missing_chip_is_named(tmp_path, kind):
     for damage in (lambda: chip.write_bytes(content[: len(content) // 3]), chip.unlink):
         damage()
         with pytest.raises(InputError, match=re.escape(str(chip))):
-            write_report(dataset(), tmp_path, tmp_path / "index.html")
+            write(tmp_path, dataset(), tmp_path / "index.html")
     assert not (tmp_path / "index.html").exists()

@@ -94,7 +94,7 @@ def test_the_file_of_splits_keeps_counts_of_labels_that_stay(tmp_path):
     dataset = labelled(tmp_path, select={"labelled": {"min": 0.3}}, splitting={"by": "block", "allow_overlap": True})
     features = Features(dataset.labels)
     lock = lock_labels(features, TILES)
-    write_manifest(tmp_path / "tiles.parquet", TILES)
+    write_manifest(tmp_path / "tiles.parquet", TILES, dataset.tfrecords)
     make_splits(dataset, tmp_path / "tiles.parquet", tmp_path / "splits.parquet", lock, "")
     rows = {row.key: row for row in read_splits(tmp_path / "splits.parquet")}
     for number, tile in enumerate(TILES):
@@ -109,7 +109,7 @@ def test_the_file_of_splits_keeps_counts_of_labels_that_stay(tmp_path):
 def test_a_selection_that_leaves_nothing_is_an_error(tmp_path):
     dataset = labelled(tmp_path, select={"labelled": {"min": 0.99}})
     lock = lock_labels(Features(dataset.labels), TILES)
-    write_manifest(tmp_path / "tiles.parquet", TILES)
+    write_manifest(tmp_path / "tiles.parquet", TILES, dataset.tfrecords)
     with pytest.raises(InputError, match=r"none of the 40 tiles is left; .*select\.labelled\.min is 0\.99"):
         make_splits(dataset, tmp_path / "tiles.parquet", tmp_path / "splits.parquet", lock, "")
     assert not (tmp_path / "splits.parquet").exists()

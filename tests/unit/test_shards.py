@@ -29,10 +29,15 @@ def config(storage="array", compression=None):
     return TFRecordsConfig(storage, 1, compression, {"train": 1.0})
 
 
+DAY = "2017-01-02T10:00:00Z"
+
+
 def folder(root, dtype="uint16", shape=(6, 5, 3), keys=KEYS, **options):
     images, labels, limit = {}, {}, options.pop("limit", None)
     for seed, key in enumerate(keys):
-        name, tags = f"{key.replace(':', '#')}.tif", {"VALID": f"{seed / 4}"}
+        name = f"{key.replace(':', '#')}.tif"
+        used = {"s2": [{"id": f"b {seed}", "acquired": "2017-01-03T10:00:00Z"}, {"id": "a", "acquired": DAY}]}
+        tags = {"VALID": f"{seed / 4}", "SCENES": json.dumps(used)}
         images[key], labels[key] = pixels(dtype, shape, seed, limit), pixels("uint8", (*shape[:2], 1), 100 + seed)
         bands = [f"band{number}" for number in range(shape[2])]
         write(root / "images" / name, images[key], **{"compress": "lzw", "tags": tags, "bands": bands} | options)
@@ -142,7 +147,8 @@ def test_bands_and_acquisitions_are_those_of_the_chip(tmp_path, quick):
 
 def test_a_chip_without_names_and_scenes_has_empty_lists(tmp_path):
     folder(tmp_path, keys=KEYS[:2], bands=None)
-    write(tmp_path / "images" / f"{KEYS[0].replace(':', '#')}.tif", pixels("uint16", (6, 5, 3)), tags={"SCENES": "[no"})
+    for key, tags in ((KEYS[0], {"SCENES": "[no"}), (KEYS[1], {})):
+        write(tmp_path / "images" / f"{key.replace(':', '#')}.tif", pixels("uint16", (6, 5, 3)), tags=tags)
     for record in examples(shard(tmp_path, KEYS[:2])[0]):
         assert text(record["bands"]) == text(record["acquired"]) == "[]"
 
@@ -163,13 +169,15 @@ def test_the_index_accounts_for_every_tile(tmp_path, compression):
     path, index = shard(tmp_path, min_valid=0.5, compression=compression)
     with index.open() as stream:
         rows = {row["tile"]: row for row in csv.DictReader(stream)}
-    assert list(rows[KEYS[0]]) == ["tile", "state", "reason", "valid", "offset", "length"]
+    assert list(rows[KEYS[0]]) == ["tile", "state", "reason", "valid", "offset", "length", "acquired", "scenes"]
     assert set(rows) == set(KEYS)
     for seed, key in enumerate(KEYS):
-        assert rows[key]["state"] == ("made" if seed >= 2 else "dropped")
+        assert rows[key]["state"] == ("made" if seed >= 2 else "below min_valid")
         assert float(rows[key]["valid"]) == seed / 4
-    assert rows[KEYS[1]]["reason"] == "0.25 of the pixels are valid, select.min_valid is 0.5"
+    assert rows[KEYS[1]]["reason"] == "0.25 of the pixels are valid, min_valid is 0.5"
     assert rows[KEYS[1]]["offset"] == rows[KEYS[1]]["length"] == ""
+    assert rows[KEYS[3]]["acquired"] == f"{DAY} 2017-01-03T10:00:00Z"
+    assert json.loads(rows[KEYS[3]]["scenes"]) == [["s2", "b 3"], ["s2", "a"]]
     made = [entry.tile for entry in read_index(index) if entry.state == "made"]
     assert made == [text(record["identifier"]) for record in examples(path, compression)]
 

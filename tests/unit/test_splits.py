@@ -17,9 +17,10 @@ from segchips.blocks import DEGREE, Blocks, splits_at
 from segchips.description import DROPPED, PLANNED, shard_of, split_of
 from segchips.errors import InputError
 from segchips.grid import Grid, Tile
+from segchips.neighbours import close, encoded
 from segchips.placing import place
 from segchips.splits import read_splits, write_splits
-from segchips.tiles import enumerate_tiles
+from segchips.tiles import enumerate_tiles, places_of
 
 GRID = Grid(64, 2, 10)
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -199,6 +200,31 @@ def test_across_zones_a_tile_is_placed_as_if_it_were_alone(members):
 
 
 # Cover.
+
+
+@pytest.mark.parametrize(
+    ("lon", "lat", "grid", "guard"), [(12, 47, GRID, 0), (12, 69, GRID, 250), (18, -33, Grid(600, 20, 10), 0)]
+)
+def test_across_zones_tiles_are_close_that_are_close_on_the_ground(lon, lat, grid, guard):
+    reach = max(0.02, 3e-5 * grid.size)
+    tiles = enumerate_tiles(shapely.box(lon - reach / 2, lat, lon + reach / 2, lat + reach / 2), grid)
+    ground, places, wanted, unsure = {}, places_of(tiles), set(), set()
+    for tile in tiles:
+        project = pyproj.Transformer.from_crs(tile.crs, f"EPSG:{32600 + int(lon // 6 + 31)}", always_xy=True).transform
+        ground[tile] = shapely.transform(shapely.segmentize(shapely.box(*tile.bounds), 20), project, interleaved=False)
+    for one, other in combinations(range(len(tiles)), 2):
+        if tiles[one].zone != tiles[other].zone:
+            apart = ground[tiles[one]].distance(ground[tiles[other]])
+            for pair in ((one, other), (other, one)):
+                (wanted if apart == 0 or apart < guard else unsure if apart <= 1.005 * guard + 0.1 else set()).add(pair)
+    by_code = {code: number for number, code in enumerate(encoded(places).tolist())}
+    found = {
+        (owner, by_code[code])
+        for owners, codes in close(places, grid, guard)
+        for owner, code in zip(owners.tolist(), codes.tolist(), strict=True)
+        if code in by_code and tiles[owner].zone != tiles[by_code[code]].zone
+    }
+    assert wanted and wanted <= found <= wanted | unsure
 
 
 def held(rows, classes):

@@ -117,7 +117,8 @@ def test_wrong_counts_and_places_are_named(tmp_path, compression):
     index = directory / index_name("parcels", "train", 0, 2)
     lines = index.read_text().splitlines()
     offset = lines[2].split(",")[4]
-    index.write_text(index.read_text().replace(f",{offset},", f",{int(offset) + 1},"))
+    lines[2] = lines[2].replace(f",{offset},", f",{int(offset) + 1},")
+    index.write_text("\n".join([*lines, ""]))
     (fault,) = verify(directory)
     assert fault.startswith(f"{directory / shard_name('parcels', 'train', 0, 2)}, record 1: ")
 

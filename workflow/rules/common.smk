@@ -1,11 +1,17 @@
 # Needs: the config. Makes: CONFIG, the typed config, and what every rule asks about a dataset.
+import os
 import sys
+from functools import cache
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+# Where this file is, for the main Snakefile may be another one that has this workflow as a module.
+sys.path.insert(0, str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent / "scripts"))
 
+from snakemake.dag import DAG
+from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 from snakemake.jobs import GroupJob, GroupJobFactory
+from snakemake.persistence.file import FilePersistence
 
 from segchips.errors import CredentialsError, SegchipsError
 from segchips.grid import Tile
@@ -13,25 +19,46 @@ from segchips.job import failed
 from segchips.solitude import sweep
 from segchips.workflow import State, while_intact, while_whole
 
+CORES = workflow.global_resources["_cores"].value or 1  # none are named for `snakemake --report`
+
 try:
     STATE = State(
         config,
-        Path(workflow.basedir) / "schemas" / "config.schema.yaml",
-        workers=workflow.cores or 1 if workflow.is_main_process or workflow.remote_exec else 0,
+        workers=CORES if workflow.is_main_process or workflow.remote_exec else 0,
     )
     if workflow.is_main_process:
         STATE.check_inputs()
 except SegchipsError as error:
     raise SystemExit(failed(error))
 
+# Snakemake keeps 128 of the records that it reads, and asks for that of each job twice whenever it looks at the graph.
+FilePersistence._read_record_cached = cache(FilePersistence._read_record_cached.__wrapped__)
+
 # Snakemake keeps the groups it has formed, and merges them once more, when a checkpoint changes its graph: they are formed afresh.
 GroupJobFactory.new = lambda self, name, jobs, resources: GroupJob(name, frozenset(jobs), resources)
+
+
+async def update_all_checkpoint_dependencies(dag, jobs=None, update=DAG.update_checkpoint_dependencies):
+    """What waits for a checkpoint is also updated where that turns out to be up to date, once an earlier one has run."""
+    updated = changed = await update(dag, jobs)
+    while changed:
+        created = workflow.checkpoints.created_output
+        settled = [
+            job for job in dag.jobs if job.is_checkpoint and not dag.needrun(job) and not created.issuperset(job.output)
+        ]
+        changed = await update(dag, [job for job in settled if all(map(os.path.exists, job.output))])
+    return updated
+
+
+DAG.update_checkpoint_dependencies = update_all_checkpoint_dependencies
 
 CONFIG = STATE.config
 workflow.register_resource("requests", STATE.jobs_at_once)
 if workflow.is_main_process and not workflow.output_settings.dryrun:
     workflow.execute = STATE.alone(workflow.execute)
 RESULTS = str(CONFIG.results)
+# Where a lock only has to be there, it is named: asked for as checkpoints, all would enter the graph one after another.
+MANIFEST, LABEL_LOCK = (f"{RESULTS}/{{dataset}}/{lock}.parquet" for lock in ("tiles", "labels"))
 
 
 wildcard_constraints:
@@ -54,10 +81,6 @@ def sources(ask):
     return answer
 
 
-def manifest(wildcards):
-    return ancient(checkpoints.tiles.get(dataset=wildcards.dataset).output[0])
-
-
 def scene_lock(wildcards):
     return ancient(checkpoints.scenes.get(dataset=wildcards.dataset).output[0])
 
@@ -72,7 +95,7 @@ def placing(wildcards):
 
 def labels_to_see(wildcards):
     """The label lock, where labels have a say in the splits."""
-    return label_lock(wildcards) if STATE.needs_labels(wildcards.dataset) else []
+    return [ancient(LABEL_LOCK.format(**wildcards))] if STATE.needs_labels(wildcards.dataset) else []
 
 
 def after(lock, ask):
@@ -86,8 +109,8 @@ def after(lock, ask):
 
 
 def planned(ask):
-    """A function of the wildcards that asks STATE once splits and scene lock are there."""
-    return after(placing, after(scene_lock, ask))
+    """A function of the wildcards that asks STATE once all locks are there; before, chips would enter the graph in vain."""
+    return after(placing, after(scene_lock, after(label_lock, ask)))
 
 
 def recorded(path):
@@ -115,7 +138,7 @@ def label_sources(wildcards):
     owner = STATE.label_owner(wildcards.dataset)
     if owner == wildcards.dataset:
         return sources(STATE.label_sources)(wildcards)
-    return [checkpoints.label_lock.get(dataset=owner).output[0]]
+    return [LABEL_LOCK.format(dataset=owner)]
 
 
 def of_shard(wildcards):
@@ -126,6 +149,15 @@ def of_shard(wildcards):
     chips = [chip for kind in kinds for chip in STATE.chips(wildcards.dataset, kind, keys)]
     shard = Path(of_shards("tfrecord").format(**wildcards))
     return while_whole(digest, shard, chips, recorded(shard))
+
+
+def sample_dataset(_):
+    """What the notebooks show; they read it where the shipped config puts it."""
+    if RESULTS != "results" or "sample" not in CONFIG.datasets:
+        raise WorkflowError(
+            "notebooks: they show the dataset 'sample' of config/config.yaml as shipped; run them with it"
+        )
+    return "results/sample/report/index.html"
 
 
 def stop_without_login(error):

@@ -9,7 +9,7 @@ rule convert:
         "logs/{conversion}/convert.log",
     conda:
         "../../environment.yml"
-    threads: workflow.cores
+    threads: CORES
     params:
         digest=lambda wildcards: STATE.conversion_digest(wildcards.conversion),
     script:

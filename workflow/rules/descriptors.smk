@@ -15,7 +15,7 @@ rule descriptors:
             "esri_model_definition.emd",
             "esri_accumulated_stats.json",
         ),
-        directory(f"{RESULTS}/{{dataset}}/stac"),
+        f"{RESULTS}/{{dataset}}/stac/collection.json",
     log:
         "logs/{dataset}/descriptors.log",
     params:

@@ -4,20 +4,19 @@
 
 checkpoint label_lock:
     input:
-        manifest=manifest,
+        manifest=ancient(MANIFEST),
         layers=label_sources,
     output:
         f"{RESULTS}/{{dataset}}/labels.parquet",
     log:
         "logs/{dataset}/label_lock.log",
-    conda:
-        "../../environment.yml"
     params:
-        tiles=after(manifest, lambda wildcards: STATE.keys_digest(wildcards.dataset)),
+        tiles=lambda wildcards: STATE.keys_digest(wildcards.dataset),
         owner=lambda wildcards: STATE.label_owner(wildcards.dataset),
         digest=lambda wildcards: STATE.label_digest(wildcards.dataset),
-    script:
-        "../scripts/label_lock.py"
+    run:
+        if error := STATE.run("make_label_lock", wildcards.dataset, output[0], log[0]):
+            raise error
 
 
 rule labels:

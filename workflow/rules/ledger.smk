@@ -8,7 +8,12 @@ rule ledger:
         info=f"{RESULTS}/{{dataset}}/tfrecords/dataset_info.json",
         indices=lambda wildcards: STATE.indices(wildcards.dataset),
     output:
-        update(f"{RESULTS}/{{dataset}}/ledger.csv"),
+        report(
+            update(f"{RESULTS}/{{dataset}}/ledger.csv"),
+            caption="../report/ledger.rst",
+            category="{dataset}",
+            labels={"result": "ledger"},
+        ),
     log:
         "logs/{dataset}/ledger.log",
     params:

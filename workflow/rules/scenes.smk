@@ -3,20 +3,19 @@
 
 checkpoint scenes:
     input:
-        manifest=manifest,
+        manifest=ancient(MANIFEST),
         catalog=sources(STATE.catalog_file),
     output:
         update(f"{RESULTS}/{{dataset}}/scenes.parquet"),
     log:
         "logs/{dataset}/scenes.log",
-    conda:
-        "../../environment.yml"
     params:
-        tiles=after(manifest, lambda wildcards: STATE.keys_digest(wildcards.dataset)),
+        tiles=lambda wildcards: STATE.keys_digest(wildcards.dataset),
         query=lambda wildcards: STATE.query(wildcards.dataset),
         version=lambda wildcards: STATE.scenes_version(wildcards.dataset),
-    script:
-        "../scripts/scenes.py"
+    run:
+        if error := STATE.run("make_scenes", wildcards.dataset, output[0], log[0]):
+            raise error
 
 
 # Asks the catalogue again, replaces the pinned scenes and shows what changed; only when named: `snakemake resolve`.

@@ -3,7 +3,7 @@
 
 checkpoint splits:
     input:
-        manifest=manifest,
+        manifest=ancient(MANIFEST),
         lock=labels_to_see,
         regions=sources(STATE.split_sources),
     output:
@@ -11,7 +11,7 @@ checkpoint splits:
     log:
         "logs/{dataset}/splits.log",
     params:
-        digest=after(manifest, after(labels_to_see, lambda wildcards: STATE.splits_digest(wildcards.dataset))),
+        digest=lambda wildcards: STATE.splits_digest(wildcards.dataset),
     run:
         if error := STATE.run("make_splits", wildcards.dataset, output[0], log[0]):
             raise error

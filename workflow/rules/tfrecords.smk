@@ -32,6 +32,7 @@ rule tfrecords_info:
     input:
         placing=placing,
         lock=scene_lock,
+        label_lock=label_lock,
         indices=lambda wildcards: STATE.indices(wildcards.dataset),
         tallies=lambda wildcards: STATE.tallies(wildcards.dataset),
         image=planned(lambda wildcards: STATE.example(wildcards.dataset, "images")),
@@ -40,7 +41,12 @@ rule tfrecords_info:
         f"{RESULTS}/{{dataset}}/tfrecords/features.json",
         f"{RESULTS}/{{dataset}}/tfrecords/dataset_info.json",
         f"{RESULTS}/{{dataset}}/tfrecords/metadata.json",
-        f"{RESULTS}/{{dataset}}/tfrecords/statistics.json",
+        report(
+            f"{RESULTS}/{{dataset}}/tfrecords/statistics.json",
+            caption="../report/statistics.rst",
+            category="{dataset}",
+            labels={"result": "statistics"},
+        ),
     log:
         "logs/{dataset}/tfrecords_info.log",
     params:

@@ -8,9 +8,8 @@ checkpoint tiles:
         f"{RESULTS}/{{dataset}}/tiles.parquet",
     log:
         "logs/{dataset}/tiles.log",
-    conda:
-        "../../environment.yml"
     params:
         digest=lambda wildcards: STATE.tiles_digest(wildcards.dataset),
-    script:
-        "../scripts/tiles.py"
+    run:
+        if error := STATE.run("make_tiles", wildcards.dataset, output[0], log[0]):
+            raise error

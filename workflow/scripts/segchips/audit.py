@@ -157,6 +157,7 @@ def audit(
     lacking = [(split, value) for split in count for value in known if count[split] and not classes[split][value]]
     claimed = {row.tile: conflicts[row.tile] for row in made if conflicts[row.tile]}
     content = {
+        "passed": not pairs or dataset.splitting.allow_overlap,
         "tiles": count,
         "allow_overlap": dataset.splitting.allow_overlap,
         "least_distance": {"-".join(pair): metres for pair, metres in distances.items()},
@@ -164,6 +165,7 @@ def audit(
             "pairs": len(pairs),
             "pairs_between_zones": sum(pair.between_zones for pair in pairs),
             "pixels": round(sum(pair.pixels for pair in pairs), 3),
+            "by_splits": _by_splits(pairs),
             "listed": [vars(pair) for pair in pairs[:LISTED]],
         },
         "empty_splits": [split for split in count if not count[split]],
@@ -173,6 +175,15 @@ def audit(
         "conflicts": {"tiles": len(claimed), "pixels": sum(claimed.values()), "by_tile": claimed},
     }
     return content, [*_lines(content, pairs)]
+
+
+def _by_splits(pairs: Sequence[Shared]) -> dict[str, dict[str, float]]:
+    """Pairs of tiles and the pixels that they share, by pair of splits that share any."""
+    found: dict[str, dict[str, float]] = {}
+    for pair in pairs:
+        entry = found.setdefault("-".join(sorted(pair.splits)), {"pairs": 0, "pixels": 0.0})
+        entry["pairs"], entry["pixels"] = entry["pairs"] + 1, round(entry["pixels"] + pair.pixels, 3)
+    return dict(sorted(found.items()))
 
 
 def _shares(counts: Counter[int]) -> dict[str, float]:
@@ -198,14 +209,30 @@ def _pair(pair: Shared) -> str:
 
 
 def write_audit(dataset: Dataset, folder: Path, path: Path, log: Path) -> None:
-    """Write audit.json, and the same to read; InputError names tiles that share ground though they must not."""
+    """Write audit.json, and the same to read."""
     rows, conflicts = read_ledger(folder / "ledger.csv"), read_conflicts(folder / "conflicts.parquet")
     content, lines = audit(dataset, rows, class_pixels(folder / "tfrecords"), conflicts)
     write_whole(log, "".join(f"{line}\n" for line in lines))
-    shared = content["shared"]
-    if shared["pairs"] and not dataset.splitting.allow_overlap:
-        raise InputError(
-            f"{_pair(Shared(**shared['listed'][0]))}; {log} lists all {shared['pairs']} such pairs. "
-            "Let splitting.guard drop such tiles, or accept them with splitting.allow_overlap: true"
-        )
     write_whole(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_audit(path: Path) -> dict[str, Any]:
+    """Read what `write_audit` wrote; InputError where the file is something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["passed"], content["shared"]["pairs"]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not an audit ({error!r}); delete it and run again") from error
+    found: dict[str, Any] = content
+    return found
+
+
+def check_audit(path: Path) -> None:
+    """InputError names tiles that share ground though they must not."""
+    content = read_audit(path)
+    if not content["passed"]:
+        shared = content["shared"]
+        raise InputError(
+            f"{_pair(Shared(**shared['listed'][0]))}; {path} lists {len(shared['listed'])} of {shared['pairs']} such "
+            "pairs. Let splitting.guard drop such tiles, or accept them with splitting.allow_overlap: true"
+        )

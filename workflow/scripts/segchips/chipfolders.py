@@ -121,7 +121,7 @@ def pair_chips(images: Path, labels: Path) -> tuple[list[Pair], list[Entry]]:
     pairs, rejected = [], []
     for name in sorted(found[0].chips.keys() | found[1].chips.keys()):
         if reason := _fault(name, *found):
-            rejected.append(Entry(name, REJECTED, reason, None, None, None))
+            rejected.append(Entry(name, REJECTED, reason, None))
         else:
             pairs.append(_pair(name, *found))
     if not found[0].chips.keys() & found[1].chips.keys():
@@ -235,7 +235,7 @@ def _check(dataset: str, config: "TFRecordsConfig") -> None:
         ("compression", config.compression, COMPRESSIONS),
     ):
         if value not in allowed:
-            raise InputError(f"{key} '{value}' is none of {', '.join(map(str, allowed))}")
+            raise InputError(f"{key} '{value}' is unknown; choose one of {', '.join(map(str, allowed))}")
 
 
 def _remove_stale(directory: Path, dataset: str, jobs: Sequence[Job]) -> None:

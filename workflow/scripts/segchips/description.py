@@ -27,14 +27,19 @@ _DECODED_BY_TFDS = ("uint8", "int8", "uint16", "int16", "int32", "int64", "float
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a shard's index; `offset` and `length` are bytes in the shard file, framing included."""
+    """One line of a shard's index; `offset` and `length` are bytes in the shard file, framing included.
+
+    `acquired` and `scenes` are as in `segchips.headers.Told`.
+    """
 
     tile: str
     state: str
     reason: str
     valid: float | None
-    offset: int | None
-    length: int | None
+    offset: int | None = None
+    length: int | None = None
+    acquired: tuple[str, ...] = ()
+    scenes: tuple[tuple[str, str], ...] = ()
 
 
 _COLUMNS = [field.name for field in fields(Entry)]
@@ -137,7 +142,7 @@ def shard_paths(directory: Path, info: Info, split: str) -> list[Path]:
     for path in paths:
         if not path.is_file():
             raise RecordError(
-                f"{path} is missing; the description beside it names {len(paths)} shards of split '{split}'"
+                f"{path} is missing of the {len(paths)} shards of split '{split}'; copy it there or make it again"
             )
     return paths
 
@@ -147,7 +152,9 @@ def write_index(path: Path, entries: Iterable[Entry]) -> None:
     with path.open("w", newline="") as stream:
         rows = csv.writer(stream, lineterminator="\n")
         rows.writerow(_COLUMNS)
-        rows.writerows(vars(entry).values() for entry in entries)
+        for entry in entries:
+            scenes = json.dumps(entry.scenes) if entry.scenes else ""
+            rows.writerow((vars(entry) | {"acquired": " ".join(entry.acquired), "scenes": scenes}).values())
 
 
 def read_index(path: Path) -> list[Entry]:
@@ -162,11 +169,20 @@ def read_index(path: Path) -> list[Entry]:
         raise RecordError(f"{path} cannot be read as the index of a shard: {error}") from error
 
 
-def _entry(tile: str, state: str, reason: str, valid: str, offset: str, length: str) -> Entry:
-    number = [int(text) if text else None for text in (offset, length)]
-    if min(place or 0 for place in number) < 0:
+def _entry(
+    tile: str, state: str, reason: str, valid: str, offset: str, length: str, acquired: str, scenes: str
+) -> Entry:
+    start, size = (int(text) if text else None for text in (offset, length))
+    if min(start or 0, size or 0) < 0:
         raise ValueError(f"byte {offset} and length {length} of {tile}")
-    return Entry(tile, state, reason, float(valid) if valid else None, *number)
+    used = tuple((product, scene) for product, scene in json.loads(scenes or "[]"))
+    return Entry(tile, state, reason, float(valid) if valid else None, start, size, tuple(acquired.split()), used)
+
+
+def made_entries(directory: Path, info: Info) -> dict[str, Entry]:
+    """The index entries of all records of a dataset by tile; RecordError names an index that cannot be read."""
+    indices = (index_beside(directory / name) for split in info.splits for name in info.shards(split))
+    return {entry.tile: entry for path in indices for entry in read_index(path) if entry.state == MADE}
 
 
 def _tensor(dtype: str, shape: Sequence[int] = (), encoding: str = "none") -> dict[str, Any]:
@@ -260,8 +276,9 @@ def _one_of(value: Any, known: Sequence[Any]) -> Any:
     return value
 
 
-def read_info(directory: Path) -> Info:
+def read_info(directory: str | Path) -> Info:
     """Read what describes the shards of a directory; InputError when nothing does."""
+    directory = Path(directory)
     info, facts = _read_json(directory / "dataset_info.json"), _read_json(directory / "metadata.json")
     try:
         splits = {str(split["name"]): tuple(map(int, split["shardLengths"])) for split in info["splits"]}

@@ -5,11 +5,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from segchips.config import Dataset
-from segchips.description import MADE, Info, read_info
+from segchips.description import MADE, Entry, Info, made_entries, read_info
 from segchips.files import write_whole
 from segchips.ledger import Row, read_ledger
 from segchips.pixelstats import SplitStatistics, statistics
@@ -31,26 +32,28 @@ class LabelClass:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the descriptors are written from: the config, the shards' description and statistics, and the ledger."""
+    """What the descriptors are written from: config, description, statistics and index of the shards, and ledger."""
 
     dataset: Dataset
     folder: Path
     info: Info
     splits: Mapping[str, SplitStatistics]
     rows: Sequence[Row]
+    entries: Mapping[str, Entry]
 
     @classmethod
     def of(cls, dataset: Dataset, folder: Path) -> "Facts":
         """From a dataset's folder of results; InputError where one of them is missing or damaged."""
         shards = folder / "tfrecords"
-        return cls(dataset, folder, read_info(shards), statistics(shards), read_ledger(folder / "ledger.csv"))
+        info, rows = read_info(shards), read_ledger(folder / "ledger.csv")
+        return cls(dataset, folder, info, statistics(shards), rows, made_entries(shards, info))
 
     @property
     def made(self) -> list[Row]:
         """The tiles whose chips are in the shards."""
         return [row for row in self.rows if row.state == MADE]
 
-    @property
+    @cached_property
     def bands(self) -> list[str]:
         """The names of the bands, or their numbers."""
         return [name or f"band {number}" for number, name in enumerate(self.info.image.bands, 1)]
@@ -67,7 +70,7 @@ class Facts:
                     totals[number] += Sums(*sums, band.min or 0, band.max or 0)
         return totals
 
-    @property
+    @cached_property
     def classes(self) -> list[LabelClass]:
         """Every label value with a name in the config or a pixel in the chips, the background last."""
         labels = self.dataset.labels

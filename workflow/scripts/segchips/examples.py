@@ -67,4 +67,4 @@ def read(directory: str | Path, name: str) -> Example:
         for entry in read_index(index_beside(shard)):
             if entry.tile == name and entry.state == MADE:
                 return decode_example(read_record(shard, entry.offset or 0, entry.length or 0, info.compression), info)
-    raise InputError(f"no shard in {directory} holds a chip named '{name}'")
+    raise InputError(f"no shard in {directory} holds a chip named '{name}'; the index files beside them list all names")

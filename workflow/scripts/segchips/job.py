@@ -1,16 +1,15 @@
-"""What every script's job does: find its dataset, keep a log, and report bad input without a traceback."""
+"""What every script's job does: keep a log, and report bad input without a traceback."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from segchips.config import Dataset
 from segchips.errors import SegchipsError
-from segchips.validation import load_config
 
-SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+SCHEMA = Path(__file__).with_name("config.schema.yaml")
+"""A link to the workflow's, so that the library has it wherever it is installed."""
 
 
 def failed(error: Exception) -> str:
@@ -27,8 +26,3 @@ def reported(log: str) -> Iterator[TextIO]:
         except SegchipsError as error:
             print(failed(error), file=stream)
             sys.exit(failed(error))
-
-
-def dataset_of(snakemake: Any) -> Dataset:
-    """The dataset a script's job belongs to."""
-    return load_config(snakemake.config, SCHEMA).datasets[snakemake.wildcards.dataset]

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyproj
 import shapely
-from rasterio.enums import MergeAlg
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 
@@ -110,7 +109,7 @@ class Features:
 
         Pixels whose middle lies outside the coverage are unknown.
         """
-        pixels = self._burned(tile, features)
+        pixels = self._burned(tile, features, self.config.all_touched)
         known = self.known(tile)
         if known is not None and self.config.unknown is not None:
             pixels[~known] = self.config.unknown
@@ -125,10 +124,10 @@ class Features:
         shapely.prepare(areas)
         if shapely.contains_properly(areas, shapely.box(*tile.bounds)).any():
             return None
-        known = self._coverage._burned(tile, touching) == 1
+        known = self._coverage._burned(tile, touching, all_touched=False) == 1
         return None if known.all() else known
 
-    def _burned(self, tile: Tile, features: Sequence[int]) -> npt.NDArray[np.uint8]:
+    def _burned(self, tile: Tile, features: Sequence[int], all_touched: bool) -> npt.NDArray[np.uint8]:
         shape = (tile.grid.size, tile.grid.size)
         if not features:
             return np.full(shape, self.config.background, np.uint8)
@@ -146,7 +145,7 @@ class Features:
             out_shape=shape,
             transform=Affine.from_gdal(*tile.geotransform),
             fill=self.config.background,
-            all_touched=self.config.all_touched,
+            all_touched=all_touched,
             dtype=np.uint8,
         )
 
@@ -154,12 +153,9 @@ class Features:
         """How many of the tile's pixels have their middle in features of different values."""
         if len(self.values(features)) < 2:
             return 0
-        order = np.asarray(features, np.intp)
-        geometries, values = _thinned(self._in(tile.crs, order), tile), self._values[order]
-        if _covering(geometries, tile).max() < 2:
-            return 0
-        held = [_covering(geometries[values == value], tile) > 0 for value in np.unique(values)]
-        return int((np.sum(held, axis=0) > 1).sum())
+        rising = sorted(features, key=self._values.__getitem__)
+        greatest, least = (self._burned(tile, order, all_touched=False) for order in (rising, rising[::-1]))
+        return int((least != greatest).sum())
 
     def digest(self, features: Sequence[int], known: npt.NDArray[np.bool_] | None = None) -> str:
         """Changes exactly when one of the features, their order, how they are burned, or the known pixels do."""
@@ -212,15 +208,6 @@ def _around(boxes: vectors.Geometries, crs: str, layer: _Layer) -> vectors.Geome
     wide = shapely.segmentize(shapely.buffer(boxes, reach, join_style="mitre"), max(reach * 10, 1.0))
     moved = vectors.transform(wide, pyproj.CRS(crs), layer.crs, f"the grid of {crs}")
     return shapely.box(*shapely.bounds(moved).T)
-
-
-def _covering(geometries: vectors.Geometries, tile: Tile) -> npt.NDArray[np.uint16]:
-    """How many geometries hold the middle of each pixel (row, column)."""
-    shapes = [geometry for geometry in geometries if not geometry.is_empty]
-    shape, transform = (tile.grid.size, tile.grid.size), Affine.from_gdal(*tile.geotransform)
-    if not shapes:
-        return np.zeros(shape, np.uint16)
-    return rasterize(shapes, out_shape=shape, transform=transform, merge_alg=MergeAlg.add, dtype=np.uint16)
 
 
 def _thinned(geometries: vectors.Geometries, tile: Tile) -> vectors.Geometries:

@@ -54,7 +54,7 @@ def _place(identifier: str) -> _Place:
         west, across, _, north, _, down = tile.geotransform
         return _Place(tile.crs, west, north, (across, -down), tile.grid.pad, tile.grid.size)
     name, transform, crs = identifier.rsplit("|", 2)
-    with suppress(ValueError):
+    with suppress(ValueError, TypeError):
         west, across, right, north, below, down = json.loads(transform)
         if crs and (right, below) == (0, 0) and across > 0 > down:
             return _Place(crs, west, north, (across, -down))
@@ -103,7 +103,8 @@ class _Spool:
                 f"the prediction of {name} has {shape[0]} bands of {bands.dtype}, others {self.bands} of {self.dtype}"
             )
         if place.size and shape[1:] != (place.size, place.size):
-            raise InputError(f"the prediction of {name} has {shape[1]} x {shape[2]} pixels, its tile {place.size}")
+            size = f"{shape[1]} x {shape[2]} pixels, its tile {place.size}"
+            raise InputError(f"the prediction of {name} has {size}; predict chips as they are, padding on")
         core = np.ascontiguousarray(bands[:, place.pad : shape[1] - place.pad, place.pad : shape[2] - place.pad])
         west, north = place.west + place.pad * place.step[0], place.north - place.pad * place.step[1]
         self.pieces[place.crs, place.step].append(_Piece(self._end, west, north, *core.shape[1:]))
@@ -209,7 +210,7 @@ def mosaic(predictions: Iterable[tuple[Any, Any]], path: str | Path, nodata: flo
         for name, bands in _singles(predictions):
             spool.add(name, bands)
         if not spool.pieces:
-            raise InputError(f"there are no predictions to write to {path}")
+            raise InputError(f"there are no predictions to write to {path}; an iterator gives them only once")
         grids = sorted(spool.pieces)
         paths = _paths(path, grids)
         for file, (crs, step) in zip(paths, grids, strict=True):

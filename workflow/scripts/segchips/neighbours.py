@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 import pyproj
+import shapely
 
 from segchips.grid import FALSE_EASTING, Grid
 from segchips.tiles import to_lonlat, utm_bounds
@@ -16,6 +17,9 @@ Ints = npt.NDArray[np.int64]
 # Scale differs from zone to zone; what is measured across the border is measured with so much room to spare.
 _SLACK = 1.003
 _HALF = 2**27
+_BOW = 1e-9
+"""How far, at most, an edge bows in the next zone from a line through its ends and middle, by its square (1 / m)."""
+_AROUND = [0, 3, 6, 7, 8, 5, 2, 1]
 
 
 def encoded(places: Ints) -> Ints:
@@ -53,7 +57,7 @@ def around(places: Ints, grid: Grid, guard: float) -> Ints:
 def close(places: Ints, grid: Grid, guard: float) -> Iterator[tuple[Ints, Ints]]:
     """Positions of tiles with the codes of others that would share their pixels or be nearer than `guard` metres.
 
-    Metres are those of UTM. Across the border of zones a tile counts as its bounding box does.
+    Metres are those of UTM, across the border of zones those of the other tile's.
     """
     everyone, reach = np.arange(len(places)), _reach(grid, guard)
     for across, up in product(range(-reach, reach + 1), repeat=2):
@@ -91,9 +95,12 @@ def _across(members: Ints, places: Ints, other: int, grid: Grid, guard: float) -
     first = [np.floor((axis.min(axis=0) - room) / grid.core).astype(np.int64) for axis in (x, y)]
     last = [np.floor((axis.max(axis=0) + room) / grid.core).astype(np.int64) for axis in (x, y)]
     counts = [int((stop - start).max()) + 1 for start, stop in zip(first, last, strict=True)]
+    outlines = shapely.polygons(np.stack([x, y], axis=-1)[_AROUND].swapaxes(0, 1))
+    reach = guard * _SLACK + _BOW * (grid.size * grid.resolution) ** 2
     for across, up in product(*map(range, counts)):
         path, row = first[0] + across, first[1] + up
-        there = (path <= last[0]) & (row <= last[1])
+        corners = np.column_stack([path, row, path + 1, row + 1]) * grid.core + [-pad, -pad, pad, pad]
+        there = (path <= last[0]) & (row <= last[1]) & shapely.dwithin(outlines, shapely.box(*corners.T), reach)
         found = np.column_stack([np.full(len(path), other), path, row])
         yield members[there], encoded(found[there])
 

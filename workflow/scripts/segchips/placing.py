@@ -6,7 +6,8 @@ remembered by what was placed so far.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -14,13 +15,13 @@ import numpy.typing as npt
 import shapely
 
 from segchips.blocks import Blocks, splits_at
-from segchips.config import SplittingConfig
+from segchips.config import Dataset, SplittingConfig
 from segchips.description import DROPPED, PLANNED, shard_of, split_of
 from segchips.errors import InputError
 from segchips.grid import Grid, Tile
 from segchips.mending import Ground, mend
 from segchips.neighbours import around, centres, close, decoded, encoded
-from segchips.tiles import Planned, lonlat, places_of
+from segchips.tiles import Planned, aoi_layers, lonlat, places_of, tiles_of, write_manifest
 from segchips.vectors import read_layer
 
 Floats = npt.NDArray[np.float64]
@@ -124,6 +125,20 @@ def place(
     dropped = sum(row.state == DROPPED for row in rows)
     count = f"{len(rows)} tiles: {len(rows) - dropped} planned, {dropped} dropped"
     return rows, [*notes, *_lacking(ground, config), count]
+
+
+def write_tiles(dataset: Dataset, path: Path) -> list[str]:
+    """Write the manifest of a dataset's tiles; returns lines that tell what was read and made."""
+    layers = aoi_layers(dataset.tiles, dataset.labels)
+    tiles = tiles_of(dataset.tiles, layers)
+    alone = replace(dataset.splitting, cover=False)
+    rows, _ = place(tiles, alone, dataset.tfrecords.shards, [()] * len(tiles), {})
+    write_manifest(path, tiles, dataset.tfrecords, rows)
+    read = [
+        f"{layer}: {layer.repaired} invalid polygons repaired, {layer.dropped} features without polygon left out"
+        for layer in layers
+    ]
+    return [*read, f"{len(tiles)} tiles"]
 
 
 def survey(

@@ -2,7 +2,7 @@
 
 import platform
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
@@ -15,36 +15,55 @@ import numpy as np
 import rasterio
 import yaml
 
-from segchips.colours import BACKGROUND, CLASS_COLOURS, SPLIT_COLOURS, Colour, as_css, palette
+from segchips.audit import read_audit
+from segchips.colours import (
+    BACKGROUND,
+    CLASS_COLOURS,
+    NO_SPLIT,
+    SCALE,
+    SPLIT_COLOURS,
+    UNKNOWN,
+    Colour,
+    as_css,
+    palette,
+)
 from segchips.config import Dataset, LabelsConfig
+from segchips.conflicts import read_conflicts
 from segchips.contactsheet import choose, contact_sheet, display_bands, is_true_colour
-from segchips.description import MADE, read_info
+from segchips.description import DROPPED, MADE, made_entries, read_info
 from segchips.files import write_whole
+from segchips.histograms import band_histograms
 from segchips.ledger import STATES, Row, read_ledger, summary
 from segchips.pixelstats import BandStatistics, SplitStatistics, statistics
 from segchips.scenes import read_lock
 from segchips.survey import Survey, survey_chips
-from segchips.tilemap import tile_map
+from segchips.tilemap import LEVELS, area_of, conflict_map, tile_map
 from segchips.timelines import scene_table, timelines
+from segchips.vectors import Geometries
 
 SHOWN_CHIPS = 24
 SHOWN_ROWS = 50
 SHOWN_SCENES = 200
-FILLS = dict(zip(STATES, ("solid", "empty", "lines", "cross", "dots", "bars", "checks"), strict=True))
+SHOWN_TILES = 10
+FILLS = dict(zip(STATES, ("solid", "empty", "lines", "cross", "dots", "bars", "pale"), strict=True))
 
 
 def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
     """Write the page at `output` from the results in `folder`; InputError where one of them is missing or damaged."""
     rows, info = read_ledger(folder / "ledger.csv"), read_info(folder / "tfrecords")
-    lock = read_lock(folder / "scenes.parquet")
+    lock, area = read_lock(folder / "scenes.parquet"), area_of(dataset.tiles)
     splits = list(dict.fromkeys([*dataset.tfrecords.splits, *(row.split for row in rows)]))
     shown = choose(rows, splits, SHOWN_CHIPS)
     bands = tuple(name or f"band {number}" for number, name in enumerate(info.image.bands, 1))
-    survey = survey_chips(rows, folder, set(shown), display_bands(bands))
+    entries = made_entries(folder / "tfrecords", info)
+    survey = survey_chips(rows, entries, folder, set(shown), display_bands(bands), dataset.labels.unknown)
     found = {split: held for split, held in statistics(folder / "tfrecords").items() if held.chips}
     content = {
-        **_tiles_section(rows, splits, folder / "tiles.parquet"),
+        **_tiles_section(rows, splits, folder / "tiles.parquet", area),
         **_chips_section(dataset.labels, survey, shown, bands, found),
+        "histograms": band_histograms(folder / "tfrecords", info, found),
+        "audit": read_audit(folder / "audit.json"),
+        "conflicts": _conflicts(folder, area, dataset.tiles.size),
         "scenes": scene_table(dataset, lock, survey.used),
         "timelines": timelines(dataset.imagery, lock, survey.used),
         "versions": versions(),
@@ -53,16 +72,26 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
     write_whole(output, _template().render(dataset=dataset, info=info, rows=rows, splits=splits, **content))
 
 
-def _tiles_section(rows: Sequence[Row], splits: Sequence[str], manifest: Path) -> dict[str, Any]:
+def _tiles_section(rows: Sequence[Row], splits: Sequence[str], manifest: Path, area: Geometries) -> dict[str, Any]:
+    named = [split for split in splits if split]
+    colours = dict(zip(named, palette(SPLIT_COLOURS, len(named)), strict=True))
     return {
         "summary": summary(rows),
         "states": [state for state in STATES if any(row.state == state for row in rows)],
         "tiles": Counter((row.state, row.split) for row in rows),
         "reasons": grouped_reasons(rows),
         "left_out": left_out(rows),
-        "map": tile_map(rows, manifest),
-        "colours": dict(zip(splits, map(as_css, palette(SPLIT_COLOURS, len(splits))), strict=True)),
+        "map": tile_map(rows, manifest, area),
+        "colours": {split: as_css(colours.get(split, NO_SPLIT)) for split in splits},
     }
+
+
+def _conflicts(folder: Path, area: Geometries, size: int) -> dict[str, Any]:
+    """The tiles with labels in conflict by their pixels, most first, and the map of them."""
+    pixels = read_conflicts(folder / "conflicts.parquet")
+    tiles = sorted(((tile, count) for tile, count in pixels.items() if count), key=lambda one: -one[1])
+    made = conflict_map(pixels, folder / "tiles.parquet", area, size) if tiles else {}
+    return {"tiles": tiles, "pixels": sum(count for _, count in tiles), "map": made}
 
 
 def _chips_section(
@@ -70,13 +99,15 @@ def _chips_section(
 ) -> dict[str, Any]:
     legend = class_legend(labels, found)
     colours = {value: entry.rgb for value, entry in legend.items()}
+    if labels.unknown is not None:
+        colours[labels.unknown] = UNKNOWN
     return {
         "legend": legend,
         "cards": contact_sheet([survey.shown[tile] for tile in shown], colours, labels.background),
         "display": [bands[index] for index in display_bands(bands)],
         "true_colour": is_true_colour(bands),
         "held": {split: statistics.pixels for split, statistics in found.items()},
-        "classes": class_shares(found, legend, labels.background),
+        "classes": class_shares(found, legend, labels),
         "bands": band_rows(found, bands, survey.scaling),
     }
 
@@ -92,10 +123,18 @@ def _template() -> jinja2.Template:
     environment.filters.update(
         number=lambda value: f"{value:,}",
         px=lambda value: f"{value:.2f}".rstrip("0").rstrip("."),
-        share=lambda value: "–" if value is None else f"{100 * value:.1f} %",
+        share=lambda value: "–" if value is None else "< 0.1 %" if 0 < value < 5e-4 else f"{100 * value:.1f} %",
         value=lambda value: f"{value:,}" if isinstance(value, int) else f"{value:.6g}",
     )
-    environment.globals.update(made=MADE, fills=FILLS, limits={"rows": SHOWN_ROWS, "scenes": SHOWN_SCENES})
+    environment.globals.update(
+        made=MADE,
+        dropped=DROPPED,
+        fills=FILLS,
+        limits={"rows": SHOWN_ROWS, "scenes": SHOWN_SCENES, "tiles": SHOWN_TILES},
+        levels=list(zip(LEVELS, map(as_css, SCALE), strict=True)),
+        background=as_css(BACKGROUND),
+        unknown=as_css(UNKNOWN),
+    )
     return environment.from_string((Path(__file__).parent / "report.html.j2").read_text(encoding="utf-8"))
 
 
@@ -110,7 +149,9 @@ def grouped_reasons(rows: Iterable[Row]) -> list[tuple[str, str, int]]:
 
 
 def _reason(row: Row) -> str:
-    return row.reason if row.valid is None else row.reason.replace(str(row.valid), "…")
+    """The reason without the tile's own figures."""
+    reason = row.reason if row.valid is None else row.reason.replace(str(row.valid), "…")
+    return re.sub(r"^select: \d+ of", "select: … of", reason)
 
 
 def left_out(rows: Sequence[Row]) -> list[tuple[Row, str]]:
@@ -139,24 +180,21 @@ Statistics = Mapping[str, SplitStatistics]
 
 
 def class_legend(labels: LabelsConfig, found: Statistics) -> dict[int, Class]:
-    """The classes that the config names or the chips hold, by value; without the background."""
-    names: dict[int, list[str]] = defaultdict(list)
-    for layer in labels.layers:
-        given = layer.classes if layer.attribute else {layer.layer or Path(layer.path).stem: layer.value}
-        for name, value in (given or {}).items():
-            if value is not None and name not in names[value]:
-                names[value].append(name)
+    """The classes that the config names or the chips hold, by value; neither the background nor what is unknown."""
+    names = labels.names
     held = {value for split in found.values() for value, entry in (split.classes or {}).items() if entry.pixels}
-    values = sorted((held | set(names)) - {labels.background})
+    values = sorted((held | set(names)) - {labels.background, labels.unknown})
     colours = palette(CLASS_COLOURS, len(values))
-    return {value: Class(", ".join(names[value]), colour) for value, colour in zip(values, colours, strict=True)}
+    return {value: Class(names.get(value, ""), colour) for value, colour in zip(values, colours, strict=True)}
 
 
 def class_shares(
-    found: Statistics, legend: Mapping[int, Class], background: int
+    found: Statistics, legend: Mapping[int, Class], labels: LabelsConfig
 ) -> list[tuple[int, Class, list[tuple[int, float]]]]:
-    """For each class, the background last, its pixels and their share in each split."""
-    entries = [*legend.items(), (background, Class("background", BACKGROUND))]
+    """For each class, then the background and what is unknown, its pixels and their share in each split."""
+    entries = [*legend.items(), (labels.background, Class("background", BACKGROUND))]
+    if labels.unknown is not None:
+        entries.append((labels.unknown, Class("unknown", UNKNOWN)))
 
     def share(split: SplitStatistics, value: int) -> tuple[int, float]:
         entry = (split.classes or {}).get(value)

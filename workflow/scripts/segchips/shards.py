@@ -245,16 +245,16 @@ def _entries(job: Job, writer: RecordWriter) -> Iterator[Entry]:
             if job.like is None:
                 raise
             reason = _short(error, pair.image, pair.label, *(header.path for header in job.like))
-            yield Entry(pair.name, REJECTED, reason, None, None, None)
+            yield Entry(pair.name, REJECTED, reason, None)
             continue
         valid = headers[0].valid
         if reason := _too_empty(headers[0], job.min_valid):
-            yield Entry(pair.name, BELOW, reason, valid, None, None)
+            yield Entry(pair.name, BELOW, reason, valid)
         else:
-            yield Entry(pair.name, MADE, "", valid, *writer.write(record))
+            yield Entry(pair.name, MADE, "", valid, *writer.write(record), headers[0].acquired, headers[0].scenes)
             tally = _counted(tally, headers, pixels, pair.beside) if job.counted else None
     for name, reason in job.excluded.items():
-        yield Entry(name, EXCLUDED, reason, None, None, None)
+        yield Entry(name, EXCLUDED, reason, None)
     if job.counted:
         from segchips.tally import Tally
 

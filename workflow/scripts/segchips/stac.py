@@ -85,7 +85,7 @@ def _note(product: str, name: object, reason: str) -> str:
 
 def open_catalog(href: str) -> pystac.Catalog:
     """Open a static catalogue (path or URL) or an API's landing page; InputError where it cannot be reached or read."""
-    with _reading(f"catalogue {href}: cannot be read as STAC"):
+    with _reading(f"catalogue {href}: cannot be read as STAC", "; name a catalog.json, or the URL of a STAC API"):
         if _is_remote(href):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NoConformsTo)
@@ -116,14 +116,14 @@ def example(client: pystac.Catalog, product: str, catalog: str) -> Scene | None:
 
 
 @contextmanager
-def _reading(trouble: str) -> Iterator[None]:
+def _reading(trouble: str, advice: str = "") -> Iterator[None]:
     """Turn whatever goes wrong into an InputError: anything may stand in a catalogue, and pystac raises bare errors."""
     try:
         yield
     except SegchipsError:
         raise
     except Exception as error:
-        raise InputError(f"{trouble} ({_brief(error)})") from error
+        raise InputError(f"{trouble} ({_brief(error)}){advice}") from error
 
 
 @contextmanager

@@ -1,15 +1,17 @@
 """A dataset as a STAC collection with one item for each chip, with the label, classification and ML AOI extensions."""
 
+import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import shapely
 
-from segchips.chipfiles import read_header
 from segchips.descriptors import Facts, LabelClass, file_name, write_json
+from segchips.files import write_whole
 from segchips.grid import Tile
 from segchips.ledger import Row
 from segchips.tiles import footprints
@@ -25,14 +27,27 @@ _DIGITS = 7
 
 
 def write_stac(facts: Facts) -> None:
-    """Write stac/collection.json and stac/items/<tile, '_' for ':'>.json; hrefs are relative, '#' in them is %23."""
+    """Write stac/collection.json and stac/items/<tile, '_' for ':'>.json; hrefs are relative, '#' in them is %23.
+
+    Items that are there and stay the same are left alone, those of tiles no longer made are removed.
+    """
     folder, rows = facts.folder / "stac", facts.made
     tiles = [Tile.from_key(row.tile) for row in rows]
     outlines = _outlines(tiles) if tiles else np.zeros(0, object)
     items = [_item(facts, row, tile, outline) for row, tile, outline in zip(rows, tiles, outlines, strict=True)]
-    for item in items:
-        write_json(folder / "items" / f"{item['id']}.json", item)
+    _write_items(folder / "items", items)
     write_json(folder / "collection.json", _collection(facts, items, outlines))
+
+
+def _write_items(folder: Path, items: Sequence[dict[str, Any]]) -> None:
+    there = {path.name for path in folder.glob("*.json")}
+    for item in items:
+        path, content = folder / f"{item['id']}.json", json.dumps(item, ensure_ascii=False).encode()
+        if path.name not in there or path.read_bytes() != content:
+            write_whole(path, content)
+        there.discard(path.name)
+    for name in there:
+        (folder / name).unlink()
 
 
 def _outlines(tiles: Sequence[Tile]) -> Any:
@@ -67,7 +82,7 @@ def _item(facts: Facts, row: Row, tile: Tile, outline: Any) -> dict[str, Any]:
 
 def _properties(facts: Facts, row: Row, tile: Tile) -> dict[str, Any]:
     imagery, labels = facts.dataset.imagery, facts.dataset.labels
-    times = read_header(facts.folder / "images" / file_name(row)).acquired
+    times = facts.entries[row.tile].acquired
     first, last = times[:1] or (f"{imagery.start}T00:00:00Z",), times[-1:] or (f"{imagery.end}T23:59:59Z",)
     west, across, _, north, _, down = tile.geotransform
     split = {"ml-aoi:split": _ML_SPLITS[row.split]} if row.split in _ML_SPLITS else {}

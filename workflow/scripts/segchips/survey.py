@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
-from segchips.chipfiles import ALONE, read_header
-from segchips.description import MADE
+from segchips.description import MADE, Entry
 from segchips.errors import InputError
 from segchips.ledger import Row
 
@@ -41,7 +40,10 @@ class Chip:
 
 @dataclass(frozen=True)
 class Shown:
-    """A chip of the contact sheet, thinned out: the displayed bands, where all of them are valid, and the label."""
+    """A chip of the contact sheet, thinned out: the displayed bands, where all of them are valid, and the label.
+
+    The label is the record's: unknown where a band of the image has no valid pixel.
+    """
 
     row: Row
     image: Array
@@ -58,17 +60,26 @@ class Survey:
     shown: Mapping[str, Shown]
 
 
-def survey_chips(rows: Iterable[Row], folder: Path, wanted: set[str], display: Sequence[int]) -> Survey:
-    """Read the header of every made tile's image, and the chips that are wanted; InputError names an unreadable one."""
+def survey_chips(
+    rows: Iterable[Row],
+    entries: Mapping[str, Entry],
+    folder: Path,
+    wanted: set[str],
+    display: Sequence[int],
+    unknown: int | None = None,
+) -> Survey:
+    """Look through the entries of made tiles, and read the wanted chips; InputError names an unreadable one."""
     used: dict[tuple[str, str], set[str]] = defaultdict(set)
     shown: dict[str, Shown] = {}
     scaling: tuple[tuple[float, float], ...] = ()
     for row in (row for row in rows if row.state == MADE):
         name = f"{row.tile.replace(':', '#')}.tif"
-        for scene in read_header(folder / "images" / name, ALONE).scenes:
+        for scene in entries[row.tile].scenes:
             used[scene].add(row.tile)
         if row.tile in wanted:
             chip = _chip(folder / "images" / name, folder / "labels" / name)
+            if unknown is not None:
+                chip.label[~chip.valid.all(axis=0)] = unknown
             scaling, shown[row.tile] = chip.scaling, _thinned(row, chip, chip.valid, list(display))
     return Survey(used, scaling, shown)
 

@@ -1,8 +1,8 @@
-"""The report's map of tiles."""
+"""The report's maps: tiles by split and state over the area, and where labels are in conflict."""
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import shapely
 
+from segchips.config import TilesConfig
 from segchips.ledger import Row
+from segchips.tiles import lonlat
+from segchips.vectors import Geometries, polygonal, read_layer
 
 TOOLTIPS = 10_000
 """With more tiles than this the map draws each split and state as one shape."""
@@ -20,10 +23,13 @@ DEGREE = 111_195.0
 MAP_WIDTH, MAP_HEIGHT = 760.0, 460.0
 
 
-def tile_map(rows: Sequence[Row], manifest: Path) -> dict[str, Any]:
+LEVELS = (0.0, 0.01, 0.05, 0.2)
+"""Shares of a tile's pixels, from which on conflicts have the colours of the scale."""
+
+
+def tile_map(rows: Sequence[Row], manifest: Path, area: Geometries) -> dict[str, Any]:
     """The tiles' core boxes as SVG paths by split and state, in an equirectangular view with ticks and a scale bar."""
-    table = pq.read_table(manifest, columns=["key", "geometry"])
-    boxes = dict(zip(table["key"].to_pylist(), shapely.from_wkb(table["geometry"].to_pylist()), strict=True))
+    boxes = _boxes(manifest)
     view = _View.over([boxes[row.tile] for row in rows])
     shapes: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for row in rows:
@@ -32,7 +38,33 @@ def tile_map(rows: Sequence[Row], manifest: Path) -> dict[str, Any]:
         joined = {key: "".join(path for _, path in found) for key, found in shapes.items()}
         shapes = {(split, state): [(f"{split}: {state}", path)] for (split, state), path in joined.items()}
     detail = min(1.0, math.sqrt(view.width * view.height / len(rows)) / 20)
-    return {"width": view.width, "height": view.height, "shapes": shapes, "detail": detail, **view.frame()}
+    return {"shapes": shapes, "detail": detail, "area": view.lines(area), **view.frame()}
+
+
+def conflict_map(conflicts: Mapping[str, int], manifest: Path, area: Geometries, size: int) -> dict[str, Any]:
+    """The tiles' core boxes as SVG paths by level of conflicts; None where there are none, `size` is a chip's."""
+    boxes = _boxes(manifest)
+    view = _View.over([boxes[tile] for tile in conflicts])
+    shapes: dict[int | None, list[tuple[str, str]]] = {level: [] for level in (None, *range(len(LEVELS)))}
+    for tile, pixels in conflicts.items():
+        share = pixels / size**2
+        level = sum(share > limit for limit in LEVELS) - 1 if pixels else None
+        shapes[level].append((f"{tile}: {pixels:,} pixels, {100 * share:.1f} %", view.path(boxes[tile])))
+    for level in shapes if len(conflicts) > TOOLTIPS else [None]:
+        shapes[level] = [("", "".join(path for _, path in shapes[level]))]
+    return {"shapes": shapes, "area": view.lines(area), **view.frame()}
+
+
+def _boxes(manifest: Path) -> dict[str, Any]:
+    table = pq.read_table(manifest, columns=["key", "geometry"])
+    return dict(zip(table["key"].to_pylist(), shapely.from_wkb(table["geometry"].to_pylist()), strict=True))
+
+
+def area_of(config: TilesConfig) -> Geometries:
+    """The polygons of the area of interest in lon/lat; none where the config names no file of it."""
+    if config.aoi is None or config.keys is not None:
+        return np.array([], object)
+    return lonlat(read_layer(config.aoi, config.layer))
 
 
 @dataclass(frozen=True)
@@ -83,17 +115,33 @@ class _View:
         for polygon in shapely.get_parts(geometry):
             lon, lat = shapely.get_coordinates(polygon.exterior)[:-1].T
             lon = lon + np.where(lon < 0, 360.0, 0.0) if self.wrapped else lon
-            corners = zip(self.x(lon).tolist(), self.y(lat).tolist(), strict=True)
-            parts.append("M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in corners) + "Z")
+            parts.append(f"{self._polyline(lon, lat)}Z")
         return "".join(parts)
 
+    def lines(self, area: Geometries) -> str:
+        """The outline of polygons joined, as far as it lies in the view; details of less than a pixel are left out."""
+        around = [shapely.transform(area, lambda at, by=by: at + (by, 0)) for by in (-360.0, 0.0, 360.0)]
+        reach = self.west - 1, self.south - 1, self.east + 1, self.north + 1
+        near, _ = polygonal(shapely.clip_by_rect(np.concatenate(around), *reach))
+        outline = shapely.boundary(shapely.union_all(near, grid_size=0.25 / self.scale))
+        view = shapely.box(self.west, self.south, self.east, self.north)
+        inside = shapely.intersection(shapely.simplify(outline, 0.5 / self.scale), view)
+        parts = [shapely.get_coordinates(line).T for line in shapely.get_parts(shapely.line_merge(inside))]
+        return "".join(self._polyline(*part) for part in parts)
+
+    def _polyline(self, lon: Any, lat: Any) -> str:
+        corners = zip(self.x(lon).tolist(), self.y(lat).tolist(), strict=True)
+        return "M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in corners)
+
     def frame(self) -> dict[str, Any]:
-        """Ticks along both axes, and the scale bar's pixels and label."""
+        """Width and height, ticks along both axes, and the scale bar's pixels and label."""
         metres = DEGREE / self.scale
         bar = _nice(self.width * metres / 4)
         label = f"{bar / 1000:g} km" if bar >= 1000 else f"{bar:g} m"
         lons, lats = _degrees(self.west, self.east, 5), _degrees(self.south, self.north, 5)
         return {
+            "width": self.width,
+            "height": self.height,
             "xticks": [(self.x(lon), _degree_label((lon + 180) % 360 - 180, step, "EW")) for lon, step in lons],
             "yticks": [(self.y(lat), _degree_label(lat, step, "NS")) for lat, step in lats],
             "bar": (bar / metres, label),

@@ -74,7 +74,8 @@ def lonlat(layer: Layer) -> Geometries:
     moved = transform(layer.geometries, layer.crs, WGS84, layer)
     west, _, east, _ = shapely.total_bounds(moved)
     if max(-west, east) > 720:
-        raise InputError(f"{layer} has longitudes from {west:g} to {east:g}: {layer.crs.name} cannot be its CRS")
+        place = f"longitudes from {west:g} to {east:g}"
+        raise InputError(f"{layer} has {place}: {layer.crs.name} cannot be its CRS; assign the right one")
     if moved is layer.geometries:
         return moved
     coordinates, owners = shapely.get_coordinates(moved, return_index=True)
@@ -115,7 +116,7 @@ def keyed_tiles(keys: Sequence[str] | str, grid: Grid) -> list[Tile]:
         _check_place(tile, grid, source)
         tiles[tile] = None
     if not tiles:
-        raise InputError(f"{source}there is no tile key")
+        raise InputError(f"{source}there is no tile key; give at least one, or an aoi")
     return list(tiles)
 
 

@@ -131,7 +131,7 @@ def _check(value: Json, rules: Json, root: Json, where: str) -> None:
     validator = _Validator({**rules, "$defs": root["$defs"]}, format_checker=FormatChecker(["date"]))
     errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
     if errors:
-        raise ConfigError("\n".join(line for error in errors for line in _advice(error, where)))
+        raise ConfigError("\n".join(line for error in errors for line in _advice(error, where, root)))
 
 
 def _numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
@@ -142,7 +142,7 @@ def _numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
         yield from _numbers(item, f"{path}.{key}" if path else str(key))
 
 
-def _advice(error: ValidationError, where: str) -> Iterator[str]:
+def _advice(error: ValidationError, where: str, root: Json) -> Iterator[str]:
     """One line for each thing an error finds wrong: the key's path, the value, and what would be right."""
     path = ".".join(filter(None, [where, *(str(part) for part in error.absolute_path)])) or "config"
     rules: Any = error.schema
@@ -151,10 +151,7 @@ def _advice(error: ValidationError, where: str) -> Iterator[str]:
         known = list(rules.get("properties", {}))
         for key in value:
             if key not in known:
-                close = get_close_matches(key, known, 1)
-                yield f"{path}.{key}: unknown key; " + (
-                    f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}"
-                )
+                yield f"{path}.{key}: unknown key; {_instead(key, known, root)}"
     elif kind == "required":
         for key in limit:
             if key not in value:
@@ -164,6 +161,15 @@ def _advice(error: ValidationError, where: str) -> Iterator[str]:
     else:
         meaning = rules.get("description", "")
         yield f"{path}: {value!r} is not usable; {_expectation(str(kind), limit)}. {meaning}".rstrip()
+
+
+def _instead(key: str, known: list[str], root: Json) -> str:
+    """A key like the unknown one, else the block it belongs to, else all that are known here."""
+    if close := get_close_matches(key, known, 1):
+        return f"did you mean '{close[0]}'?"
+    blocks = root["$defs"]["dataset"]["properties"].items()
+    homes = [name for name, block in blocks if key in _resolved(block, root).get("properties", {})]
+    return f"it belongs into {' or '.join(homes)}" if homes else f"known are {', '.join(known)}"
 
 
 def _expectation(kind: str, limit: Any) -> str:
@@ -177,6 +183,7 @@ def _expectation(kind: str, limit: Any) -> str:
                 "string": "text",
                 "null": "null",
                 "boolean": "true or false",
+                "integer": "a whole number",
             }
             kinds = [limit] if isinstance(limit, str) else limit
             return "it must be " + " or ".join(names.get(name, f"a {name}") for name in kinds)
@@ -191,7 +198,7 @@ def _expectation(kind: str, limit: Any) -> str:
         case "uniqueItems":
             return "an entry is there twice"
         case _:
-            return f"it must hold at least {limit}" if kind.startswith("min") else f"it breaks the rule {kind}: {limit}"
+            return "it must not be empty" if kind.startswith("min") else f"it breaks the rule {kind}: {limit}"
 
 
 def _dataset(name: str, merged: Json, requests: int) -> Dataset:
@@ -201,15 +208,26 @@ def _dataset(name: str, merged: Json, requests: int) -> Dataset:
         reason = "a tile's shard follows from its key alone, so that it stays where it is when the area grows"
         raise ConfigError(f"{where}.tfrecords.shards: null is for datasets of chips; name a number ({reason})")
     tiles, labels = _tiles(merged["tiles"], f"{where}.tiles"), _labels(merged["labels"], f"{where}.labels")
+    imagery = _imagery(merged["imagery"], f"{where}.imagery", requests)
+    _check_picture(merged["tfrecords"]["storage"], imagery, where)
     return Dataset(
         name,
         tiles,
-        _imagery(merged["imagery"], f"{where}.imagery", requests),
+        imagery,
         labels,
         TFRecordsConfig(**merged["tfrecords"]),
         _splitting(merged["splitting"], tiles, merged["tfrecords"]["splits"], f"{where}.splitting"),
         _select(merged["select"], labels, f"{where}.select"),
     )
+
+
+def _check_picture(storage: str, imagery: ImageryConfig, where: str) -> None:
+    bands = sum(len(product.bands) for product in imagery.products)
+    if storage in ("png", "jpeg") and bands not in (1, 3):
+        raise ConfigError(
+            f"{where}.tfrecords.storage: '{storage}' holds 1 or 3 bands, and the products have {bands}; "
+            f"choose 'array', or other bands"
+        )
 
 
 def _tiles(block: Json, where: str) -> TilesConfig:
@@ -303,7 +321,9 @@ def _splitting(block: Json, tiles: TilesConfig, shares: Mapping[str, float], whe
         raise ConfigError(f"{where}.block: '{block['block']}' is no length; give metres, or tiles such as '8 tiles'")
     length = int(count[1]) * grid.core if count else float(block["block"])
     if length < grid.core:
-        raise ConfigError(f"{where}.block: {length:g} m is less than a tile ({grid.core:g} m); blocks hold whole tiles")
+        raise ConfigError(
+            f"{where}.block: {length:g} m is less than a tile ({grid.core:g} m); give one or more, as 8 tiles"
+        )
     allowed = by == "tile" if block["allow_overlap"] is None else block["allow_overlap"]
     if block["guard"] and allowed:
         raise ConfigError(

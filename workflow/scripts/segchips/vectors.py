@@ -49,7 +49,8 @@ def layer_names(path: str) -> list[str]:
     except pyogrio.errors.DataSourceError as error:
         if not Path(path).exists() and ":" not in path and not path.startswith("/vsi"):
             raise InputError(f"'{path}' does not exist") from error
-        raise InputError(f"'{path}' cannot be read as a vector layer: {str(error).split(';')[0]}") from error
+        advice = "name a GeoPackage, shapefile or other vector file"
+        raise InputError(f"'{path}' cannot be read as a vector layer ({_brief(error)}); {advice}") from error
     names = [str(name) for name, kind in layers if kind is not None]
     if not names:
         raise InputError(f"'{path}' has no layer with geometries")
@@ -86,7 +87,8 @@ def read_layer(path: str, layer: str | None = None, attribute: str | None = None
     geometries, repaired = polygonal(read)
     kept = ~shapely.is_missing(geometries)
     if not kept.any():
-        raise InputError(f"layer '{name}' of '{path}' has no polygon among its {len(kept)} features")
+        found = f"no polygon among its {len(kept)} features"
+        raise InputError(f"layer '{name}' of '{path}' has {found}; name a layer of polygons")
     return Layer(
         path=path,
         name=name,
@@ -186,6 +188,10 @@ def _crs(text: str | None, path: str, name: str) -> pyproj.CRS:
             f"such as with: ogr2ogr -a_srs EPSG:4326 with_crs.gpkg '{path}' '{name}'"
         )
     return crs
+
+
+def _brief(error: Exception) -> str:
+    return str(error).split(";")[0].rstrip(".")
 
 
 def _listed(names: Iterable[str]) -> str:

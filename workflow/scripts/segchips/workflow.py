@@ -21,7 +21,16 @@ from segchips.files import content_digest, digest, write_whole
 from segchips.grid import Tile
 from segchips.images import Plan, make_image
 from segchips.job import SCHEMA, failed
-from segchips.labels import Features, LabelLock, is_own, make_label, read_label_lock
+from segchips.labels import (
+    Features,
+    LabelLock,
+    is_own,
+    lock_labels,
+    make_label,
+    read_label_lock,
+    share_labels,
+    write_label_lock,
+)
 from segchips.scenes import Query, read_lock
 from segchips.shards import write_info, write_shard
 from segchips.solitude import alone
@@ -33,6 +42,7 @@ from segchips.workers import Workers
 T = TypeVar("T")
 SAMPLE = Path("resources/sample")
 _CLOCK = 0.001
+_ASKING = ("check_scenes", "make_scenes", "make_image")
 
 
 class Record(Protocol):
@@ -120,7 +130,7 @@ class State:
 
         Whatever needs a platform's client is done in the one process that imports it.
         """
-        workers = self._askers if method in ("check_scenes", "make_image") and self.asks(name) else self._workers
+        workers = self._askers if method in _ASKING and self.asks(name) else self._workers
         if workers:
             return workers.call(method, name, *arguments)
         return getattr(self, method)(name, *arguments)
@@ -215,11 +225,11 @@ class State:
         dataset = self.dataset(name)
         layers = () if dataset.tiles.aoi or dataset.tiles.keys else dataset.labels.layers
         how = dataset.tiles, layers, replace(dataset.splitting, cover=False), dataset.tfrecords.shards
-        return digest(self.version("tiles"), *how, *self._contents(self.tile_sources(name)))
+        return digest(self.version("placing"), *how, *self._contents(self.tile_sources(name)))
 
     def scenes_version(self, name: str) -> str:
         """The version of the code that asks the dataset's catalogue."""
-        return version("scenes", *foreign_modules(self.dataset(name).imagery.source))
+        return version("resolve", *foreign_modules(self.dataset(name).imagery.source))
 
     def query(self, name: str) -> str:
         """Changes when the catalogue has to be asked something else."""
@@ -239,15 +249,14 @@ class State:
         """Changes when the label lock has to be made again."""
         owner = self.label_owner(name)
         contents = self._contents(self.label_sources(name)) if owner == name else []
-        return digest(self.version("label_lock"), self.dataset(name).labels, owner, *contents)
+        return digest(self.version("labels"), self.dataset(name).labels, owner, *contents)
 
     def keys_digest(self, name: str) -> str:
-        """Changes with the set of tiles."""
-        return self._once(
-            ("keys", name),
-            self.folder(name) / "tiles.parquet",
-            lambda path: digest(*(row.key for row in read_manifest(path))),
-        )
+        """Changes with the set of tiles; empty while there is no manifest."""
+        manifest = self.folder(name) / "tiles.parquet"
+        if not manifest.exists():
+            return ""
+        return self._once(("keys", name), manifest, lambda path: digest(*(row.key for row in read_manifest(path))))
 
     def placed(self, name: str) -> Sequence[Planned]:
         """Every tile with its split, shard and state."""
@@ -272,7 +281,7 @@ class State:
     def splits_digest(self, name: str) -> str:
         """Changes when tiles have to be placed again: with tiles, config, regions, and labels as far as they matter."""
         dataset, seen = self.dataset(name), []
-        if self.needs_labels(name):
+        if self.needs_labels(name) and (self.folder(name) / "labels.parquet").exists():
             lock = self.label_lock(name)
             seen = [key for key, known in lock.known.items() if not known]
             seen += map(str, (lock.digests if dataset.select.by_label else lock.values).values())
@@ -282,6 +291,28 @@ class State:
     def scheme(self, name: str) -> str:
         """Changes when moved blocks are free again."""
         return digest(self.dataset(name).splitting, *self._contents(self.split_sources(name)))
+
+    def make_tiles(self, name: str, path: str, log: str) -> SegchipsError | None:
+        """Body of the tiles rule; gives back what went wrong."""
+        from segchips.placing import write_tiles
+
+        def make() -> None:
+            write_whole(log, "".join(f"{line}\n" for line in write_tiles(self.dataset(name), Path(path))))
+
+        return _guarded(log, f"{name}: tiles", make)
+
+    def make_scenes(self, name: str, path: str, log: str) -> SegchipsError | None:
+        """Body of the scenes rule; gives back what went wrong."""
+        from segchips.resolve import resolve
+
+        def make() -> None:
+            lines = list(resolve(self.dataset(name), self.folder(name) / "tiles.parquet", Path(path), anew=False))
+            write_whole(log, "".join(f"{line}\n" for line in lines))
+            for line in lines:
+                if " is left out: " in line:
+                    print(f"{name}: {line}", file=sys.stderr)
+
+        return _guarded(log, f"{name}: scenes", make)
 
     def make_splits(self, name: str, path: str, log: str) -> SegchipsError | None:
         """Body of the splits rule; gives back what went wrong."""
@@ -299,6 +330,23 @@ class State:
     def label_lock(self, name: str) -> LabelLock:
         """What the labels are made from."""
         return self._once(("labels", name), self.folder(name) / "labels.parquet", read_label_lock)
+
+    def make_label_lock(self, name: str, path: str, log: str) -> SegchipsError | None:
+        """Body of the label_lock rule; gives back what went wrong."""
+        folder, owner = self.folder(name), self.folder(self.label_owner(name))
+
+        def make() -> None:
+            share_labels(folder / "labels", owner / "labels")
+            if owner == folder:
+                features, rows = self.features(name), read_manifest(folder / "tiles.parquet")
+                write_label_lock(Path(path), lock_labels(features, [Tile.from_key(row.key) for row in rows]))
+                lines = [f"{len(features)} features", *features.notes]
+            else:
+                write_whole(path, (owner / "labels.parquet").read_bytes())
+                lines = [f"the labels are those of {owner.name}"]
+            write_whole(log, "".join(f"{line}\n" for line in lines))
+
+        return _guarded(log, f"{name}: labels", make)
 
     def features(self, name: str) -> Features:
         """The label features, loaded once in this process for all datasets that burn the same."""
@@ -464,11 +512,14 @@ class State:
         """Body of the audit rule; gives back what went wrong."""
         from segchips.audit import write_audit
 
-        try:
-            write_audit(self.dataset(name), self.folder(name), Path(path), Path(log))
-        except SegchipsError as error:
-            return type(error)(f"{name}: audit: {error}")
-        return None
+        files = self.folder(name), Path(path), Path(log)
+        return _guarded(log, f"{name}: audit", lambda: write_audit(self.dataset(name), *files))
+
+    def check_audit(self, name: str, path: str, log: str) -> SegchipsError | None:
+        """Body of the verdict rule; gives back what the audit found wrong."""
+        from segchips.audit import check_audit
+
+        return _guarded(log, f"{name}: audit", lambda: check_audit(Path(path)))
 
     def logs(self, name: str) -> Path:
         """The dataset's folder of logs."""
@@ -500,8 +551,14 @@ class State:
 
     def report_digest(self, name: str) -> str:
         """Changes when the report has to be written again although the results are the same."""
-        template = Path(__file__).with_name("report.html.j2").read_bytes()
-        return digest(self.version("report"), template, self.dataset(name))
+        template, area = Path(__file__).with_name("report.html.j2").read_bytes(), self.dataset(name).tiles.aoi
+        return digest(self.version("report"), template, self.dataset(name), *self._contents([area] if area else []))
+
+    def make_report(self, name: str, path: str, log: str) -> SegchipsError | None:
+        """Body of the report rule; gives back what went wrong."""
+        from segchips.report import write_report
+
+        return _guarded(log, f"{name}: report", lambda: write_report(self.dataset(name), self.folder(name), Path(path)))
 
     def indices(self, name: str) -> list[str]:
         """The index files of all shards."""
@@ -540,9 +597,13 @@ class State:
         """After a failure: the ledger of what is there, with the reasons from the logs of tiles that failed."""
         folder = self.folder(name)
         if (folder / "splits.parquet").exists() and (folder / "scenes.parquet").exists():
-            rows = ledger.unfinished(self.placed(name), self.plan(name), folder, self.logs(name))
-            ledger.write_ledger(folder / "ledger.csv", rows)
-            print(f"{name}: {ledger.summary(rows)}; see {folder / 'ledger.csv'}", file=sys.stderr)
+            rows, path = (
+                ledger.unfinished(self.placed(name), self.plan(name), folder, self.logs(name)),
+                folder / "ledger.csv",
+            )
+            if not path.exists() or ledger.read_ledger(path) != rows:
+                ledger.write_ledger(path, rows)
+            print(f"{name}: {ledger.summary(rows)}; see {path}", file=sys.stderr)
 
     def made(self, name: str) -> list[str]:
         """The tiles that get chips: neither dropped nor without scenes."""

@@ -11,7 +11,10 @@ from snakemake_interface_scheduler_plugins.base import SchedulerBase
 from snakemake_interface_scheduler_plugins.interfaces.jobs import JobSchedulerInterface
 
 Needs = tuple[tuple[str, int], ...]
+Kind = tuple[bool, Needs]
 _AHEAD = 32
+# So many jobs more than there are cores are handed to the worker processes, so that these never wait for Snakemake.
+_QUEUED = 4
 # From so many jobs on, which stay until the end, looking for garbage among them costs more than it finds.
 _MANY = 500
 
@@ -19,7 +22,8 @@ _MANY = 500
 class Scheduler(SchedulerBase):
     """Chooses the first ready jobs that fit; neighbours follow each other, so that what was read serves again.
 
-    Jobs of equal needs wait in one line, so that those which no resource is left for do not stand before others.
+    Jobs of equal needs wait in one line, so that those which no resource is left for do not stand before others. Jobs
+    with a `run` body only wait for a worker process, of which there are as many as cores: some may wait there.
     """
 
     def __post_init__(self) -> None:
@@ -28,7 +32,7 @@ class Scheduler(SchedulerBase):
         It is 100 a second unless set, and while there is one, each round of scheduling wakes another a second later,
         so that the cost of a job grows with the number of jobs already done.
         """
-        self._lines: dict[Needs, deque[JobSchedulerInterface]] = {}
+        self._lines: dict[Kind, deque[JobSchedulerInterface]] = {}
         self._waiting: set[JobSchedulerInterface] = set()
         self._known = 0
         self._ready = False
@@ -54,11 +58,11 @@ class Scheduler(SchedulerBase):
         if not self.dag.workflow.local_exec:
             selectable_jobs = self._settled(selectable_jobs)
         free = {name: amount for name, amount in available_resources.items() if isinstance(amount, int)}
-        free["_cores"] -= 1
         self._line_up(selectable_jobs)
         chosen: list[JobSchedulerInterface] = []
-        for needs, line in self._lines.items():
-            while line and all(amount <= free.get(name, amount) for name, amount in needs):
+        for (queues, needs), line in self._lines.items():
+            kept = {"_cores": 1 if queues else 1 + _QUEUED}
+            while line and all(amount <= free.get(name, amount) - kept.get(name, 0) for name, amount in needs):
                 job = line.popleft()
                 self._waiting.discard(job)
                 if job in selectable_jobs:
@@ -108,26 +112,26 @@ class Scheduler(SchedulerBase):
         for job in sorted(new, key=lambda job: next(map(str, job.output), "")):
             asked = job.scheduler_resources.items()
             needs = tuple((name, amount) for name, amount in asked if amount and isinstance(amount, int))
-            self._lines.setdefault(needs, deque()).append(job)
+            self._lines.setdefault((not job.is_group() and job.is_run, needs), deque()).append(job)
             self._waiting.add(job)
         if len(new) > _MANY:
             gc.collect()
             gc.freeze()
 
     def _make_room(self) -> None:
-        """Once: let jobs without threads start while all cores are busy, and as many at a time as may be.
+        """Once: let jobs start that wait for a worker or need no core while all cores are busy.
 
         Snakemake looks for jobs while a core is free, so there is one more, which is never given away; and it has
-        five threads for jobs that need none.
+        as many threads as cores, and five for jobs that need none.
         """
         if self._ready:
             return
         self._ready = True
         scheduler = self.dag.workflow.scheduler
-        scheduler.resources["_cores"] += 1
+        scheduler.resources["_cores"] += 1 + _QUEUED
         executor = scheduler._local_executor or scheduler._executor
-        if "requests" in scheduler.resources and hasattr(executor, "pool"):
-            executor.workers += scheduler.resources["requests"]
+        if hasattr(executor, "pool"):
+            executor.workers += scheduler.resources.get("requests", 0) + _QUEUED
             executor.pool = ThreadPoolExecutor(executor.workers)
         if self.dag.workflow.local_exec:
             _look_no_further(scheduler, self)
@@ -148,5 +152,8 @@ def _look_no_further(scheduler: object, inorder: Scheduler) -> None:
         @property
         def remaining_jobs(self) -> Sequence[JobSchedulerInterface]:
             return () if self.workflow.dag.ready_jobs else super().remaining_jobs
+
+        async def update_input_sizes(self, jobs: object) -> None:
+            """Nothing: what is taken in order need not be weighed."""
 
     scheduler.__class__ = Short

@@ -1,0 +1,67 @@
+"""The report of a real run, and Snakemake's own with it inside, in a real browser."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from browser import PROGRAMS, Browser, browser, find_browser
+from projects import Project
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Browser]:
+    program = find_browser()
+    if program is None:
+        pytest.skip(f"none of {', '.join(PROGRAMS)} is installed")
+    with browser(program) as found:
+        yield found
+
+
+@pytest.mark.parametrize("width", [1280, 800, 600])
+def test_the_report_is_whole_and_fits(sample_run: Project, page: Browser, width: int) -> None:
+    report = sample_run.results() / "report" / "index.html"
+    page.open(report, width)
+    assert page.value("innerWidth") == width
+    assert page.value("document.documentElement.scrollWidth") <= width
+    wide = "[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
+    assert page.value(f"{wide}.map(e => e.outerHTML.slice(0, 80))") == []
+    pictures = page.value("Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth)))")
+    assert len(pictures) == 3 * len(sample_run.ledger()) and min(pictures) >= 64
+    assert page.complaints == []
+    assert {address.partition(":")[0] for address in page.requests} == {"file", "data"}
+    assert {address for address in page.requests if address.startswith("file:")} == {report.as_uri()}
+
+
+def test_what_the_report_draws_has_a_size(sample_run: Project, page: Browser) -> None:
+    page.open(sample_run.results() / "report" / "index.html", 1280)
+    sizes = page.value(
+        "[...document.querySelectorAll('svg')].map(e => e.getBoundingClientRect()).map(r => [r.width, r.height])"
+    )
+    assert len(sizes) > 20 and min(min(size) for size in sizes) > 5
+    tiles = "[...document.querySelectorAll('#map g path')].filter(e => e.querySelector('title'))"
+    drawn = page.value(f"{tiles}.map(e => e.getBoundingClientRect()).map(r => [r.width, r.height])")
+    assert len(drawn) == len(sample_run.ledger()) and min(min(size) for size in drawn) > 20
+    texts = page.value("[...document.querySelectorAll('#map text')].map(e => e.getBoundingClientRect().height)")
+    assert min(texts) >= 8
+
+
+def test_snakemake_s_report_has_all_results_and_needs_no_network(
+    sample_run: Project, page: Browser, tmp_path: Path
+) -> None:
+    project = Project(Path(shutil.copytree(sample_run.folder, tmp_path / "project")))
+    offline = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    offline |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    project.environment = offline
+    result = project.run("--report", "report.html")
+    assert result.returncode == 0, result.stdout
+    page.open(project.folder / "report.html", 1280)
+    assert "sharded TFRecords out" in page.value("document.body.innerText")
+    assert page.value("Object.keys(categories)") == ["sample"]
+    names = page.value("Object.values(results).map(r => r.name).sort()")
+    assert names == ["audit.json", "index.html", "ledger.csv", "statistics.json"]
+    assert page.value("Object.values(results).every(r => r.caption.includes('sample'))")
+    assert page.complaints == []
+    assert {address.partition(":")[0] for address in page.requests} <= {"file", "data", "blob"}

@@ -1,0 +1,132 @@
+"""Every example config is valid, and runs on generated files wherever no account is needed."""
+
+from datetime import timedelta
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+import yaml
+from making import folders
+
+from helpers import (
+    SCHEMA,
+    asset,
+    item,
+    lonlat_box,
+    lonlat_outline,
+    tile_at,
+    under,
+    write_catalog,
+    write_raster,
+    write_vectors,
+)
+from projects import REPOSITORY, Project
+from segchips.cli import main
+from segchips.config import Config, Dataset, LabelLayer
+from segchips.grid import Tile
+from segchips.validation import load_config
+
+EXAMPLES = sorted((REPOSITORY / "config" / "examples").glob("*.yaml"))
+LOCAL = [path for path in EXAMPLES if path.stem != "pleiades_1m_rgb"]
+
+
+def read(path: Path) -> tuple[dict[str, Any], Config]:
+    raw = yaml.safe_load(path.read_text())
+    return raw, load_config(raw, SCHEMA)
+
+
+def tile_of(dataset: Dataset) -> Tile:
+    return tile_at(dataset.tiles.size, dataset.tiles.pad, dataset.tiles.resolution)
+
+
+def write_scene(path: Path, tile: Tile, kind: str, value: int | None = None, bands: int = 1) -> Path:
+    side = tile.grid.size + 8
+    noise = np.random.default_rng(len(str(path))).integers(1, 200, (bands, side, side))
+    data = (noise if value is None else np.full_like(noise, value)).astype(kind)
+    return write_raster(path, data, under(tile, (side, side), tile.grid.resolution), tile.crs, nodata=None)
+
+
+def write_scenes(dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
+    """Two scenes of each product, with the mask where one is configured."""
+    tile, imagery, made = tile_of(dataset), dataset.imagery, []
+    for number, day in enumerate((imagery.start + timedelta(10), imagery.end - timedelta(10))):
+        for product in imagery.products:
+            name = f"{dataset.name}-{product.id}-{number}"
+            assets = {band: asset(write_scene(folder / name / f"{band}.tif", tile, "uint16")) for band in product.bands}
+            if imagery.cloud_mask and imagery.cloud_mask.asset:
+                clear = (imagery.cloud_mask.clear or (0,))[0]
+                key = imagery.cloud_mask.asset
+                assets[key] = asset(write_scene(folder / name / f"{key}.tif", tile, "uint16", clear))
+            outline = lonlat_outline(folder / name / f"{product.bands[0]}.tif")
+            made.append(item(name, f"{day}T10:00:00Z", assets, outline, product.id, cloud=5))
+    return made
+
+
+def write_labels(layer: LabelLayer, ground: shapely.Geometry, path: Path) -> None:
+    west, south, east, north = ground.bounds
+    columns = np.linspace(west, east, 7)
+    boxes = [shapely.box(left, south, right, north) for left, right in zip(columns[:-2:2], columns[1::2], strict=False)]
+    values = list(layer.classes) if layer.classes else [1, 2, 3]
+    attributes = {layer.attribute or "name": list(islice(cycle(values), len(boxes)))}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_vectors(path, boxes, "EPSG:4326", layer=layer.layer, **attributes)
+
+
+def prepare(config: Config, raw: dict[str, Any], folder: Path) -> None:
+    """Files where the config has them; a catalogue that is far away gets a place nearby."""
+    first = next(iter(config.datasets.values()))
+    ground = lonlat_box(tile_of(first)).buffer(-1e-4)
+    for layer in first.labels.layers:
+        write_labels(layer, ground, folder / layer.path)
+    if first.tiles.aoi:
+        write_vectors(folder / first.tiles.aoi, [ground.centroid.buffer(1e-4)], "EPSG:4326", name=["area"])
+    if first.name == "roofs":
+        for year in (2016, 2021):
+            write_scene(folder / "data/orthophotos" / f"ortho_{year}-05-01.tif", tile_of(first), "uint8", bands=3)
+        main(["catalog", "data/orthophotos"])
+        return
+    place = raw["defaults"]["imagery"]["catalog"]
+    if place.startswith("https://"):
+        place = raw["defaults"]["imagery"]["catalog"] = "data/nearby/catalog.json"
+        raw["defaults"]["imagery"].pop("sign", None)
+    scenes = [scene for dataset in config.datasets.values() for scene in write_scenes(dataset, folder / "scenes")]
+    write_catalog((folder / place).parent, scenes)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_is_valid_and_in_the_manual(path: Path) -> None:
+    raw, config = read(path)
+    assert config.datasets or config.conversions
+    assert path.read_text().startswith("# "), "says what it is for"
+    assert f"examples/{path.name}" in (REPOSITORY / "config" / "README.md").read_text()
+    assert all(dataset.imagery.on_platform for dataset in config.datasets.values()) or path in LOCAL
+
+
+@pytest.mark.parametrize("path", LOCAL, ids=lambda path: path.stem)
+def test_runs_on_generated_files(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    raw, config = read(path)
+    if config.conversions:
+        (tmp_path / "data" / "arcgis").mkdir(parents=True)
+        folders(tmp_path / "data/arcgis", ["000000000", "000000001", "000000002"])
+    else:
+        prepare(config, raw, tmp_path)
+    project = Project(tmp_path)
+    project.write(raw)
+    result = project.run(*(f"results/{name}/ledger.csv" for name in raw["datasets"]))
+    assert result.returncode == 0, result.stdout
+    for name, dataset in {**config.datasets, **config.conversions}.items():
+        rows = project.ledger(name)
+        assert rows and {row["state"] for row in rows} == {"made"}, rows
+        if name in config.datasets:
+            assert list((tmp_path / "results" / name / "images").glob("*.tif"))
+            assert sum(len(product.bands) for product in dataset.imagery.products) == bands_of(project.results(name))
+
+
+def bands_of(folder: Path) -> int:
+    import segchips
+
+    return segchips.read_info(folder / "tfrecords").image.shape[-1]

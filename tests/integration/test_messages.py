@@ -1,0 +1,193 @@
+"""What users do wrong, and what they are told: one line that names file, key or feature, and says what to do.
+
+`test_bad_input.py` has those that end a run of the workflow.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from making import config as records
+from making import folders
+
+import segchips
+from helpers import SCHEMA, lonlat_box, tile_at, under, write_raster, write_vectors
+from projects import Project, sample_config
+from segchips.cli import main
+from segchips.errors import SegchipsError
+from segchips.inputs import check_catalogue, check_conversion, check_dataset, check_writable
+from segchips.tiles import aoi_layers, tiles_of
+from segchips.validation import load_config
+
+GROUND = lonlat_box(tile_at())
+Do = Callable[[], object]
+
+
+def configured(path: str, value: Any, *more: tuple[str, Any]) -> Do:
+    """The sample's config with another value, read and its inputs looked at."""
+
+    def do() -> None:
+        raw = sample_config()
+        for place, wanted in ((path, value), *more):
+            *blocks, key = place.split(".")
+            block = raw
+            for name in blocks:
+                block = block.setdefault(name, {})
+            if wanted is KeyError:
+                del block[key]
+            else:
+                block[key] = wanted
+        config = load_config(raw, SCHEMA)
+        check_writable(config.results)
+        for dataset in config.datasets.values():
+            check_dataset(dataset, Path("results") / dataset.name, Path("no sample"))
+            check_catalogue(dataset, Path("no sample"))
+            tiles_of(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels))
+        for conversion in config.conversions.values():
+            check_conversion(conversion)
+
+    return do
+
+
+def prepared(prepare: Do, do: Do) -> Do:
+    def both() -> None:
+        prepare()
+        do()
+
+    return both
+
+
+def vectors(path: str, geometries: Any = (GROUND,), crs: str | None = "EPSG:4326", **columns: Any) -> Do:
+    return lambda: write_vectors(Path(path), list(geometries), crs, **(columns or {"name": ["x"] * len(geometries)}))
+
+
+def text(path: str, content: str) -> Do:
+    return lambda: Path(path).write_text(content)
+
+
+def raster(path: str, **options: Any) -> Do:
+    tile = tile_at()
+    return lambda: write_raster(Path(path), np.ones((8, 8), "uint8"), under(tile, (8, 8), 10), tile.crs, **options)
+
+
+def run(*arguments: str) -> Do:
+    return lambda: main(arguments)
+
+
+SHARDS = "results/sample/tfrecords"
+CHIPS = {"chips": {"images": "a/images", "labels": "a/labels"}}
+REGIONS = {"by": "region", "path": "regions.gpkg"}
+LINE = shapely.LineString([(14, 46), (14.1, 46)])
+
+CASES: dict[str, Do] = {
+    # the config
+    "no datasets": configured("datasets", {}),
+    "a dataset's name": configured("datasets.Crops-2020", {}),
+    "a key of another block": configured("defaults.imagery.resolution", 10),
+    "a misspelt key": configured("defaults.tiles.resolutoin", 10),
+    "text for a number": configured("defaults.tiles.size", "64 px"),
+    "a fraction of a pixel": configured("defaults.tiles.size", 64.5),
+    "cloud in percent": configured("defaults.imagery.max_cloud", 40),
+    "a day that is none": configured("defaults.imagery.start", "2023-13-01"),
+    "German days": configured("defaults.imagery.start", "01.04.2023"),
+    "no products": configured("defaults.imagery.products", KeyError),
+    "a product without bands": configured("defaults.imagery.products", [{"id": "sample-l2a", "bands": []}]),
+    "a band twice": configured("defaults.imagery.products", [{"id": "sample-l2a", "bands": ["B04", "B04"]}]),
+    "no reference date": configured("defaults.imagery.reference_date", KeyError),
+    "an unknown composite": configured("defaults.imagery.composite", "mosaic"),
+    "clear and bits": configured("defaults.imagery.cloud_mask.bits", [0]),
+    "no catalogue": configured("defaults.imagery.catalog", KeyError),
+    "AOI and keys": configured("defaults.tiles.keys", ["60:2:10.0:33:-334:8908"]),
+    "classes without attribute": configured("defaults.labels.attribute", None),
+    "unknown is the background": configured("defaults.labels.unknown", 255),
+    "shares of nothing": configured("defaults.tfrecords.splits", {"train": 1, "val": 0}),
+    "shares below nothing": configured("defaults.tfrecords.splits", {"train": 1.1, "val": -0.1}),
+    "an unknown storage": configured("defaults.tfrecords.storage", "npz"),
+    "png of four bands": configured("defaults.tfrecords.storage", "png"),
+    "a class that is none": configured("defaults.select", {"classes": {"sea": {"min": 0.1}}}),
+    "no tile has so much": configured("defaults.select", {"labelled": {"min": 0.8, "max": 0.2}}),
+    "blocks below a tile": configured("defaults.splitting", {"by": "block", "block": 100}),
+    "a guard between tiles": configured("defaults.splitting", {"guard": 100}),
+    "too fine a resolution": configured("defaults.tiles.resolution", 0.12345678),
+    # files
+    "a picture for labels": prepared(raster("labels.tif"), configured("defaults.labels.path", "labels.tif")),
+    "lines for labels": prepared(
+        vectors("lines.gpkg", [LINE]), configured("defaults.labels", {"path": "lines.gpkg", "background": 0})
+    ),
+    "fractions for classes": prepared(
+        vectors("half.gpkg", value=[1.5]), configured("defaults.labels", {"path": "half.gpkg", "attribute": "value"})
+    ),
+    "a class that equals the background": prepared(
+        vectors("full.gpkg", value=[255]), configured("defaults.labels", {"path": "full.gpkg", "attribute": "value"})
+    ),
+    "degrees that are metres": prepared(
+        vectors("far.gpkg", [shapely.box(4e5, 5e6, 5e5, 5.1e6)]), configured("defaults.tiles.aoi", "far.gpkg")
+    ),
+    "a region of no split": prepared(vectors("regions.gpkg", name=["x"]), configured("defaults.splitting", REGIONS)),
+    "keys that are none": prepared(text("keys.txt", "33TVM\n"), configured("defaults.tiles", {"keys": "keys.txt"})),
+    "an empty list of keys": prepared(text("keys.txt", "\n"), configured("defaults.tiles", {"keys": "keys.txt"})),
+    "an item for a catalogue": prepared(
+        text("item.json", '{"type": "Feature", "stac_version": "1.0.0"}'),
+        configured("defaults.imagery.catalog", "item.json"),
+    ),
+    "no folder of chips": configured("datasets", {"old": CHIPS}),
+    "chips without partner": prepared(
+        lambda: (folders_of("a"), [path.unlink() for path in Path("a/labels").iterdir()]),
+        configured("datasets", {"old": CHIPS}),
+    ),
+    # commands
+    "no rasters": prepared(lambda: Path("empty").mkdir(), run("catalog", "empty")),
+    "a raster without day": prepared(raster("in/x.tif"), run("catalog", "in")),
+    "no labels to look at": prepared(raster("in/x_20200101.tif"), run("init", "in")),
+    # training code
+    "no shards": lambda: segchips.read_info("nowhere"),
+    "no such split": lambda: segchips.load(SHARDS, "dev"),
+    "no such chip": lambda: segchips.read(SHARDS, "60:2:10.0:33:0:0"),
+    "a shard gone": prepared(
+        lambda: next(Path(SHARDS).glob("*train.tfrecord-*")).unlink(), lambda: segchips.load(SHARDS, "train")
+    ),
+    "statistics of no split": lambda: segchips.load(SHARDS, "train", normalise="dev"),
+    "no predictions": lambda: segchips.mosaic([], "map.tif"),
+    "a prediction of another size": lambda: segchips.mosaic(
+        [("60:2:10.0:33:-334:8908", np.zeros((10, 10), "uint8"))], "map.tif"
+    ),
+    "a prediction without place": lambda: segchips.mosaic([("a|null|", np.zeros((10, 10), "uint8"))], "map.tif"),
+    "a name that TensorFlow Datasets refuses": prepared(
+        lambda: folders_of("a"), lambda: segchips.convert("a/images", "a/labels", "out", "my-chips", records())
+    ),
+    "an unknown storage for chips": prepared(
+        lambda: folders_of("a"), lambda: segchips.convert("a/images", "a/labels", "out", "chips", records("npz"))
+    ),
+}
+
+
+def folders_of(root: str) -> None:
+    Path(root).mkdir()
+    folders(Path(root), ["one", "two"])
+
+
+@pytest.fixture
+def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(project.folder)
+    return project.folder
+
+
+PAGE = Path(__file__).with_name("messages.md").read_text(encoding="utf-8")
+TOLD = dict(line[4:].split("**: ", 1) for line in PAGE.splitlines() if line.startswith("- **"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_message(here: Path, name: str) -> None:
+    with pytest.raises((SegchipsError, SystemExit)) as told:
+        CASES[name]()
+    assert str(told.value) == TOLD[name]
+
+
+def test_every_message_is_one_line() -> None:
+    assert len(CASES) >= 30 and set(CASES) == set(TOLD)
+    for message in TOLD.values():
+        assert "\n" not in message
+        assert len(message) < 300

@@ -1,0 +1,30 @@
+# Needs: the sample dataset. Makes: the tutorials, run from top to bottom and rendered as HTML.
+
+NOTEBOOKS = {
+    name: workflow.source_path(f"../notebooks/{name}.ipynb")
+    for name in ("1_creating_training_data", "2_translating_to_tfrecords", "3_parsing_tfrecords")
+}
+
+
+# Only when named: `snakemake notebooks`.
+rule notebooks:
+    input:
+        expand(f"{RESULTS}/notebooks/{{notebook}}.html", notebook=NOTEBOOKS),
+
+
+rule notebook:
+    input:
+        notebook=lambda wildcards: NOTEBOOKS[wildcards.notebook],
+        dataset=sample_dataset,
+    output:
+        report(f"{RESULTS}/notebooks/{{notebook}}.html", caption="../report/notebook.rst", category="notebooks"),
+    log:
+        "logs/notebooks/{notebook}.log",
+    wildcard_constraints:
+        notebook="|".join(NOTEBOOKS),
+    conda:
+        "../../environment.yml"
+    # One after the other, for they measure.
+    threads: CORES
+    script:
+        "../scripts/notebooks.py"

@@ -1,0 +1,94 @@
+"""The commands `segchips catalog` and `segchips init`: from a user's files to what the workflow starts from."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from segchips.errors import InputError, LibraryError, SegchipsError
+from segchips.files import write_whole
+from segchips.job import failed
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; what a user can mend ends it with one message."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        print(chosen.run(chosen))
+    except ModuleNotFoundError as error:
+        needed = LibraryError(f"this needs {error.name}, which is not installed: pip install 'segchips[workflow]'")
+        raise SystemExit(failed(needed)) from error
+    except SegchipsError as error:
+        raise SystemExit(failed(error)) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("segchips", description="Training data for image segmentation.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    catalog = commands.add_parser("catalog", help="make a static STAC catalogue of a folder of GeoTIFFs")
+    catalog.add_argument("folder", type=Path, help="folder of the rasters, searched with all folders in it")
+    catalog.add_argument("-o", "--output", type=Path, help="catalogue to write (resources/PRODUCT/catalog.json)")
+    catalog.set_defaults(run=_catalog)
+    init = commands.add_parser("init", help="write a starting config by looking at your files")
+    init.add_argument("folder", type=Path, nargs="?", default=Path(), help="folder of your files (this one)")
+    init.add_argument("--labels", help="vector file of the labels, where there are several files")
+    init.add_argument("--layer", help="layer of the labels, where the file has several")
+    init.add_argument("--aoi", help="vector file of the area of interest; without one, the labels' ground is taken")
+    init.add_argument("--imagery", help="STAC catalogue (path or URL), or a folder of GeoTIFFs")
+    init.add_argument("--name", help="name of the dataset (the folder's)")
+    init.add_argument("-o", "--output", type=Path, help="config to write (config/NAME.yaml)")
+    init.set_defaults(run=_init)
+    for command in (catalog, init):
+        command.add_argument("--product", help="name of the product: the folder's, or one of the catalogue's")
+        command.add_argument("--day", type=_day, help="day of all GeoTIFFs, where their names do not tell it")
+    return parser
+
+
+def _day(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(hour=12, tzinfo=UTC)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no day; a day reads 2023-06-30") from error
+
+
+def _catalog(chosen: argparse.Namespace) -> str:
+    from segchips.geotiffs import band_names, plain_name, write_catalogue
+
+    product = chosen.product or plain_name(chosen.folder)
+    path = chosen.output or Path("resources") / product / "catalog.json"
+    items = write_catalogue(chosen.folder, path, product, chosen.day)
+    days = sorted(item["properties"]["datetime"][:10] for item in items)
+    bands = ", ".join(band_names(items[0]))
+    return (
+        f"{path}: {len(items)} scenes of product '{product}' from {days[0]} to {days[-1]}, bands {bands}\n"
+        f"next: segchips init --imagery {path} --labels YOUR_LABELS"
+    )
+
+
+def _init(chosen: argparse.Namespace) -> str:
+    from segchips import starting
+
+    aoi, labels = (Path(path) if path else None for path in (chosen.aoi, chosen.labels))
+    if labels is None:
+        others = [path for path in starting.find_vectors(chosen.folder) if path != aoi]
+        found, labels = starting.tell_apart(others)
+        aoi = aoi or found
+    about = starting.look_at_labels(str(labels), chosen.layer)
+    place = chosen.imagery or str(starting.find_imagery(chosen.folder))
+    imagery = starting.look_at_imagery(place, chosen.product, chosen.day)
+    name = chosen.name or _snake(chosen.folder.resolve().name)
+    config = starting.starting_config(name, imagery, about, str(aoi) if aoi else None)
+    path = chosen.output or Path("config") / f"{name}.yaml"
+    if path.exists():
+        raise InputError(f"'{path}' is there already; remove it or name another file with --output")
+    tiles = starting.count_tiles(config)
+    write_whole(path, starting.as_text(starting.with_splitting(config, tiles), starting.notes_on(imagery, about)))
+    said = starting.summary(config["defaults"], tiles)
+    return f"{said}\n{path} is written; next: snakemake --configfile {path} -n"
+
+
+def _snake(text: str) -> str:
+    """A name as datasets have them."""
+    name = re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
+    return name if re.match("[a-z]", name) else f"dataset_{name}".rstrip("_")
