@@ -98,13 +98,10 @@ def test_read_only_results_are_named_before_anything_runs(fresh: Project) -> Non
 
 
 def test_few_file_handles_are_enough(fresh: Project, sample_run: Project) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
-    try:
-        result = fresh.run()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert result.returncode == 0, result.stdout
+    process = fresh.start()
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (64, 64))
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
     for path, content in sample_run.contents("results/**/*").items():
         assert (fresh.folder / path).read_bytes() == content, path
 
