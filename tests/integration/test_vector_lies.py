@@ -49,7 +49,7 @@ def slow(tile, polygons, values, background=255):
 def test_two_hundred_thousand_features(tmp_path):
     rng, tiles = (
         np.random.default_rng(SEED),
-        [tile_at(32, east=east, north=north) for east in (0, 9) for north in (0, 7)],
+        [tile_at(32, east=east, north=north) for east in (0, 9) for north in (3,)],
     )
     bounds = np.array([tile.bounds for tile in tiles])
     west, south = bounds[:, :2].min(axis=0)
