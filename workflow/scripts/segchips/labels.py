@@ -176,7 +176,8 @@ class Features:
 
     @cached_property
     def _digests(self) -> list[str]:
-        return [digest(layer.crs.to_wkt(), item) for layer in self._layers for item in layer.digests]
+        layers = [(layer.crs.to_wkt(), layer.digests) for layer in self._layers]
+        return [digest(crs, item) for crs, items in layers for item in items]
 
 
 def _as_labels(coverage: Coverage) -> LabelsConfig:
