@@ -59,7 +59,7 @@ async def update_all_checkpoint_dependencies(dag, jobs=None, update=DAG.update_c
 
     Snakemake asks only at its start which checkpoints are up to date, and believes it of those that follow one that is not.
     """
-    updated, jobs = False, settled_checkpoints(dag) if jobs is None else jobs
+    updated, jobs = False, settled_checkpoints(dag) if jobs is None else [job for job in jobs if job.is_checkpoint]
     while jobs:
         updated = await update(dag, jobs) or updated
         jobs = settled_checkpoints(dag)
