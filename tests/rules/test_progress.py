@@ -39,10 +39,12 @@ def test_the_rate_counts_from_when_a_step_began() -> None:
     progress = Progress(None, 10)
     total = Counter(images=100, labels=100)
     assert progress.line({}, total, 0, 50) == "images: 0 of 100; labels: 0 of 100; 0 failed"
-    half = progress.line({"images": 20}, total, 0, 60)
-    assert half == "images: 20 of 100, 2 a second, 0:00:40 left; labels: 0 of 100; 0 failed"
+    first = progress.line({"images": 10}, total, 0, 60)
+    assert first == "images: 10 of 100; labels: 0 of 100; 0 failed"
+    half = progress.line({"images": 30}, total, 0, 70)
+    assert half == "images: 30 of 100, 2 a second, 0:00:35 left; labels: 0 of 100; 0 failed"
     later = progress.line({"images": 100, "labels": 5}, total, 2, 110)
-    assert later == "images: 100 of 100; labels: 5 of 100, 0.5 a second, 0:03:10 left; 2 failed"
-    assert progress.line({"images": 100, "labels": 50}, total, 2, 140).startswith(
+    assert later == "images: 100 of 100; labels: 5 of 100; 2 failed"
+    assert progress.line({"images": 100, "labels": 50}, total, 2, 146).startswith(
         "images: 100 of 100; labels: 50 of 100, 1.25"
     )

@@ -43,10 +43,10 @@ class Progress(threading.Thread):
         return done, Counter(job.rule.name for job in jobs), failed
 
     def line(self, done: Mapping[str, int], total: Mapping[str, int], failed: int, now: float) -> str:
-        """What is told at a moment, in seconds: the rate of a step is that since it was first seen under way."""
+        """What is told at a moment, in seconds: the rate of a step is that since it was first told to be under way."""
         parts = []
         for step in (step for step in STEPS if step in total):
-            begun, before = self._begun.setdefault(step, (now - self._period, 0)) if done.get(step) else (now, 0)
+            begun, before = self._begun.setdefault(step, (now, done[step])) if done.get(step) else (now, 0)
             parts.append(_part(step, done.get(step, 0), total[step], done.get(step, 0) - before, now - begun))
         return "; ".join([*parts, f"{failed} failed"])
 
