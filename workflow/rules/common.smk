@@ -19,7 +19,8 @@ from segchips.grid import Tile
 from segchips.job import failed
 from segchips.progress import Progress
 from segchips.solitude import sweep
-from segchips.workflow import State, while_intact, while_whole
+from segchips.tampering import while_intact, while_whole
+from segchips.workflow import State
 
 CORES = workflow.global_resources["_cores"].value or 1  # none are named for `snakemake --report`
 
