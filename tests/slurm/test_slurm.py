@@ -66,7 +66,9 @@ def job_in_state(cluster: Cluster, run: Running, name: str, state: str) -> str:
 def test_a_cluster_makes_the_same_bytes_in_a_few_jobs(sample_run: Project, fresh: Project, submit: Submit) -> None:
     result = submit(fresh)
     assert result.returncode == 0, result.stdout
-    assert submitted(result, fresh) == Counter(label_lock=1, images=2, labels=1, tfrecords=1, descriptors=1, report=1)
+    assert submitted(result, fresh) == Counter(
+        label_lock=1, conflicts=1, images=2, labels=1, tfrecords=1, descriptors=1, report=1
+    )
     assert fresh.contents(RESULTS) == sample_run.contents(RESULTS) != {}
     assert fresh.made() == Counter()
 

@@ -22,7 +22,7 @@ PENDING:BadConstraints | PENDING:PartitionConfig | PENDING:Partition*Limit | PEN
 BOOT_FAIL:* | CANCELLED* | DEADLINE:* | FAILED:* | FORGOTTEN:* | NODE_FAIL:* | OUT_OF_MEMORY:* | TIMEOUT:*)
   log=$(ls logs/slurm/*-"$1".log 2>/dev/null)
   failed "$1" "has ended as $state: ${log:-it has left no log}"
-  grep --no-messages --max-count=3 "^Error: " "$log" >&2
+  grep --no-messages --max-count=3 "^Error: " "$log" >&2 || true
   ;;
 *) echo running ;;
 esac
