@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from helpers import tile_at
@@ -53,6 +55,16 @@ def test_a_chip_on_a_full_disk_is_whole_or_not_there(small_disk: Path, free: int
         assert sorted(each.name for each in small_disk.iterdir()) == ["ballast"]
     else:
         assert is_intact(path, tile)
+
+
+def test_a_lock_on_a_full_disk_says_what_the_system_says(small_disk: Path) -> None:
+    fill(small_disk, 4096)
+    with (
+        pytest.raises(StorageError, match=r"scenes\.parquet: cannot be written \(No space left on device\)"),
+        whole(small_disk / "scenes.parquet") as part,
+    ):
+        pq.write_table(pa.table({"a": np.random.default_rng(0).random(9000)}), part)
+    assert [each.name for each in small_disk.iterdir()] == ["ballast"]
 
 
 def test_a_missing_input_is_no_storage_trouble(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ def whole(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in _NO_ROOM or Path(error.filename or part) not in (part, *part.parents):
             raise
-        raise StorageError(f"{path}: cannot be written ({error.strerror}); mend that and run again") from error
+        reason = os.strerror(error.errno)  # libraries give `strerror` words of their own
+        raise StorageError(f"{path}: cannot be written ({reason}); mend that and run again") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
