@@ -1,4 +1,6 @@
 # Needs: the config. Makes: CONFIG, the typed config, and what every rule asks about a dataset.
+import atexit
+import gc
 import os
 import sys
 from functools import cache
@@ -23,6 +25,10 @@ from segchips.tampering import while_intact, while_whole
 from segchips.workflow import State
 
 CORES = workflow.global_resources["_cores"].value or 1  # none are named for `snakemake --report`
+
+# The graph of jobs only grows, and ends with the process: to look through it for garbage takes a third of a run with nothing to do.
+gc.set_threshold(100_000, 20, 20)
+atexit.register(gc.freeze)
 
 try:
     STATE = State(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from segchips.files import read_parquet
 from segchips.grid import Tile
 from segchips.labels import Features, LabelLock
 from segchips.tiles import outlines, write_geoparquet
@@ -30,8 +31,6 @@ def _known(path: Path, lock: LabelLock) -> Mapping[str, int]:
 
 
 def _rows(path: Path) -> list[tuple[str, str, int]]:
-    import pyarrow.parquet as pq
-
     names = ["key", "label", "pixels"]
-    table = pq.read_table(path, columns=names)
+    table = read_parquet(path, names)
     return list(zip(*(table[name].to_pylist() for name in names), strict=True))

@@ -6,8 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segchips.errors import StorageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)
 
@@ -38,6 +42,14 @@ def write_whole(path: str | Path, content: bytes | memoryview | str) -> None:
     """Write `content` to `path` so that no reader ever sees a part of it."""
     with whole(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def read_parquet(path: str | Path, columns: list[str] | None = None) -> "pa.Table":
+    """Read a Parquet file; pyarrow's own read_table imports pandas, which takes longer than most files do."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        return file.read(columns)
 
 
 def digest(*parts: object) -> str:

@@ -22,7 +22,7 @@ from segchips.chips import write_chip
 from segchips.code import version
 from segchips.config import Coverage, LabelLayer, LabelsConfig
 from segchips.errors import InputError
-from segchips.files import digest, whole
+from segchips.files import digest, read_parquet, whole
 from segchips.grid import Bounds, Tile
 
 # A geometry of more vertices than this is thinned before it is burned.
@@ -48,10 +48,12 @@ class _Layer:
 
     @cached_property
     def digests(self) -> list[str]:
-        """A digest of each feature's shape and value."""
-        return [
-            digest(wkb, value) for wkb, value in zip(shapely.to_wkb(self.geometries), self.values.tolist(), strict=True)
-        ]
+        """A digest of each feature's place, shape and value."""
+        crs, features = (
+            digest(self.crs.to_wkt()),
+            zip(shapely.to_wkb(self.geometries), self.values.tolist(), strict=True),
+        )
+        return [digest(crs, wkb, value) for wkb, value in features]
 
 
 class Features:
@@ -176,8 +178,7 @@ class Features:
 
     @cached_property
     def _digests(self) -> list[str]:
-        layers = [(layer.crs.to_wkt(), layer.digests) for layer in self._layers]
-        return [digest(crs, item) for crs, items in layers for item in items]
+        return [item for layer in self._layers for item in layer.digests]
 
 
 def _as_labels(coverage: Coverage) -> LabelsConfig:
@@ -355,7 +356,7 @@ def write_label_lock(path: Path, lock: LabelLock) -> None:
 
 def read_label_lock(path: Path) -> LabelLock:
     """Read what `write_label_lock` wrote."""
-    columns = pq.read_table(path).to_pydict()
+    columns = read_parquet(path).to_pydict()
     return LabelLock(
         dict(zip(columns["tile"], columns["digest"], strict=True)),
         dict(zip(columns["tile"], columns["features"], strict=True)),

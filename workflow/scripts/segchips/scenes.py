@@ -15,7 +15,7 @@ import shapely
 
 from segchips.config import ImageryConfig
 from segchips.errors import InputError, public
-from segchips.files import digest, whole
+from segchips.files import digest, read_parquet, whole
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def write_lock(path: Path, lock: Lock) -> None:
 def read_lock(path: Path) -> Lock:
     """Read a lock; InputError where the file is not one, or not as it was written."""
     try:
-        table = pq.read_table(path)
+        table = read_parquet(path)
         about = json.loads(table.schema.metadata[b"segchips"])
         columns = table.to_pydict()
         if about.pop("digest") != _content_digest(about, columns):

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segchips.config import LabelsConfig, SelectConfig
-from segchips.files import digest
+from segchips.files import digest, read_parquet
 from segchips.grid import Tile
 from segchips.labels import Features, LabelLock
 
@@ -55,7 +55,7 @@ def read_counts(path: Path, lock: LabelLock) -> Counts:
     names = ["key", "label", "values", "pixels"]
     if not set(names) <= set(pq.read_schema(path).names):
         return {}
-    table, counts = pq.read_table(path, columns=names), {}
+    table, counts = read_parquet(path, names), {}
     for key, label, values, pixels in zip(*(table[name].to_pylist() for name in names), strict=True):
         if label and lock.digests.get(key) == label:
             counts[key] = np.zeros(256, np.int64)

@@ -9,6 +9,7 @@ from typing import Any
 from segchips.config import Dataset
 from segchips.description import DROPPED
 from segchips.errors import InputError
+from segchips.files import read_parquet
 from segchips.grid import Tile
 from segchips.labels import LabelLock
 from segchips.placing import place
@@ -56,10 +57,9 @@ def read_splits(path: Path) -> list[Planned]:
 
 def _read(path: Path) -> tuple[list[Planned], str]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=_COLUMNS)
+        table = read_parquet(path, _COLUMNS)
         scheme = str(json.loads(table.schema.metadata[b"segchips"])["scheme"])
         return [Planned(*row) for row in zip(*(table[name].to_pylist() for name in _COLUMNS), strict=True)], scheme
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import shapely
 
 from segchips.config import TilesConfig
+from segchips.files import read_parquet
 from segchips.ledger import Row
 from segchips.tiles import lonlat
 from segchips.vectors import Geometries, polygonal, read_layer
@@ -56,7 +56,7 @@ def conflict_map(conflicts: Mapping[str, int], manifest: Path, area: Geometries,
 
 
 def _boxes(manifest: Path) -> dict[str, Any]:
-    table = pq.read_table(manifest, columns=["key", "geometry"])
+    table = read_parquet(manifest, ["key", "geometry"])
     return dict(zip(table["key"].to_pylist(), shapely.from_wkb(table["geometry"].to_pylist()), strict=True))
 
 

@@ -19,7 +19,7 @@ import shapely
 from segchips.config import LabelsConfig, TFRecordsConfig, TilesConfig
 from segchips.description import PLANNED, shard_of, split_of
 from segchips.errors import ConfigError, InputError
-from segchips.files import whole
+from segchips.files import read_parquet, whole
 from segchips.grid import FALSE_EASTING, Grid, Tile
 from segchips.vectors import Geometries, Layer, polygon_parts, polygonal, read_layer, transform
 
@@ -206,10 +206,9 @@ def _file_keys(path: str) -> list[str]:
 
 def _parquet_columns(path: str | Path, names: list[str]) -> list[list[Any]]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=names)
+        table = read_parquet(path, names)
         return [table[name].to_pylist() for name in names]
     except (OSError, KeyError, pa.ArrowException) as error:
         raise InputError(f"'{path}' cannot be read as a Parquet file with the columns {', '.join(names)}") from error

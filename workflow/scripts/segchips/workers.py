@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from queue import LifoQueue
+from queue import Empty, LifoQueue
 from typing import Any
 
 
@@ -31,7 +32,7 @@ class Line:
 
 
 class Workers:
-    """Up to `count` processes, started when first needed; each has the config and serves `threads` calls at a time."""
+    """Up to `count` processes, started as they are needed; each has the config and serves `threads` calls at a time."""
 
     def __init__(self, count: int, raw: Mapping[str, Any], schema: Path, threads: int = 1) -> None:
         self._setting, self._threads, self._lock = (raw, schema), threads, threading.Lock()
@@ -43,6 +44,7 @@ class Workers:
     def call(self, method: str, *arguments: object) -> Any:
         """What the method of `segchips.workflow.State` returns or raises; RuntimeError where the process dies."""
         line = self._take()
+        self.reserve()
         try:
             line.send((method, arguments))
             answer, error = line.receive()
@@ -53,6 +55,11 @@ class Workers:
         if error:
             raise error
         return answer
+
+    def reserve(self) -> None:
+        """Have one process more than are at work, if one is left to start: its imports are done when it is needed."""
+        with suppress(Empty, OSError):
+            self._idle.put(self._idle.get_nowait() or self._start())
 
     def _take(self) -> Line:
         while True:
@@ -75,7 +82,11 @@ class Workers:
         far = [end.fileno() for _, end in pairs]
         command = [sys.executable, "-c", "from segchips.workers import serve; serve()", *map(str, far)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-        self._children.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=far, env=environment))
+        try:
+            self._children.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=far, env=environment))
+        except OSError:
+            self._idle.put(None)
+            raise
         lines: list[Line] = []
         lines += [Line(near, lines) for near, _ in pairs]
         for _, end in pairs:
@@ -88,6 +99,8 @@ class Workers:
 
 def serve() -> None:
     """What a worker does until its parent closes the connections or ends."""
+    import pyogrio.raw  # noqa: F401 - labels need it, and it takes longest
+
     from segchips.workflow import State
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)

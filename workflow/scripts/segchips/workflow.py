@@ -81,12 +81,18 @@ class State(Questions):
         def execute_alone(*arguments: Any, **keywords: Any) -> T:
             try:
                 with alone(self.config.results):
+                    self._reserve()
                     self.forget_exclusions()  # of a run that was killed
                     return execute(*arguments, **keywords)
             except InputError as error:
                 raise SystemExit(failed(error)) from error
 
         return execute_alone
+
+    def _reserve(self) -> None:
+        """Let a worker do its imports while Snakemake looks at the jobs."""
+        if self._workers:
+            self._workers.reserve()
 
     def check_scenes(self, name: str) -> SegchipsError | None:
         """Look whether the dataset's catalogue has what the config names; gives back what is wrong."""
