@@ -214,7 +214,7 @@ def squares(count):
         ([1, -1, 300], r"2 features have \(FID 2: '-1', 3: '300'\) a value that is no whole number"),
         ([1.0, 2.5, 3.0], r"1 feature has \(FID 2: '2\.5'\) a value that is no whole number"),
         ([1, 255, 2], r"1 feature has \(FID 2: '255'\) the value of the background; choose another labels\.background"),
-        ([math.nan, 1.0, 2.0], r"1 feature has \(FID 1: 'nan'\) no value; give them one or remove them"),
+        ([math.nan, 1.0, 2.0], r"1 feature has \(FID 1: 'nan'\) no value; give them one, remove them, or map '' in"),
         ([300] * 8, r"8 features have \(FID 1: '300', 2: '300', 3: '300', 4: '300', 5: '300', \.\.\.\)"),
         (
             ["water", "wood", "water"],
@@ -222,6 +222,7 @@ def squares(count):
         ),
         (["1", "2", "3"], "holds text; map it to numbers with labels.classes, such as {1: 1, 2: 2, 3: 3}"),
         (["water", None, "water"], r"1 feature has \(FID 2: 'None'\) no value"),
+        (["water", "", "wood"], r"holds text; .*\{'': 1, water: 2, wood: 3\}"),
     ],
 )
 def test_values_that_cannot_be_burned_are_named(tmp_path, values, words):
@@ -241,6 +242,9 @@ def test_values_that_cannot_be_burned_are_named(tmp_path, values, words):
         (["water", "wood", "rock"], {"water": 0, "wood": 255, "rock": 3}, [0, 255, 3]),
         (["water", "wood", "rock"], {"water": 4, "wood": None, "rock": None}, [4, 255, 255]),
         ([True, False, True], {True: 5, False: 6}, [5, 6, 5]),
+        (["water", None, ""], {"water": 1, "": 2}, [1, 2, 2]),
+        (["water", None, ""], {"water": 1, "": None}, [1, 255, 255]),
+        ([1.0, math.nan, 2.0], {1: 1, 2: 2, "": None}, [1, 255, 2]),
     ],
 )
 def test_class_maps(tmp_path, values, classes, expected):
@@ -252,6 +256,14 @@ def test_class_maps(tmp_path, values, classes, expected):
     assert (
         len(found) == sum(classes_value is not None for classes_value in (list(classes.values()))) or len(expected) == 3
     )
+
+
+def test_features_without_a_value_lend_their_class_no_name(tmp_path):
+    path = write_vectors(tmp_path / "a.gpkg", squares(3), UTM, number=["water", None, ""])
+    assert features(path, attribute="number", classes={"": 0, "water": 1, "other": 0}).config.names == {
+        0: "other",
+        1: "water",
+    }
 
 
 def test_a_value_that_the_class_map_lacks_is_named(tmp_path):

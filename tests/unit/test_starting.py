@@ -81,11 +81,16 @@ def test_fine_pixels_get_larger_chips(here):
         ({"code": [5, 7, 5]}, "code", None),
         ({"code": [5, 700, 5]}, None, None),
         ({"code": [5, 7, 5], "lulc": ["rye", "oats", "rye"]}, "lulc", {"rye": 5, "oats": 7}),
-        ({"code": [5, 7, 5], "lulc": ["rye", "", "rye"]}, "code", None),
+        ({"code": [5, 7, 5], "lulc": ["rye", "", "rye"]}, "lulc", {"rye": 5, "": 7}),
+        ({"lulc": ["rye", "", "rye"]}, "lulc", {"rye": 1, "": None}),
+        ({"lulc": ["rye", None, "rye"]}, "lulc", {"rye": 1, "": None}),
         ({"owner": ["x", "y", "x"], "crop": ["rye", "oats", "rye"]}, "crop", {"oats": 1, "rye": 2}),
         ({"other": [1, 1, 2], "crop": ["rye", "oats", "rye"]}, "crop", {"oats": 1, "rye": 2}),
     ],
-    ids=["no classes", "numbers", "too large", "names of numbers", "an empty name", "by name", "text before number"],
+    ids=[
+        *("no classes", "numbers", "too large", "names of numbers", "a blank name", "a blank", "nothing", "by name"),
+        "text before number",
+    ],
 )
 def test_the_attribute_that_looks_like_classes_is_taken(here, attributes, attribute, classes):
     scenes(here / "in")

@@ -118,7 +118,7 @@ class LabelsConfig:
         for layer in self.layers:
             given = layer.classes if layer.attribute else {layer.layer or Path(layer.path).stem: layer.value}
             for name, value in (given or {}).items():
-                if value is not None and name not in names.setdefault(value, []):
+                if value is not None and name not in names.setdefault(value, []) and name:
                     names[value].append(name)
         return {value: ", ".join(parts) for value, parts in names.items()}
 

@@ -260,9 +260,10 @@ def feature_values(
     if read.values is None or layer.attribute is None:
         return np.full(count, layer.value, np.uint8), np.ones(count, bool)
     where = f"attribute '{layer.attribute}' of {read}"
-    missing = np.array([value is None or value != value for value in read.values.tolist()], bool)
-    if missing.any():
-        raise InputError(f"{where}: {_named(read, missing)} no value; give them one or remove them")
+    missing = np.array([_is_missing(value) for value in read.values.tolist()], bool)
+    if missing.any() and "" not in (layer.classes or {}):
+        advice = "give them one, remove them, or map '' in labels.classes, to null to leave them out"
+        raise InputError(f"{where}: {_named(read, missing)} no value; {advice}")
     if layer.classes is not None:
         return _mapped(read, layer.classes, where)
     try:
@@ -271,7 +272,7 @@ def feature_values(
             raise ValueError
     except (TypeError, ValueError):
         texts = sorted({str(value) for value in read.values.tolist()})
-        example = ", ".join(f"{text}: {number}" for number, text in enumerate(texts[:3], 1))
+        example = ", ".join(f"{text or repr(text)}: {number}" for number, text in enumerate(texts[:3], 1))
         raise InputError(f"{where} holds text; map it to numbers with labels.classes, such as {{{example}}}") from None
     wrong = (numbers != np.floor(numbers)) | (numbers < 0) | (numbers > 255)
     if wrong.any():
@@ -302,7 +303,13 @@ def _mapped(
     return np.array([value or 0 for value in chosen], np.uint8), np.array([value is not None for value in chosen], bool)
 
 
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value
+
+
 def _text(value: Any) -> str:
+    if _is_missing(value):
+        return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

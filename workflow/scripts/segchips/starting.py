@@ -30,13 +30,14 @@ FEW_TILES = 100
 
 @dataclass(frozen=True)
 class Labels:
-    """A label layer: file, layer where there are several, attribute and the classes that it names."""
+    """A label layer: file, layer where there are several, attribute, the classes that it names, and blank features."""
 
     path: str
     layer: str | None = None
     attribute: str | None = None
-    classes: Mapping[str, int] | None = None
+    classes: Mapping[str, int | None] | None = None
     values: Sequence[int] = ()
+    blank: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,18 +102,25 @@ def look_at_labels(path: str, layer: str | None = None) -> Labels:
     frame = pyogrio.read_dataframe(path, layer=name, read_geometry=False)
     found = {column: frame[column].dropna() for column in frame.columns}
     numbers = [column for column, values in found.items() if _are_classes(values) and values.dtype.kind in "iu"]
-    texts = [column for column, values in found.items() if _are_classes(values) and values.dtype.kind in "OTU"]
+    named = {column: values[values != ""] for column, values in found.items() if values.dtype.kind in "OTU"}
+    texts = [column for column, values in named.items() if _are_classes(values)]
     chosen = name if several else None
     number, text = _likeliest(numbers), _likeliest(texts)
     if text and (not number or _CLASS.search(text) or not _CLASS.search(number)):
-        known = sorted({str(value) for value in found[text]})
-        pairs = set(frame[[text, number]].dropna().itertuples(index=False, name=None)) if number else set()
-        named = {str(key): int(value) for key, value in sorted(pairs, key=lambda pair: pair[1])}
-        one_to_one = len(pairs) == len(known) == len({value for _, value in pairs})
-        return Labels(path, chosen, text, named if one_to_one else {key: at for at, key in enumerate(known, 1)})
+        column = frame[text].fillna("")
+        return Labels(path, chosen, text, _classes(column, frame[number] if number else None), blank=sum(column == ""))
     if number:
         return Labels(path, chosen, number, values=sorted({int(value) for value in found[number]}))
     return Labels(path, chosen)
+
+
+def _classes(texts: Any, numbers: Any) -> dict[str, int | None]:
+    """The number beside each text, where they go together; else the texts counted from 1, and no class for a blank."""
+    known = sorted(set(texts))
+    pairs = set(zip(texts, numbers, strict=True)) if numbers is not None and not numbers.hasnans else set()
+    if len(pairs) == len(known) == len({number for _, number in pairs}):
+        return {text: int(number) for text, number in sorted(pairs, key=lambda pair: pair[1])}
+    return {text: at for at, text in enumerate(filter(None, known), 1)} | ({"": None} if "" in known else {})
 
 
 def _are_classes(values: Any) -> bool:
@@ -269,6 +277,9 @@ def notes_on(imagery: Imagery, labels: Labels) -> list[str]:
     notes += ["Look at: dates, bands, composite, min_valid, splits."]
     if labels.values:
         notes.append(f"labels: {labels.attribute} holds {', '.join(map(str, labels.values))}.")
+    if labels.blank:
+        count = f"{labels.blank} feature{'s have' if labels.blank > 1 else ' has'}"
+        notes.append(f"labels: {count} no {labels.attribute}; '' in classes says what they are, null leaves them out.")
     if labels.attribute is None:
         notes.append("labels: no attribute looks like a class, so every feature becomes 1; name one with attribute.")
     if imagery.nodata is None and imagery.sign is None:
@@ -314,4 +325,5 @@ def summary(config: Mapping[str, Any], tiles: int) -> str:
 def as_text(config: Mapping[str, Any], notes: Sequence[str]) -> str:
     """The config as YAML, the notes as comments above it."""
     head = "".join(f"# {note}\n" for note in notes)
-    return head + yaml.safe_dump(dict(config), sort_keys=False, default_flow_style=None, width=120)
+    text = yaml.safe_dump(dict(config), sort_keys=False, default_flow_style=None, width=120)
+    return head + text.replace("? '' :", "'':")  # as people write it
