@@ -49,6 +49,20 @@ def test_every_call_gets_its_own_answer(count, threads):
     assert len(workers._children) <= count
 
 
+def test_one_process_more_than_are_at_work_is_ready():
+    workers = Workers(3, CONFIG, SCHEMA)
+    for started in (1, 1):
+        workers.reserve()
+        assert len(workers._children) == started
+    for started in (2, 2):
+        workers.call("query", "one")
+        assert len(workers._children) == started
+    for started in (2, 3, 3):
+        workers._take()
+        workers.reserve()
+        assert len(workers._children) == started
+
+
 def test_what_a_call_raises_is_raised_here():
     workers = Workers(1, CONFIG, SCHEMA, 2)
     for _ in range(3):
