@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import rasterio
 
+import segchips
 from helpers import tile_at
 from projects import Project
 from segchips.chips import is_intact, write_chip
@@ -55,6 +57,27 @@ def test_a_chip_on_a_full_disk_is_whole_or_not_there(small_disk: Path, free: int
         assert sorted(each.name for each in small_disk.iterdir()) == ["ballast"]
     else:
         assert is_intact(path, tile)
+
+
+@pytest.mark.parametrize("free", range(0, 61440, 4096))
+def test_a_mosaic_on_a_full_disk_is_whole_or_not_there(small_disk: Path, free: int) -> None:
+    """Two tiles far enough apart for overviews, of noise, so that every byte of them takes room."""
+    fill(small_disk, free)
+    path, tiles = small_disk / "new" / "map.tif", [tile_at(size=64, east=east) for east in (0, 9)]
+    noise = np.random.default_rng(0).integers(0, 250, (2, 64, 64)).astype("uint8")
+    try:
+        segchips.mosaic(zip([tile.key for tile in tiles], noise, strict=True), path)
+    except StorageError as error:
+        assert str(error) == f"{path}: cannot be written (No space left on device); mend that and run again"
+        assert [each.name for each in small_disk.rglob("*") if each.is_file()] == ["ballast"]
+        assert free < 49152
+    else:
+        with rasterio.open(path) as mosaic:
+            found, overviews = mosaic.read(1), mosaic.overviews(1)
+        right = np.full((60, 600), 255)
+        right[:, :60], right[:, -60:] = noise[:, 2:-2, 2:-2]
+        np.testing.assert_array_equal(found, right)
+        assert overviews and [each.name for each in path.parent.iterdir()] == ["map.tif"]
 
 
 def test_a_lock_on_a_full_disk_says_what_the_system_says(small_disk: Path) -> None:

@@ -17,6 +17,18 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, 
 
 
 @contextmanager
+def storing(path: str | Path, place: Path) -> Iterator[None]:
+    """Turn what the system says of `place`, or of an open file, while `path` is made into a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM or Path(error.filename or place) not in (place, *place.parents):
+            raise
+        reason = os.strerror(error.errno)  # libraries give `strerror` words of their own
+        raise StorageError(f"{path}: cannot be written ({reason}); mend that and run again") from error
+
+
+@contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` when the block succeeds, else remove it.
 
@@ -25,14 +37,10 @@ def whole(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        os.replace(part, path)
-    except OSError as error:
-        if error.errno not in _NO_ROOM or Path(error.filename or part) not in (part, *part.parents):
-            raise
-        reason = os.strerror(error.errno)  # libraries give `strerror` words of their own
-        raise StorageError(f"{path}: cannot be written ({reason}); mend that and run again") from error
+        with storing(path, part):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            os.replace(part, path)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

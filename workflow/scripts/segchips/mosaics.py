@@ -2,19 +2,28 @@
 
 import json
 import math
+import os
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
+from io import FileIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
+import rasterio
+import rasterio.shutil
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.transform import Affine
+from rasterio.windows import Window
 
-from segchips.errors import InputError
-from segchips.files import whole
+from segchips.errors import InputError, StorageError
+from segchips.files import storing, whole
 from segchips.grid import Tile
 
 Array = NDArray[Any]
@@ -87,8 +96,8 @@ def _singles(predictions: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, Arra
 class _Spool:
     """The predictions on disk, until all of them are known."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream, self._end = stream, 0
+    def __init__(self, path: Path, stream: FileIO) -> None:
+        self._path, self._stream, self._end = path, stream, 0
         self.pieces: dict[tuple[str, tuple[float, float]], list[_Piece]] = defaultdict(list)
         self.bands = 0
         self.dtype = np.dtype(np.uint8)
@@ -108,7 +117,11 @@ class _Spool:
         core = np.ascontiguousarray(bands[:, place.pad : shape[1] - place.pad, place.pad : shape[2] - place.pad])
         west, north = place.west + place.pad * place.step[0], place.north - place.pad * place.step[1]
         self.pieces[place.crs, place.step].append(_Piece(self._end, west, north, *core.shape[1:]))
-        self._end += self._stream.write(core.data)
+        left = core.data.cast("B")
+        with storing(self._path, self._path):
+            while left:
+                left = left[self._stream.write(left) :]
+        self._end += core.nbytes
 
     def read(self, piece: _Piece) -> Array:
         """A prediction that was added: bands x height x width."""
@@ -148,31 +161,107 @@ def _paste(block: Array, corner: tuple[int, int], values: Array, at: tuple[int, 
     ]
 
 
-def _write(path: Path, blocks: Path, spool: _Spool, crs: str, step: tuple[float, float], nodata: float) -> None:
-    """One mosaic, block by block, as a cloud-optimised GeoTIFF; `blocks` is a file to make it from."""
-    import rasterio
-    import rasterio.shutil
-    from rasterio.windows import Window
+@dataclass(frozen=True)
+class _Mosaic:
+    """What one mosaic is made of, and the scratch folder beside it."""
 
-    pieces = spool.pieces[crs, step]
-    west, north = min(piece.west for piece in pieces), max(piece.north for piece in pieces)
-    corners = _corners(pieces, step, west, north)
-    height = max(row + piece.height for piece, (row, _) in zip(pieces, corners, strict=True))
-    width = max(column + piece.width for piece, (_, column) in zip(pieces, corners, strict=True))
-    layout = {"height": height, "width": width, "count": spool.bands, "dtype": spool.dtype, "nodata": nodata}
-    ground = {"crs": crs, "transform": rasterio.Affine(step[0], 0, west, 0, -step[1], north)}
-    tiling = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "sparse_ok": True, "bigtiff": "if_safer"}
-    with rasterio.open(blocks, "w", driver="GTiff", compress="lzw", **layout, **ground, **tiling) as target:
-        for (row, column), numbers in sorted(_blocks(pieces, corners).items()):
+    path: Path
+    folder: Path
+    spool: _Spool
+    crs: str
+    step: tuple[float, float]
+    nodata: float
+
+    @cached_property
+    def _pieces(self) -> list[_Piece]:
+        return self.spool.pieces[self.crs, self.step]
+
+    @cached_property
+    def _corner(self) -> tuple[float, float]:
+        return min(piece.west for piece in self._pieces), max(piece.north for piece in self._pieces)
+
+    @cached_property
+    def _places(self) -> list[tuple[int, int]]:
+        return _corners(self._pieces, self.step, *self._corner)
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """Bands, rows and columns."""
+        ends = [(r + p.height, c + p.width) for p, (r, c) in zip(self._pieces, self._places, strict=True)]
+        return self.spool.bands, max(end for end, _ in ends), max(end for _, end in ends)
+
+    @property
+    def profile(self) -> dict[str, Any]:
+        """As rasterio has it."""
+        (west, north), (count, height, width), (across, down) = self._corner, self.shape, self.step
+        layout = {"height": height, "width": width, "count": count, "dtype": self.spool.dtype, "nodata": self.nodata}
+        return {**layout, "crs": self.crs, "transform": Affine(across, 0, west, 0, -down, north)}
+
+    def blocks(self) -> Iterator[tuple[Window, Array]]:
+        """The blocks that hold predictions, in the order of a file."""
+        bands, height, width = self.shape
+        for (row, column), numbers in sorted(_blocks(self._pieces, self._places).items()):
             top, left = row * BLOCK, column * BLOCK
             size = min(BLOCK, height - top), min(BLOCK, width - left)
-            block = np.full((spool.bands, *size), nodata, spool.dtype)
+            block = np.full((bands, *size), self.nodata, self.spool.dtype)
             for number in numbers:
-                _paste(block, (top, left), spool.read(pieces[number]), corners[number])
-            target.write(block, window=Window(left, top, size[1], size[0]))
-    with whole(path) as part:
+                _paste(block, (top, left), self.spool.read(self._pieces[number]), self._places[number])
+            yield Window(left, top, size[1], size[0]), block
+
+    def write(self) -> None:
+        """Make the file, block by block, as a cloud-optimised GeoTIFF; StorageError where that cannot be."""
+        made = self.folder / "mosaic.tif"
+        with whole(self.path) as part:
+            try:
+                self._make(self.folder / "blocks.tif", made)
+                self._check(made)
+            except (RasterioError, CPLE_BaseError) as error:
+                with storing(self.path, self.folder / "probe"):
+                    _probe(self.folder / "probe", sum(2 * block.nbytes for _, block in self.blocks()))
+                raise StorageError(f"{self.path}: cannot be written ({error.__cause__ or error})") from error
+            os.replace(made, part)
+
+    def _make(self, blocks: Path, made: Path) -> None:
+        tiling = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "sparse_ok": True, "bigtiff": "if_safer"}
+        with rasterio.open(blocks, "w", driver="GTiff", compress="lzw", **tiling, **self.profile) as target:
+            for window, block in self.blocks():
+                target.write(block, window=window)
         options = {"compress": "deflate", "blocksize": BLOCK, "overview_resampling": "nearest", "sparse_ok": True}
-        rasterio.shutil.copy(blocks, part, driver="COG", bigtiff="if_safer", **options)
+        rasterio.shutil.copy(blocks, made, driver="COG", bigtiff="if_safer", **options)
+
+    def _check(self, made: Path) -> None:
+        """RasterioIOError where the file lacks something: what GDAL cannot write on closing it, it loses in silence."""
+        with rasterio.open(made) as source:
+            for window, block in self.blocks():
+                if not np.array_equal(source.read(window=window), block, equal_nan=True):
+                    raise RasterioIOError(f"a part of {window} is lost")
+            levels = range(len(source.overviews(1)))
+        for level in levels:
+            with rasterio.open(made, overview_level=level) as source:
+                for _, window in source.block_windows():
+                    source.read(window=window)
+
+
+def _probe(path: Path, size: int) -> None:
+    """OSError tells why so many bytes cannot be written, which GDAL keeps to itself."""
+    noise = os.urandom(2**20)
+    with path.open("wb", buffering=0) as stream:
+        for _ in range(0, size + len(noise), len(noise)):
+            stream.write(noise)
+
+
+@contextmanager
+def _scratch(path: Path) -> Iterator[tuple[Path, FileIO]]:
+    """A folder beside the path for what is not yet whole, and a file in it."""
+    folder = path.with_name(f".{path.name}.{os.getpid()}.parts")
+    try:
+        with storing(path, folder / "spool"):
+            folder.mkdir(parents=True, exist_ok=True)
+            stream = FileIO(folder / "spool", "w+")
+        with stream:
+            yield folder, stream
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _paths(path: Path, grids: Sequence[tuple[str, tuple[float, float]]]) -> list[Path]:
@@ -204,22 +293,15 @@ def mosaic(predictions: Iterable[tuple[Any, Any]], path: str | Path, nodata: flo
     predictions wait on disk, not in memory. InputError names a chip without place, off the grid or unlike the others.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=path.parent, prefix=".") as folder, open(f"{folder}/spool", "w+b") as stream:
-        spool = _Spool(stream)
+    with _scratch(path) as (folder, stream):
+        spool = _Spool(path, stream)
         for name, bands in _singles(predictions):
             spool.add(name, bands)
         if not spool.pieces:
             raise InputError(f"there are no predictions to write to {path}; an iterator gives them only once")
         grids = sorted(spool.pieces)
         paths = _paths(path, grids)
+        value = _usual_nodata(spool.dtype) if nodata is None else nodata
         for file, (crs, step) in zip(paths, grids, strict=True):
-            _write(
-                file,
-                Path(folder, "blocks.tif"),
-                spool,
-                crs,
-                step,
-                _usual_nodata(spool.dtype) if nodata is None else nodata,
-            )
+            _Mosaic(file, folder, spool, crs, step, value).write()
     return paths
