@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +119,48 @@ def test_a_run_on_a_disk_that_fills_up_says_so_and_completes_when_there_is_room(
         assert not list(disk.rglob("*.part"))
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+UNMOUNTED = "results: 'results' vanished, or another took its place, during the run"
+CHANGES = {
+    "unmounted": (["umount", "-l"], UNMOUNTED),
+    "read-only": (["mount", "-o", "remount,bind,ro"], "cannot be written (Read-only file system)"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("made", ["tiles.parquet", "images/*.tif", "tfrecords/*.tfrecord-*"])
+def test_results_that_a_run_loses_leave_nothing_half_and_are_taken_up_when_they_are_back(
+    fresh: Project, sample_run: Project, change: str, made: str
+) -> None:
+    """A folder mounted as the results is taken away once something is made."""
+    disk, store = fresh.folder / "results", fresh.folder / "store"
+    for folder in (disk, store):
+        folder.mkdir()
+    bind = ["mount", "--bind", str(store), str(disk)]
+    if os.geteuid() or subprocess.run(bind, capture_output=True).returncode:
+        pytest.skip("only root may mount")
+    try:
+        process = fresh.start("--latency-wait", "1")
+        while process.poll() is None and not list(disk.glob(f"sample/{made}")):
+            time.sleep(0.01)
+        if change == "read-only":
+            subprocess.run(["mount", "--bind", str(disk), str(disk)], check=True)
+        subprocess.run([*CHANGES[change][0], str(disk)], check=True)
+        output = process.communicate()[0]
+        assert process.returncode == 1 and "Traceback" not in output, output
+        assert CHANGES[change][1] in " ".join(output.split()), output
+        right = sample_run.contents("results/**/*")
+        for place in (store, disk):
+            for path in (path for path in place.rglob("*") if path.is_file() and not path.name.startswith(".")):
+                assert path.read_bytes() == right[f"results/{path.relative_to(place)}"], path
+        subprocess.run(["umount", str(disk)] if change == "read-only" else bind, check=True)
+        assert fresh.run().returncode == 0
+        assert fresh.contents("results/**/*") == right
+        assert not list(disk.rglob("*.part"))
+    finally:
+        while subprocess.run(["umount", "-l", str(disk)], capture_output=True).returncode == 0:
+            pass
 
 
 def test_read_only_results_are_named_before_anything_runs(fresh: Project) -> None:

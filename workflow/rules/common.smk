@@ -75,10 +75,16 @@ async def update_all_checkpoint_dependencies(dag, jobs=None, update=DAG.update_c
 
 DAG.update_checkpoint_dependencies = update_all_checkpoint_dependencies
 
+
+def start_no_more():
+    """Let no further job start once one has failed."""
+    workflow.scheduler.keepgoing = False
+
+
 CONFIG = STATE.config
 workflow.register_resource("requests", STATE.jobs_at_once)
 if workflow.is_main_process and not workflow.output_settings.dryrun:
-    workflow.execute = STATE.alone(workflow.execute)
+    workflow.execute = STATE.alone(workflow.execute, start_no_more)
     Progress(workflow).start()
 RESULTS = str(CONFIG.results)
 # Where a lock only has to be there, it is named: asked for as checkpoints, all would enter the graph one after another.
@@ -187,7 +193,7 @@ def sample_dataset(_):
 def stop_without_login(error):
     """Let no further job start where nobody is logged in: all would fail alike."""
     if isinstance(error, CredentialsError):
-        workflow.scheduler.keepgoing = False
+        start_no_more()
 
 
 def show_reports():

@@ -13,7 +13,8 @@ from segchips.errors import StorageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)
+"""What the system says of a disk that is full, broken or not to be written to."""
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def storing(path: str | Path, place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _NO_ROOM or Path(error.filename or place) not in (place, *place.parents):
+        if error.errno not in UNWRITABLE or Path(error.filename or place) not in (place, *place.parents):
             raise
         reason = os.strerror(error.errno)  # libraries give `strerror` words of their own
         raise StorageError(f"{path}: cannot be written ({reason}); mend that and run again") from error

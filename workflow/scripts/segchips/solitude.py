@@ -3,20 +3,25 @@
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
-from segchips.errors import InputError
+from segchips.errors import InputError, StorageError
+from segchips.files import UNWRITABLE
 
 _LOCKS = Path(".snakemake/locks")
+_PERIOD = 1.0
+"""Seconds between looks at whether the results are still there."""
 
 
 @contextmanager
-def alone(results: Path) -> Iterator[None]:
+def alone(results: Path, stop: Callable[[], None]) -> Iterator[None]:
     """Hold the folder of results until the block or the process ends; InputError where another run has it.
 
-    Where the file system has no locks, Snakemake's own have to do.
+    Where the file system has no locks, Snakemake's own have to do. `stop` is called when the folder vanishes, and
+    StorageError raised at the end of the block where it has, or where something in the block could not write.
     """
     try:
         results.mkdir(parents=True, exist_ok=True)
@@ -29,8 +34,42 @@ def alone(results: Path) -> Iterator[None]:
         if _held(stream.fileno(), results):
             _name_owner(stream.fileno(), f"process {os.getpid()} on {socket.gethostname()}")
             _remove_locks_of_the_dead(results)
-        yield
+        with _watched(stream.fileno(), results, stop):
+            yield
         _name_owner(stream.fileno(), "")
+
+
+@contextmanager
+def _watched(number: int, results: Path, stop: Callable[[], None]) -> Iterator[None]:
+    ended = Event()
+
+    def watch() -> None:
+        while not ended.wait(_PERIOD):
+            if _vanished(number, results):
+                stop()
+                return
+
+    Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        reason = f"cannot be written ({os.strerror(error.errno)}); mend that and run again"
+        raise StorageError(f"{error.filename or results}: {reason}") from error
+    finally:
+        ended.set()
+        if _vanished(number, results):
+            advice = "mount it again, or bring it back, and run again"
+            raise StorageError(f"results: '{results}' vanished, or another took its place, during the run; {advice}")
+
+
+def _vanished(number: int, results: Path) -> bool:
+    """Whether the folder is no longer the one whose lock is open."""
+    try:
+        return not os.path.samestat(os.fstat(number), os.stat(results / ".lock"))
+    except OSError:
+        return True
 
 
 def _held(number: int, results: Path) -> bool:

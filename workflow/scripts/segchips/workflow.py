@@ -1,5 +1,6 @@
 """The bodies of the rules: the only module that knows of Snakemake and of the library."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -75,16 +76,17 @@ class State(Questions):
         for conversion in self.config.conversions.values():
             check_conversion(conversion)
 
-    def alone(self, execute: Callable[..., T]) -> Callable[..., T]:
-        """Let Snakemake execute only while no other run is at work in the results."""
+    def alone(self, execute: Callable[..., T], stop: Callable[[], None]) -> Callable[..., T]:
+        """Let Snakemake execute only while no other run is at work in the results; `stop` it where they vanish."""
 
         def execute_alone(*arguments: Any, **keywords: Any) -> T:
+            logging.raiseExceptions = False  # for a logger that looks for the log of a job that did not begin
             try:
-                with alone(self.config.results):
+                with alone(self.config.results, stop):
                     self._reserve()
                     self.forget_exclusions()  # of a run that was killed
                     return execute(*arguments, **keywords)
-            except InputError as error:
+            except SegchipsError as error:
                 raise SystemExit(failed(error)) from error
 
         return execute_alone
