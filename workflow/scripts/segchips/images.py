@@ -93,7 +93,7 @@ class Plan:
     def _common(self) -> str:
         imagery = self.dataset.imagery
         parts = (imagery.products, imagery.composite, imagery.cloud_mask, imagery.sign)
-        code = version("images", *foreign_modules(imagery.source))
+        code = version("images", "stac", *foreign_modules(imagery.source))
         return digest(code, imagery.source, *parts, sorted(self.scaling.items()), sorted(self.declared_nodata.items()))
 
     def _indices(self, key: str, product: str) -> list[int]:

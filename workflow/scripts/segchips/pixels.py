@@ -13,6 +13,7 @@ from segchips.errors import SceneError
 from segchips.grid import Tile
 from segchips.raster import Reader as FileReader
 from segchips.scenes import Scene
+from segchips.signing import signed
 
 
 class Reader(Protocol):
@@ -34,21 +35,21 @@ class Reader(Protocol):
 class Files:
     """Scenes whose bands are raster files."""
 
-    def __init__(self, sign: str | None) -> None:
-        self._reader = FileReader(_handle_limit(), _planetary_computer if sign == "planetary_computer" else None)
+    def __init__(self, imagery: ImageryConfig) -> None:
+        self._imagery, self._reader = imagery, _files(imagery.sign)
 
     def describe(self, scene: Scene, product: Product) -> tuple[np.dtype[Any], float | None]:
         """As the files declare them."""
-        return self._reader.describe([scene.band(name) for name in product.bands])
+        return self._reader.describe([signed(self._imagery, scene, name) for name in product.bands])
 
     def read(self, scene: Scene, product: Product, tile: Tile) -> Layer:
         """From the open files."""
-        bands = [scene.band(name) for name in product.bands]
+        bands = [signed(self._imagery, scene, name) for name in product.bands]
         return self._reader.read(bands, tile, product.resampling, product.nodata)
 
     def read_mask(self, scene: Scene, name: str, tile: Tile) -> Layer:
         """Nodata or not."""
-        return self._reader.read_raw(scene.band(name), tile)
+        return self._reader.read_raw(signed(self._imagery, scene, name), tile)
 
     def mosaic(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> Layer | None:
         """Never: further files are opened only where the first leave gaps."""
@@ -56,16 +57,16 @@ class Files:
 
 
 def open_reader(imagery: ImageryConfig) -> Reader:
-    """The process's one reader of what the config names."""
+    """The reader of what the config names; a process keeps its rasters open whoever reads them."""
     if imagery.on_platform:
         return _platform(imagery)
-    return _files(imagery.sign)
+    return Files(imagery)
 
 
 @cache
-def _files(sign: str | None) -> Reader:
+def _files(sign: str | None) -> FileReader:
     """The process's open rasters; at most half of the files that the process may open."""
-    return Files(sign)
+    return FileReader(_handle_limit(), _planetary_computer if sign == "planetary_computer" else None)
 
 
 def _platform(imagery: ImageryConfig) -> Reader:

@@ -22,7 +22,7 @@ from segchips.files import digest, read_parquet, whole
 class Band:
     """One band of one raster file, or of one image of a platform, which tells its dtype.
 
-    Physical value = pixel * scale + offset.
+    Physical value = pixel * scale + offset. Of a `signed` address the signature is left out.
     """
 
     href: str
@@ -31,6 +31,7 @@ class Band:
     scale: float
     offset: float
     dtype: str | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,11 @@ def _content_digest(about: Mapping[str, object], columns: Mapping[str, object]) 
 
 def _assets_json(assets: Mapping[str, Sequence[tuple[str, Band]]]) -> str:
     plain = {
-        key: {"href": bands[0][1].href, "bands": [_band_json(name, band) for name, band in bands]}
+        key: {
+            "href": bands[0][1].href,
+            **({"signed": True} if bands[0][1].signed else {}),
+            "bands": [_band_json(name, band) for name, band in bands],
+        }
         for key, bands in assets.items()
         if bands
     }
@@ -275,6 +280,7 @@ def _read_assets(text: str) -> dict[str, list[tuple[str, Band]]]:
                     band["scale"],
                     band["offset"],
                     band.get("dtype"),
+                    asset.get("signed", False),
                 ),
             )
             for number, band in enumerate(asset["bands"], 1)

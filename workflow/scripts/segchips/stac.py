@@ -4,9 +4,11 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, time
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlparse
@@ -21,6 +23,7 @@ from pystac_client.warnings import NoConformsTo
 from segchips.config import ImageryConfig
 from segchips.errors import InputError, SegchipsError
 from segchips.scenes import Band, Scene, clear_enough, parse_time, search_area
+from segchips.signing import without_signatures
 
 Json = dict[str, Any]
 
@@ -71,7 +74,7 @@ def search(
     scenes: dict[tuple[str, str], Scene] = {}
     for product in sorted(images | ({mask} if mask else set())):
         limit = imagery.max_cloud if product in images else None
-        every = _scenes(client, product, imagery, limit, footprints, notes)
+        every = map(without_signatures, _scenes(client, product, imagery, limit, footprints, notes))
         found = sorted(every, key=lambda scene: (scene.pin, str(scene)))
         for scene in clear_enough(product, found, limit):
             if scenes.setdefault((product, scene.id), scene).pin != scene.pin:
@@ -113,6 +116,35 @@ def example(client: pystac.Catalog, product: str, catalog: str) -> Scene | None:
             return None
         with _naming(item):
             return _scene(item, product, catalog)
+
+
+def scenes_called(name: str, product: str, catalog: str) -> list[Scene]:
+    """The scenes of that id as the catalogue gives them now, signatures and all; InputError where it cannot be read."""
+    with _reading(f"catalogue {catalog}: cannot be read"):
+        client = _opened(catalog)
+        if is_api(client):
+            found = client.search(collections=[product], ids=[name], limit=_PAGE).items_as_dicts()  # type: ignore[attr-defined]
+        else:
+            found = [_read(client, place) for place in _places(catalog, product).get(name, ())]
+        return [_scene(item, product, catalog) for item in found]
+
+
+@cache
+def _opened(catalog: str) -> pystac.Catalog:
+    return open_catalog(catalog)
+
+
+@cache
+def _places(catalog: str, product: str) -> Mapping[str, Sequence[str]]:
+    """Where a static catalogue's items of each id are."""
+    found = defaultdict(list)
+    for item in _walk(_opened(catalog), product):
+        found[str(item.get("id"))].append(item["_base"])
+    return found
+
+
+def _read(client: pystac.Catalog, place: str) -> Json:
+    return {**(client._stac_io or pystac.StacIO.default()).read_json(place), "_base": place}
 
 
 @contextmanager
@@ -217,10 +249,9 @@ def _walk(client: pystac.Catalog, product: str) -> Iterator[Json]:
             if node.id != product:
                 continue
         for link in node.get_item_links():
-            href = str(link.get_absolute_href())
-            item = (client._stac_io or pystac.StacIO.default()).read_json(href)
+            item = _read(client, str(link.get_absolute_href()))
             if (item.get("collection") or node.id) == product:
-                yield {**item, "_base": href}
+                yield item
     _require(product, known, client.self_href)
 
 
