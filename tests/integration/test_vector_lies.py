@@ -119,6 +119,38 @@ def shapes():
     ]
 
 
+def star(points, inner=5):
+    """Spikes of 300 m around the middle of the tile."""
+    west, south, east, north = TILE.bounds
+    angle, radius = np.linspace(0, 2 * np.pi, points, endpoint=False), np.where(np.arange(points) % 2, 300.0, inner)
+    return shapely.Polygon(
+        np.column_stack([(west + east) / 2 + radius * np.cos(angle), (south + north) / 2 + radius * np.sin(angle)])
+    )
+
+
+def comb(points):
+    """Teeth side by side across the tile, as many vertices as a star's."""
+    west, south, east, north = TILE.bounds
+    x, y = np.linspace(west, east, points), np.where(np.arange(points) % 2, north, (south + north) / 2)
+    return shapely.Polygon(np.column_stack([np.append(x, [east, west]), np.append(y, [south, south])]))
+
+
+@pytest.mark.parametrize("shape", ["ring", "collection"])
+def test_a_star_that_would_take_hours_is_named_before_anything_is_done_with_it(tmp_path, shape):
+    geometry = star(1_300_000)
+    if shape == "collection":
+        geometry = shapely.geometrycollections([shapely.Point(0, 0), shapely.multipolygons([geometry])])
+    path = write_vectors(tmp_path / "star.gpkg", [shapely.box(*TILE.bounds), geometry], UTM)
+    with pytest.raises(InputError, match=r"star\.gpkg': feature FID 2 has 1,300,00\d vertices on long edges"):
+        read_layer(str(path))
+
+
+@pytest.mark.parametrize("polygon", [star(1000), comb(300_000)], ids=["star", "comb"])
+def test_spikes_that_can_be_told_apart_are_burned_as_they_lie(tmp_path, polygon):
+    path = write_vectors(tmp_path / "spikes.gpkg", [polygon], UTM)
+    np.testing.assert_array_equal(burn(features(path)), slow(TILE, [polygon], [1]))
+
+
 @pytest.mark.parametrize("suffix", ["gpkg", "geojson"])
 @pytest.mark.parametrize("seed", range(4))
 def test_geometries_of_every_kind_in_one_layer_in_any_order(tmp_path, suffix, seed):

@@ -21,6 +21,9 @@ FARTHEST = 1e8
 MAX_EDGE = 1000.0
 """Metres on the ground beyond which an edge is densified before it moves to another CRS."""
 
+MAX_CROSSINGS = 1e9
+"""Pairs of edges of a feature with overlapping boxes that may be looked at: minutes; usual are a few million."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -84,6 +87,7 @@ def read_layer(path: str, layer: str | None = None, attribute: str | None = None
         find_layer(path, name, attribute)
     crs = _crs(meta["crs"], path, name)
     read, closed = _decoded(wkb)
+    _check_edges(read, fids, f"layer '{name}' of '{path}'")
     geometries, repaired = polygonal(read)
     kept = ~shapely.is_missing(geometries)
     if not kept.any():
@@ -171,6 +175,28 @@ def _decoded(wkb: Geometries | None) -> tuple[Geometries, npt.NDArray[np.bool_]]
     broken = shapely.is_missing(geometries) & np.array([text is not None for text in wkb], dtype=bool)
     geometries[broken] = shapely.from_wkb(wkb[broken], on_invalid="fix")
     return geometries, broken
+
+
+def _check_edges(geometries: Geometries, fids: npt.NDArray[np.int64], layer: str) -> None:
+    """InputError names a feature whose edges lie across one another so often that hardly anything can be told of it."""
+    for index in np.flatnonzero(shapely.get_num_coordinates(geometries) ** 2 > 2 * MAX_CROSSINGS):
+        if _crossings(geometries[index]) > MAX_CROSSINGS:
+            count = f"{shapely.get_num_coordinates(geometries[index]):,}"
+            raise InputError(
+                f"{layer}: feature FID {fids[index]} has {count} vertices on long edges side by side, as of a star, "
+                "and would take hours; simplify it or cut it into parts"
+            )
+
+
+def _crossings(geometry: Any) -> float:
+    """How many pairs of edges have overlapping boxes, estimated from 64 of the edges."""
+    parts, _ = polygon_parts(np.array([geometry], dtype=object))
+    points, ring = shapely.get_coordinates(shapely.get_rings(parts), return_index=True)
+    inner = ring[1:] == ring[:-1]
+    low, high = np.minimum(points[1:], points[:-1])[inner], np.maximum(points[1:], points[:-1])[inner]
+    some: Any = np.linspace(0, len(low) - 1, 64).astype(int) if len(low) else []
+    met = [((low <= high[one]) & (high >= low[one])).all(axis=1).sum() for one in some]
+    return sum(met) / 64 * len(low) / 2
 
 
 def _finite(geometries: Geometries) -> Geometries:
