@@ -69,8 +69,9 @@ def imported(module):
 
 def test_chips_from_files_do_not_depend_on_what_asks_platforms(copy):
     program = (
-        "from segchips.code import foreign_modules as foreign, version;"
-        "print(*(version(step, *foreign(name)) for name in ('stac', 'earthone') for step in ('images', 'resolve')))"
+        "from segchips.code import foreign_modules, foreign_to_images, version;"
+        "foreign = {'images': foreign_to_images, 'resolve': foreign_modules};"
+        "print(*(version(step, *foreign[step](name)) for name in ('stac', 'earthone') for step in foreign))"
     )
 
     def found():

@@ -18,6 +18,11 @@ def foreign_modules(source: str) -> tuple[str, ...]:
     return ("stac",) if source in PLATFORMS else ("platform", "retrieval", "service")
 
 
+def foreign_to_images(source: str) -> tuple[str, ...]:
+    """As above, of image chips: a catalogue that is asked for a signature has no part in the pixels."""
+    return ("stac", *foreign_modules(source))
+
+
 @cache
 def version(step: str, *foreign: str) -> str:
     """A digest of a step's script, where it has one, else its module, and of all that imports from this package.
