@@ -76,7 +76,7 @@ def test_random_trouble_costs_no_byte(local: Project, tmp_path: Path, cluster: C
     while happened.total() < TROUBLES:
         with (project.folder / "run.log").open("a") as log:
             run = project.start(*PROFILE, *GROUPS, cores=1, output=log)
-            suffer(run, cluster, draws, happened)
+            suffer(run, project, cluster, draws, happened)
         if run.wait() == 0:
             assert project.contents(RESULTS) == local.contents(RESULTS), happened
             shutil.rmtree(project.folder / "results")
@@ -86,11 +86,18 @@ def test_random_trouble_costs_no_byte(local: Project, tmp_path: Path, cluster: C
     assert project.made() == Counter()
 
 
-def suffer(run: Run, cluster: Cluster, draws: random.Random, happened: Counter[str]) -> None:
-    """Let random things happen until the run ends or enough has happened."""
+def suffer(run: Run, project: Project, cluster: Cluster, draws: random.Random, happened: Counter[str]) -> None:
+    """Let random things happen, some SLURM jobs apart, until the run ends or enough has happened."""
     while run.poll() is None and happened.total() < TROUBLES:
-        time.sleep(draws.uniform(2, 20))
+        jobs = begun(project) + draws.randint(0, 4)
+        while run.poll() is None and begun(project) < jobs:
+            time.sleep(0.1)
+        time.sleep(draws.uniform(0, 8))
         trouble: Trouble = draws.choice((cancel_a_job, lose_the_node, lose_the_login_node))
         if run.poll() is None and trouble(run, cluster, draws):
             happened[trouble.__name__] += 1
-            print(time.strftime("%X"), trouble.__name__, flush=True)
+
+
+def begun(project: Project) -> int:
+    """How many SLURM jobs have begun."""
+    return len(list((project.folder / "logs" / "slurm").glob("*.log")))
