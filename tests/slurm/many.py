@@ -29,6 +29,7 @@ from segchips.sample import write_sample
 PROFILE = ("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "slurm"))
 OTHER = (*PROFILE, "--executor", "slurm", "--slurm-status-command", "squeue", "--slurm-logdir", "logs/slurm")
 OTHER += ("--slurm-keep-successful-logs", "--slurm-init-seconds-before-status-checks", "5")
+UNGROUPED = ("--groups", "report=report")  # an option that cannot be empty takes the place of all groups
 RESULTS = "results/**/*.*"
 
 
@@ -57,7 +58,7 @@ def told(way: str, project: Project, run: Callable[[], None]) -> None:
     run()
     seconds, tiles, jobs = time.perf_counter() - start, len(project.ledger()), slurm_jobs(project)
     kinds = ", ".join(f"{count} {kind}" for kind, count in jobs.items())
-    print(f"| {way} | {tiles} | {seconds:.0f} | {tiles / seconds:.1f} | {jobs.total()}: {kinds} |", flush=True)
+    print(f"| {way} | {tiles} | {seconds:.0f} | {tiles / seconds:.2g} | {jobs.total()}: {kinds} |", flush=True)
 
 
 def slurm_jobs(project: Project) -> Counter[str]:
@@ -110,8 +111,8 @@ def other_plugin(*options: str) -> Callable[[Project, Cluster], None]:
 SHIPPED = {"peace": peace, "trouble": trouble}
 OTHERS = {
     "groups": other_plugin(),
-    "jobs": other_plugin("--groups"),
-    "arrays": other_plugin("--groups", "--jobs", "1000", "--slurm-array-jobs", "all"),
+    "jobs": other_plugin(*UNGROUPED),
+    "arrays": other_plugin(*UNGROUPED, "--jobs", "1000", "--slurm-array-jobs", "all"),
 }
 
 if __name__ == "__main__":
