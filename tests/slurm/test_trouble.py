@@ -84,6 +84,7 @@ def test_random_trouble_costs_no_byte(local: Project, tmp_path: Path, cluster: C
     assert result.returncode == 0, result.stdout
     assert project.contents(RESULTS) == local.contents(RESULTS) != {}, happened
     assert project.made() == Counter()
+    print(dict(happened))
 
 
 def suffer(run: Run, project: Project, cluster: Cluster, draws: random.Random, happened: Counter[str]) -> None:
