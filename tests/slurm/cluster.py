@@ -72,7 +72,13 @@ class Cluster:
 
     def kill_node(self) -> None:
         """Kill the node's daemon and all that runs on the node, as a power cut does."""
-        for process in [self._running.pop("slurmd").pid, *self._on_the_node()]:
+        daemon = self._running.pop("slurmd")
+        daemon.kill()
+        daemon.wait()
+        self._kill_jobs()
+
+    def _kill_jobs(self) -> None:
+        for process in self._on_the_node():
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
 
@@ -103,6 +109,7 @@ class Cluster:
         for process in reversed(self._running.values()):
             process.terminate()
             process.wait()
+        self._kill_jobs()
 
     def command(self, *arguments: str) -> str:
         """What one of SLURM's commands prints; nothing where it fails."""

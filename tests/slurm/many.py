@@ -1,6 +1,9 @@
-"""Many tiles through a real SLURM node: in peace, then with a job cancelled and the node lost; beside a local run.
+"""Many tiles through a real SLURM node, several ways, each compared with a run on this machine; prints a table.
 
-python tests/slurm/many.py [columns rows]      40 x 25 tiles unless named
+python tests/slurm/many.py [columns rows [way ...]]      40 x 25 tiles in peace and trouble unless named
+
+peace and trouble are the profile as it is: undisturbed, and with a job cancelled and the node lost. groups, jobs and
+arrays are snakemake-executor-plugin-slurm: the profile's groups, one SLURM job per tile, and arrays of such jobs.
 """
 
 import os
@@ -10,9 +13,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from subprocess import CompletedProcess
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -22,33 +27,58 @@ from projects import REPOSITORY, Project, sample_config
 from segchips.sample import write_sample
 
 PROFILE = ("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "slurm"))
+OTHER = (*PROFILE, "--executor", "slurm", "--slurm-status-command", "squeue", "--slurm-logdir", "logs/slurm")
+OTHER += ("--slurm-keep-successful-logs", "--slurm-init-seconds-before-status-checks", "5")
+UNGROUPED = ("--groups", "report=report")  # an option that cannot be empty takes the place of all groups
 RESULTS = "results/**/*.*"
 
 
 def main() -> None:
-    columns, rows = map(int, sys.argv[1:3]) if len(sys.argv) > 2 else (40, 25)
+    columns, rows = map(int, sys.argv[1:3] or (40, 25))
     with tempfile.TemporaryDirectory() as name, running_cluster(Path(name) / "slurm") as cluster:
         os.environ |= cluster.environment
         write_sample(Path(name) / "local" / "resources" / "sample", columns=columns, rows=rows)
         local = Project(Path(name) / "local")
         local.write(sample_config())
-        calm, rough = (Project(shutil.copytree(local.folder, Path(name) / copy)) for copy in ("calm", "rough"))
-        told("one machine", local, timed(local, "--workflow-profile", str(REPOSITORY / "workflow/profiles/default")))
-        told("SLURM", calm, timed(calm, *PROFILE))
-        told("SLURM, a job cancelled and the node lost", rough, with_trouble(rough, cluster))
-        for project in (calm, rough):
+        projects = {way: Project(shutil.copytree(local.folder, Path(name) / way)) for way in sys.argv[3:] or SHIPPED}
+        print("| way | tiles | seconds | tiles/s | SLURM jobs |\n|---|---|---|---|---|")
+        told("one machine", local, lambda: finished(local, cores=2))
+        for way, project in projects.items():
+            if way in OTHERS and not find_spec("snakemake_executor_plugin_slurm"):
+                print(f"{way}: skipped, snakemake-executor-plugin-slurm is not installed")
+                continue
+            told(way, project, partial((SHIPPED | OTHERS)[way], project, cluster))
             assert project.contents(RESULTS) == local.contents(RESULTS) != {}
             assert project.made() == Counter()
 
 
-def timed(project: Project, *arguments: str) -> tuple[CompletedProcess[str], float]:
+def told(way: str, project: Project, run: Callable[[], None]) -> None:
+    """Run and print the table's row."""
     start = time.perf_counter()
-    return project.run(*arguments, cores=1 if arguments[:2] == PROFILE else 2), time.perf_counter() - start
+    run()
+    seconds, tiles, jobs = time.perf_counter() - start, len(project.ledger()), slurm_jobs(project)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in jobs.items())
+    print(f"| {way} | {tiles} | {seconds:.0f} | {tiles / seconds:.2g} | {jobs.total()}: {kinds} |", flush=True)
 
 
-def with_trouble(project: Project, cluster: Cluster) -> tuple[CompletedProcess[str], float]:
+def slurm_jobs(project: Project) -> Counter[str]:
+    """How many SLURM jobs of each kind have run, from the logs that they leave."""
+    folder = project.folder / "logs" / "slurm"
+    logs = (path.relative_to(folder).parts[0] for path in sorted(folder.rglob("*.log")))
+    return Counter(re.sub(r"^(segchips-|rule_|group_[a-z]+_)|-\d+\.log$", "", log) for log in logs)
+
+
+def finished(project: Project, *arguments: str, cores: int = 1) -> None:
+    result = project.run(*arguments, cores=cores)
+    assert result.returncode == 0, result.stdout
+
+
+def peace(project: Project, _: Cluster) -> None:
+    finished(project, *PROFILE)
+
+
+def trouble(project: Project, cluster: Cluster) -> None:
     """Run while somebody cancels a job of images and the node goes down and comes back; run again what that cost."""
-    start = time.perf_counter()
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(project.run, *PROFILE, "--retries", "0", cores=1)
         while not (jobs := cluster.jobs("images", "RUNNING")):
@@ -61,18 +91,29 @@ def with_trouble(project: Project, cluster: Cluster) -> tuple[CompletedProcess[s
         cluster.kill_node()
         cluster.start_node()
         assert run.result().returncode == 1, "the cancelled job should be missed"
-    again = project.run(*PROFILE, cores=1)
-    again.stdout = run.result().stdout + again.stdout
-    return again, time.perf_counter() - start
+    finished(project, *PROFILE)
 
 
-def told(what: str, project: Project, run: tuple[CompletedProcess[str], float]) -> None:
-    result, seconds = run
-    assert result.returncode == 0, result.stdout
-    logs = [path.stem.split("-") for path in (project.folder / "logs" / "slurm").glob("*.log")]
-    jobs = Counter(name for _, name, _ in logs)
-    submitted = len(re.findall(r"with external jobid", result.stdout))
-    print(f"{what}: {seconds:.0f} s, {submitted} SLURM jobs {dict(jobs)}", flush=True)
+def other_plugin(*options: str) -> Callable[[Project, Cluster], None]:
+    """A way with snakemake-executor-plugin-slurm, whose job steps forget where this cluster's configuration is."""
+
+    def way(project: Project, cluster: Cluster) -> None:
+        srun = cluster.folder / "bin" / "srun"
+        srun.parent.mkdir(exist_ok=True)
+        srun.write_text(f'#!/bin/sh\nSLURM_CONF={cluster.folder}/slurm.conf exec {shutil.which("srun")} "$@"\n')
+        srun.chmod(0o755)
+        path = {"PATH": f"{srun.parent}:{os.environ['PATH']}"}
+        finished(Project(project.folder, os.environ | path), *OTHER, *options)
+
+    return way
 
 
-main()
+SHIPPED = {"peace": peace, "trouble": trouble}
+OTHERS = {
+    "groups": other_plugin(),
+    "jobs": other_plugin(*UNGROUPED),
+    "arrays": other_plugin(*UNGROUPED, "--jobs", "1000", "--slurm-array-jobs", "all"),
+}
+
+if __name__ == "__main__":
+    main()

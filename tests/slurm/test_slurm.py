@@ -14,7 +14,7 @@ import pytest
 from cluster import MISSING, Cluster, running_cluster
 
 from helpers import write_json
-from projects import REPOSITORY, Project
+from projects import REPOSITORY, Project, stop
 
 Submit = Callable[..., CompletedProcess[str]]
 Running = Future[CompletedProcess[str]]
@@ -158,3 +158,26 @@ def test_jobs_of_a_node_that_fails_run_again(
     assert run.result().returncode == 0, run.result().stdout
     assert fresh.contents(RESULTS) == sample_run.contents(RESULTS)
     assert fresh.made() == Counter()
+
+
+def test_jobs_of_a_dead_run_write_nothing_into_the_next(
+    project: Project, tmp_path: Path, cluster: Cluster, submit: Submit
+) -> None:
+    project.change("defaults.imagery.composite", "median")
+    run = project.start("--workflow-profile", PROFILE, *SMALL, cores=1)
+    logs = project.folder / "logs" / "slurm"
+    while not (begun := [log for log in logs.glob("*-images-*") if "Building DAG" in log.read_text()]):
+        assert run.poll() is None, run.communicate()[0]
+        time.sleep(0.02)
+    orphan = begun[0].stem.rpartition("-")[2]
+    cluster.command("scontrol", "suspend", orphan)
+    stop(run)
+    project.change("defaults.imagery.composite", "mean")
+    local = Project(Path(shutil.copytree(project.folder, tmp_path / "local")))
+    assert local.made()["images"] == 6
+    result = submit(project)
+    assert result.returncode == 0, result.stdout
+    cluster.command("scontrol", "resume", orphan)
+    while cluster.command("squeue", "--noheader"):
+        time.sleep(0.1)
+    assert project.contents(RESULTS) == local.contents(RESULTS) != {}

@@ -2,8 +2,11 @@
 """Give a job script to SLURM with what its rules ask for; prints the job's id."""
 
 import json
+import os
 import subprocess
 import sys
+import time
+from hashlib import sha256
 from pathlib import Path
 
 LOGS = Path("logs/slurm")
@@ -11,21 +14,38 @@ LOGS = Path("logs/slurm")
 
 def main() -> None:
     """Refuse at once what no node can ever run, then submit."""
-    script = sys.argv[1]
+    script = Path(sys.argv[1])
     command = ["sbatch", *options(properties(script))]
     trial = subprocess.run([*command, "--test-only", script], text=True, capture_output=True)
     if trial.returncode:
         sys.exit(f"SLURM will not run {' '.join(command)}: {trial.stderr.strip()}")
+    results = f"segchips {sha256(os.environ['SEGCHIPS_RESULTS'].encode()).hexdigest()[:16]}"
+    run = f"{results} {script.parent.name}"
+    cancel_orphans(results, run)
     LOGS.mkdir(parents=True, exist_ok=True)
-    answer = subprocess.run([*command, "--parsable", script], text=True, stdout=subprocess.PIPE)
+    answer = subprocess.run([*command, f"--comment={run}", "--parsable", script], text=True, stdout=subprocess.PIPE)
     print(answer.stdout.partition(";")[0].strip())
     sys.exit(answer.returncode)
 
 
-def properties(script: str) -> dict[str, object]:
+def cancel_orphans(results: str, run: str) -> None:
+    """End the jobs that a killed run on these results has left, before they write into those of this one."""
+    asked = ["squeue", "--noheader", f"--user={os.getuid()}", "--format=%i %k"]
+    while True:
+        listed = subprocess.run(asked, text=True, stdout=subprocess.PIPE).stdout.splitlines()
+        marks = dict(line.partition(" ")[::2] for line in listed)
+        orphans = [job for job, mark in marks.items() if mark.startswith(results) and mark != run]
+        if not orphans:
+            return
+        print(f"Cancelling SLURM jobs that a killed run has left: {' '.join(orphans)}", file=sys.stderr)
+        subprocess.run(["scancel", *orphans])
+        time.sleep(2)
+
+
+def properties(script: Path) -> dict[str, object]:
     """What Snakemake wrote into the job script about its job."""
     mark = "# properties = "
-    with open(script, encoding="utf-8") as lines:
+    with script.open(encoding="utf-8") as lines:
         return json.loads(next(line for line in lines if line.startswith(mark)).removeprefix(mark))
 
 

@@ -84,6 +84,7 @@ class State(Questions):
             try:
                 with alone(self.config.results, stop):
                     self._reserve()
+                    os.environ["SEGCHIPS_RESULTS"] = str(self.config.results.absolute())  # marks what is submitted
                     self.forget_exclusions()  # of a run that was killed
                     return execute(*arguments, **keywords)
             except SegchipsError as error:
