@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+WORKERS ?= 2
 
 .PHONY: run test lint notebooks docs bench lock clean
 
@@ -10,7 +11,7 @@ run: $(VENV)/installed
 	@echo "The sample's shards lie in results/sample/tfrecords, its report is results/sample/report/index.html"
 
 test: $(VENV)/installed
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
