@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(max(0.0, platform.latency + late - (time.monotonic() - request.started)))
             self._deliver(request, status, reply, fault)
         finally:
-            request.ended = time.monotonic()
+            request.ended = request.ended or time.monotonic()
 
     def _reply(self, request: Request, fault: Fault, query: dict[str, list[str]]) -> tuple[int, bytes]:
         try:
@@ -192,6 +192,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if cut:
             reply = reply[: int(len(reply) * fault.keep)]
+        else:
+            request.ended = time.monotonic()  # its sender may ask for the next before this thread goes on
         if framing == "chunked":
             reply = f"{len(reply):x}\r\n".encode() + reply + b"\r\n"
         if self.command != "HEAD":
