@@ -145,6 +145,12 @@ def test_a_star_that_would_take_hours_is_named_before_anything_is_done_with_it(t
         read_layer(str(path))
 
 
+def test_a_star_whose_vertices_squared_are_more_than_32_bits_is_named(tmp_path):
+    path = write_vectors(tmp_path / "star.gpkg", [star(2**17)], UTM)
+    with pytest.raises(InputError, match=r"feature FID 1 has 131,073 vertices on long edges"):
+        read_layer(str(path))
+
+
 @pytest.mark.parametrize("polygon", [star(1000), comb(300_000)], ids=["star", "comb"])
 def test_spikes_that_can_be_told_apart_are_burned_as_they_lie(tmp_path, polygon):
     path = write_vectors(tmp_path / "spikes.gpkg", [polygon], UTM)

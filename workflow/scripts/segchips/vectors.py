@@ -179,7 +179,7 @@ def _decoded(wkb: Geometries | None) -> tuple[Geometries, npt.NDArray[np.bool_]]
 
 def _check_edges(geometries: Geometries, fids: npt.NDArray[np.int64], layer: str) -> None:
     """InputError names a feature whose edges lie across one another so often that hardly anything can be told of it."""
-    for index in np.flatnonzero(shapely.get_num_coordinates(geometries) ** 2 > 2 * MAX_CROSSINGS):
+    for index in np.flatnonzero(shapely.get_num_coordinates(geometries) > np.sqrt(2 * MAX_CROSSINGS)):
         if _crossings(geometries[index]) > MAX_CROSSINGS:
             count = f"{shapely.get_num_coordinates(geometries[index]):,}"
             raise InputError(
