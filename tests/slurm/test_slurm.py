@@ -145,7 +145,7 @@ def test_what_no_node_can_give_is_said(fresh: Project, submit: Submit) -> None:
     assert "SLURM will not run sbatch" in result.stdout and "--mem=1000000" in result.stdout
     result = submit(fresh, *ONCE, "--set-resources", "label_lock:runtime=100000")
     assert result.returncode == 1
-    assert "asks for what it can never get (" in result.stdout, result.stdout
+    assert "asks for what it can never get (PartitionTimeLimit)" in result.stdout, result.stdout
 
 
 def test_jobs_of_a_node_that_fails_run_again(
