@@ -13,8 +13,15 @@ from segchips.errors import StorageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)
-"""What the system says of a disk that is full, broken or not to be written to."""
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)
+
+
+def not_stored(path: object, error: OSError) -> StorageError:
+    """What to tell where the disk is full, broken or not to be written to; raises the error itself where it is not."""
+    if error.errno not in _UNWRITABLE:
+        raise error
+    reason = os.strerror(error.errno)  # libraries give `strerror` words of their own
+    return StorageError(f"{path}: cannot be written ({reason}); mend that and run again")
 
 
 @contextmanager
@@ -23,10 +30,9 @@ def storing(path: str | Path, place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in UNWRITABLE or Path(error.filename or place) not in (place, *place.parents):
+        if Path(error.filename or place) not in (place, *place.parents):
             raise
-        reason = os.strerror(error.errno)  # libraries give `strerror` words of their own
-        raise StorageError(f"{path}: cannot be written ({reason}); mend that and run again") from error
+        raise not_stored(path, error) from error
 
 
 @contextmanager

@@ -46,14 +46,10 @@ class _Layer:
     def tree(self) -> shapely.STRtree:
         return shapely.STRtree(self.geometries)
 
-    @cached_property
     def digests(self) -> list[str]:
         """A digest of each feature's place, shape and value."""
-        crs, features = (
-            digest(self.crs.to_wkt()),
-            zip(shapely.to_wkb(self.geometries), self.values.tolist(), strict=True),
-        )
-        return [digest(crs, wkb, value) for wkb, value in features]
+        crs, shapes = digest(self.crs.to_wkt()), shapely.to_wkb(self.geometries)
+        return [digest(crs, wkb, value) for wkb, value in zip(shapes, self.values.tolist(), strict=True)]
 
 
 class Features:
@@ -178,7 +174,7 @@ class Features:
 
     @cached_property
     def _digests(self) -> list[str]:
-        return [item for layer in self._layers for item in layer.digests]
+        return [item for layer in self._layers for item in layer.digests()]
 
 
 def _as_labels(coverage: Coverage) -> LabelsConfig:

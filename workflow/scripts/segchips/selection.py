@@ -50,12 +50,10 @@ def _reason(config: SelectConfig, labels: LabelsConfig, key: str, pixels: npt.ND
 
 def read_counts(path: Path, lock: LabelLock) -> Counts:
     """The counts that a file of splits has of tiles whose labels are still the same."""
-    import pyarrow.parquet as pq
-
-    names = ["key", "label", "values", "pixels"]
-    if not set(names) <= set(pq.read_schema(path).names):
+    names, counts = ["key", "label", "values", "pixels"], {}
+    table = read_parquet(path, names)
+    if len(table.column_names) < len(names):
         return {}
-    table, counts = read_parquet(path, names), {}
     for key, label, values, pixels in zip(*(table[name].to_pylist() for name in names), strict=True):
         if label and lock.digests.get(key) == label:
             counts[key] = np.zeros(256, np.int64)

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from segchips.errors import InputError, StorageError
-from segchips.files import UNWRITABLE
+from segchips.files import not_stored
 
 _LOCKS = Path(".snakemake/locks")
 _PERIOD = 1.0
@@ -53,10 +53,7 @@ def _watched(number: int, results: Path, stop: Callable[[], None]) -> Iterator[N
     try:
         yield
     except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        reason = f"cannot be written ({os.strerror(error.errno)}); mend that and run again"
-        raise StorageError(f"{error.filename or results}: {reason}") from error
+        raise not_stored(error.filename or results, error) from error
     finally:
         ended.set()
         if _vanished(number, results):
