@@ -10,8 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import IO, Any
 
+import geopandas
 import psutil
 import rasterio
+import shapely
 import yaml
 
 from helpers import write_catalog
@@ -76,8 +78,20 @@ class Project:
             return list(csv.DictReader(stream))
 
     def contents(self, pattern: str) -> dict[str, bytes]:
-        found = (path for path in sorted(self.folder.glob(pattern)) if path.is_file())
+        """The bytes of files, but not of hidden ones, which hold times."""
+        found = (path for path in sorted(self.folder.glob(pattern)) if path.is_file() and path.name[0] != ".")
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in found}
+
+
+def chips_touched(project: Project, shapes: list[shapely.Geometry]) -> set[str]:
+    """The names of label chips whose grid one of the lon/lat shapes touches."""
+    touched = set()
+    for path in project.results().glob("labels/*.tif"):
+        with rasterio.open(path) as chip:
+            inside = geopandas.GeoSeries(shapes, crs=4326).to_crs(chip.crs).intersects(shapely.box(*chip.bounds))
+        if inside.any():
+            touched.add(path.name)
+    return touched
 
 
 def stop(process: subprocess.Popen[str]) -> None:

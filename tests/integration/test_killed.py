@@ -19,9 +19,10 @@ COLUMNS, ROWS = map(int, os.environ.get("SEGCHIPS_TILES", "4x3").split("x"))
 
 
 def results(project: Project) -> dict[str, bytes]:
-    """Every file below the results with its bytes, hidden ones too."""
+    """Every file below the results with its bytes; of hidden ones, which hold times, the names."""
     folder = project.folder / "results"
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): b"" if path.name[0] == "." else path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,7 @@ import numpy as np
 import rasterio
 import shapely
 
-from projects import Project
-
-
-def chips_touched(project: Project, shapes: list[shapely.Geometry]) -> set[str]:
-    """The names of label chips whose grid one of the lon/lat shapes touches."""
-    touched = set()
-    for path in project.results().glob("labels/*.tif"):
-        with rasterio.open(path) as chip:
-            inside = geopandas.GeoSeries(shapes, crs=4326).to_crs(chip.crs).intersects(shapely.box(*chip.bounds))
-        if inside.any():
-            touched.add(path.name)
-    return touched
+from projects import Project, chips_touched
 
 
 def test_a_moved_polygon_remakes_the_chips_it_touches_before_or_after(project: Project) -> None:

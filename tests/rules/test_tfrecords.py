@@ -1,11 +1,15 @@
 import json
+import shutil
+import time
 from collections import Counter
 
+import geopandas
 import numpy as np
 import rasterio
+import shapely
 
 import segchips
-from projects import Project
+from projects import Project, chips_touched
 
 
 def records(project: Project, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -52,6 +56,28 @@ def test_storage_remakes_shards_alone(project: Project) -> None:
     for key, pair in before.items():
         np.testing.assert_array_equal(after[key][0], pair[0])
         np.testing.assert_array_equal(after[key][1], pair[1])
+
+
+def test_a_moved_polygon_costs_the_records_it_touches(project: Project) -> None:
+    """The others are kept, and the files are those of a run from nothing."""
+    project.change("defaults.tfrecords", {"shards": 1, "splits": {"train": 1.0}})
+    project.made()
+    layer = geopandas.read_file(project.folder / "resources/sample/labels.gpkg").to_crs(4326)
+    number = next(n for n, shape in enumerate(layer.geometry) if len(chips_touched(project, [shape])) == 1)
+    project.change("defaults.labels.path", "mine.gpkg")
+    log = project.folder / "logs/sample/tfrecords/train-00000-of-00001.log"
+    for _ in range(3):
+        time.sleep(2.5)  # until no chip is so young that it is read again
+        layer.loc[number, "geometry"] = shapely.affinity.translate(layer.geometry[number], 0.0002, 0)
+        layer.to_file(project.folder / "mine.gpkg")
+        made = project.made()
+        assert (made["tfrecords"], made["images"]) == (1, 0)
+    assert 0 < made["labels"] < 3
+    assert log.read_text() == f"{made['labels']} records made, {6 - made['labels']} kept of the shard that was there\n"
+    files = project.contents("results/sample/**/*")
+    shutil.rmtree(project.folder / "results")
+    project.made()
+    assert project.contents("results/sample/**/*") == files
 
 
 def test_another_number_of_shards_leaves_none_of_the_old(project: Project) -> None:

@@ -3,22 +3,19 @@ import atexit
 import gc
 import os
 import sys
-from functools import cache
 from pathlib import Path
 
 # Where this file is, for the main Snakefile may be another one that has this workflow as a module.
 sys.path.insert(0, str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent / "scripts"))
 
-from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
-from snakemake.jobs import GroupJob, GroupJobFactory
 from snakemake.logging import logger
-from snakemake.persistence.file import FilePersistence
 
 from segchips.errors import CredentialsError, SegchipsError
 from segchips.grid import Tile
 from segchips.job import failed
+from segchips.patches import patch
 from segchips.progress import Progress
 from segchips.solitude import sweep
 from segchips.tampering import while_intact, while_whole
@@ -36,44 +33,13 @@ try:
         workers=CORES if workflow.is_main_process or workflow.remote_exec else 0,
     )
     if workflow.is_main_process:
+        if not workflow.output_settings.dryrun:
+            STATE.reserve()
         STATE.check_inputs()
 except SegchipsError as error:
     raise SystemExit(failed(error))
 
-# Snakemake keeps 128 of the records that it reads, and asks for that of each job twice whenever it looks at the graph.
-FilePersistence._read_record_cached = cache(FilePersistence._read_record_cached.__wrapped__)
-
-# Snakemake keeps the groups it has formed, and merges them once more, when a checkpoint changes its graph: they are formed afresh.
-GroupJobFactory.new = lambda self, name, jobs, resources: GroupJob(name, frozenset(jobs), resources)
-
-
-def settled_checkpoints(dag):
-    """Checkpoints that will not run, nor any that they follow, and that the graph has not been told of."""
-    created, unsettled = workflow.checkpoints.created_output, [job for job in dag.needrun_jobs() if job.is_checkpoint]
-    pending = set(dag.bfs(dag.depending, *(job for job in unsettled if not dag.finished(job))))
-    return [
-        job
-        for job in dag.jobs
-        if job.is_checkpoint
-        and job not in pending
-        and not created.issuperset(job.output)
-        and all(map(os.path.exists, job.output))
-    ]
-
-
-async def update_all_checkpoint_dependencies(dag, jobs=None, update=DAG.update_checkpoint_dependencies):
-    """What waits for a checkpoint is also updated where that turns out to be up to date, and not before.
-
-    Snakemake asks only at its start which checkpoints are up to date, and believes it of those that follow one that is not.
-    """
-    updated, jobs = False, settled_checkpoints(dag) if jobs is None else [job for job in jobs if job.is_checkpoint]
-    while jobs:
-        updated = await update(dag, jobs) or updated
-        jobs = settled_checkpoints(dag)
-    return updated
-
-
-DAG.update_checkpoint_dependencies = update_all_checkpoint_dependencies
+patch()
 
 
 def start_no_more():

@@ -15,9 +15,9 @@ rule tfrecords:
         ),
         labels=planned(lambda wildcards: STATE.chips(wildcards.dataset, "labels", shard_tiles(wildcards))),
     output:
-        shard=of_shards("tfrecord"),
-        index=of_shards("index") + ".csv",
-        tally=of_shards("statistics") + ".npz",
+        shard=update(of_shards("tfrecord")),
+        index=update(of_shards("index") + ".csv"),
+        tally=update(of_shards("statistics") + ".npz"),
     log:
         "logs/{dataset}/tfrecords/{split}-{shard}-of-{shards}.log",
     params:
@@ -52,5 +52,5 @@ rule tfrecords_info:
     params:
         digest=lambda wildcards: STATE.info_digest(wildcards.dataset),
     run:
-        if error := STATE.make_info(wildcards.dataset, input.indices, log[0]):
+        if error := STATE.run("make_info", wildcards.dataset, list(input.indices), log[0]):
             raise error

@@ -90,7 +90,7 @@ def least_distances(tiles: Sequence[Tile], splits: Sequence[str]) -> dict[tuple[
     for zone, first, second, boxes in _neighbouring(zones):
         ours, theirs = names[first.members], names[second.members]
         for pair in pairs:
-            for one, other in (pair, pair[::-1]):
+            for one, other in (pair, pair[::-1])[: 1 + (first is not second)]:
                 found[pair] = min(found[pair], _nearest(zone.boxes[ours == one], boxes[theirs == other]))
     for pair in pairs:
         if found[pair] == np.inf:
@@ -119,7 +119,8 @@ def _neighbouring(zones: Sequence[_Zone]) -> Iterator[tuple[_Zone, _Zone, _Zone,
 def _nearest(ours: Geometries, theirs: Geometries) -> float:
     if not len(ours) or not len(theirs):
         return float(np.inf)
-    _, distances = shapely.STRtree(ours).query_nearest(theirs, return_distance=True, all_matches=False)
+    few, many = sorted((ours, theirs), key=len)
+    _, distances = shapely.STRtree(many).query_nearest(few, return_distance=True, all_matches=False)
     return float(distances.min())
 
 

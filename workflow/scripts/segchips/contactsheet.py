@@ -1,15 +1,13 @@
 """The report's pictures: image, label and overlay of some chips."""
 
 import base64
-import io
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from segchips.colours import BACKGROUND, Colour
 from segchips.description import MADE
@@ -111,7 +109,8 @@ def _edges(classes: Array) -> Mask:
 
 
 def _png(pixels: npt.NDArray[np.uint8]) -> str:
-    """PNG bytes as a data URI."""
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", compress_type=zlib.Z_RLE)
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    """PNG bytes as a data URI; a fourth channel, opacity, only where something is see-through."""
+    opaque = pixels.shape[-1] == 4 and pixels[..., 3].all()
+    shown = np.ascontiguousarray(pixels[..., :3] if opaque else pixels)
+    content = imagecodecs.png_encode(shown, strategy=imagecodecs.PNG.STRATEGY.RLE, filter=imagecodecs.PNG.FILTER.UP)
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"

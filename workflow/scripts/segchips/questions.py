@@ -206,11 +206,15 @@ class Questions:
         """The keys of the tiles of one shard that have chips."""
         return self._members(name).get((split, shard), [])
 
-    def shard_digest(self, name: str, split: str, shard: int) -> str:
-        """Changes when the shard has to be written again although its chips are the same."""
+    def record_recipe(self, name: str, split: str) -> str:
+        """Changes when the records of a split have to be made again although their chips are the same."""
         dataset = self.dataset(name)
         how = (replace(dataset.tfrecords, splits={}), dataset.imagery.min_valid, dataset.labels.unknown)
-        return digest(version("shards"), *how, split, *self.shard_tiles(name, split, shard))
+        return digest(version("shards"), *how, split)
+
+    def shard_digest(self, name: str, split: str, shard: int) -> str:
+        """Changes when the shard has to be written again although its chips are the same."""
+        return digest(self.record_recipe(name, split), *self.shard_tiles(name, split, shard))
 
     def traced(self, provenance: bool) -> str:
         """A pattern of the names of all datasets that have, or have not, provenance files."""

@@ -131,7 +131,8 @@ def decode(payload: bytes) -> dict[str, memoryview | int | NDArray[np.float32]]:
         raise RecordError("a record is no tf.train.Example with one value per key") from error
 
 
-def _masked_crc(*pieces: bytes) -> int:
+def checksum(*pieces: bytes) -> int:
+    """The masked CRC32C of bytes in pieces, as TFRecord has it."""
     crc: int = reduce(google_crc32c.extend, pieces, 0)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
@@ -149,7 +150,7 @@ class RecordWriter:
     def write(self, pieces: Sequence[bytes]) -> tuple[int, int]:
         """Append one record, given in pieces; returns its offset and length in the file, framing included."""
         size = struct.pack("<Q", sum(map(len, pieces)))
-        head, foot = (struct.pack("<I", _masked_crc(*data)) for data in ((size,), pieces))
+        head, foot = (struct.pack("<I", checksum(*data)) for data in ((size,), pieces))
         parts = [size + head, *pieces, foot]
         if self._deflate:
             parts = [*map(self._deflate.compress, parts), self._deflate.flush(zlib.Z_FULL_FLUSH)]
@@ -191,12 +192,12 @@ def _payload(stream: BinaryIO) -> bytes | None:
     if len(head) < _HEADER:
         raise EOFError
     size, crc = struct.unpack("<QI", head)
-    if crc != _masked_crc(head[:8]):
+    if crc != checksum(head[:8]):
         raise ValueError
     payload, foot = stream.read(size), stream.read(_FOOTER)
     if len(payload) < size or len(foot) < _FOOTER:
         raise EOFError
-    if struct.unpack("<I", foot)[0] != _masked_crc(payload):
+    if struct.unpack("<I", foot)[0] != checksum(payload):
         raise ValueError
     return payload
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os.path import basename
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from segchips.chipfiles import ALONE, Header, encode_like, open_chip, read_chip, read_file, read_header
 from segchips.description import (
@@ -36,6 +36,7 @@ from segchips.description import (
 )
 from segchips.errors import InputError, SegchipsError
 from segchips.files import whole
+from segchips.kept import Kept, Notes, Stamp, keep, stamp
 from segchips.records import RecordWriter, array_bytes, decode, encode, read_record
 
 if TYPE_CHECKING:
@@ -207,7 +208,8 @@ class Job:
     """A shard to write with its index and, where it is `counted`, its tally: pairs in the order of their records.
 
     Excluded tiles are in the index with their reasons. With `like`, headers of a good pair, a chip that cannot become
-    a record, or one unlike them, is rejected in the index; without, it is an error.
+    a record, or one unlike them, is rejected in the index; without, it is an error. `recipe` stands for all that a
+    record depends on but its chips; without it, nothing is kept of the shard that was there.
     """
 
     shard: Path
@@ -220,53 +222,102 @@ class Job:
     excluded: Mapping[str, str] = field(default_factory=dict)
     counted: bool = False
     unknown: int | None = None
+    recipe: str = ""
+
+    def keep(self) -> Kept | None:
+        """What to keep of the shard that is there."""
+        chips = {pair.name: (pair.image, pair.label) for pair in self.pairs}
+        return keep(self.index, chips, self.config, self.recipe) if self.recipe else None
 
 
-def _counted(tally: Tally | None, headers: Like, pixels: Sequence[Pixels | None], beside: int) -> Tally:
-    """The tally, or a new one, with a chip added."""
-    from segchips.tally import Tally
+class _Writing:
+    """A shard on its way into an open file."""
 
-    image, label = (
-        read_chip(one.path, beside)[1] if known is None else known for one, known in zip(headers, pixels, strict=True)
-    )
-    tally = tally or Tally(headers[0].dtype, headers[0].channels, _layout(headers[0]).nodata)
-    tally.add(image, label)
-    return tally
+    def __init__(self, job: Job, stream: BinaryIO) -> None:
+        self._job, self._first, self._kept = job, job.like, job.keep()
+        self._writer = RecordWriter(stream, job.config.compression)
+        self._counts: Tally | None = None
+        self._made = 0
+        self.notes = Notes(job.recipe)
 
+    @property
+    def records(self) -> tuple[int, int]:
+        """How many were made, and how many were kept."""
+        return self._made, len(self._kept.entries) if self._kept else 0
 
-def _entries(job: Job, writer: RecordWriter) -> Iterator[Entry]:
-    first, tally = job.like, None
-    for pair in job.pairs:
+    def entries(self) -> Iterator[Entry]:
+        """Write the records; the lines of the index."""
+        for pair in self._job.pairs:
+            chips = stamp(pair.image, pair.label) if self._job.recipe else []
+            if self._kept and pair.name in self._kept.entries:
+                yield self._keep(self._kept, pair, chips)
+            else:
+                yield self._make(pair, chips)
+        for name, reason in self._job.excluded.items():
+            yield Entry(name, EXCLUDED, reason, None)
+        self._writer.finish()
+
+    def _keep(self, kept: Kept, pair: Pair, chips: Stamp) -> Entry:
+        if not self._first:
+            self._first = read_header(pair.image, pair.beside), read_header(pair.label, pair.beside)
+        record = [kept.record(pair.name)]
+        self.notes.add(pair.name, record, chips)
+        offset, length = self._writer.write(record)
+        return replace(kept.entries[pair.name], offset=offset, length=length)
+
+    def _make(self, pair: Pair, chips: Stamp) -> Entry:
+        job = self._job
         try:
             headers, record, pixels = make_record(pair, job.split, job.config, job.unknown)
-            first = first or headers
-            _check_alike(headers, first)
+            self._first = self._first or headers
+            _check_alike(headers, self._first)
         except InputError as error:
             if job.like is None:
                 raise
             reason = _short(error, pair.image, pair.label, *(header.path for header in job.like))
-            yield Entry(pair.name, REJECTED, reason, None)
-            continue
-        valid = headers[0].valid
-        if reason := _too_empty(headers[0], job.min_valid):
-            yield Entry(pair.name, BELOW, reason, valid)
-        else:
-            yield Entry(pair.name, MADE, "", valid, *writer.write(record), headers[0].acquired, headers[0].scenes)
-            tally = _counted(tally, headers, pixels, pair.beside) if job.counted else None
-    for name, reason in job.excluded.items():
-        yield Entry(name, EXCLUDED, reason, None)
-    if job.counted:
+            return Entry(pair.name, REJECTED, reason, None)
+        image = headers[0]
+        if reason := _too_empty(image, job.min_valid):
+            return Entry(pair.name, BELOW, reason, image.valid)
+        if job.counted:
+            self._count(headers, pixels, pair.beside)
+        if job.recipe:
+            self.notes.add(pair.name, record, chips)
+        self._made += 1
+        return Entry(pair.name, MADE, "", image.valid, *self._writer.write(record), image.acquired, image.scenes)
+
+    def _count(self, headers: Like, pixels: Sequence[Pixels | None], beside: int) -> None:
         from segchips.tally import Tally
 
-        (tally or Tally("uint8", 0, None)).save(tally_beside(job.index))
+        image, label = (
+            read_chip(one.path, beside)[1] if known is None else known
+            for one, known in zip(headers, pixels, strict=True)
+        )
+        self._counts = self._counts or Tally(headers[0].dtype, headers[0].channels, _layout(headers[0]).nodata)
+        self._counts.add(image, label)
+
+    def tally(self) -> Tally:
+        """The counts of all chips in the shard."""
+        from segchips.tally import Tally
+
+        if self._kept and self._counts:
+            self._kept.tally.merge(self._counts)
+        return self._kept.tally if self._kept else self._counts or Tally("uint8", 0, None)
 
 
-def write_records(job: Job) -> None:
-    """Write a shard and its index; InputError names a chip that cannot become a record."""
+def write_records(job: Job) -> tuple[int, int]:
+    """Write a shard and its index; InputError names a chip that cannot become a record.
+
+    Gives back how many records were made, and how many were kept of the shard that was there.
+    """
     with whole(job.shard) as part, whole(job.index) as index_part, part.open("wb") as stream:
-        writer = RecordWriter(stream, job.config.compression)
-        write_index(index_part, _entries(job, writer))
-        writer.finish()
+        writing = _Writing(job, stream)
+        write_index(index_part, writing.entries())
+        if job.counted:
+            writing.tally().save(tally_beside(job.index))
+    if job.recipe:
+        writing.notes.save(job.index)
+    return writing.records
 
 
 def run_jobs(jobs: Iterable[Job]) -> None:
@@ -300,18 +351,21 @@ def write_shard(
     min_valid: float,
     excluded: Mapping[str, str] | None = None,
     unknown: int | None = None,
-) -> None:
+    recipe: str = "",
+) -> tuple[int, int]:
     """Write the shard of these tile keys, in seeded order, its index and tally; chips are `<key, '#' for ':'>.tif`.
 
     Excluded tiles have no image chip; the index tells the reasons given.
 
     Where a band of an image has no valid value, the label becomes `unknown`. A chip below `min_valid` is left out and
-    says so in the index; an unreadable or ill-fitting chip is an InputError.
+    says so in the index; an unreadable or ill-fitting chip is an InputError. Where the shard was written by the same
+    `recipe`, which stands for all that a record depends on but its chips, records of unchanged chips are kept. Gives
+    back how many records were made, and how many were kept.
     """
     excluded = excluded or {}
     files = {tile: f"{tile.replace(':', '#')}.tif" for tile in order(set(tiles) - excluded.keys())}
     pairs = [Pair(tile, f"{images}/{name}", f"{labels}/{name}") for tile, name in files.items()]
-    write_records(Job(shard, index, pairs, split, config, min_valid, excluded=excluded, counted=True, unknown=unknown))
+    return write_records(Job(shard, index, pairs, split, config, min_valid, None, excluded, True, unknown, recipe))
 
 
 def _layout(header: Header) -> Layout:

@@ -303,6 +303,24 @@ class Tally:
         for key, sums in other._sums.items():
             self._sums[key] = self._sums.get(key, Sums()) + sums
 
+    @property
+    def is_divisible(self) -> bool:
+        """Whether chips can be taken out again: all values are counted one by one, and by class."""
+        return not (is_wide(self.dtype) or self.joined)
+
+    def subtract(self, other: "Tally") -> None:
+        """Take out the counts of some of the chips; both tallies are divisible."""
+        self.chips -= other.chips
+        self._pixels -= Counter(other.pixels)
+        self._holders -= Counter(other.holders)
+        for key, pages in other._pages.items():
+            mine = self._pages[key]
+            for page, counts in pages.items():
+                mine[page] = mine[page] - counts
+            self._pages[key] = {page: counts for page, counts in mine.items() if counts.any()}
+            if not self._pages[key]:
+                del self._pages[key]
+
     def save(self, path: Path) -> None:
         """Write the counts as an npz file, the same bytes for the same chips."""
         pixels = self.pixels

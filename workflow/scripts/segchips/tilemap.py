@@ -32,8 +32,8 @@ def tile_map(rows: Sequence[Row], manifest: Path, area: Geometries) -> dict[str,
     boxes = _boxes(manifest)
     view = _View.over([boxes[row.tile] for row in rows])
     shapes: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
-    for row in rows:
-        shapes[row.split, row.state].append((f"{row.tile}, {row.split}: {row.state}", view.path(boxes[row.tile])))
+    for row, path in zip(rows, view.paths([boxes[row.tile] for row in rows]), strict=True):
+        shapes[row.split, row.state].append((f"{row.tile}, {row.split}: {row.state}", path))
     if len(rows) > TOOLTIPS:
         joined = {key: "".join(path for _, path in found) for key, found in shapes.items()}
         shapes = {(split, state): [(f"{split}: {state}", path)] for (split, state), path in joined.items()}
@@ -46,10 +46,11 @@ def conflict_map(conflicts: Mapping[str, int], manifest: Path, area: Geometries,
     boxes = _boxes(manifest)
     view = _View.over([boxes[tile] for tile in conflicts])
     shapes: dict[int | None, list[tuple[str, str]]] = {level: [] for level in (None, *range(len(LEVELS)))}
-    for tile, pixels in conflicts.items():
+    paths = view.paths([boxes[tile] for tile in conflicts])
+    for (tile, pixels), path in zip(conflicts.items(), paths, strict=True):
         share = pixels / size**2
         level = sum(share > limit for limit in LEVELS) - 1 if pixels else None
-        shapes[level].append((f"{tile}: {pixels:,} pixels, {100 * share:.1f} %", view.path(boxes[tile])))
+        shapes[level].append((f"{tile}: {pixels:,} pixels, {100 * share:.1f} %", path))
     for level in shapes if len(conflicts) > TOOLTIPS else [None]:
         shapes[level] = [("", "".join(path for _, path in shapes[level]))]
     return {"shapes": shapes, "area": view.lines(area), **view.frame()}
@@ -110,13 +111,17 @@ class _View:
     def y(self, lat: Any) -> Any:
         return (self.north - lat) * self.scale
 
-    def path(self, geometry: Any) -> str:
-        parts = []
-        for polygon in shapely.get_parts(geometry):
-            lon, lat = shapely.get_coordinates(polygon.exterior)[:-1].T
-            lon = lon + np.where(lon < 0, 360.0, 0.0) if self.wrapped else lon
-            parts.append(f"{self._polyline(lon, lat)}Z")
-        return "".join(parts)
+    def paths(self, boxes: Sequence[Any]) -> list[str]:
+        """The outline of each box, which may be in parts, one on either side of the date line."""
+        parts, owners = shapely.get_parts(boxes, return_index=True)
+        corners, rings = shapely.get_coordinates(shapely.get_exterior_ring(parts), return_index=True)
+        lon, lat = corners.T
+        x, y = self.x(lon + np.where(lon < 0, 360.0, 0.0) if self.wrapped else lon).tolist(), self.y(lat).tolist()
+        ends = np.cumsum(np.bincount(rings, minlength=len(parts))).tolist()
+        paths = [""] * len(boxes)
+        for owner, start, end in zip(owners.tolist(), [0, *ends], ends, strict=False):
+            paths[owner] += _polyline(x[start : end - 1], y[start : end - 1]) + "Z"
+        return paths
 
     def lines(self, area: Geometries) -> str:
         """The outline of polygons joined, as far as it lies in the view; details of less than a pixel are left out."""
@@ -127,11 +132,7 @@ class _View:
         view = shapely.box(self.west, self.south, self.east, self.north)
         inside = shapely.intersection(shapely.simplify(outline, 0.5 / self.scale), view)
         parts = [shapely.get_coordinates(line).T for line in shapely.get_parts(shapely.line_merge(inside))]
-        return "".join(self._polyline(*part) for part in parts)
-
-    def _polyline(self, lon: Any, lat: Any) -> str:
-        corners = zip(self.x(lon).tolist(), self.y(lat).tolist(), strict=True)
-        return "M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in corners)
+        return "".join(_polyline(self.x(lon).tolist(), self.y(lat).tolist()) for lon, lat in parts)
 
     def frame(self) -> dict[str, Any]:
         """Width and height, ticks along both axes, and the scale bar's pixels and label."""
@@ -146,6 +147,10 @@ class _View:
             "yticks": [(self.y(lat), _degree_label(lat, step, "NS")) for lat, step in lats],
             "bar": (bar / metres, label),
         }
+
+
+def _polyline(x: Sequence[float], y: Sequence[float]) -> str:
+    return "M" + "L".join(f"{across:.2f} {down:.2f}" for across, down in zip(x, y, strict=True))
 
 
 def _nice(value: float) -> float:

@@ -15,6 +15,7 @@ from segchips.files import write_whole
 from segchips.grid import Tile
 from segchips.images import make_image
 from segchips.job import SCHEMA, failed
+from segchips.kept import notes_beside
 from segchips.labels import is_own, lock_labels, make_label, share_labels, write_label_lock
 from segchips.questions import SAMPLE, Questions
 from segchips.shards import write_info, write_shard
@@ -83,7 +84,6 @@ class State(Questions):
             logging.raiseExceptions = False  # for a logger that looks for the log of a job that did not begin
             try:
                 with alone(self.config.results, stop):
-                    self._reserve()
                     os.environ["SEGCHIPS_RESULTS"] = str(self.config.results.absolute())  # marks what is submitted
                     self.forget_exclusions()  # of a run that was killed
                     return execute(*arguments, **keywords)
@@ -92,8 +92,8 @@ class State(Questions):
 
         return execute_alone
 
-    def _reserve(self) -> None:
-        """Let a worker do its imports while Snakemake looks at the jobs."""
+    def reserve(self) -> None:
+        """Let a worker do its imports while Snakemake reads the workflow and looks at the jobs."""
         if self._workers:
             self._workers.reserve()
 
@@ -181,11 +181,14 @@ class State(Questions):
     def make_shard(self, name: str, split: str, shard: int, path: str, index: str, log: str) -> SegchipsError | None:
         """Body of the tfrecords rule; gives back what went wrong."""
         dataset, folder = self.dataset(name), self.folder(name)
-        keys, min_valid = self.shard_tiles(name, split, shard), dataset.imagery.min_valid
+        keys, recipe = self.shard_tiles(name, split, shard), self.record_recipe(name, split)
         files, chips = (Path(path), Path(index)), (folder / "images", folder / "labels")
-        excluded = self._excluded(name, keys)
-        made = partial(write_shard, *files, keys, *chips, split, dataset.tfrecords)
-        make = partial(made, min_valid, excluded, dataset.labels.unknown)
+        write = partial(write_shard, *files, keys, *chips, split, dataset.tfrecords, dataset.imagery.min_valid)
+
+        def make() -> None:
+            made, kept = write(self._excluded(name, keys), dataset.labels.unknown, recipe)
+            write_whole(log, f"{made} records made, {kept} kept of the shard that was there\n")
+
         return _guarded(log, files[0].name, make)
 
     def _excluded(self, name: str, keys: Sequence[str]) -> dict[str, str]:
@@ -231,7 +234,7 @@ class State(Questions):
         current = {Path(index).name for index in self.indices(name)}
         stale = [index for index in folder.glob(f"{name}-*.index-*-of-*.csv") if index.name not in current]
         for index in stale:
-            for path in (shard_beside(index), tally_beside(index), index):
+            for path in (shard_beside(index), tally_beside(index), notes_beside(index), index):
                 path.unlink(missing_ok=True)
         return [shard_beside(index) for index in stale]
 
