@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 SHARD_BYTES = 150_000_000
 """The target size of a shard where the config does not say how many there are."""
 _SAMPLE = 25
+_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": "67108864"}
+"""What one chip frees the next one needs: the C library would give it back to the system."""
 _COMPANION = re.compile(
     r"\.(?:(?P<world>wld|(?:tf|tif|tiff|pg|png|jg|jp|jpg|jpeg|gf|gif|bp|bmp|j2|jp2)w)"
     r"|aux|aux\.xml|ovr|msk|prj|hdr|tab|xml|json|csv|txt|md|html|lock|db|emd)$",
@@ -178,11 +180,11 @@ def _jobs(directory: Path, dataset: str, pairs: Sequence[Pair], config: "TFRecor
 
 
 @contextmanager
-def _processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+def _processes(count: int, storage: str) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Fresh processes that wait for jobs; they neither fork a threaded parent nor import its main module again."""
-    command = [sys.executable, "-c", "from segchips.shards import work; work()"]
+    command = [sys.executable, "-c", "from segchips.shards import work; work()", storage]
     path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
-    environment = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"} | _KEEP_MEMORY
     pipe = subprocess.PIPE
     processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment) for _ in range(count)]
     try:
@@ -263,7 +265,7 @@ def convert(
     """
     _check(dataset, config)
     images, labels, directory = Path(images), Path(labels), Path(directory)
-    with _processes((workers or len(os.sched_getaffinity(0))) - 1) as processes:
+    with _processes((workers or len(os.sched_getaffinity(0))) - 1, config.storage) as processes:
         pairs, rejected = pair_chips(images, labels)
         like = usual(pairs, config)
         jobs = _jobs(directory, dataset, pairs, config, like)

@@ -23,6 +23,7 @@ from segchips.records import checksum, decode, read_record
 if TYPE_CHECKING:
     from segchips.config import TFRecordsConfig
     from segchips.examples import Example
+    from segchips.records import Piece
     from segchips.tally import Tally
 
 Stamp = list[list[int]]
@@ -56,7 +57,7 @@ class Notes:
     recipe: str
     sources: dict[str, tuple[int, Stamp]] = field(default_factory=dict)
 
-    def add(self, tile: str, record: Iterable[bytes], chips: Stamp) -> None:
+    def add(self, tile: str, record: Iterable[Piece], chips: Stamp) -> None:
         """Note a record, without its chips where these are so young that another version could look the same."""
         youngest = max((max(moments) for _, _, *moments in chips), default=0)
         self.sources[tile] = checksum(*record), chips if youngest < (time.time() - _YOUNG) * 1e9 else []

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Value = str | bytes | int | NDArray[np.generic]
+    Piece = bytes | NDArray[np.uint8]
+    Value = str | int | Piece | NDArray[np.float32]
 
 _WINDOW = {"GZIP": 31, "ZLIB": 15}
 _LEVEL = {"GZIP": 6, "ZLIB": 1}
@@ -45,14 +46,20 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _field(number: int, *parts: bytes) -> list[bytes]:
-    return [_ONE_BYTE[number << 3 | 2] + _varint(sum(map(len, parts))), *parts]
+@lru_cache(256)
+def _key(key: str) -> bytes:
+    return b"\n" + _varint(len(key.encode())) + key.encode()
 
 
-def _entry(key: str, kind: int, value: bytes) -> list[bytes]:
+def _entry(key: str, kind: int, value: Piece) -> list[Piece]:
     """One key of the features map; kinds are 1 for bytes, 2 for floats and 3 for integers."""
-    feature = _field(kind, *_field(1, value))
-    return _field(1, *_field(1, key.encode()), *_field(2, *feature))
+    size = len(value)
+    values = b"\n" + _varint(size)
+    size += len(values)
+    feature = _ONE_BYTE[kind << 3 | 2] + _varint(size) + values
+    size += len(feature) - len(values)
+    entry = _key(key) + b"\x12" + _varint(size) + feature
+    return [b"\n" + _varint(size + len(entry) - len(feature)) + entry, value]
 
 
 @lru_cache(4096)
@@ -60,31 +67,37 @@ def _small_entry(key: str, value: str | int) -> bytes:
     return b"".join(_entry(key, 3, _varint(value)) if isinstance(value, int) else _entry(key, 1, value.encode()))
 
 
-def _any_entry(key: str, value: Value) -> list[bytes]:
+def _any_entry(key: str, value: Value) -> list[Piece]:
     if isinstance(value, (str, int)):
         return [_small_entry(key, value)]
-    if isinstance(value, bytes):
+    if isinstance(value, bytes) or value.dtype.char == "B":
         return _entry(key, 1, value)
-    return _entry(key, 2, array_bytes(value.astype("float32", copy=False)))
+    return _entry(key, 2, array_bytes(value))
 
 
-def array_bytes(array: NDArray[np.generic]) -> bytes:
-    """The array's little-endian bytes in row-major order."""
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+def array_bytes(array: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """The array's little-endian bytes in row-major order; not a copy, where they lie like that in memory."""
+    import numpy as np
+
+    content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8)
+    content.flags.writeable = False
+    return content
 
 
-def encode(features: Mapping[str, Value]) -> list[bytes]:
-    """One tf.train.Example, keys sorted: text and bytes as BytesList, int as Int64List, array as packed FloatList.
+def encode(features: Mapping[str, Value]) -> list[Piece]:
+    """One tf.train.Example, keys sorted: text, bytes, uint8 as BytesList, int as Int64List, float32 as FloatList.
 
     It comes in pieces, so that large values are not copied.
     """
     parts = [part for key, value in sorted(features.items()) for part in _any_entry(key, value)]
-    pieces, small = [], []
-    for part in _field(1, *parts):
-        small.append(part)
+    pieces: list[Piece] = []
+    small: list[Piece] = [b"\n" + _varint(sum(map(len, parts)))]
+    for part in parts:
         if len(part) > _LARGE:
-            pieces += [b"".join(small[:-1]), part]
+            pieces += [b"".join(small), part]
             small = []
+        else:
+            small.append(part)
     return [*pieces, b"".join(small)]
 
 
@@ -131,7 +144,7 @@ def decode(payload: bytes) -> dict[str, memoryview | int | NDArray[np.float32]]:
         raise RecordError("a record is no tf.train.Example with one value per key") from error
 
 
-def checksum(*pieces: bytes) -> int:
+def checksum(*pieces: Piece) -> int:
     """The masked CRC32C of bytes in pieces, as TFRecord has it."""
     crc: int = reduce(google_crc32c.extend, pieces, 0)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
@@ -147,7 +160,7 @@ class RecordWriter:
         )
         self._offset = stream.write(self._deflate.compress(b"") if self._deflate else b"")
 
-    def write(self, pieces: Sequence[bytes]) -> tuple[int, int]:
+    def write(self, pieces: Sequence[Piece]) -> tuple[int, int]:
         """Append one record, given in pieces; returns its offset and length in the file, framing included."""
         size = struct.pack("<Q", sum(map(len, pieces)))
         head, foot = (struct.pack("<I", checksum(*data)) for data in ((size,), pieces))

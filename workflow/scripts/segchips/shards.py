@@ -42,7 +42,7 @@ from segchips.records import RecordWriter, array_bytes, decode, encode, read_rec
 if TYPE_CHECKING:
     from segchips.chipfiles import Pixels
     from segchips.config import TFRecordsConfig
-    from segchips.records import Value
+    from segchips.records import Piece, Value
     from segchips.tally import Tally
 
 __all__ = ["Pair", "index_name", "shard_name", "write_info", "write_records", "write_shard"]
@@ -142,7 +142,7 @@ def _check_label(image: Header, label: Header) -> None:
 
 def make_record(
     pair: Pair, split: str, config: TFRecordsConfig, unknown: int | None = None
-) -> tuple[Like, list[bytes], tuple[Pixels | None, Pixels | None]]:
+) -> tuple[Like, list[Piece], tuple[Pixels | None, Pixels | None]]:
     """A pair's headers, its serialized record in pieces and its pixels where they were decoded.
 
     Where a band of the image has no valid value, the label becomes `unknown`, unless that is None. InputError names a
@@ -329,7 +329,14 @@ def run_jobs(jobs: Iterable[Job]) -> None:
 
 
 def work() -> None:
-    """What a worker process does: run the jobs of standard input and answer with the error that stopped it, if any."""
+    """What a worker process does: run the jobs of standard input and answer with the error that stopped it, if any.
+
+    It is told the storage; where that needs a decoder, this is imported before the jobs are known.
+    """
+    if sys.argv[1] != "encoded":
+        import imagecodecs
+
+        _ = imagecodecs.tiff_decode
     answer: Exception | None = None
     try:
         run_jobs(pickle.load(sys.stdin.buffer))
