@@ -2,6 +2,8 @@
 
 import math
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -553,3 +555,43 @@ def test_a_band_that_the_catalogue_promised_in_vain_is_named(tmp_path):
     path = write_raster(tmp_path / "a.tif", noise((2, 4, 4)), under(TILE, (4, 4), 10), TILE.crs)
     with pytest.raises(SceneError, match=r"a\.tif: has 2 bands, but its catalogue promises band 3"):
         read(path, indexes=(1, 3))
+
+
+HUNGRY = """
+import resource, sys
+import numpy as np
+from segchips import raster
+from segchips.grid import Tile
+from segchips.scenes import Band
+
+raster.GDAL_OPTIONS["GDAL_CACHEMAX"] = 16 * 2**20
+reader, tile = raster.Reader(100), Tile.from_key(sys.argv[1])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for path in sys.argv[2:]:
+    data, valid = reader.read([Band(path, 1, None, 1.0, 0.0)], tile, "nearest", None)
+    assert valid.all() and data.any()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_open_rasters_take_no_memory_but_the_cache_of_blocks(tmp_path):
+    """30 rasters of 8 MB are read whole and stay open; what is kept of them is 16 MB, and 8 MB are a tile."""
+    tile = Tile.from_key("2048:0:10.0:33:0:0")
+    for number in range(30):
+        with rasterio.open(
+            tmp_path / f"{number}.tif",
+            "w",
+            driver="GTiff",
+            width=2048,
+            height=2048,
+            count=1,
+            dtype="uint16",
+            crs=tile.crs,
+            transform=rasterio.Affine.from_gdal(*tile.geotransform),
+        ) as file:
+            file.write(noise((1, 2048, 2048), seed=number))
+    paths = [str(tmp_path / f"{number}.tif") for number in range(30)]
+    result = subprocess.run(
+        [sys.executable, "-c", HUNGRY, tile.key, *paths], capture_output=True, text=True, check=True
+    )
+    assert int(result.stdout) < 150, f"{result.stdout} MB more"

@@ -34,6 +34,7 @@ Mask = npt.NDArray[np.bool_]
 
 GDAL_OPTIONS = {
     "GDAL_CACHEMAX": 512 * 1024**2,
+    "CPL_VSIL_CURL_CACHE_SIZE": str(128 * 1024**2),
     "GDAL_HTTP_MAX_RETRY": "4",
     "GDAL_HTTP_RETRY_DELAY": "1",
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
@@ -42,7 +43,6 @@ GDAL_OPTIONS = {
     "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
     "GDAL_HTTP_LOW_SPEED_TIME": "60",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
-    "VSI_CACHE": "TRUE",
 }
 _REMOTE_FORMATS = ["GTiff", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "HFA"]
 """Those that hold their own pixels; a VRT under the name of a GeoTIFF could show any file of this machine."""
