@@ -148,6 +148,25 @@ def test_what_no_node_can_give_is_said(fresh: Project, submit: Submit) -> None:
     assert "asks for what it can never get (PartitionTimeLimit)" in result.stdout, result.stdout
 
 
+def test_jobs_wait_for_a_node_that_is_away_for_a_moment(
+    fresh: Project, cluster: Cluster, submit: Submit, pool: ThreadPoolExecutor
+) -> None:
+    """`sbatch --test-only` takes that for a job that no node can ever run."""
+    cluster.command("scontrol", "update", "NodeName=node", "State=DRAIN", "Reason=away")
+    try:
+        run = pool.submit(submit, fresh)
+        job = job_in_state(cluster, run, "label_lock", "PENDING")
+        reasons = set()
+        for _ in range(20):
+            reasons.add(re.search(r" Reason=(\S+)", cluster.command("scontrol", "--oneliner", "show", "job", job))[1])
+            assert not run.done(), run.result().stdout
+            time.sleep(1)
+        assert reasons - {"None"}, reasons
+    finally:
+        cluster.command("scontrol", "update", "NodeName=node", "State=RESUME")
+    assert run.result().returncode == 0, run.result().stdout
+
+
 def test_jobs_of_a_node_that_fails_run_again(
     sample_run: Project, fresh: Project, cluster: Cluster, submit: Submit, pool: ThreadPoolExecutor
 ) -> None:

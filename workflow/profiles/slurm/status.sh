@@ -15,7 +15,7 @@ case $job in
 esac
 case $state:$(field Reason) in
 COMPLETED:*) echo success ;;
-PENDING:BadConstraints | PENDING:PartitionConfig | PENDING:Partition*Limit | PENDING:*PerJob*)
+PENDING:BadConstraints | PENDING:PartitionConfig | PENDING:PartitionTimeLimit | PENDING:*PerJob*)
   scancel "$1"
   failed "$1" "asks for what it can never get ($(field Reason)): see the resources in workflow/profiles/slurm/config.yaml"
   ;;

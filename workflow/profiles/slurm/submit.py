@@ -13,19 +13,18 @@ LOGS = Path("logs/slurm")
 
 
 def main() -> None:
-    """Refuse at once what no node can ever run, then submit."""
+    """Submit, or say why SLURM refuses."""
     script = Path(sys.argv[1])
     command = ["sbatch", *options(properties(script))]
-    trial = subprocess.run([*command, "--test-only", script], text=True, capture_output=True)
-    if trial.returncode:
-        sys.exit(f"SLURM will not run {' '.join(command)}: {trial.stderr.strip()}")
     results = f"segchips {sha256(os.environ['SEGCHIPS_RESULTS'].encode()).hexdigest()[:16]}"
     run = f"{results} {script.parent.name}"
     cancel_orphans(results, run)
     LOGS.mkdir(parents=True, exist_ok=True)
-    answer = subprocess.run([*command, f"--comment={run}", "--parsable", script], text=True, stdout=subprocess.PIPE)
+    answer = subprocess.run([*command, f"--comment={run}", "--parsable", script], text=True, capture_output=True)
+    if answer.returncode:
+        sys.exit(f"SLURM will not run {' '.join(command)}: {answer.stderr.strip()}")
+    sys.stderr.write(answer.stderr)
     print(answer.stdout.partition(";")[0].strip())
-    sys.exit(answer.returncode)
 
 
 def cancel_orphans(results: str, run: str) -> None:
