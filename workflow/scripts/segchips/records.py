@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import google_crc32c
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Piece = bytes | NDArray[np.uint8]
-    Value = str | int | Piece | NDArray[np.float32]
+    Piece = Any
+    """Bytes, or an array of uint8, which type checkers do not know for a buffer."""
+    Value = str | int | bytes | NDArray[np.uint8] | NDArray[np.float32]
 
 _WINDOW = {"GZIP": 31, "ZLIB": 15}
 _LEVEL = {"GZIP": 6, "ZLIB": 1}
