@@ -27,7 +27,7 @@ def copy(tmp_path_factory):
 
 def versions(folder, *steps):
     """Each step's version in a fresh process with the library of `folder`."""
-    program = f"from segchips.code import version; print(*(version(step) for step in {steps!r}))"
+    program = f"from segchips.code import module_version; print(*(module_version(step) for step in {steps!r}))"
     found = subprocess.run(
         [sys.executable, "-B", "-c", program],
         env={**os.environ, "PYTHONPATH": str(folder)},
@@ -69,9 +69,9 @@ def imported(module):
 
 def test_chips_from_files_do_not_depend_on_what_asks_platforms(copy):
     program = (
-        "from segchips.code import foreign_modules, foreign_to_images, version;"
+        "from segchips.code import foreign_modules, foreign_to_images, module_version;"
         "foreign = {'images': foreign_to_images, 'resolve': foreign_modules};"
-        "print(*(version(step, *foreign[step](name)) for name in ('stac', 'earthone') for step in foreign))"
+        "print(*(module_version(step, *foreign[step](name)) for name in ('stac', 'earthone') for step in foreign))"
     )
 
     def found():
@@ -103,12 +103,129 @@ def test_an_edit_changes_the_steps_that_use_the_module(copy, module):
         assert (step in changed) == (module in imported(step)), step
 
 
-def test_an_edit_of_a_script_changes_its_step_alone(copy):
-    before = versions(copy, "convert")
-    assert edited(copy, "convert", lambda text: text + "\nprint(1)\n") == set()
-    path = copy / "convert.py"
-    path.write_text(path.read_text() + "\nprint(1)\n")
-    assert versions(copy, "convert") != before
+def test_an_edit_of_a_script_changes_its_own_version_alone(copy):
+    program = (
+        "from segchips.code import module_version, script_version;"
+        "print(script_version('resolve'), module_version('resolve'), script_version('convert'))"
+    )
+
+    def found():
+        environment = {**os.environ, "PYTHONPATH": str(copy)}
+        command = [sys.executable, "-B", "-c", program]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+    before, path = found(), copy / "resolve.py"
+    text = path.read_text()
+    path.write_text(text + "\nprint(1)\n")
+    after = found()
+    path.write_text(text)
+    assert [number for number in range(3) if after[number] != before[number]] == [0]
+
+
+PACKAGE = {
+    "__init__.py": "",
+    "code.py": (SCRIPTS / "segchips/code.py").read_text(),
+    "files.py": (SCRIPTS / "segchips/files.py").read_text(),
+    "errors.py": (SCRIPTS / "segchips/errors.py").read_text(),
+    "config.py": "PLATFORMS = ()\n",
+    "room/__init__.py": "",
+    "room/first.py": "def one():\n    return 1\n",
+    "room/second.py": "def two():\n    return 2\n",
+    "room/deep/__init__.py": "",
+    "room/deep/third.py": "def three():\n    return 3\n",
+}
+
+
+@pytest.fixture
+def package(tmp_path):
+    """Writes files into a small package named segchips and returns the version of one of its modules."""
+
+    def version(files, module="step"):
+        for name, text in (PACKAGE | files).items():
+            path = tmp_path / "segchips" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return versions(tmp_path, module)[module]
+
+    return version
+
+
+IMPORTS = [
+    "from segchips.room.first import one",
+    "from segchips.room.first import one as other",
+    "from segchips.room import first",
+    "from segchips.room import (\n    second,\n    first,\n)",
+    "import segchips.room.first",
+    "import os, segchips.room.first as first",
+    "from .room.first import one",
+    "from .room import first",
+    "def body():\n    from segchips.room.first import one\n    return one()",
+    "class Body:\n    def method(self):\n        if self:\n            import segchips.room.first",
+    "try:\n    from segchips.room.first import one\nexcept ImportError:\n    one = None",
+    "if __name__: from segchips.room.first import one",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import os\nelse:\n    import segchips.room.first",
+]
+
+
+@pytest.mark.parametrize("text", IMPORTS)
+def test_imports_are_found_in_every_form(package, text):
+    before = package({"step.py": text})
+    assert package({"step.py": text, "room/first.py": "def one():\n    return 11\n"}) != before
+    restored = {"step.py": text, "room/deep/third.py": "def three():\n    return 33\n"}
+    assert package(restored) == before
+
+
+@pytest.mark.parametrize("text", ["from ..first import one", "from ...room.first import one", "from .. import first"])
+def test_relative_imports_are_found_at_every_depth(package, text):
+    before = package({"room/deep/third.py": text}, "room.deep.third")
+    changed = {"room/deep/third.py": text, "room/first.py": "def one():\n    return 11\n"}
+    assert package(changed, "room.deep.third") != before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from segchips.room.first import one",
+        "import typing\nif typing.TYPE_CHECKING:\n    from segchips.room.first import one",
+        "'from segchips.room.first import one'",
+        "# from segchips.room.first import one",
+        "text = 'from segchips.room.first import one'",
+    ],
+)
+def test_text_and_imports_for_type_checkers_do_not_count(package, text):
+    before = package({"step.py": text})
+    assert package({"step.py": text, "room/first.py": "def one():\n    return 11\n"}) == before
+
+
+def test_a_version_follows_a_function_that_moves_between_modules_of_a_folder(package):
+    moved = {
+        "step.py": "from segchips.room.second import one\n",
+        "room/first.py": "",
+        "room/second.py": PACKAGE["room/second.py"] + PACKAGE["room/first.py"],
+    }
+    here, there = package({"step.py": "from segchips.room.first import one\n"}), package(moved)
+    assert here != there
+    assert package(moved | {"room/second.py": moved["room/second.py"].replace("return 1", "return 11")}) != there
+    assert package(moved | {"room/first.py": "def unused():\n    return 0\n"}) == there
+
+
+def other_pythons():
+    """The interpreters of this machine of other releases of Python from 3.11 on."""
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    names = (f"python3.{minor}" for minor in range(11, 16) if f"3.{minor}" != own)
+    found = (shutil.which(name) for name in names)
+    return [path for path in found if path and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0]
+
+
+def test_versions_are_the_same_on_every_python():
+    pythons = other_pythons()
+    if not pythons:
+        pytest.skip("no other Python from 3.11 on is installed")
+    program = f"from segchips.code import module_version; print(*(module_version(step) for step in {STEPS!r}))"
+    for python in pythons:
+        environment = {"PYTHONPATH": str(SCRIPTS)}
+        run = subprocess.run([python, "-B", "-c", program], env=environment, capture_output=True, text=True)
+        assert run.stdout.split() == list(unedited().values()), (python, run.stderr)
 
 
 def commented(text):

@@ -11,6 +11,6 @@ rule sample:
     conda:
         "../../environment.yml"
     params:
-        version=STATE.version("sample"),
+        version=script_version("sample"),
     script:
         "../scripts/sample.py"

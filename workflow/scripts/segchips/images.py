@@ -15,7 +15,7 @@ import rasterio
 
 from segchips import composite
 from segchips.chips import write_chip
-from segchips.code import foreign_to_images, version
+from segchips.code import foreign_to_images, module_version
 from segchips.composite import Layer, Mask, Pixels
 from segchips.config import CloudMask, Dataset, Product
 from segchips.errors import ConfigError, SceneError
@@ -93,7 +93,7 @@ class Plan:
     def _common(self) -> str:
         imagery = self.dataset.imagery
         parts = (imagery.products, imagery.composite, imagery.cloud_mask, imagery.sign)
-        code = version("images", *foreign_to_images(imagery.source))
+        code = module_version("images", *foreign_to_images(imagery.source))
         return digest(code, imagery.source, *parts, sorted(self.scaling.items()), sorted(self.declared_nodata.items()))
 
     def _indices(self, key: str, product: str) -> list[int]:

@@ -19,7 +19,7 @@ from rasterio.transform import Affine
 
 from segchips import vectors
 from segchips.chips import write_chip
-from segchips.code import version
+from segchips.code import module_version
 from segchips.config import Coverage, LabelLayer, LabelsConfig
 from segchips.errors import InputError
 from segchips.files import digest, read_parquet, whole
@@ -170,7 +170,7 @@ class Features:
 
     @cached_property
     def _common(self) -> str:
-        return digest(version("labels"), self.config.background, self.config.all_touched)
+        return digest(module_version("labels"), self.config.background, self.config.all_touched)
 
     @cached_property
     def _digests(self) -> list[str]:

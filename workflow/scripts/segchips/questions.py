@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from segchips.code import foreign_modules, version
+from segchips.code import foreign_modules, module_version, script_version
 from segchips.config import Config, Dataset
 from segchips.description import PLANNED, index_name, tally_beside
 from segchips.errors import InputError
@@ -50,7 +50,7 @@ class Questions:
             for folder in (conversion.images, conversion.labels)
             for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)
         ]
-        return digest(version("convert"), conversion, files)
+        return digest(script_version("convert"), conversion, files)
 
     def folder(self, name: str) -> Path:
         """The dataset's folder of results."""
@@ -59,10 +59,6 @@ class Questions:
     def dataset(self, name: str) -> Dataset:
         """The dataset called `name`."""
         return self.config.datasets[name]
-
-    def version(self, step: str) -> str:
-        """The version of a step's code."""
-        return version(step)
 
     def is_sample(self, path: str) -> bool:
         """Whether the workflow makes the file itself."""
@@ -93,11 +89,11 @@ class Questions:
         dataset = self.dataset(name)
         layers = () if dataset.tiles.aoi or dataset.tiles.keys else dataset.labels.layers
         how = dataset.tiles, layers, replace(dataset.splitting, cover=False), dataset.tfrecords.shards
-        return digest(self.version("placing"), *how, *self._contents(self.tile_sources(name)))
+        return digest(module_version("placing"), *how, *self._contents(self.tile_sources(name)))
 
     def scenes_version(self, name: str) -> str:
         """The version of the code that asks the dataset's catalogue."""
-        return version("resolve", *foreign_modules(self.dataset(name).imagery.source))
+        return module_version("resolve", *foreign_modules(self.dataset(name).imagery.source))
 
     def query(self, name: str) -> str:
         """Changes when the catalogue has to be asked something else."""
@@ -117,7 +113,7 @@ class Questions:
         """Changes when the label lock has to be made again."""
         owner = self.label_owner(name)
         contents = self._contents(self.label_sources(name)) if owner == name else []
-        return digest(self.version("labels"), self.dataset(name).labels, owner, *contents)
+        return digest(module_version("labels"), self.dataset(name).labels, owner, *contents)
 
     def keys_digest(self, name: str) -> str:
         """Changes with the set of tiles; empty while there is no manifest."""
@@ -154,7 +150,7 @@ class Questions:
             seen = [key for key, known in lock.known.items() if not known]
             seen += map(str, (lock.digests if dataset.select.by_label else lock.values).values())
         how = (self.scheme(name), dataset.select, dataset.tfrecords.shards)
-        return digest(self.version("splits"), *how, self.keys_digest(name), *seen)
+        return digest(module_version("splits"), *how, self.keys_digest(name), *seen)
 
     def scheme(self, name: str) -> str:
         """Changes when moved blocks are free again."""
@@ -191,16 +187,16 @@ class Questions:
         """Changes when the descriptors have to be written again although the results are the same."""
         dataset, template = self.dataset(name), Path(__file__).with_name("card.md.j2").read_bytes()
         imagery = replace(dataset.imagery, catalog=None)
-        return digest(self.version("descriptors"), template, dataset.tiles, imagery, dataset.labels)
+        return digest(module_version("descriptors"), template, dataset.tiles, imagery, dataset.labels)
 
     def conflicts_digest(self, name: str) -> str:
         """Changes when conflicts have to be counted again."""
-        return digest(self.version("conflicts"), *self.label_lock(name).digests.values())
+        return digest(module_version("conflicts"), *self.label_lock(name).digests.values())
 
     def audit_digest(self, name: str) -> str:
         """Changes when the audit has to be made again although the ledger is the same."""
         dataset = self.dataset(name)
-        return digest(self.version("audit"), dataset.splitting, dataset.labels.background, dataset.labels.unknown)
+        return digest(module_version("audit"), dataset.splitting, dataset.labels.background, dataset.labels.unknown)
 
     def shard_tiles(self, name: str, split: str, shard: int) -> list[str]:
         """The keys of the tiles of one shard that have chips."""
@@ -210,7 +206,7 @@ class Questions:
         """Changes when the records of a split have to be made again although their chips are the same."""
         dataset = self.dataset(name)
         how = (replace(dataset.tfrecords, splits={}), dataset.imagery.min_valid, dataset.labels.unknown)
-        return digest(version("shards"), *how, split)
+        return digest(module_version("shards"), *how, split)
 
     def shard_digest(self, name: str, split: str, shard: int) -> str:
         """Changes when the shard has to be written again although its chips are the same."""
@@ -233,7 +229,7 @@ class Questions:
     def report_digest(self, name: str) -> str:
         """Changes when the report has to be written again although the results are the same."""
         template, area = Path(__file__).with_name("report.html.j2").read_bytes(), self.dataset(name).tiles.aoi
-        return digest(self.version("report"), template, self.dataset(name), *self._contents([area] if area else []))
+        return digest(module_version("report"), template, self.dataset(name), *self._contents([area] if area else []))
 
     def indices(self, name: str) -> list[str]:
         """The index files of all shards."""
@@ -253,7 +249,7 @@ class Questions:
         """Changes when the description of the shards has to be written again."""
         dataset = self.dataset(name)
         return digest(
-            version("shards"),
+            module_version("shards"),
             dataset.tfrecords,
             dataset.imagery.products,
             dataset.labels.background,
