@@ -17,6 +17,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check workflow
 	$(BIN)/snakemake --lint
 
@@ -25,7 +26,7 @@ notebooks: $(VENV)/installed
 	@echo "The tutorials lie in results/notebooks"
 
 docs: run
-	$(BIN)/python -m segchips.reference > config/REFERENCE.md
+	$(BIN)/python -m segchips.config.reference > config/REFERENCE.md
 	$(BIN)/python docs/picture.py results/sample
 
 bench: $(VENV)/installed

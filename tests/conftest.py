@@ -85,7 +85,7 @@ def stac_api(tmp_path):
 @pytest.fixture(scope="session")
 def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project folder with a small sample in resources/sample; not to be changed."""
-    from segchips.sample import write_sample
+    from segchips.sample.sample import write_sample
 
     folder = tmp_path_factory.mktemp("sample")
     write_sample(folder / "resources" / "sample", columns=3, rows=2)

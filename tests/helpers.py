@@ -14,8 +14,8 @@ import rasterio
 import shapely
 from rasterio.transform import Affine
 
-from segchips.grid import Grid, Tile
-from segchips.validation import load_config
+from segchips.config.loading import load_config
+from segchips.grids.tile import Grid, Tile
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"

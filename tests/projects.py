@@ -125,20 +125,21 @@ def three_collections(sample: Path, folder: Path, without_mask: str) -> Path:
 
 def make_chips() -> None:
     """Make all image chips that config.yaml in this folder asks for, one after the other, without Snakemake."""
-    from segchips.images import Plan, make_image
-    from segchips.job import SCHEMA
-    from segchips.resolve import resolve
-    from segchips.scenes import read_lock
-    from segchips.tiles import aoi_layers, tiles_of, write_manifest
-    from segchips.validation import load_config
+    from segchips.chips.image_plan import ImagePlan
+    from segchips.chips.images import make_image
+    from segchips.config.loading import SCHEMA, load_config
+    from segchips.scenes.lock import read_lock
+    from segchips.scenes.resolve import resolve
+    from segchips.tiles.area import aoi_layers, find_tiles
+    from segchips.tiles.manifest import write_manifest
 
     for name, dataset in load_config(yaml.safe_load(Path("config.yaml").read_text()), SCHEMA).datasets.items():
         folder = Path("results") / name
         (folder / "images").mkdir(parents=True)
-        tiles = tiles_of(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels))
+        tiles = find_tiles(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels))
         write_manifest(folder / "tiles.parquet", tiles, dataset.tfrecords)
         list(resolve(dataset, folder / "tiles.parquet", folder / "scenes.parquet", anew=False))
-        plan = Plan(dataset, read_lock(folder / "scenes.parquet"))
+        plan = ImagePlan(dataset, read_lock(folder / "scenes.parquet"))
         for tile in tiles:
             make_image(plan, tile, folder / "images" / f"{tile.name}.tif")
 

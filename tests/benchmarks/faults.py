@@ -18,7 +18,7 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 from loopback.faults import PASSING  # noqa: E402
 from loopback.server import Platform  # noqa: E402
 from projects import Project, read_chips, sample_config, three_collections  # noqa: E402
-from segchips.sample import write_sample  # noqa: E402
+from segchips.sample.sample import write_sample  # noqa: E402
 
 SOURCES = ("stac", "descarteslabs", "earthone")
 CATALOGUE, UNMASKED = "resources/collections/catalog.json", "sample_20230705T101029_r022"

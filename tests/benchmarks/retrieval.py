@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
 from loopback.server import Platform  # noqa: E402
-from segchips.sample import write_sample  # noqa: E402
+from segchips.sample.sample import write_sample  # noqa: E402
 
 CORES, LATENCY = 2, 0.25
 

@@ -20,24 +20,28 @@ import rasterio
 import shapely
 import yaml
 
-from segchips.audit import write_audit
-from segchips.config import Dataset
-from segchips.conflicts import write_conflicts
-from segchips.description import index_name, shard_name
-from segchips.descriptors import write_descriptors
-from segchips.grid import Tile
-from segchips.images import Plan, make_image
-from segchips.job import SCHEMA
-from segchips.labels import Features, lock_labels, make_label, read_label_lock, write_label_lock
-from segchips.ledger import finished, write_ledger
-from segchips.placing import write_tiles
-from segchips.report import write_report
-from segchips.resolve import resolve
-from segchips.scenes import read_lock
-from segchips.shards import write_info, write_shard
-from segchips.splits import make_splits, read_splits
-from segchips.tiles import Planned, read_manifest
-from segchips.validation import load_config
+from segchips.chips.image_plan import ImagePlan
+from segchips.chips.images import make_image
+from segchips.config.loading import SCHEMA, load_config
+from segchips.config.model import Dataset
+from segchips.grids.tile import Tile
+from segchips.labels.chip import make_label
+from segchips.labels.conflicts import write_conflicts
+from segchips.labels.features import LabelFeatures
+from segchips.labels.lock import lock_labels, read_label_lock, write_label_lock
+from segchips.records.names import index_name, shard_name
+from segchips.records.shard_description import write_info
+from segchips.records.shard_writer import write_shard
+from segchips.reports.audit import write_audit
+from segchips.reports.descriptors import write_descriptors
+from segchips.reports.ledger import finished_rows, write_ledger
+from segchips.reports.report import write_report
+from segchips.scenes.lock import read_lock
+from segchips.scenes.resolve import resolve
+from segchips.splits.assignment import write_tiles
+from segchips.splits.splits import make_splits, read_splits
+from segchips.tiles.assignment import TileAssignment
+from segchips.tiles.manifest import read_manifest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CORES = 2
@@ -210,7 +214,7 @@ def dataset() -> Dataset:
 
 
 def work(part: list[str], out: Path) -> None:
-    plan, features = Plan(dataset(), read_lock(out / "scenes.parquet")), Features(dataset().labels)
+    plan, features = ImagePlan(dataset(), read_lock(out / "scenes.parquet")), LabelFeatures(dataset().labels)
     lock = read_label_lock(out / "labels.parquet")
     for key in part:
         tile = Tile.from_key(key)
@@ -219,7 +223,7 @@ def work(part: list[str], out: Path) -> None:
 
 
 def conflicts(out: Path) -> None:
-    write_conflicts(out / "conflicts.parquet", Features(dataset().labels), read_label_lock(out / "labels.parquet"))
+    write_conflicts(out / "conflicts.parquet", LabelFeatures(dataset().labels), read_label_lock(out / "labels.parquet"))
 
 
 def plain_loop() -> None:
@@ -228,7 +232,7 @@ def plain_loop() -> None:
     write_tiles(many, out / "tiles.parquet")
     list(resolve(many, out / "tiles.parquet", out / "scenes.parquet", anew=True))
     tiles = [Tile.from_key(row.key) for row in read_manifest(out / "tiles.parquet")]
-    write_label_lock(out / "labels.parquet", lock_labels(Features(many.labels), tiles))
+    write_label_lock(out / "labels.parquet", lock_labels(LabelFeatures(many.labels), tiles))
     make_splits(many, out / "tiles.parquet", out / "splits.parquet", None, "")
     rows = read_splits(out / "splits.parquet")
     half = len(rows) // CORES
@@ -241,8 +245,10 @@ def plain_loop() -> None:
         example = Tile.from_key(rows[0].key).name
         chips = [out / kind / f"{example}.tif" for kind in ("images", "labels")]
         write_info(out, "many", many.tfrecords, indices, *chips, many.labels.background)
-        plan = Plan(many, read_lock(out / "scenes.parquet"))
-        write_ledger(out / "ledger.csv", finished(rows, plan, [path for paths in indices.values() for path in paths]))
+        plan = ImagePlan(many, read_lock(out / "scenes.parquet"))
+        write_ledger(
+            out / "ledger.csv", finished_rows(rows, plan, [path for paths in indices.values() for path in paths])
+        )
         (out / "tfrecords").symlink_to(out.absolute(), target_is_directory=True)
         write_audit(many, out, out / "audit.json", out / "audit.log")
         described = pool.apply_async(write_descriptors, [many, out])
@@ -250,7 +256,7 @@ def plain_loop() -> None:
         described.get()
 
 
-def shard_jobs(many: Dataset, rows: list[Planned], out: Path) -> Iterator[tuple[object, ...]]:
+def shard_jobs(many: Dataset, rows: list[TileAssignment], out: Path) -> Iterator[tuple[object, ...]]:
     for split, number in ((split, number) for split in SPLITS for number in range(SHARDS)):
         keys = [row.key for row in rows if (row.split, row.shard) == (split, number)]
         names = shard_name("many", split, number, SHARDS), index_name("many", split, number, SHARDS)

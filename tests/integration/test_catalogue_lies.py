@@ -26,13 +26,18 @@ from helpers import (
     write_raster,
 )
 from projects import Project
-from segchips import raster
+from segchips.chips.image_plan import ImagePlan
+from segchips.chips.images import make_image
+from segchips.chips.open_rasters import GDAL_OPTIONS
+from segchips.chips.raster_reader import RasterReader
 from segchips.errors import InputError, SceneError, SegchipsError
-from segchips.images import Plan, make_image
-from segchips.raster import Reader
-from segchips.scenes import Band, Query, pin, read_lock, write_lock
-from segchips.stac import open_catalog, search
-from segchips.tiles import footprints
+from segchips.grids.outlines import footprints
+from segchips.scenes.lock import read_lock, write_lock
+from segchips.scenes.model import Band
+from segchips.scenes.pinning import pin_scenes
+from segchips.scenes.query import SceneQuery
+from segchips.scenes.stac_catalogue import search
+from segchips.scenes.stac_client import open_catalog
 
 SEED = 20230630
 TILE = tile_at()
@@ -60,8 +65,8 @@ def make(folder, items, catalog=None, **imagery):
     dataset = make_dataset(imagery={"catalog": str(catalog or write_catalog(folder, items)), **imagery})
     outlines, left_out = footprints([TILE]), []
     found = search(dataset.imagery, outlines, left_out=left_out)
-    write_lock(folder / "scenes.parquet", pin(Query.of(dataset.imagery), found, [TILE.key], outlines))
-    plan = Plan(dataset, read_lock(folder / "scenes.parquet"))
+    write_lock(folder / "scenes.parquet", pin_scenes(SceneQuery.of(dataset.imagery), found, [TILE.key], outlines))
+    plan = ImagePlan(dataset, read_lock(folder / "scenes.parquet"))
     if not plan.made():
         return None, [], left_out
     make_image(plan, TILE, folder / "chips" / "chip.tif")
@@ -375,14 +380,14 @@ def test_a_server_that_never_goes_on_is_given_up(tmp_path, serve, monkeypatch):
 
         do_HEAD = do_GET  # noqa: N815
 
-    monkeypatch.setitem(raster.GDAL_OPTIONS, "GDAL_HTTP_LOW_SPEED_TIME", "1")
-    monkeypatch.setitem(raster.GDAL_OPTIONS, "GDAL_HTTP_MAX_RETRY", "0")
+    monkeypatch.setitem(GDAL_OPTIONS, "GDAL_HTTP_LOW_SPEED_TIME", "1")
+    monkeypatch.setitem(GDAL_OPTIONS, "GDAL_HTTP_MAX_RETRY", "0")
     path = scene_file(tmp_path / "a.tif")
     items = [item("a", DAY, {"B1": asset(serve(Silent) + "/a.tif")}, outline(path))]
     try:
         with pytest.raises(SceneError, match="cannot be read"):
             make(tmp_path, items)
-        assert raster.GDAL_OPTIONS["GDAL_HTTP_LOW_SPEED_LIMIT"] == "1"
+        assert GDAL_OPTIONS["GDAL_HTTP_LOW_SPEED_LIMIT"] == "1"
     finally:
         ended.set()
 
@@ -425,7 +430,7 @@ def test_a_raster_cut_off_anywhere_is_named_or_whole(tmp_path, layout):
         part = tmp_path / f"cut{cut}.tif"
         part.write_bytes(content[:cut])
         try:
-            got, valid = Reader(4).read([Band(str(part), 1, None, 1.0, 0.0)], TILE, "nearest")
+            got, valid = RasterReader(4).read([Band(str(part), 1, None, 1.0, 0.0)], TILE, "nearest")
         except SceneError as error:
             assert part.name in str(error) and "\n" not in str(error)
             outcomes["named"] += 1

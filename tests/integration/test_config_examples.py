@@ -25,9 +25,9 @@ from helpers import (
 )
 from projects import REPOSITORY, Project
 from segchips.cli import main
-from segchips.config import Config, Dataset, LabelLayer
-from segchips.grid import Tile
-from segchips.validation import load_config
+from segchips.config.loading import load_config
+from segchips.config.model import Config, Dataset, LabelLayer
+from segchips.grids.tile import Tile
 
 EXAMPLES = sorted((REPOSITORY / "config" / "examples").glob("*.yaml"))
 LOCAL = [path for path in EXAMPLES if path.stem != "pleiades_1m_rgb"]

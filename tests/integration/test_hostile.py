@@ -13,9 +13,8 @@ import yaml
 from conftest import Files
 from helpers import write_json
 from projects import REPOSITORY, Project
+from segchips.config.loading import SCHEMA, load_config
 from segchips.errors import ConfigError
-from segchips.job import SCHEMA
-from segchips.validation import load_config
 
 MARK = "pwned"
 COMMANDS = [f"$(touch {MARK})", f"`touch {MARK}`", f"; touch {MARK} #", f"| touch {MARK}", f"&& touch {MARK}"]

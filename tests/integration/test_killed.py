@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from projects import Project, sample_config, stop
-from segchips.sample import write_sample
+from segchips.sample.sample import write_sample
 
 SEED = 7
 KILLS = int(os.environ.get("SEGCHIPS_KILLS", "2"))

@@ -28,7 +28,7 @@ from loopback.faults import FAULTS, Fault, Faults
 from loopback.log import Request
 from loopback.scenes import Source
 from loopback.server import Platform, make_token
-from segchips.grid import Tile
+from segchips.grids.tile import Tile
 
 PRODUCT = "sample-l2a"
 TILE = "60:2:10.0:33:-333:8904"

@@ -17,10 +17,10 @@ import segchips
 from helpers import SCHEMA, lonlat_box, tile_at, under, write_raster, write_vectors
 from projects import Project, sample_config
 from segchips.cli import main
+from segchips.config.loading import load_config
 from segchips.errors import SegchipsError
-from segchips.inputs import check_catalogue, check_conversion, check_dataset, check_writable
-from segchips.tiles import aoi_layers, tiles_of
-from segchips.validation import load_config
+from segchips.pipeline.inputs import check_catalogue, check_conversion, check_dataset, check_writable
+from segchips.tiles.area import aoi_layers, find_tiles
 
 GROUND = lonlat_box(tile_at())
 Do = Callable[[], object]
@@ -45,7 +45,7 @@ def configured(path: str, value: Any, *more: tuple[str, Any]) -> Do:
         for dataset in config.datasets.values():
             check_dataset(dataset, Path("results") / dataset.name, Path("no sample"))
             check_catalogue(dataset, Path("no sample"))
-            tiles_of(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels))
+            find_tiles(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels))
         for conversion in config.conversions.values():
             check_conversion(conversion)
 

@@ -13,7 +13,7 @@ from loopback.faults import PASSING
 from loopback.log import Request
 from loopback.server import Platform
 from projects import REPOSITORY, Project, make_chips, read_chips, sample_config, three_collections
-from segchips.grid import Tile
+from segchips.grids.tile import Tile
 
 SOURCES = ("stac", "descarteslabs", "earthone")
 TILES = ("60:2:10.0:33:-334:8903", "60:2:10.0:33:-333:8904", "60:2:10.0:33:-332:8903")

@@ -22,14 +22,17 @@ from helpers import (
     write_raster,
 )
 from projects import Project
-from segchips.config import ImageryConfig
+from segchips.chips.readers import open_reader
+from segchips.config.model import ImageryConfig
 from segchips.errors import SceneError
-from segchips.grid import Tile
-from segchips.pixels import open_reader
-from segchips.scenes import Lock, Query, Scene, read_lock, write_lock
-from segchips.signing import unsigned
-from segchips.stac import search
-from segchips.tiles import footprints
+from segchips.grids.outlines import footprints
+from segchips.grids.tile import Tile
+from segchips.scenes.lock import read_lock, write_lock
+from segchips.scenes.model import Scene
+from segchips.scenes.pinning import SceneLock
+from segchips.scenes.query import SceneQuery
+from segchips.scenes.signing import unsigned
+from segchips.scenes.stac_catalogue import search
 
 MARK = "MARKED5e3cret"
 QUERIES = {
@@ -98,7 +101,9 @@ def pinned(folder: Path, catalog: str, tile: Tile) -> tuple[ImageryConfig, Scene
     """The only scene of a catalogue, as a lock has it."""
     imagery = make_dataset(imagery={"catalog": catalog}).imagery
     scenes = tuple(search(imagery, footprints([tile])))
-    write_lock(folder / "scenes.parquet", Lock(Query.of(imagery).text, scenes, {tile.key: tuple(range(len(scenes)))}))
+    write_lock(
+        folder / "scenes.parquet", SceneLock(SceneQuery.of(imagery).text, scenes, {tile.key: tuple(range(len(scenes)))})
+    )
     return imagery, read_lock(folder / "scenes.parquet").scenes[0]
 
 

@@ -17,9 +17,9 @@ import rasterio
 import segchips
 from helpers import tile_at
 from projects import Project
-from segchips.chips import is_intact, write_chip
+from segchips.chips.chip_file import is_intact, write_chip
 from segchips.errors import StorageError
-from segchips.files import whole, write_whole
+from segchips.files import atomic_path, atomic_write
 
 DISKS = os.environ.get("SEGCHIPS_DISKS", "120").split(",")
 
@@ -85,14 +85,14 @@ def test_a_lock_on_a_full_disk_says_what_the_system_says(small_disk: Path) -> No
     fill(small_disk, 4096)
     with (
         pytest.raises(StorageError, match=r"scenes\.parquet: cannot be written \(No space left on device\)"),
-        whole(small_disk / "scenes.parquet") as part,
+        atomic_path(small_disk / "scenes.parquet") as part,
     ):
         pq.write_table(pa.table({"a": np.random.default_rng(0).random(9000)}), part)
     assert [each.name for each in small_disk.iterdir()] == ["ballast"]
 
 
 def test_a_missing_input_is_no_storage_trouble(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), whole(tmp_path / "a"):
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a"):
         (tmp_path / "missing").read_bytes()
 
 
@@ -187,6 +187,6 @@ def test_few_file_handles_are_enough(fresh: Project, sample_run: Project) -> Non
 def test_results_that_vanish_in_between_are_made_again(project: Project) -> None:
     right = project.contents("results/sample/tfrecords/*")
     shutil.rmtree(project.folder / "results")
-    write_whole(project.folder / "results" / "sample" / "note.txt", "a user's own")
+    atomic_write(project.folder / "results" / "sample" / "note.txt", "a user's own")
     assert project.run().returncode == 0
     assert project.contents("results/sample/tfrecords/*") == right

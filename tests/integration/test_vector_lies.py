@@ -14,9 +14,10 @@ import shapely
 from helpers import make_dataset, tile_at, write_vectors
 from projects import Project
 from segchips.errors import InputError, SegchipsError
-from segchips.labels import Features
-from segchips.tiles import enumerate_tiles, lonlat
-from segchips.vectors import read_layer
+from segchips.labels.features import LabelFeatures
+from segchips.tiles.cover import cover_area
+from segchips.vectors.antimeridian import to_lonlat_geometries
+from segchips.vectors.layers import read_layer
 
 SEED = 11
 TILE = tile_at(32)
@@ -24,7 +25,7 @@ UTM = "EPSG:32633"
 
 
 def features(path, **layer):
-    return Features(make_dataset(labels={"all_touched": False, "path": str(path), **layer}).labels)
+    return LabelFeatures(make_dataset(labels={"all_touched": False, "path": str(path), **layer}).labels)
 
 
 def burn(found, tile=TILE):
@@ -78,7 +79,7 @@ def test_a_polygon_of_twenty_megabytes(tmp_path):
     assert Path(path).stat().st_size > 20e6
     shapely.prepare(polygon)
     np.testing.assert_array_equal(burn(features(path)), slow(TILE, [polygon], [1]))
-    assert TILE in enumerate_tiles(lonlat(read_layer(path)), TILE.grid)
+    assert TILE in cover_area(to_lonlat_geometries(read_layer(path)), TILE.grid)
 
 
 def shapes():
@@ -238,7 +239,7 @@ def test_a_layer_damaged_anywhere_is_read_or_named(tmp_path):
             bad.write_bytes(data[: draws.choice([len(data)] * 3 + [draws.randrange(len(data))])])
             try:
                 burn(features(bad, attribute="v"))
-                enumerate_tiles(lonlat(read_layer(str(bad))), TILE.grid)
+                cover_area(to_lonlat_geometries(read_layer(str(bad))), TILE.grid)
             except SegchipsError as error:
                 assert "\n" not in str(error)
             bad.unlink()

@@ -16,11 +16,11 @@ from rasterio.features import rasterize
 import segchips
 from helpers import asset, item, lonlat_outline, write_catalog, write_raster, write_vectors
 from projects import Project
-from segchips.grid import Tile
-from segchips.job import SCHEMA
-from segchips.placing import scheme_of
-from segchips.tiles import enumerate_tiles, places_of
-from segchips.validation import load_config
+from segchips.config.loading import SCHEMA, load_config
+from segchips.grids.tile import Tile
+from segchips.grids.utm import tile_indices
+from segchips.splits.strategies import split_strategy
+from segchips.tiles.cover import cover_area
 
 AREA = shapely.box(11.97, 47.0, 12.03, 47.02)
 UNKNOWN, BACKGROUND = 254, 255
@@ -153,8 +153,8 @@ def test_every_tile_is_in_the_ledger_and_dropped_for_a_reason_that_holds(run: Pr
 def surroundings(run: Project) -> list[tuple[str, shapely.Polygon, str]]:
     """Key, footprint and split of the tiles in and around the area: what may be added one day counts as well."""
     config = load_config(run.config, SCHEMA).datasets["apart"]
-    tiles = enumerate_tiles(AREA.buffer(0.02), config.tiles.grid)
-    _, splits = scheme_of(config.splitting, config.tiles.grid).at(places_of(tiles))
+    tiles = cover_area(AREA.buffer(0.02), config.tiles.grid)
+    _, splits = split_strategy(config.splitting, config.tiles.grid).at(tile_indices(tiles))
     return [(tile.key, flat(tile.key), ("train", "test")[split]) for tile, split in zip(tiles, splits, strict=True)]
 
 

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from cluster import Cluster, running_cluster
 
 from projects import REPOSITORY, Project, sample_config
-from segchips.sample import write_sample
+from segchips.sample.sample import write_sample
 
 PROFILE = ("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "slurm"))
 OTHER = (*PROFILE, "--executor", "slurm", "--slurm-status-command", "squeue", "--slurm-logdir", "logs/slurm")

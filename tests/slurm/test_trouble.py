@@ -13,7 +13,7 @@ import pytest
 from cluster import MISSING, Cluster, running_cluster
 
 from projects import REPOSITORY, Project, sample_config, stop
-from segchips.sample import write_sample
+from segchips.sample.sample import write_sample
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"SLURM is not installed here: no {', '.join(MISSING)}")
 PROFILE = ("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "slurm"))

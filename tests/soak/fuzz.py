@@ -15,15 +15,16 @@ from pathlib import Path
 import atheris
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "unit")]
+sys.path[:0] = [str(TESTS), str(TESTS / "records")]
 
 with atheris.instrument_imports(include=["segchips"]):
-    from segchips import scenes
-    from segchips.description import index_beside, read_index, read_info
     from segchips.errors import SegchipsError
-    from segchips.examples import decode_example
-    from segchips.records import read_records
-    from segchips.scenes import read_lock, write_lock
+    from segchips.records.dataset_info import read_info
+    from segchips.records.examples import decode_example
+    from segchips.records.index import read_index
+    from segchips.records.names import index_beside
+    from segchips.records.tfrecord import read_records
+    from segchips.scenes.lock import _content_digest, read_lock, write_lock
 
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
@@ -91,7 +92,7 @@ def locks(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
     def run(data: bytes) -> None:
         text = pa.array([data.decode(errors="replace")] * len(table))
         forged = table.set_column(place, "assets", text)
-        checksum = scenes._content_digest(about, forged.to_pydict())
+        checksum = _content_digest(about, forged.to_pydict())
         said = {b"segchips": json.dumps(about | {"digest": checksum}).encode()}
         pq.write_table(forged.replace_schema_metadata(metadata | said), path)
         try:

@@ -12,15 +12,15 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 from snakemake.logging import logger
 
-from segchips.code import module_version, script_version
+from segchips.pipeline.code_versions import module_version, script_version
 from segchips.errors import CredentialsError, SegchipsError
-from segchips.grid import Tile
-from segchips.job import failed
-from segchips.patches import patch
-from segchips.progress import Progress
-from segchips.solitude import sweep
-from segchips.tampering import while_intact, while_whole
-from segchips.workflow import State
+from segchips.grids.tile import Tile
+from segchips.pipeline.job import failed
+from segchips.pipeline.patches import patch
+from segchips.pipeline.progress import Progress
+from segchips.pipeline.exclusive_results import remove_partial_files
+from segchips.pipeline.changed_results import chip_digest_or_changed, shard_digest_or_missing
+from segchips.pipeline.workflow import State
 
 CORES = workflow.global_resources["_cores"].value or 1  # none are named for `snakemake --report`
 
@@ -121,7 +121,7 @@ def of_chip(kind, lock, ask):
     def answer(wildcards):
         digest = ask(wildcards.dataset, wildcards.tile)
         chip = STATE.folder(wildcards.dataset) / kind / f"{wildcards.tile}.tif"
-        return while_intact(digest, chip, Tile.from_name(wildcards.tile), recorded(chip))
+        return chip_digest_or_changed(digest, chip, Tile.from_name(wildcards.tile), recorded(chip))
 
     return after(lock, answer)
 
@@ -145,7 +145,7 @@ def of_shard(wildcards):
     kinds = [*STATE.image_kinds(wildcards.dataset), "labels"]
     chips = [chip for kind in kinds for chip in STATE.chips(wildcards.dataset, kind, keys)]
     shard = Path(of_shards("tfrecord").format(**wildcards))
-    return while_whole(digest, shard, chips, recorded(shard))
+    return shard_digest_or_missing(digest, shard, chips, recorded(shard))
 
 
 def sample_dataset(_):

@@ -17,6 +17,6 @@ rule ledger:
     log:
         "logs/{dataset}/ledger.log",
     params:
-        version=module_version("ledger"),
+        version=module_version("reports.ledger"),
     run:
         STATE.make_ledger(wildcards.dataset, input.indices, output[0], log[0])

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from segchips.chipfolders import convert
-from segchips.job import SCHEMA, reported
-from segchips.ledger import converted, summary, write_ledger
-from segchips.validation import load_config
+from segchips.config.loading import SCHEMA, load_config
+from segchips.pipeline.job import reported
+from segchips.records.conversion import convert
+from segchips.reports.ledger import converted_rows, summary, write_ledger
 
 with reported(snakemake.log[0]) as log:
     conversion = load_config(snakemake.config, SCHEMA).conversions[snakemake.wildcards.conversion]
@@ -12,6 +12,6 @@ with reported(snakemake.log[0]) as log:
     entries = convert(
         *chips, folder, conversion.name, conversion.tfrecords, conversion.background, workers=snakemake.threads
     )
-    rows = converted(entries, folder)
+    rows = converted_rows(entries, folder)
     write_ledger(Path(snakemake.output.ledger), rows)
     print(summary(rows), file=log)

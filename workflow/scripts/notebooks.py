@@ -8,8 +8,8 @@ from nbconvert import HTMLExporter
 from traitlets.config import Config
 
 from segchips.errors import InputError
-from segchips.files import write_whole
-from segchips.job import reported
+from segchips.files import atomic_write
+from segchips.pipeline.job import reported
 
 with reported(snakemake.log[0]) as log:
     source = Path(snakemake.input.notebook)
@@ -24,4 +24,4 @@ with reported(snakemake.log[0]) as log:
             f"{source.name}: a cell failed, {error.ename}: {error.evalue}; see {snakemake.log[0]}"
         ) from error
     page, _ = HTMLExporter().from_notebook_node(notebook)
-    write_whole(snakemake.output[0], page)
+    atomic_write(snakemake.output[0], page)

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from segchips.job import SCHEMA, reported
-from segchips.plan import write_plan
-from segchips.validation import load_config
+from segchips.config.loading import SCHEMA, load_config
+from segchips.pipeline.job import reported
+from segchips.reports.plan import write_plan
 
 with reported(snakemake.log[0]) as log:
     for splits, dataset in zip(

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from segchips.job import SCHEMA, reported
-from segchips.resolve import resolve
-from segchips.validation import load_config
+from segchips.config.loading import SCHEMA, load_config
+from segchips.pipeline.job import reported
+from segchips.scenes.resolve import resolve
 
 with reported(snakemake.log[0]) as log:
     for lock, dataset in zip(snakemake.input, load_config(snakemake.config, SCHEMA).datasets.values(), strict=True):

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from segchips.job import reported
-from segchips.sample import write_sample
+from segchips.pipeline.job import reported
+from segchips.sample.sample import write_sample
 
 with reported(snakemake.log[0]):
     write_sample(Path(snakemake.output.catalog).parent)

@@ -6,21 +6,21 @@ from typing import Any
 from segchips.errors import LibraryError
 
 _MODULES = {
-    "load": "reading",
-    "parse_array": "reading",
-    "parse_float": "reading",
-    "parse_picture": "reading",
-    "parse_encoded": "reading",
-    "parse_encoded_float": "reading",
-    "read_info": "description",
-    "mosaic": "mosaics",
-    "read": "examples",
-    "statistics": "pixelstats",
-    "verify": "verification",
-    "convert": "chipfolders",
-    "pair_chips": "chipfolders",
-    "Chips": "pytorch",
-    "ChipStream": "pytorch",
+    "load": "training.tensorflow",
+    "parse_array": "training.tensorflow",
+    "parse_float": "training.tensorflow",
+    "parse_picture": "training.tensorflow",
+    "parse_encoded": "training.tensorflow",
+    "parse_encoded_float": "training.tensorflow",
+    "read_info": "records.dataset_info",
+    "mosaic": "training.mosaic",
+    "read": "records.examples",
+    "statistics": "records.statistics",
+    "verify": "training.verification",
+    "convert": "records.conversion",
+    "pair_chips": "records.chip_folders",
+    "Chips": "training.pytorch",
+    "ChipStream": "training.pytorch",
 }
 __all__ = list(_MODULES)
 

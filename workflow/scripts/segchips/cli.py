@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from segchips.errors import InputError, LibraryError, SegchipsError
-from segchips.files import write_whole
-from segchips.job import failed
+from segchips.files import atomic_write
+from segchips.pipeline.job import failed
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,7 +53,7 @@ def _day(text: str) -> datetime:
 
 
 def _catalog(chosen: argparse.Namespace) -> str:
-    from segchips.geotiffs import band_names, plain_name, write_catalogue
+    from segchips.commands.raster_catalogue import band_names, plain_name, write_catalogue
 
     product = chosen.product or plain_name(chosen.folder)
     path = chosen.output or Path("resources") / product / "catalog.json"
@@ -67,24 +67,33 @@ def _catalog(chosen: argparse.Namespace) -> str:
 
 
 def _init(chosen: argparse.Namespace) -> str:
-    from segchips import starting
+    from segchips.commands.imagery_survey import find_imagery, survey_imagery
+    from segchips.commands.labels_survey import choose_aoi_and_labels, find_vectors, survey_labels
+    from segchips.commands.starting_config import (
+        as_text,
+        count_tiles,
+        notes_on,
+        starting_config,
+        summary,
+        with_splitting,
+    )
 
     aoi, labels = (Path(path) if path else None for path in (chosen.aoi, chosen.labels))
     if labels is None:
-        others = [path for path in starting.find_vectors(chosen.folder) if path != aoi]
-        found, labels = starting.tell_apart(others)
+        others = [path for path in find_vectors(chosen.folder) if path != aoi]
+        found, labels = choose_aoi_and_labels(others)
         aoi = aoi or found
-    about = starting.look_at_labels(str(labels), chosen.layer)
-    place = chosen.imagery or str(starting.find_imagery(chosen.folder))
-    imagery = starting.look_at_imagery(place, chosen.product, chosen.day)
+    about = survey_labels(str(labels), chosen.layer)
+    place = chosen.imagery or str(find_imagery(chosen.folder))
+    imagery = survey_imagery(place, chosen.product, chosen.day)
     name = chosen.name or _snake(chosen.folder.resolve().name)
-    config = starting.starting_config(name, imagery, about, str(aoi) if aoi else None)
+    config = starting_config(name, imagery, about, str(aoi) if aoi else None)
     path = chosen.output or Path("config") / f"{name}.yaml"
     if path.exists():
         raise InputError(f"'{path}' is there already; remove it or name another file with --output")
-    tiles = starting.count_tiles(config)
-    write_whole(path, starting.as_text(starting.with_splitting(config, tiles), starting.notes_on(imagery, about)))
-    said = starting.summary(config["defaults"], tiles)
+    tiles = count_tiles(config)
+    atomic_write(path, as_text(with_splitting(config, tiles), notes_on(imagery, about)))
+    said = summary(config["defaults"], tiles)
     return f"{said}\n{path} is written; next: snakemake --configfile {path} -n"
 
 

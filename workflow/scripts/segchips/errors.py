@@ -5,7 +5,7 @@ import re
 _ADDRESS = re.compile(r"(\w+://)(?:[^/\s@]*@)?([^\s?'\"]*)(?:\?[^\s'\"]*)?")
 
 
-def public(text: str) -> str:
+def redact_urls(text: str) -> str:
     """The text with addresses as anybody may see them: without user, password and query, which may be a signature."""
     return _ADDRESS.sub(r"\1\2", text)
 
@@ -15,7 +15,7 @@ class SegchipsError(Exception):
 
     def __str__(self) -> str:
         """One line without secrets, whatever the names hold that it quotes."""
-        return "".join(each if each.isprintable() else repr(each)[1:-1] for each in public(super().__str__()))
+        return "".join(each if each.isprintable() else repr(each)[1:-1] for each in redact_urls(super().__str__()))
 
 
 class LibraryError(SegchipsError, ImportError):
@@ -26,7 +26,7 @@ class ConfigError(SegchipsError):
     """Keys of the config have values that cannot work; one line for each."""
 
     def __str__(self) -> str:
-        return public(Exception.__str__(self))
+        return redact_urls(Exception.__str__(self))
 
 
 class InputError(SegchipsError):

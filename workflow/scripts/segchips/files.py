@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)
 
 
-def not_stored(path: object, error: OSError) -> StorageError:
+def storage_error(path: object, error: OSError) -> StorageError:
     """What to tell where the disk is full, broken or not to be written to; raises the error itself where it is not."""
     if error.errno not in _UNWRITABLE:
         raise error
@@ -25,18 +25,18 @@ def not_stored(path: object, error: OSError) -> StorageError:
 
 
 @contextmanager
-def storing(path: str | Path, place: Path) -> Iterator[None]:
+def storage_errors(path: str | Path, place: Path) -> Iterator[None]:
     """Turn what the system says of `place`, or of an open file, while `path` is made into a StorageError."""
     try:
         yield
     except OSError as error:
         if Path(error.filename or place) not in (place, *place.parents):
             raise
-        raise not_stored(path, error) from error
+        raise storage_error(path, error) from error
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` when the block succeeds, else remove it.
 
     StorageError where the disk is full, broken or not to be written to.
@@ -44,7 +44,7 @@ def whole(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with storing(path, part):
+        with storage_errors(path, part):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield part
             os.replace(part, path)
@@ -53,9 +53,9 @@ def whole(path: str | Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def write_whole(path: str | Path, content: bytes | memoryview | str) -> None:
+def atomic_write(path: str | Path, content: bytes | memoryview | str) -> None:
     """Write `content` to `path` so that no reader ever sees a part of it."""
-    with whole(path) as part:
+    with atomic_path(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 

@@ -1,0 +1,179 @@
+"""A starting config says what the user's files tell, and is one that the workflow takes."""
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from shapely.geometry import box
+
+from helpers import SCHEMA, lonlat_box, tile_at, under, write_raster, write_vectors
+from segchips.cli import main
+from segchips.config.loading import load_config
+
+TILE = tile_at()
+GROUND = lonlat_box(TILE)
+PARTS = [box(14, 45.99, 14.001, 46), box(14, 46, 14.001, 46.01), box(14.002, 46, 14.003, 46.01)]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def scenes(folder, names=("a_20170301", "a_20170501", "a_20170601"), bands=3, step=10):
+    for name in names:
+        data = np.ones((bands, 40, 40), "uint16")
+        write_raster(folder / f"{name}.tif", data, under(TILE, (40, 40), step), TILE.crs, nodata=0)
+
+
+def labels(path, **attributes):
+    return write_vectors(path, PARTS, "EPSG:4326", **attributes)
+
+
+def init(*arguments):
+    """Run the command, and read the config as the workflow does."""
+    main(["init", *map(str, arguments)])
+    (path,) = Path("config").glob("*.yaml")
+    raw = yaml.safe_load(path.read_text())
+    ((name, dataset),) = load_config(raw, SCHEMA).datasets.items()
+    assert name == path.stem
+    path.unlink()
+    return dataset
+
+
+def test_everything_is_found_in_one_folder(here, capsys):
+    scenes(here / "My data")
+    labels(here / "My data" / "fields.gpkg", kind=["rye", "oats", "rye"])
+    write_vectors(here / "My data" / "aoi.geojson", [GROUND], "EPSG:4326", name=["x"])
+    dataset = init("My data")
+    assert dataset.name == "my_data"
+    assert dataset.tiles.aoi == "My data/aoi.geojson"
+    assert dataset.tiles.resolution == 10
+    (layer,) = dataset.labels.layers
+    assert (layer.path, layer.attribute, layer.classes) == ("My data/fields.gpkg", "kind", {"oats": 1, "rye": 2})
+    imagery = dataset.imagery
+    assert (imagery.catalog, imagery.products[0].id) == ("resources/My-data/catalog.json", "My-data")
+    assert imagery.products[0].bands == ("image:1", "image:2", "image:3")
+    assert (imagery.start, imagery.end) == (date(2017, 3, 1), date(2017, 6, 1))
+    assert imagery.reference_date == date(2017, 5, 1), "the scene in the middle"
+    assert dataset.splitting.cover, "among few tiles chance leaves splits empty"
+    said = capsys.readouterr().out
+    assert "aoi.geojson: 2 tiles" in said
+    assert "snakemake --configfile config/my_data.yaml" in said
+
+
+def test_fine_pixels_get_larger_chips(here):
+    scenes(here, step=1)
+    labels(here / "roofs.gpkg", name=["a", "b", "c"])
+    dataset = init()
+    assert (dataset.tiles.resolution, dataset.tiles.size, dataset.tiles.pad) == (1, 256, 8)
+    assert dataset.tiles.aoi is None, "the labels' ground"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "attribute", "classes"),
+    [
+        ({"fid_old": [1, 2, 3], "name": ["a", "b", "c"]}, None, None),
+        ({"code": [5, 7, 5]}, "code", None),
+        ({"code": [5, 700, 5]}, None, None),
+        ({"code": [5, 7, 5], "lulc": ["rye", "oats", "rye"]}, "lulc", {"rye": 5, "oats": 7}),
+        ({"code": [5, 7, 5], "lulc": ["rye", "", "rye"]}, "lulc", {"rye": 5, "": 7}),
+        ({"lulc": ["rye", "", "rye"]}, "lulc", {"rye": 1, "": None}),
+        ({"lulc": ["rye", None, "rye"]}, "lulc", {"rye": 1, "": None}),
+        ({"owner": ["x", "y", "x"], "crop": ["rye", "oats", "rye"]}, "crop", {"oats": 1, "rye": 2}),
+        ({"other": [1, 1, 2], "crop": ["rye", "oats", "rye"]}, "crop", {"oats": 1, "rye": 2}),
+    ],
+    ids=[
+        *("no classes", "numbers", "too large", "names of numbers", "a blank name", "a blank", "nothing", "by name"),
+        "text before number",
+    ],
+)
+def test_the_attribute_that_looks_like_classes_is_taken(here, attributes, attribute, classes):
+    scenes(here / "in")
+    path = labels(here / "labels.gpkg", **attributes)
+    (layer,) = init("in", "--labels", path).labels.layers
+    assert (layer.attribute, layer.classes) == (attribute, classes)
+
+
+def test_a_catalogue_tells_its_mask(here, sample_folder):
+    sample = sample_folder / "resources" / "sample"
+    dataset = init(
+        "--imagery", sample / "catalog.json", "--labels", sample / "labels.gpkg", "--aoi", sample / "aoi.gpkg"
+    )
+    assert (dataset.imagery.cloud_mask.asset, dataset.imagery.cloud_mask.clear) == ("cloud_mask", (0,))
+    assert dataset.imagery.products[0].bands == ("B02", "B03", "B04", "B08")
+    (layer,) = dataset.labels.layers
+    assert layer.classes == {"water": 1, "forest": 2, "field": 3, "built": 4, "road": 5}
+    assert (dataset.imagery.start, dataset.imagery.end) == (date(2023, 2, 8), date(2023, 10, 16))
+
+
+def test_an_api_is_asked_for_the_bands(here, sample_folder, stac_api):
+    import json
+
+    sample = sample_folder / "resources" / "sample"
+    items = []
+    for path in sorted(sample.glob("sample-l2a/*/*.json")):
+        item = json.loads(path.read_text()) | {"links": []}
+        for key, asset in item["assets"].items():
+            asset["href"] = f"http://127.0.0.1:9/{item['id']}/{key}.tif"
+        items.append(item)
+    collection = json.loads((sample / "sample-l2a" / "collection.json").read_text()) | {"links": []}
+    url = stac_api(items, [collection])
+    with pytest.raises(SystemExit, match="band 'B02' of scene .* cannot be read"):
+        init("--imagery", url, "--labels", sample / "labels.gpkg")
+
+
+def two_vectors(here):
+    for name in ("one", "two", "three"):
+        labels(here / f"{name}.gpkg", kind=["a", "b", "a"])
+
+
+def two_layers(here):
+    path = here / "many.gpkg"
+    write_vectors(path, PARTS, "EPSG:4326", layer="a", kind=["x", "y", "x"])
+    write_vectors(path, PARTS, "EPSG:4326", layer="b", kind=["x", "y", "x"])
+
+
+def there_already(here):
+    labels(here / "labels.gpkg", kind=["a", "b", "a"])
+    (here / "config").mkdir()
+    (here / "config" / "mine.yaml").write_text("")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "arguments", "words"),
+    [
+        (lambda here: None, [], ["no label layer found", "--labels"]),
+        (two_vectors, [], ["several vector files", "'one.gpkg'", "--labels", "--aoi"]),
+        (two_layers, [], ["several layers", "'a', 'b'"]),
+        (lambda here: None, ["--labels", "no.gpkg"], ["'no.gpkg' does not exist"]),
+        (there_already, ["--name", "mine"], ["'config/mine.yaml' is there already", "--output"]),
+        (there_already, ["--imagery", "no/catalog.json"], ["catalogue no/catalog.json: no such file"]),
+        (
+            there_already,
+            ["--product", "b", "--imagery", "resources/in/catalog.json"],
+            ["no product 'b'", "--product: in"],
+        ),
+    ],
+)
+def test_what_cannot_be_found_out_is_asked_for(here, prepare, arguments, words, capsys):
+    scenes(here / "in")
+    main(["catalog", "in"])
+    assert "resources/in/catalog.json: 3 scenes of product 'in'" in capsys.readouterr().out
+    prepare(here)
+    with pytest.raises(SystemExit) as told:
+        main(["init", *arguments])
+    for word in words:
+        assert word in str(told.value)
+    assert not [path for path in here.glob("config/*") if path.read_text()]
+
+
+def test_a_folder_without_rasters_is_said(here):
+    labels(here / "labels.gpkg", kind=["a", "b", "a"])
+    shutil.rmtree(here / "resources", ignore_errors=True)
+    with pytest.raises(SystemExit, match="holds neither catalog.json nor GeoTIFFs; .* --imagery"):
+        main(["init"])

@@ -1,0 +1,75 @@
+"""conflicts.py against points in polygons."""
+
+import geopandas
+import numpy as np
+import pytest
+import shapely
+
+from helpers import make_dataset, tile_at, write_vectors
+from segchips.labels.conflicts import read_conflicts, write_conflicts
+from segchips.labels.features import LabelFeatures
+from segchips.labels.lock import lock_labels
+
+TILES = [tile_at(20, 2, east=east) for east in range(6)]
+
+
+def layer(folder, seed, name="labels.gpkg"):
+    """Overlapping blobs over all tiles but the last, of three values, and a square of one value twice."""
+    rng = np.random.default_rng(seed)
+    west, south, _, north = TILES[0].bounds
+    places = rng.uniform((west, south), (west + 700, north), (14, 2))
+    shapes = [shapely.Point(x, y).buffer(rng.uniform(15, 70), 4) for x, y in places]
+    shapes = [shape for shape in shapes if shape.bounds[2] < TILES[5].bounds[0] - 50]
+    values = rng.integers(1, 4, len(shapes)).tolist()
+    west, south, _, _ = TILES[5].core_bounds
+    shapes += [shapely.box(west, south, west + 60, south + 60)] * 2
+    return shapes, [*values, 2, 2], write_vectors(folder / name, shapes, "EPSG:32633", kind=[*values, 2, 2])
+
+
+def slowly(tile, shapes, values):
+    west, step, _, north, _, _ = tile.geotransform
+    count = 0
+    for row in range(tile.grid.size):
+        for column in range(tile.grid.size):
+            point = shapely.Point(west + (column + 0.5) * step, north - (row + 0.5) * step)
+            count += len({value for shape, value in zip(shapes, values, strict=True) if shape.contains(point)}) > 1
+    return count
+
+
+@pytest.mark.parametrize("all_touched", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_pixel_with_its_middle_in_features_of_different_classes_counts(tmp_path, seed, all_touched):
+    shapes, values, path = layer(tmp_path, seed)
+    features = LabelFeatures(
+        make_dataset(labels={"path": path, "attribute": "kind", "all_touched": all_touched}).labels
+    )
+    write_conflicts(tmp_path / "conflicts.parquet", features, lock_labels(features, TILES))
+    found = read_conflicts(tmp_path / "conflicts.parquet")
+    assert found == {tile.key: slowly(tile, shapes, values) for tile in TILES}
+    assert sum(found.values()) > 0 and found[TILES[5].key] == 0
+
+
+def test_neighbours_that_share_an_edge_do_not_conflict(tmp_path):
+    west, south, east, north = TILES[0].bounds
+    middle = (west + east) / 2 + 3
+    halves = [shapely.box(west, south, middle, north), shapely.box(middle, south, east, north)]
+    path = write_vectors(tmp_path / "labels.gpkg", halves, "EPSG:32633", kind=[1, 2])
+    features = LabelFeatures(make_dataset(labels={"path": path, "attribute": "kind"}).labels)
+    write_conflicts(tmp_path / "conflicts.parquet", features, lock_labels(features, TILES[:1]))
+    assert read_conflicts(tmp_path / "conflicts.parquet") == {TILES[0].key: 0}
+
+
+def test_only_tiles_whose_labels_changed_are_counted_anew(tmp_path):
+    *_, path = layer(tmp_path, 0)
+    features = LabelFeatures(make_dataset(labels={"path": path, "attribute": "kind"}).labels)
+    lock = lock_labels(features, TILES)
+    write_conflicts(tmp_path / "a.parquet", features, lock)
+    frame = geopandas.read_parquet(tmp_path / "a.parquet")
+    assert frame.crs == "EPSG:4326" and frame.key.tolist() == [tile.key for tile in TILES]
+    # what stays is taken over, were it wrong
+    frame["pixels"] = 999
+    frame.to_parquet(tmp_path / "b.parquet")
+    lock.digests[TILES[0].key] = "other"
+    write_conflicts(tmp_path / "b.parquet", features, lock)
+    first, *others = read_conflicts(tmp_path / "b.parquet").values()
+    assert first == read_conflicts(tmp_path / "a.parquet")[TILES[0].key] and set(others) == {999}

@@ -1,0 +1,318 @@
+"""tally.py and pixelstats.py against numpy over all pixels at once, and normalised images against the formula."""
+
+import json
+from collections import Counter
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from test_shard_writer import KEYS, describe, folder, shard
+
+import segchips
+from making import config, folders, write
+from segchips.errors import InputError, RecordError
+from segchips.records.normalising import Scale
+from segchips.records.pixel_counts import PixelCounts
+from segchips.records.pixel_values import BLOCK, valid_pixels
+from segchips.records.statistics import BandStatistics, summarise_counts
+
+DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64", "float32", "float64"]
+NODATA = {"uint8": 7, "int8": -3, "uint16": 0, "int16": -999, "float32": -9999.0, "float64": float("nan")}
+
+
+def chips(dtype, count=5, shape=(40, 30, 3), classes=(1, 2, 5, 255), seed=0):
+    """Skewed values round other centres in each class, with nodata here and there; label blocks."""
+    rng, kind, found = np.random.default_rng(seed), np.dtype(dtype), []
+    for _ in range(count):
+        label = np.kron(rng.choice(classes, (shape[0] // 10, shape[1] // 10)), np.ones((10, 10), int)).astype("uint8")
+        values = rng.gamma(2, 8, shape) + label[..., None] % 7 * np.array([1, -2, 4][: shape[2]])
+        image = values.clip(0 if kind.kind == "u" else -100, 120).astype(dtype)
+        if kind.kind == "f":
+            image[rng.random(shape) < 0.05] = np.nan
+            image[0, 0] = np.inf
+        image[rng.random(shape) < 0.1] = NODATA.get(dtype, 0)
+        found.append((image, label))
+    return found
+
+
+def tally_of(pairs, dtype, nodata):
+    tally = PixelCounts(dtype, pairs[0][0].shape[2], nodata)
+    for image, label in pairs:
+        tally.add(image, label)
+    return tally
+
+
+def exact(values):
+    """Count, mean and standard deviation by rational arithmetic."""
+    parts = [Fraction(value) for value in values.tolist()]
+    mean = sum(parts) / len(parts)
+    return len(parts), float(mean), float(sum((part - mean) ** 2 for part in parts) / len(parts)) ** 0.5
+
+
+def check_band(found, pixels, nodata):
+    values = pixels[np.isfinite(pixels) & (pixels != nodata if nodata is not None else True)]
+    assert found.count == values.size
+    assert found.nodata_share == (pixels.size - values.size) / pixels.size
+    if not values.size:
+        assert (found.min, found.max, found.mean, found.std, found.percentiles) == (None,) * 5
+        return
+    assert (found.min, found.max) == (values.min(), values.max())
+    _, mean, std = exact(values)
+    tight = 1e-12 if values.dtype.kind == "f" else 1e-15
+    assert found.mean == pytest.approx(mean, rel=tight, abs=tight)
+    assert found.std == pytest.approx(std, rel=max(tight, 1e-14))
+    expected = np.percentile(values.astype(np.float64), list(found.percentiles))
+    narrow = values.dtype.kind != "f" and values.dtype.itemsize < 4
+    np.testing.assert_allclose(list(found.percentiles.values()), expected, rtol=1e-12 if narrow else 1e-3, atol=1e-9)
+
+
+def check(found, pairs, nodata, background=255):
+    images = np.stack([image for image, _ in pairs])
+    labels = np.stack([label for _, label in pairs])
+    assert (found.chips, found.pixels) == (len(pairs), labels.size)
+    for band, one in enumerate(found.bands):
+        check_band(one, images[..., band].ravel(), nodata)
+    values = np.unique(labels).tolist()
+    assert list(found.classes) == values
+    for value, one in found.classes.items():
+        assert one.pixels == (labels == value).sum()
+        assert one.share == (labels == value).sum() / labels.size
+        assert one.chips == sum((label == value).any() for label in labels)
+        for band, part in enumerate(one.bands):
+            check_band(part, images[labels == value][:, band], nodata)
+    check_weights(found.classes, background)
+
+
+def check_weights(classes, background):
+    for key, members in (
+        ("weight", [value for value in classes if value != background]),
+        ("weight_with_background", list(classes)),
+    ):
+        pixels = sum(classes[value].pixels for value in members)
+        for value in members:
+            expected = pixels / len(members) / classes[value].pixels
+            assert getattr(classes[value], key) == pytest.approx(expected, rel=1e-15)
+        assert sum(getattr(classes[value], key) * classes[value].pixels for value in members) == pytest.approx(pixels)
+    assert background not in classes or classes[background].weight is None
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_figure_is_that_of_all_pixels_at_once(dtype):
+    nodata = NODATA.get(dtype, 0)
+    pairs = chips(dtype)
+    found = summarise_counts(tally_of(pairs, dtype, nodata), ["a", "b", None], 255)
+    assert [band.name for band in found.bands] == ["a", "b", None]
+    check(found, pairs, nodata)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "int32"])
+def test_parts_add_up_whatever_their_order_and_size(dtype, tmp_path):
+    pairs = chips(dtype, 12, (60, 60, 2)) + chips(dtype, 2, (370, 370, 2), seed=1)
+    assert pairs[-1][1].size > BLOCK
+    parts = [tally_of(pairs[start:end], dtype, 0) for start, end in ((0, 1), (1, 8), (8, 13), (13, 14))]
+    for number, part in enumerate(parts):
+        part.save(tmp_path / f"{number}.npz")
+    merged = PixelCounts(dtype, 2, 0)
+    for number in (2, 0, 3, 1):
+        merged.merge(PixelCounts.read(tmp_path / f"{number}.npz"))
+    whole = tally_of(pairs, dtype, 0)
+    found, expected = (summarise_counts(one, ["a", "b"], 255) for one in (merged, whole))
+    if dtype == "float32":
+        for one, other in zip(found.bands, expected.bands, strict=True):
+            assert (one.count, one.min, one.max, one.percentiles) == (
+                other.count,
+                other.min,
+                other.max,
+                other.percentiles,
+            )
+            assert (one.mean, one.std) == pytest.approx((other.mean, other.std), rel=1e-13)
+    else:
+        assert found == expected
+    images, labels = (
+        np.concatenate([pair[n].reshape(-1, pair[n].size // pair[1].size) for pair in pairs]) for n in (0, 1)
+    )
+    for band in range(2):
+        check_band(found.bands[band], images[:, band], 0)
+        check_band(found.classes[2].bands[band], images[labels[:, 0] == 2][:, band], 0)
+
+
+def test_the_same_chips_give_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        tally_of(chips("float32"), "float32", -9999.0).save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int32", "uint32", "int64", "uint64", "float64"])
+def test_no_sum_overflows_and_no_digit_is_lost(dtype):
+    if dtype == "float64":
+        values = np.array([1e300, -1e300, 3e299, 1e-300] * 50)
+    else:
+        limits = np.iinfo(dtype)
+        values = np.array([limits.min, limits.max, limits.max - 1, limits.min + 5, 77] * 50, dtype)
+    tally = tally_of([(values.reshape(10, -1, 1), np.ones((10, values.size // 10), "uint8"))] * 3, dtype, None)
+    sums = tally.sums(1, 0)
+    parts = [Fraction(value) for value in values.tolist()] * 3
+    assert (sums.count, sums.low, sums.high) == (len(parts), min(values.tolist()), max(values.tolist()))
+    if dtype == "float64":
+        assert sums.mean == pytest.approx(float(sum(parts) / len(parts)), rel=1e-12)
+        assert sums.std == pytest.approx(values.astype(np.longdouble).std(), rel=1e-12)
+    else:
+        assert (sums.total, sums.squares) == (sum(parts), sum(part * part for part in parts))
+
+
+def test_a_mean_far_from_zero_leaves_the_deviation_exact():
+    values = (np.arange(4000) % 2 + 1e9).reshape(50, 80, 1)
+    sums = tally_of([(values, np.zeros((50, 80), "uint8"))], "float64", None).sums(0, 0)
+    assert (sums.mean, sums.std) == (1e9 + 0.5, 0.5)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "float32"])
+def test_labels_of_other_types_are_classes_too(dtype):
+    pairs = [(image, label.astype(dtype) * (300 if dtype != "float32" else 1)) for image, label in chips("uint8")]
+    check(summarise_counts(tally_of(pairs, "uint8", 7), ["a", "b", "c"], 255 * 300), pairs, 7, 255 * 300)
+
+
+@pytest.mark.parametrize("labels", ["many", "late", "fractions", "gaps"])
+def test_labels_that_are_no_classes_leave_the_bands(labels, tmp_path):
+    pairs = chips("uint8", 4)
+    kind = "float32" if labels in ("fractions", "gaps") else "int32"
+    pairs = [(image, label.astype(kind)) for image, label in pairs]
+    image, label = pairs[-1 if labels == "late" else 0]
+    label[:20, :20] = {
+        "fractions": 0.5,
+        "gaps": np.nan,
+    }.get(labels, np.arange(400).reshape(20, 20))
+    whole, merged = tally_of(pairs, "uint8", 7), PixelCounts("uint8", 3, 7)
+    for pair in pairs:
+        tally_of([pair], "uint8", 7).save(tmp_path / "part")
+        merged.merge(PixelCounts.read(tmp_path / "part"))
+    for tally in (whole, merged):
+        found = summarise_counts(tally, ["a", "b", "c"], 255)
+        assert (found.classes, found.chips, found.pixels) == (None, 4, 4800)
+        images = np.stack([image for image, _ in pairs])
+        for band, one in enumerate(found.bands):
+            check_band(one, images[..., band].ravel(), 7)
+
+
+def test_pixels_that_are_all_nodata_give_no_figures(tmp_path):
+    pairs = [(np.full((5, 4, 2), 7, "uint8"), np.ones((5, 4), "uint8"))]
+    check(summarise_counts(tally_of(pairs, "uint8", 7), ["a", "b"], 255), pairs, 7)
+    empty = PixelCounts("uint16", 2, 0)
+    empty.save(tmp_path / "empty")
+    found = summarise_counts(PixelCounts.read(tmp_path / "empty"), ["a", "b"], 255)
+    assert (found.chips, found.pixels, found.classes) == (0, 0, {})
+    assert found.bands[0] == BandStatistics("a", 0, 0.0)
+
+
+def test_what_is_no_tally_is_named(tmp_path):
+    (tmp_path / "sample-train.statistics-00000-of-00001.npz").write_bytes(b"PK no")
+    with pytest.raises(RecordError, match="sample-train.statistics-00000-of-00001.npz cannot be read"):
+        PixelCounts.read(tmp_path / "sample-train.statistics-00000-of-00001.npz")
+
+
+def dataset(root, dtype="uint16", storage="array", nodata=0, compression=None, splits=("train", "val")):
+    """A dataset of shards with their tallies, as the workflow writes it; its pixels by split."""
+    folder(root, dtype, (40, 30, 3), keys=KEYS)
+    pairs = dict(zip(KEYS, chips(dtype), strict=True))
+    for key, (image, label) in pairs.items():
+        name = f"{key.replace(':', '#')}.tif"
+        write(
+            root / "images" / name, image, nodata=nodata, bands=["a", "b", "c"], compress="lzw", tags={"VALID": "1.0"}
+        )
+        write(root / "labels" / name, label[..., None], nodata=255)
+    parts = dict(zip(splits, (KEYS[:3], KEYS[3:]), strict=True))
+    indices = {
+        split: [shard(root, keys[n::2], storage, compression, split=split, number=n, shards=2)[1] for n in range(2)]
+        for split, keys in parts.items()
+    }
+    directory = describe(root, indices, storage, compression)
+    return directory, {split: [pairs[key] for key in keys] for split, keys in parts.items()}
+
+
+@pytest.mark.parametrize("storage", ["array", "float", "encoded", "png"])
+def test_shards_bring_their_statistics(tmp_path, storage):
+    dtype = "uint8" if storage == "png" else "int16"
+    directory, pairs = dataset(tmp_path, dtype, storage, NODATA[dtype])
+    found = segchips.statistics(directory)
+    assert list(found) == ["train", "val"]
+    for split, chips_of_split in pairs.items():
+        check(found[split], chips_of_split, NODATA[dtype])
+    written = (directory / "statistics.json").read_bytes()
+    (directory / "statistics.json").unlink()
+    assert segchips.statistics(directory) == found
+    assert (directory / "statistics.json").read_bytes() == written
+
+
+def test_statistics_are_json_without_nan(tmp_path):
+    directory, _ = dataset(tmp_path, "float32", nodata=float("nan"))
+    text = (directory / "statistics.json").read_text()
+    json.loads(text, parse_constant=lambda constant: pytest.fail(constant))
+    assert str(tmp_path) not in text
+    (directory / "statistics.json").write_text("{")
+    with pytest.raises(InputError, match="statistics.json is not valid .* delete it"):
+        segchips.statistics(directory)
+
+
+def test_converted_chips_are_counted_when_asked(tmp_path):
+    names = [f"c{number}" for number in range(6)]
+    arrays = folders(tmp_path, names, (20, 30, 3), "uint16")
+    settings = config("array", 2, "GZIP", {"train": 1.0})
+    arguments = tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", settings, 0, 1
+    segchips.convert(*arguments)
+    assert not list((tmp_path / "out").glob("*statistics*"))
+    check(segchips.statistics(tmp_path / "out")["train"], [(one, two[..., 0]) for one, two in arrays.values()], None, 0)
+    (tmp_path / "images" / "c0.tif").unlink()
+    segchips.convert(*arguments)
+    assert segchips.statistics(tmp_path / "out")["train"].chips == 5
+
+
+def normalised(pairs, nodata, image):
+    pixels = np.concatenate([one.reshape(-1, one.shape[2]) for one, _ in pairs]).astype(np.float64)
+    result = np.zeros(image.shape)
+    for band in range(image.shape[2]):
+        values = pixels[:, band][valid_pixels(pixels[:, band], nodata)]
+        valid = np.isfinite(image[..., band]) & (image[..., band] != nodata)
+        scaled = (image[..., band][valid].astype(np.float64) - values.mean()) / (values.std() or 1)
+        result[..., band][valid] = scaled
+    return result
+
+
+@pytest.mark.parametrize(
+    ("dtype", "storage"),
+    [*((dtype, "array") for dtype in DTYPES), ("int16", "float"), ("uint16", "encoded"), ("uint8", "png")],
+)
+def test_images_are_normalised_by_the_training_split(tmp_path, dtype, storage):
+    nodata = NODATA.get(dtype, 0)
+    directory, pairs = dataset(tmp_path, dtype, storage, nodata)
+    for split, batch in (("train", None), ("val", 2)):
+        expected = Counter()
+        loaded = segchips.load(directory, split, batch, normalise=True)
+        assert loaded.element_spec["image"].dtype == "float32"
+        assert loaded.element_spec["image"].shape[-3:] == (40, 30, 3)
+        found = np.concatenate(
+            [np.atleast_3d(each["image"]).reshape(-1, 40, 30, 3) for each in loaded.as_numpy_iterator()]
+        )
+        plain = np.concatenate(
+            [
+                each["image"].reshape(-1, 40, 30, 3)
+                for each in segchips.load(directory, split, batch).as_numpy_iterator()
+            ]
+        )
+        for image, raw in zip(found, plain, strict=True):
+            np.testing.assert_allclose(image, normalised(pairs["train"], nodata, raw), atol=2e-5)
+            expected[raw.tobytes()] += 1
+        assert expected == Counter(image.tobytes() for image, _ in pairs[split])
+
+
+def test_a_band_of_one_value_becomes_zero(tmp_path):
+    scale = Scale(np.array([5.0]), np.array([1.0]), None)
+    assert (scale.apply(np.full((3, 4, 1), 5, "uint8")) == 0).all()
+
+
+def test_the_split_to_normalise_by_is_named(tmp_path):
+    directory, pairs = dataset(tmp_path, splits=("learn", "check"))
+    with pytest.raises(InputError, match="has no split 'train' to normalise by; name one with normalise: learn, check"):
+        segchips.load(directory, "check", normalise=True)
+    for each in segchips.load(directory, "check", normalise="learn").as_numpy_iterator():
+        assert each["image"].dtype == "float32"
+        assert abs(each["image"]).max() > 0.1

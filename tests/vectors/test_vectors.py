@@ -1,0 +1,290 @@
+"""vectors.py on files that GDAL wrote, and its transformation against PROJ point by point."""
+
+import json
+import sqlite3
+import struct
+import time
+import zipfile
+
+import numpy as np
+import pyogrio.raw
+import pyproj
+import pytest
+import shapely
+
+from segchips.errors import InputError
+from segchips.vectors.geometry import polygonal, reproject_geometries
+from segchips.vectors.layers import find_layer, layer_names, read_layer
+
+SQUARE = "POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0))"
+WGS84 = pyproj.CRS(4326)
+
+pytestmark = pytest.mark.filterwarnings("error", "ignore:'crs' was not provided", "ignore:.*[Nn]on closed ring")
+
+
+def write(path, geometries, values=None, crs="EPSG:4326", geometry_type="Unknown", **options):
+    """A vector file of WKT, WKB or null geometries with one attribute `class`."""
+    wkb = [shapely.to_wkb(shapely.from_wkt(g)) if isinstance(g, str) else g for g in geometries]
+    values = np.arange(len(wkb)) if values is None else values
+    pyogrio.raw.write(
+        path, np.array(wkb, dtype=object), [values], ["class"], geometry_type=geometry_type, crs=crs, **options
+    )
+    return str(path)
+
+
+def squares(count):
+    return [shapely.box(i, 0, i + 1, 1).wkt for i in range(count)]
+
+
+def as_zip(path):
+    archive = path.with_suffix(".zip")
+    with zipfile.ZipFile(archive, "w") as opened:
+        for member in path.parent.glob(f"{path.stem}.*"):
+            if member != archive:
+                opened.write(member, member.name)
+    return str(archive)
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "shp", "geojson", "fgb", "gdb", "kml", "sqlite", "zip"])
+def test_any_format_gives_its_features_in_file_order(tmp_path, suffix):
+    path = tmp_path / f"fields.{'shp' if suffix == 'zip' else suffix}"
+    values = np.array([7, 3, 5, 1], dtype=np.int32)
+    options = {"fgb": {"SPATIAL_INDEX": "NO"}, "kml": {"driver": "LIBKML"}, "gdb": {"driver": "OpenFileGDB"}}.get(
+        suffix, {}
+    )
+    source = write(path, squares(4), values, geometry_type="Polygon", **options)
+    layer = read_layer(as_zip(path) if suffix == "zip" else source, attribute="class")
+    assert [int(value) for value in layer.values] == values.tolist()
+    assert shapely.bounds(layer.geometries)[:, 0].tolist() == [0, 1, 2, 3]
+    assert (layer.name, layer.crs, layer.repaired, layer.dropped) == ("fields", WGS84, 0, 0)
+    first = int(layer.fids[0])
+    assert layer.fids.dtype == np.int64 and layer.fids.tolist() == list(range(first, first + 4))
+
+
+def test_fids_are_those_of_the_file(tmp_path):
+    features = [
+        {"type": "Feature", "id": i, "properties": {}, "geometry": shapely.geometry.mapping(shapely.from_wkt(SQUARE))}
+        for i in (2, 5, 9)
+    ]
+    path = tmp_path / "ids.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    assert read_layer(str(path)).fids.tolist() == [2, 5, 9]
+
+
+def test_the_crs_is_the_layers(tmp_path):
+    path = write(tmp_path / "utm.gpkg", ["POLYGON ((500000 0, 500010 0, 500010 10, 500000 0))"], crs="EPSG:32733")
+    assert read_layer(path).crs == pyproj.CRS(32733)
+
+
+# Each case: the geometry, and the area of what it means when it is drawn filled.
+BROKEN = {
+    "bow-tie": ("POLYGON ((0 0, 2 2, 2 0, 0 2, 0 0))", 2),
+    "ring over itself": ("POLYGON ((0 0, 6 0, 6 4, 2 4, 2 -2, 4 -2, 4 6, 0 6, 0 0))", 36),
+    "part in part": ("MULTIPOLYGON (((0 0, 4 0, 4 4, 0 4, 0 0)), ((1 1, 2 1, 2 2, 1 2, 1 1)))", 16),
+    "same part twice": ("MULTIPOLYGON (((0 0, 4 0, 4 4, 0 4, 0 0)), ((0 0, 4 0, 4 4, 0 4, 0 0)))", 16),
+    "overlapping parts": ("MULTIPOLYGON (((0 0, 4 0, 4 4, 0 4, 0 0)), ((2 2, 6 2, 6 6, 2 6, 2 2)))", 28),
+    "overlapping holes": (
+        "POLYGON ((0 0, 9 0, 9 9, 0 9, 0 0), (1 1, 5 1, 5 5, 1 5, 1 1), (3 3, 7 3, 7 7, 3 7, 3 3))",
+        53,
+    ),
+    "spike": ("POLYGON ((0 0, 4 0, 4 4, 8 4, 4 4, 0 4, 0 0))", 16),
+    "ring twice round": ("POLYGON ((0 0, 4 0, 4 4, 0 4, 0 0, 4 0, 4 4, 0 4, 0 0))", 16),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_invalid_polygons_are_repaired_and_counted(tmp_path, case):
+    wkt, area = BROKEN[case]
+    layer = read_layer(write(tmp_path / "broken.gpkg", [SQUARE, wkt]))
+    assert (layer.repaired, layer.dropped) == (1, 0)
+    assert shapely.is_valid(layer.geometries).all()
+    assert layer.geometries[1].area == pytest.approx(area)
+
+
+def test_a_ring_left_open_is_closed_and_counted(tmp_path):
+    ring = {"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2]]]}
+    path = tmp_path / "open.geojson"
+    path.write_text(json.dumps({"type": "Feature", "properties": {}, "geometry": ring}))
+    layer = read_layer(str(path))
+    assert (layer.repaired, layer.geometries[0].area) == (1, 4)
+
+
+def test_features_without_area_are_dropped_and_counted_and_the_rest_keeps_its_values(tmp_path):
+    nan = struct.pack("<BIII10d", 1, 3, 1, 5, 0, 0, 1, 0, 1, np.nan, 0, 1, 0, 0)
+    flat = "POLYGON ((0 0, 4 0, 2 0, 0 0))"
+    useless = [None, "POLYGON EMPTY", "POINT (1 1)", "LINESTRING (0 0, 1 1)", flat, nan, "GEOMETRYCOLLECTION EMPTY"]
+    layer = read_layer(write(tmp_path / "mixed.gpkg", [*useless, SQUARE]), attribute="class")
+    assert (layer.dropped, layer.repaired) == (7, 0)
+    assert (layer.fids.tolist(), layer.values.tolist()) == ([8], [7])
+
+
+def test_collections_keep_their_polygons_however_deep(tmp_path):
+    deep = (
+        f"GEOMETRYCOLLECTION (POINT (9 9), LINESTRING (0 0, 9 9), {SQUARE}, "
+        "GEOMETRYCOLLECTION (MULTIPOLYGON (((5 5, 6 5, 6 6, 5 6, 5 5)), ((7 7, 8 7, 8 8, 7 8, 7 7)))))"
+    )
+    layer = read_layer(write(tmp_path / "deep.gpkg", [deep]))
+    expected = shapely.union_all([shapely.box(a, a, a + 1, a + 1) for a in (0, 5, 7)])
+    assert shapely.equals(layer.geometries[0], expected)
+    assert (layer.repaired, layer.dropped) == (0, 0)
+
+
+def test_overlapping_polygons_of_a_collection_become_one():
+    collection = shapely.GeometryCollection([shapely.box(0, 0, 2, 2), shapely.box(1, 1, 3, 3)])
+    made, repaired = polygonal(np.array([collection]))
+    assert (made[0].area, repaired.tolist()) == (7, [True])
+
+
+def test_polygonal_leaves_its_input_alone():
+    given = shapely.from_wkt([BROKEN["bow-tie"][0], "POINT (1 1)", SQUARE])
+    kept = given.copy()
+    made, _ = polygonal(given)
+    assert (given == kept).all() and made[1] is None and shapely.equals(made[2], given[2])
+
+
+def test_curves_are_followed(tmp_path):
+    circle = struct.pack("<BII", 1, 8, 5) + struct.pack("<10d", 0, 0, 1, 1, 2, 0, 1, -1, 0, 0)
+    layer = read_layer(write(tmp_path / "curve.gpkg", [struct.pack("<BII", 1, 10, 1) + circle]))
+    assert layer.geometries[0].area == pytest.approx(np.pi, rel=2e-3)
+
+
+def test_heights_are_dropped(tmp_path):
+    layer = read_layer(write(tmp_path / "z.gpkg", ["POLYGON Z ((0 0 5, 1 0 5, 1 1 5, 0 0 5))"]))
+    assert not shapely.has_z(layer.geometries).any()
+
+
+def test_a_table_beside_the_one_layer_is_no_layer(tmp_path):
+    path = tmp_path / "styled.gpkg"
+    pyogrio.raw.write(path, None, [np.arange(2)], ["x"], layer="layer_styles", geometry_type=None, crs=None)
+    write(path, squares(1), layer="fields", append=True)
+    assert layer_names(str(path)) == ["fields"] and read_layer(str(path)).name == "fields"
+
+
+def test_find_layer_answers_without_reading_features(tmp_path):
+    path = write(tmp_path / "fields.gpkg", squares(1), crs="EPSG:32633")
+    assert find_layer(path, attribute="class") == ("fields", pyproj.CRS(32633))
+
+
+def refused(tmp_path, *words, path=None, **arguments):
+    with pytest.raises(InputError) as caught:
+        read_layer(str(path), **arguments)
+    text = str(caught.value)
+    assert "\n" not in text and str(path) in text
+    for word in words:
+        assert word in text, text
+    return text
+
+
+def test_a_missing_file_is_named(tmp_path):
+    refused(tmp_path, "does not exist", path=tmp_path / "nope.gpkg")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "image.tif", "table.gpkg"])
+def test_what_is_no_vector_file_is_named(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"II*\0 this is not a vector file")
+    refused(tmp_path, "cannot be read as a vector layer", path=path)
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson"])
+def test_half_a_file_is_named(tmp_path, suffix):
+    path = tmp_path / f"half.{suffix}"
+    write(path, squares(2000))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refused(tmp_path, "cannot be read", path=path)
+
+
+def test_a_file_of_tables_alone_has_no_layer(tmp_path):
+    path = tmp_path / "tables.gpkg"
+    pyogrio.raw.write(path, None, [np.arange(2)], ["x"], layer="t", geometry_type=None, crs=None)
+    refused(tmp_path, "no layer with geometries", path=path)
+
+
+def test_several_layers_must_be_told_apart(tmp_path):
+    path = tmp_path / "two.gpkg"
+    write(path, squares(1), layer="fields")
+    write(path, squares(2), layer="roads", append=True)
+    refused(tmp_path, "several layers", "'fields', 'roads'", path=path)
+    assert len(read_layer(str(path), "roads").geometries) == 2
+
+
+def test_a_layer_that_is_not_there_is_answered_with_those_that_are(tmp_path):
+    path = tmp_path / "two.gpkg"
+    write(path, squares(1), layer="fields")
+    write(path, squares(1), layer="roads", append=True)
+    refused(tmp_path, "no layer 'field'", "did you mean 'fields'?", "'fields', 'roads'", path=path, layer="field")
+
+
+def test_an_attribute_that_is_not_there_is_answered_with_those_that_are(tmp_path):
+    path = write(tmp_path / "fields.gpkg", squares(1))
+    text = refused(
+        tmp_path, "no attribute 'CLASS'", "did you mean 'class'?", "it has 'class'", path=path, attribute="CLASS"
+    )
+    with pytest.raises(InputError) as caught:
+        find_layer(path, attribute="CLASS")
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "shp", "fgb"])
+def test_a_layer_without_crs_is_refused_with_the_remedy(tmp_path, suffix):
+    path = write(tmp_path / f"bare.{suffix}", squares(1), crs=None, geometry_type="Polygon")
+    refused(tmp_path, "no CRS", "ogr2ogr -a_srs", path=path)
+
+
+@pytest.mark.parametrize("undefined", [-1, 0])
+def test_an_undefined_crs_is_none(tmp_path, undefined):
+    path = write(tmp_path / "bare.gpkg", squares(1))
+    with sqlite3.connect(path) as database:
+        database.execute("update gpkg_geometry_columns set srs_id = ?", [undefined])
+        database.execute("update gpkg_contents set srs_id = ?", [undefined])
+    refused(tmp_path, "no CRS", path=path)
+
+
+@pytest.mark.parametrize("geometries", [[], ["POINT (1 1)", None]])
+def test_a_layer_without_polygon_is_refused(tmp_path, geometries):
+    path = write(tmp_path / "points.gpkg", geometries)
+    refused(tmp_path, "no polygon", f"{len(geometries)} features", path=path)
+
+
+def test_transform_moves_every_vertex_where_proj_moves_it():
+    corners = [(14.0, 46.0), (14.001, 46.0), (14.001, 46.001)]
+    moved = reproject_geometries(np.array([shapely.Polygon(corners)]), WGS84, pyproj.CRS(32633), "layer")
+    proj = pyproj.Transformer.from_crs(4326, 32633, always_xy=True)
+    assert shapely.get_coordinates(moved)[:3] == pytest.approx(
+        np.array([proj.transform(*c) for c in corners]), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(("source", "corner", "edge"), [(3035, (4_500_000, 2_600_000), 400_000), (4326, (14, 46), 4)])
+def test_transform_keeps_long_edges_where_they_were(source, corner, edge):
+    square = shapely.box(*corner, corner[0] + edge, corner[1] + edge)
+    moved = reproject_geometries(np.array([square]), pyproj.CRS(source), pyproj.CRS(32633), "layer")[0]
+    proj = pyproj.Transformer.from_crs(source, 32633, always_xy=True)
+    along = [proj.transform(*point.coords[0]) for point in square.exterior.interpolate(np.linspace(0, 4 * edge, 4001))]
+    assert shapely.distance(moved.exterior, shapely.points(along)).max() < 0.25
+    assert len(shapely.get_coordinates(moved)) > 1000
+
+
+def test_transform_measures_edges_in_the_crs_own_unit():
+    feet = pyproj.CRS(2263)
+    edge = 100_000 * 0.3048006096
+    moved = reproject_geometries(np.array([shapely.box(900_000, 100_000, 1_000_000, 200_000)]), feet, WGS84, "layer")[0]
+    assert 4 * edge / 1000 < len(shapely.get_coordinates(moved)) < 4 * edge / 1000 * 1.1 + 5
+
+
+def test_transform_into_the_same_crs_changes_nothing():
+    given = np.array([shapely.box(-179, -80, 179, 80)])
+    assert reproject_geometries(given, WGS84, pyproj.CRS("OGC:CRS84"), "layer") is given
+
+
+@pytest.mark.parametrize("box", [(14, 89, 15, 91), (500_000, 5e6, 600_000, 5.1e6)])
+def test_coordinates_that_do_not_exist_name_the_layer(box):
+    with pytest.raises(InputError, match="layer 'a' of 'b'.*UTM zone 33N.*WGS 84"):
+        reproject_geometries(np.array([shapely.box(*box)]), WGS84, pyproj.CRS(32633), "layer 'a' of 'b'")
+
+
+def test_transform_of_many_features_takes_no_loop():
+    corners = np.random.default_rng(1).uniform(400_000, 600_000, (50_000, 1, 2)) + [[0, 0], [50, 0], [0, 50]]
+    start = time.perf_counter()
+    reproject_geometries(shapely.polygons(corners), pyproj.CRS(32633), WGS84, "layer")
+    assert time.perf_counter() - start < 5

@@ -1,0 +1,1 @@
+"""Pixels of one tile: scenes read, composited and written as an image chip."""

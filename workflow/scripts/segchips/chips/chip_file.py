@@ -1,0 +1,67 @@
+"""Chips: LZW-compressed tiled GeoTIFFs on a tile's grid, with a checksum of their pixels."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
+from rasterio.transform import Affine
+
+from segchips.files import atomic_write
+from segchips.grids.tile import Tile
+
+
+def write_chip(
+    path: Path,
+    pixels: npt.NDArray[np.generic],
+    tile: Tile,
+    bands: Sequence[str],
+    nodata: float | None,
+    tags: Mapping[str, str],
+    scaling: Sequence[tuple[float, float]] | None = None,
+) -> None:
+    """Write pixels (band, row, column) as a chip; `scaling` is each band's scale and offset."""
+    block = min(256, -(-tile.grid.size // 16) * 16)
+    profile = {
+        "driver": "GTiff",
+        "width": tile.grid.size,
+        "height": tile.grid.size,
+        "count": len(bands),
+        "dtype": pixels.dtype,
+        "crs": tile.crs,
+        "transform": Affine.from_gdal(*tile.geotransform),
+        "nodata": nodata,
+        "compress": "lzw",
+        "interleave": "pixel",
+        "tiled": True,
+        "blockxsize": block,
+        "blockysize": block,
+    }
+    with MemoryFile() as memory:  # for GDAL would pass over in silence that a disk is full
+        with memory.open(**profile) as chip:
+            chip.update_tags(**tags, TILE=tile.key, CHECKSUM=_checksum(pixels))
+            chip.descriptions = tuple(bands)
+            if scaling and any(pair != (1.0, 0.0) for pair in scaling):
+                chip.scales, chip.offsets = [scale for scale, _ in scaling], [offset for _, offset in scaling]
+            chip.write(pixels)
+        atomic_write(path, memory.getbuffer())
+
+
+def is_intact(path: Path, tile: Tile) -> bool:
+    """Whether the file is a chip of this tile with the pixels that were written."""
+    try:
+        with rasterio.open(path) as chip:
+            tags, pixels = chip.tags(), chip.read()
+    except RasterioError:
+        return False
+    return (tags.get("TILE"), tags.get("CHECKSUM")) == (tile.key, _checksum(pixels))
+
+
+def _checksum(pixels: npt.NDArray[np.generic]) -> str:
+    """CRC32C of the pixels in little-endian band, row, column order, as eight hexadecimal digits."""
+    little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
+    return f"{google_crc32c.value(little.tobytes()):08x}"

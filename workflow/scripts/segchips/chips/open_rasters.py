@@ -1,0 +1,103 @@
+"""TODO: describe."""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+import rasterio
+from rasterio.crs import CRS
+from rasterio.enums import MaskFlags
+from rasterio.env import ensure_env_with_credentials
+from rasterio.io import DatasetReader
+from rasterio.transform import Affine
+
+GDAL_OPTIONS = {
+    "GDAL_CACHEMAX": 512 * 1024**2,
+    "CPL_VSIL_CURL_CACHE_SIZE": str(128 * 1024**2),
+    "GDAL_HTTP_MAX_RETRY": "4",
+    "GDAL_HTTP_RETRY_DELAY": "1",
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+    "GDAL_HTTP_MULTIPLEX": "YES",
+    "GDAL_HTTP_CONNECTTIMEOUT": "60",
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
+    "GDAL_HTTP_LOW_SPEED_TIME": "60",
+    "GDAL_TIFF_INTERNAL_MASK": "YES",
+}
+_REMOTE_FORMATS = ["GTiff", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "HFA"]
+"""Those that hold their own pixels; a VRT under the name of a GeoTIFF could show any file of this machine."""
+
+
+class OpenRaster:
+    """One open raster with what is asked of it for every tile."""
+
+    def __init__(self, href: str) -> None:
+        with rasterio.Env(**GDAL_OPTIONS):
+            self.dataset = (
+                ensure_env_with_credentials(_open_remote)(href)
+                if "://" in href
+                else rasterio.open(os.path.abspath(href))
+            )
+        self.crs: CRS = self.dataset.crs
+        self.transform: Affine = self.dataset.transform
+        self.width, self.height = self.dataset.width, self.dataset.height
+        self.masked = any(
+            MaskFlags.per_dataset in flags and MaskFlags.all_valid not in flags
+            for flags in self.dataset.mask_flag_enums
+        )
+
+    @cached_property
+    def epsg(self) -> int | None:
+        """The EPSG code, where the CRS has one."""
+        return self.crs.to_epsg() if self.crs else None
+
+    @property
+    def upright(self) -> bool:
+        """Whether rows and columns run along the axes."""
+        return self.transform.b == 0 and self.transform.d == 0
+
+
+def _open_remote(href: str) -> DatasetReader:
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+        return DatasetReader(href, driver=_REMOTE_FORMATS, sharing=False)
+
+
+class DatasetPool:
+    """Open rasters shared by all threads: one is lent to one thread at a time, the longest unused is closed first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._idle: OrderedDict[int, tuple[str, OpenRaster]] = OrderedDict()
+        self._by_address: dict[str, list[int]] = {}
+        self._lock = threading.Lock()
+        self._serial = 0
+
+    @contextmanager
+    def lend(self, address: str) -> Iterator[OpenRaster]:
+        """Lend the raster at an address, opened where none is idle; a new signature makes a new address."""
+        source = self._take(address) or OpenRaster(address)
+        try:
+            yield source
+        except BaseException:
+            source.dataset.close()
+            raise
+        self._give_back(address, source)
+
+    def _take(self, address: str) -> OpenRaster | None:
+        with self._lock:
+            idle = self._by_address.get(address)
+            return self._idle.pop(idle.pop())[1] if idle else None
+
+    def _give_back(self, address: str, source: OpenRaster) -> None:
+        closed = None
+        with self._lock:
+            self._serial += 1
+            self._idle[self._serial] = (address, source)
+            self._by_address.setdefault(address, []).append(self._serial)
+            if len(self._idle) > self._limit:
+                serial, (oldest, closed) = self._idle.popitem(last=False)
+                self._by_address[oldest].remove(serial)
+        if closed:
+            closed.dataset.close()

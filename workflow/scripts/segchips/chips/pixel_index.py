@@ -1,0 +1,84 @@
+"""TODO: describe."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyproj
+
+from segchips.chips.open_rasters import OpenRaster
+from segchips.grids.tile import Tile
+
+Pixels = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+# A pixel centre on the edge of two source pixels belongs to the one right of and below it, whatever the last bit says.
+_EDGE = 1e-6
+
+
+@dataclass(frozen=True)
+class PixelIndex:
+    """Where a tile's pixel centres fall in a raster: indices of rows and columns and which lie inside it."""
+
+    rows: npt.NDArray[np.intp]
+    columns: npt.NDArray[np.intp]
+    inside: Mask
+
+    @property
+    def empty(self) -> bool:
+        """Whether no centre lies inside."""
+        return not self.inside.any()
+
+
+_local = threading.local()
+
+
+def cached_transformer(tile: Tile, source: OpenRaster) -> pyproj.Transformer:
+    cache: dict[tuple[str, str], pyproj.Transformer] = _local.__dict__.setdefault("transformers", {})
+    key = (tile.crs, str(source.epsg) if source.epsg else source.crs.to_wkt())
+    if key not in cache:
+        cache[key] = pyproj.Transformer.from_crs(key[0], f"EPSG:{key[1]}" if source.epsg else key[1], always_xy=True)
+    return cache[key]
+
+
+def pixel_centres(tile: Tile) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Easting of each column and northing of each row of pixel centres, in metres."""
+    west, step, _, north, _, _ = tile.geotransform
+    middle = (np.arange(tile.grid.size) + 0.5) * step
+    return west + middle, north - middle
+
+
+def pixel_index(tile: Tile, source: OpenRaster) -> PixelIndex:
+    """The raster's pixel under each of the tile's pixel centres; arrays broadcast to size x size."""
+    cache: OrderedDict[object, PixelIndex] = _local.__dict__.setdefault("footings", OrderedDict())
+    key = (tile.key, source.epsg or source.crs.to_wkt(), source.transform, source.width, source.height)
+    if key not in cache:
+        cache[key] = _compute_pixel_index(tile, source)
+        if len(cache) > 32:
+            cache.popitem(last=False)
+    return cache[key]
+
+
+def _compute_pixel_index(tile: Tile, source: OpenRaster) -> PixelIndex:
+    x, y = pixel_centres(tile)
+    inverse = ~source.transform
+    same = source.epsg is not None and f"EPSG:{source.epsg}" == tile.crs
+    if same and source.upright:
+        columns, rows = (inverse.a * x + inverse.c)[None, :], (inverse.e * y + inverse.f)[:, None]
+    else:
+        x, y = np.meshgrid(x, y)
+        if not same:
+            x, y = cached_transformer(tile, source).transform(x, y)
+        columns, rows = inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f
+    with np.errstate(invalid="ignore"):
+        inside = (
+            (columns + _EDGE >= 0)
+            & (columns + _EDGE < source.width)
+            & (rows + _EDGE >= 0)
+            & (rows + _EDGE < source.height)
+        )
+        rows = np.floor(np.nan_to_num(rows, nan=-1, posinf=-1, neginf=-1) + _EDGE).astype(np.intp)
+        columns = np.floor(np.nan_to_num(columns, nan=-1, posinf=-1, neginf=-1) + _EDGE).astype(np.intp)
+    return PixelIndex(rows, columns, np.broadcast_to(inside, (tile.grid.size, tile.grid.size)))

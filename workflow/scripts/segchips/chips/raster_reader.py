@@ -1,0 +1,181 @@
+"""Reading a scene's bands on a tile's grid: handles kept open, nearest by arithmetic, the rest by GDAL's warper."""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from rasterio._err import CPLE_BaseError
+from rasterio.crs import CRS
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.transform import Affine
+from rasterio.warp import reproject
+from rasterio.windows import Window
+
+from segchips.chips.open_rasters import DatasetPool, OpenRaster
+from segchips.chips.pixel_index import Mask, Pixels, cached_transformer, pixel_index
+from segchips.errors import SceneError
+from segchips.grids.tile import Tile
+from segchips.scenes.model import Band
+
+_KERNEL_RADIUS = {"bilinear": 1, "cubic": 2, "cubic_spline": 2, "lanczos": 3}
+
+
+class RasterReader:
+    """Reads bands on tile grids through a pool of open handles; `sign` turns an address into one that may be read."""
+
+    def __init__(self, limit: int, sign: Callable[[str], str] | None = None) -> None:
+        self._handles = DatasetPool(limit)
+        self._sign = sign
+
+    def read(
+        self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None = None
+    ) -> tuple[Pixels, Mask]:
+        """Pixels (band, row, column) in the scene's dtype and which of them are valid; `nodata` overrides the scene's.
+
+        SceneError names the file that cannot be read.
+        """
+        parts: list[tuple[Pixels, Mask]] = []
+        start = 0
+        while start < len(bands):
+            stop = start + 1
+            while stop < len(bands) and bands[stop].href == bands[start].href:
+                stop += 1
+            parts.append(self._read_file(bands[start:stop], tile, resampling, nodata))
+            start = stop
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate([data for data, _ in parts]), np.concatenate([valid for _, valid in parts])
+
+    def read_raw(self, band: Band, tile: Tile) -> tuple[Pixels, Mask]:
+        """A mask band's values (row, column), nearest, and which pixels the raster covers, nodata or not."""
+        with self._open([band]) as source:
+            place = pixel_index(tile, source)
+            return _nearest(source, [band], tile, None)[0][0], place.inside
+
+    def describe(self, bands: Sequence[Band]) -> tuple[np.dtype[Any], float | None]:
+        """The common dtype of bands, and the nodata value that the first file with one declares."""
+        dtypes, nodata = [], []
+        for band in bands:
+            with self._open([band]) as source:
+                dtypes.append(source.dataset.dtypes[band.index - 1])
+                nodata.append(source.dataset.nodatavals[band.index - 1])
+        return np.result_type(*dtypes), next((value for value in nodata if value is not None), None)
+
+    def _read_file(
+        self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None
+    ) -> tuple[Pixels, Mask]:
+        with self._open(bands) as source:
+            if resampling == "nearest":
+                return _nearest(source, bands, tile, nodata)
+            return _warped(source, bands, tile, resampling, nodata)
+
+    @contextmanager
+    def _open(self, bands: Sequence[Band]) -> Iterator[OpenRaster]:
+        href = bands[0].href
+        try:
+            with self._handles.lend(self._sign(href) if self._sign else href) as source:
+                _check_source(source, bands, href)
+                yield source
+        except (RasterioError, CPLE_BaseError) as error:
+            reason = _public(str(error.__cause__ or error))
+            raise SceneError(
+                f"{href}: cannot be read ({reason}); repair it, or take its scene out of the catalogue and resolve"
+            ) from error
+
+
+def _public(text: str) -> str:
+    """A message without the query part of an address, which may be signed."""
+    return re.sub(r"\?\S*", "", text.splitlines()[0])
+
+
+def _check_source(source: OpenRaster, bands: Sequence[Band], href: str) -> None:
+    if not source.crs or source.transform.is_identity:
+        raise SceneError(f"{href}: has no georeference; a scene needs a CRS and a geotransform")
+    highest = max(band.index for band in bands)
+    if highest > source.dataset.count:
+        raise SceneError(f"{href}: has {source.dataset.count} bands, but its catalogue promises band {highest}")
+
+
+def _nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata: float | None) -> tuple[Pixels, Mask]:
+    place = pixel_index(tile, source)
+    shape = (len(bands), tile.grid.size, tile.grid.size)
+    if place.empty:
+        return np.zeros(shape, source.dataset.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
+    rows, columns = np.clip(place.rows, 0, source.height - 1), np.clip(place.columns, 0, source.width - 1)
+    top, left = int(rows.min()), int(columns.min())
+    data, valid = _window(
+        source, bands, Window(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1), nodata
+    )
+    rows, columns = rows - top, columns - left
+    return data[:, rows, columns], valid[:, rows, columns] & place.inside
+
+
+def _window(source: OpenRaster, bands: Sequence[Band], window: Window, nodata: float | None) -> tuple[Pixels, Mask]:
+    """A window of the raster as it is stored, and its valid pixels: not nodata, not masked, not NaN or infinite."""
+    indexes = [band.index for band in bands]
+    data = source.dataset.read(indexes, window=window)
+    valid = source.dataset.read_masks(indexes, window=window) != 0 if source.masked else np.ones(data.shape, bool)
+    for number, band in enumerate(bands):
+        declared = next(
+            (v for v in (nodata, band.nodata, source.dataset.nodatavals[band.index - 1]) if v is not None), None
+        )
+        if declared is not None and not math.isnan(declared):
+            valid[number] &= data[number] != declared
+    if np.issubdtype(data.dtype, np.floating):
+        valid &= np.isfinite(data)
+    return data, valid
+
+
+def _warped(
+    source: OpenRaster, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None
+) -> tuple[Pixels, Mask]:
+    """GDAL's warp, true to 1/8 of a source pixel, of the window under the tile, over valid pixels only."""
+    size, dtype = tile.grid.size, source.dataset.dtypes[bands[0].index - 1]
+    window = _source_window(source, tile, resampling)
+    if window is None:
+        return np.zeros((len(bands), size, size), dtype), np.zeros((len(bands), size, size), bool)
+    data, valid = _window(source, bands, window, nodata)
+    loose = np.where(valid, data, np.nan).astype(np.float64)
+    warped = np.full((len(bands), size, size), np.nan)
+    for number in range(len(bands)):
+        reproject(
+            loose[number],
+            warped[number],
+            src_transform=source.dataset.window_transform(window),
+            src_crs=source.crs,
+            src_nodata=np.nan,
+            dst_transform=Affine.from_gdal(*tile.geotransform),
+            dst_crs=CRS.from_string(tile.crs),
+            dst_nodata=np.nan,
+            resampling=Resampling[resampling],
+        )
+    valid = ~np.isnan(warped)
+    if np.issubdtype(np.dtype(dtype), np.integer):
+        limits = np.iinfo(dtype)
+        warped = np.clip(np.floor(np.where(valid, warped, 0) + 0.5), limits.min, limits.max)
+    return warped.astype(dtype), valid
+
+
+def _source_window(source: OpenRaster, tile: Tile, resampling: str) -> Window | None:
+    """The raster's window that the kernel can reach from the tile, or None where they do not meet."""
+    west, south, east, north = tile.bounds
+    edge = np.linspace(0, 1, 33)
+    along, zero = west + edge * (east - west), np.zeros_like(edge)
+    up = south + edge * (north - south)
+    x = np.concatenate([along, along, zero + west, zero + east])
+    y = np.concatenate([zero + south, zero + north, up, up])
+    if f"EPSG:{source.epsg}" != tile.crs:
+        x, y = cached_transformer(tile, source).transform(x, y)
+    inverse = ~source.transform
+    columns, rows = inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f
+    if not (np.isfinite(columns).all() and np.isfinite(rows).all()):
+        return None
+    radius = _KERNEL_RADIUS.get(resampling, 1)
+    reach = [math.ceil(radius * max(1.0, np.ptp(axis) / tile.grid.size)) + 2 for axis in (columns, rows)]
+    left, right = max(0, math.floor(columns.min()) - reach[0]), min(source.width, math.ceil(columns.max()) + reach[0])
+    top, bottom = max(0, math.floor(rows.min()) - reach[1]), min(source.height, math.ceil(rows.max()) + reach[1])
+    return Window(left, top, right - left, bottom - top) if left < right and top < bottom else None

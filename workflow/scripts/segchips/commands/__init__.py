@@ -1,0 +1,1 @@
+"""What the commands segchips catalog and segchips init do."""

@@ -1,0 +1,1 @@
+"""Tile grids: arithmetic of keys, bounds and neighbours, without files."""

@@ -1,0 +1,1 @@
+"""Features burned into label chips."""

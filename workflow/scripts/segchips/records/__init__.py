@@ -1,0 +1,1 @@
+"""Chips as TFRecords: written, reused, converted and described."""

@@ -1,0 +1,75 @@
+"""One record as arrays, without TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+
+from segchips.errors import InputError, RecordError
+from segchips.records.chip_reading import decode_chip
+from segchips.records.dataset_info import read_info, shard_paths
+from segchips.records.index import read_index
+from segchips.records.layout import Info, Layout
+from segchips.records.names import index_beside
+from segchips.records.tf_example import decode
+from segchips.records.tfrecord import read_record
+from segchips.tiles.assignment import MADE
+
+if TYPE_CHECKING:
+    from segchips.records.chip_reading import Pixels
+
+
+class Example(TypedDict):
+    """An image (height x width x channels) and its label (height x width) in the chips' dtypes."""
+
+    image: Pixels
+    label: Pixels
+    identifier: str
+
+
+def _picture(content: bytes) -> Pixels:
+    """PNG or JPEG as TensorFlow decodes them; GDAL's JPEG decoder rounds differently."""
+    import imagecodecs
+
+    array: Pixels = (imagecodecs.jpeg8_decode if content[:2] == b"\xff\xd8" else imagecodecs.png_decode)(content)
+    return array
+
+
+def _array(value: Any, layout: Layout, storage: str) -> Pixels:
+    if storage == "array":
+        flat = np.frombuffer(value, np.dtype(layout.dtype).newbyteorder("<")).astype(layout.dtype)
+    elif storage == "float":
+        flat = value.astype(layout.dtype)
+    else:
+        flat = (decode_chip if storage == "encoded" else _picture)(bytes(value))
+        if flat.dtype != layout.dtype:
+            raise ValueError(f"dtype {flat.dtype}, not {layout.dtype}")
+    return flat.reshape(layout.shape)
+
+
+def decode_example(payload: bytes, info: Info) -> Example:
+    """A record's arrays; RecordError where it does not hold what the dataset's description says."""
+    record: dict[str, Any] = decode(payload)
+    try:
+        identifier = bytes(record["identifier"]).decode()
+        image = _array(record["image/image_data"], info.image, info.storage)
+        label = _array(record["target/target_data"], info.label, info.storage)
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError, RecordError) as error:
+        raise RecordError(f"a record of dataset {info.name} is not as its description says: {error}") from error
+    return {"image": image, "label": label, "identifier": identifier}
+
+
+def read(directory: str | Path, name: str) -> Example:
+    """One chip, found by the index: `name` is its tile key, or its file's name without extension.
+
+    InputError where no shard holds it, RecordError where a shard is missing or damaged.
+    """
+    directory = Path(directory)
+    info = read_info(directory)
+    for shard in (path for split in info.splits for path in shard_paths(directory, info, split)):
+        for entry in read_index(index_beside(shard)):
+            if entry.tile == name and entry.state == MADE:
+                return decode_example(read_record(shard, entry.offset or 0, entry.length or 0, info.compression), info)
+    raise InputError(f"no shard in {directory} holds a chip named '{name}'; the index files beside them list all names")

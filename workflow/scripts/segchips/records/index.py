@@ -1,0 +1,61 @@
+"""TODO: describe."""
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from segchips.errors import RecordError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a shard's index; `offset` and `length` are bytes in the shard file, framing included.
+
+    `acquired` and `scenes` are as in `segchips.records.chip_tags.ChipTags`.
+    """
+
+    tile: str
+    state: str
+    reason: str
+    valid: float | None
+    offset: int | None = None
+    length: int | None = None
+    acquired: tuple[str, ...] = ()
+    scenes: tuple[tuple[str, str], ...] = ()
+
+
+_COLUMNS = [field.name for field in fields(Entry)]
+
+
+def write_index(path: Path, entries: Iterable[Entry]) -> None:
+    """Write a shard's index as CSV."""
+    with path.open("w", newline="") as stream:
+        rows = csv.writer(stream, lineterminator="\n")
+        rows.writerow(_COLUMNS)
+        for entry in entries:
+            scenes = json.dumps(entry.scenes) if entry.scenes else ""
+            rows.writerow((vars(entry) | {"acquired": " ".join(entry.acquired), "scenes": scenes}).values())
+
+
+def read_index(path: Path) -> list[Entry]:
+    """The entries of a shard's index, records in their order; RecordError where it cannot be read."""
+    try:
+        with path.open(newline="") as stream:
+            header, *rows = csv.reader(stream)
+            if header != _COLUMNS:
+                raise ValueError(f"its columns are {', '.join(header)}")
+            return [_entry(*row) for row in rows]
+    except (OSError, TypeError, ValueError, csv.Error) as error:
+        raise RecordError(f"{path} cannot be read as the index of a shard: {error}") from error
+
+
+def _entry(
+    tile: str, state: str, reason: str, valid: str, offset: str, length: str, acquired: str, scenes: str
+) -> Entry:
+    start, size = (int(text) if text else None for text in (offset, length))
+    if min(start or 0, size or 0) < 0:
+        raise ValueError(f"byte {offset} and length {length} of {tile}")
+    used = tuple((product, scene) for product, scene in json.loads(scenes or "[]"))
+    return Entry(tile, state, reason, float(valid) if valid else None, start, size, tuple(acquired.split()), used)

@@ -1,0 +1,1 @@
+"""What people read: ledger, audit, statistics, report and descriptors."""

@@ -1,0 +1,170 @@
+"""The report's maps: tiles by split and state over the area, and where labels are in conflict."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from segchips.config.model import TilesConfig
+from segchips.files import read_parquet
+from segchips.reports.ledger import LedgerRow
+from segchips.vectors.antimeridian import to_lonlat_geometries
+from segchips.vectors.geometry import Geometries, polygonal
+from segchips.vectors.layers import read_layer
+
+TOOLTIPS = 10_000
+"""With more tiles than this the map draws each split and state as one shape."""
+DEGREE = 111_195.0
+"""Metres along one degree of a meridian."""
+MAP_WIDTH, MAP_HEIGHT = 760.0, 460.0
+
+
+LEVELS = (0.0, 0.01, 0.05, 0.2)
+"""Shares of a tile's pixels, from which on conflicts have the colours of the scale."""
+
+
+def tile_map(rows: Sequence[LedgerRow], manifest: Path, area: Geometries) -> dict[str, Any]:
+    """The tiles' core boxes as SVG paths by split and state, in an equirectangular view with ticks and a scale bar."""
+    boxes = _boxes(manifest)
+    view = _View.over([boxes[row.tile] for row in rows])
+    shapes: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for row, path in zip(rows, view.paths([boxes[row.tile] for row in rows]), strict=True):
+        shapes[row.split, row.state].append((f"{row.tile}, {row.split}: {row.state}", path))
+    if len(rows) > TOOLTIPS:
+        joined = {key: "".join(path for _, path in found) for key, found in shapes.items()}
+        shapes = {(split, state): [(f"{split}: {state}", path)] for (split, state), path in joined.items()}
+    detail = min(1.0, math.sqrt(view.width * view.height / len(rows)) / 20)
+    return {"shapes": shapes, "detail": detail, "area": view.lines(area), **view.frame()}
+
+
+def conflict_map(conflicts: Mapping[str, int], manifest: Path, area: Geometries, size: int) -> dict[str, Any]:
+    """The tiles' core boxes as SVG paths by level of conflicts; None where there are none, `size` is a chip's."""
+    boxes = _boxes(manifest)
+    view = _View.over([boxes[tile] for tile in conflicts])
+    shapes: dict[int | None, list[tuple[str, str]]] = {level: [] for level in (None, *range(len(LEVELS)))}
+    paths = view.paths([boxes[tile] for tile in conflicts])
+    for (tile, pixels), path in zip(conflicts.items(), paths, strict=True):
+        share = pixels / size**2
+        level = sum(share > limit for limit in LEVELS) - 1 if pixels else None
+        shapes[level].append((f"{tile}: {pixels:,} pixels, {100 * share:.1f} %", path))
+    for level in shapes if len(conflicts) > TOOLTIPS else [None]:
+        shapes[level] = [("", "".join(path for _, path in shapes[level]))]
+    return {"shapes": shapes, "area": view.lines(area), **view.frame()}
+
+
+def _boxes(manifest: Path) -> dict[str, Any]:
+    table = read_parquet(manifest, ["key", "geometry"])
+    return dict(zip(table["key"].to_pylist(), shapely.from_wkb(table["geometry"].to_pylist()), strict=True))
+
+
+def area_of(config: TilesConfig) -> Geometries:
+    """The polygons of the area of interest in lon/lat; none where the config names no file of it."""
+    if config.aoi is None or config.keys is not None:
+        return np.array([], object)
+    return to_lonlat_geometries(read_layer(config.aoi, config.layer))
+
+
+@dataclass(frozen=True)
+class _View:
+    """From lon/lat to pixels of the map: both axes to one scale at the middle latitude."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+    wrapped: bool
+
+    @classmethod
+    def over(cls, boxes: Sequence[Any]) -> "_View":
+        lonlat = shapely.get_coordinates(boxes)
+        wrapped = bool(np.ptp(lonlat[:, 0]) > 180)
+        if wrapped:
+            lonlat = lonlat + np.where(lonlat[:, :1] < 0, [360.0, 0.0], 0.0)
+        (west, south), (east, north) = lonlat.min(axis=0), lonlat.max(axis=0)
+        margin = 0.03 * max(east - west, north - south)
+        return cls(west - margin, south - margin, east + margin, north + margin, wrapped)
+
+    @property
+    def shrink(self) -> float:
+        return math.cos(math.radians((self.south + self.north) / 2))
+
+    @property
+    def scale(self) -> float:
+        """Pixels to a degree of latitude."""
+        return min(MAP_WIDTH / (self.shrink * (self.east - self.west)), MAP_HEIGHT / (self.north - self.south))
+
+    @property
+    def width(self) -> float:
+        return self.scale * self.shrink * (self.east - self.west)
+
+    @property
+    def height(self) -> float:
+        return self.scale * (self.north - self.south)
+
+    def x(self, lon: Any) -> Any:
+        return (lon - self.west) * self.scale * self.shrink
+
+    def y(self, lat: Any) -> Any:
+        return (self.north - lat) * self.scale
+
+    def paths(self, boxes: Sequence[Any]) -> list[str]:
+        """The outline of each box, which may be in parts, one on either side of the date line."""
+        parts, owners = shapely.get_parts(boxes, return_index=True)
+        corners, rings = shapely.get_coordinates(shapely.get_exterior_ring(parts), return_index=True)
+        lon, lat = corners.T
+        x, y = self.x(lon + np.where(lon < 0, 360.0, 0.0) if self.wrapped else lon).tolist(), self.y(lat).tolist()
+        ends = np.cumsum(np.bincount(rings, minlength=len(parts))).tolist()
+        paths = [""] * len(boxes)
+        for owner, start, end in zip(owners.tolist(), [0, *ends], ends, strict=False):
+            paths[owner] += _polyline(x[start : end - 1], y[start : end - 1]) + "Z"
+        return paths
+
+    def lines(self, area: Geometries) -> str:
+        """The outline of polygons joined, as far as it lies in the view; details of less than a pixel are left out."""
+        around = [shapely.transform(area, lambda at, by=by: at + (by, 0)) for by in (-360.0, 0.0, 360.0)]
+        reach = self.west - 1, self.south - 1, self.east + 1, self.north + 1
+        near, _ = polygonal(shapely.clip_by_rect(np.concatenate(around), *reach))
+        outline = shapely.boundary(shapely.union_all(near, grid_size=0.25 / self.scale))
+        view = shapely.box(self.west, self.south, self.east, self.north)
+        inside = shapely.intersection(shapely.simplify(outline, 0.5 / self.scale), view)
+        parts = [shapely.get_coordinates(line).T for line in shapely.get_parts(shapely.line_merge(inside))]
+        return "".join(_polyline(self.x(lon).tolist(), self.y(lat).tolist()) for lon, lat in parts)
+
+    def frame(self) -> dict[str, Any]:
+        """Width and height, ticks along both axes, and the scale bar's pixels and label."""
+        metres = DEGREE / self.scale
+        bar = _nice(self.width * metres / 4)
+        label = f"{bar / 1000:g} km" if bar >= 1000 else f"{bar:g} m"
+        lons, lats = _degrees(self.west, self.east, 5), _degrees(self.south, self.north, 5)
+        return {
+            "width": self.width,
+            "height": self.height,
+            "xticks": [(self.x(lon), _degree_label((lon + 180) % 360 - 180, step, "EW")) for lon, step in lons],
+            "yticks": [(self.y(lat), _degree_label(lat, step, "NS")) for lat, step in lats],
+            "bar": (bar / metres, label),
+        }
+
+
+def _polyline(x: Sequence[float], y: Sequence[float]) -> str:
+    return "M" + "L".join(f"{across:.2f} {down:.2f}" for across, down in zip(x, y, strict=True))
+
+
+def _nice(value: float) -> float:
+    """The largest of 1, 2, 5, 10, 20, ... that does not exceed the value."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return max(factor * power for factor in (1, 2, 5) if factor * power <= value * (1 + 1e-9))
+
+
+def _degrees(low: float, high: float, count: int) -> list[tuple[float, float]]:
+    step = _nice((high - low) / count * 2)
+    return [(number * step, step) for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _degree_label(value: float, step: float, sides: str) -> str:
+    digits = max(0, -math.floor(math.log10(step)))
+    return f"{abs(value):.{digits}f}° {sides[value < 0]}" if round(value, digits) else f"{0:.{digits}f}°"

@@ -1,0 +1,1 @@
+"""The synthetic landscape of the sample dataset and its scenes."""

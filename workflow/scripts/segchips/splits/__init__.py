@@ -1,0 +1,1 @@
+"""Which split each tile belongs to."""

@@ -1,0 +1,76 @@
+"""Which tiles are worth having, by the pixels of their labels: known before any image is retrieved."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from segchips.config.model import LabelsConfig, SelectConfig
+from segchips.files import digest, read_parquet
+from segchips.grids.tile import Tile
+from segchips.labels.features import LabelFeatures
+from segchips.labels.lock import LabelLock
+
+Counts = Mapping[str, npt.NDArray[np.int64]]
+"""The pixels of each value (256 places) by tile key."""
+
+
+def count_classes(labels: LabelsConfig, lock: LabelLock, keys: Sequence[str], known: Counts) -> Counts:
+    """The pixels of each value in the tiles' label chips; those that `known` has are not burned again."""
+    if all(key in known for key in keys):
+        return {key: known[key] for key in keys}
+    features = LabelFeatures(labels)
+
+    def count(key: str) -> npt.NDArray[np.int64]:
+        return np.bincount(features.burn(Tile.from_key(key), lock.features[key]).ravel(), minlength=256)
+
+    return {key: known[key] if key in known else count(key) for key in keys}
+
+
+def deselect(config: SelectConfig, labels: LabelsConfig, counts: Counts, seed: int) -> dict[str, str]:
+    """The tiles that are not wanted, with the reason."""
+    reasons = ((key, _reason(config, labels, key, pixels, seed)) for key, pixels in counts.items())
+    return {key: reason for key, reason in reasons if reason}
+
+
+def _reason(config: SelectConfig, labels: LabelsConfig, key: str, pixels: npt.NDArray[np.int64], seed: int) -> str:
+    total = int(pixels.sum())
+    labelled = total - sum(int(pixels[value]) for value in {labels.background, labels.unknown} if value is not None)
+    if labelled == 0 and config.empty is not None:
+        kept = int(digest("empty", seed, key), 16) / 2**64 < config.empty
+        return "" if kept else f"select: no pixel is labelled, and select.empty keeps {config.empty:g} of such tiles"
+    limits = {"labelled": (labelled, config.labelled)}
+    limits |= {f"classes.{value}": (int(pixels[value]), span) for value, span in config.classes.items()}
+    for name, (count, span) in limits.items():
+        if not span.min <= count / total <= span.max:
+            end, limit = ("min", span.min) if count / total < span.min else ("max", span.max)
+            return f"select: {count} of {total} pixels are {name}, select.{name}.{end} is {limit:g}"
+    return ""
+
+
+def read_counts(path: Path, lock: LabelLock) -> Counts:
+    """The counts that a file of splits has of tiles whose labels are still the same."""
+    names, counts = ["key", "label", "values", "pixels"], {}
+    table = read_parquet(path, names)
+    if len(table.column_names) < len(names):
+        return {}
+    for key, label, values, pixels in zip(*(table[name].to_pylist() for name in names), strict=True):
+        if label and lock.digests.get(key) == label:
+            counts[key] = np.zeros(256, np.int64)
+            counts[key][values] = pixels
+    return counts
+
+
+def count_columns(keys: Sequence[str], lock: LabelLock, counts: Counts) -> dict[str, object]:
+    """What `read_counts` reads, as columns; empty where nothing was counted."""
+    import pyarrow as pa
+
+    found = [np.flatnonzero(counts[key]) if key in counts else None for key in keys]
+    pixels = [None if where is None else counts[key][where] for key, where in zip(keys, found, strict=True)]
+    labels = [lock.digests[key] if key in counts else None for key in keys]
+    return {
+        "label": pa.array(labels, pa.string()),
+        "values": pa.array(found, pa.list_(pa.uint8())),
+        "pixels": pa.array(pixels, pa.list_(pa.int32())),
+    }

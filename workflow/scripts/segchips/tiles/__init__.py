@@ -1,0 +1,1 @@
+"""Which tiles an area holds: the tile manifest."""

@@ -1,0 +1,191 @@
+"""Predictions written back as georeferenced rasters: each pixel from the tile whose core holds it."""
+
+import math
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from segchips.errors import InputError, StorageError
+from segchips.files import atomic_path, storage_errors
+from segchips.training.spool import BLOCK, Array, Spool, SpooledChip, piece_corners, single_predictions
+
+
+def _blocks(pieces: Sequence[SpooledChip], corners: Sequence[tuple[int, int]]) -> dict[tuple[int, int], list[int]]:
+    """By row and column of a block, the pieces that reach into it."""
+    found: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for number, (piece, (top, left)) in enumerate(zip(pieces, corners, strict=True)):
+        for row in range(top // BLOCK, (top + piece.height - 1) // BLOCK + 1):
+            for column in range(left // BLOCK, (left + piece.width - 1) // BLOCK + 1):
+                found[row, column].append(number)
+    return found
+
+
+def _paste(block: Array, corner: tuple[int, int], values: Array, at: tuple[int, int]) -> None:
+    """Put the part of the values that falls into the block there; both corners are rows and columns of the mosaic."""
+    (top, left), (row, column) = at, corner
+    first, start = max(top, row), max(left, column)
+    last, end = min(top + values.shape[1], row + block.shape[1]), min(left + values.shape[2], column + block.shape[2])
+    block[:, first - row : last - row, start - column : end - column] = values[
+        :, first - top : last - top, start - left : end - left
+    ]
+
+
+@dataclass(frozen=True)
+class _Mosaic:
+    """What one mosaic is made of, and the scratch folder beside it."""
+
+    path: Path
+    folder: Path
+    spool: Spool
+    crs: str
+    step: tuple[float, float]
+    nodata: float
+
+    @cached_property
+    def _pieces(self) -> list[SpooledChip]:
+        return self.spool.pieces[self.crs, self.step]
+
+    @cached_property
+    def _corner(self) -> tuple[float, float]:
+        return min(piece.west for piece in self._pieces), max(piece.north for piece in self._pieces)
+
+    @cached_property
+    def _places(self) -> list[tuple[int, int]]:
+        return piece_corners(self._pieces, self.step, *self._corner)
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """Bands, rows and columns."""
+        ends = [(r + p.height, c + p.width) for p, (r, c) in zip(self._pieces, self._places, strict=True)]
+        return self.spool.bands, max(end for end, _ in ends), max(end for _, end in ends)
+
+    @property
+    def profile(self) -> dict[str, Any]:
+        """As rasterio has it."""
+        (west, north), (count, height, width), (across, down) = self._corner, self.shape, self.step
+        layout = {"height": height, "width": width, "count": count, "dtype": self.spool.dtype, "nodata": self.nodata}
+        return {**layout, "crs": self.crs, "transform": Affine(across, 0, west, 0, -down, north)}
+
+    def blocks(self) -> Iterator[tuple[Window, Array]]:
+        """The blocks that hold predictions, in the order of a file."""
+        bands, height, width = self.shape
+        for (row, column), numbers in sorted(_blocks(self._pieces, self._places).items()):
+            top, left = row * BLOCK, column * BLOCK
+            size = min(BLOCK, height - top), min(BLOCK, width - left)
+            block = np.full((bands, *size), self.nodata, self.spool.dtype)
+            for number in numbers:
+                _paste(block, (top, left), self.spool.read(self._pieces[number]), self._places[number])
+            yield Window(left, top, size[1], size[0]), block
+
+    def write(self) -> None:
+        """Make the file, block by block, as a cloud-optimised GeoTIFF; StorageError where that cannot be."""
+        made = self.folder / "mosaic.tif"
+        with atomic_path(self.path) as part:
+            try:
+                self._make(self.folder / "blocks.tif", made)
+                self._check(made)
+            except (RasterioError, CPLE_BaseError) as error:
+                with storage_errors(self.path, self.folder / "probe"):
+                    _probe(self.folder / "probe", sum(2 * block.nbytes for _, block in self.blocks()))
+                raise StorageError(f"{self.path}: cannot be written ({error.__cause__ or error})") from error
+            os.replace(made, part)
+
+    def _make(self, blocks: Path, made: Path) -> None:
+        tiling = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "sparse_ok": True, "bigtiff": "if_safer"}
+        with rasterio.open(blocks, "w", driver="GTiff", compress="lzw", **tiling, **self.profile) as target:
+            for window, block in self.blocks():
+                target.write(block, window=window)
+        options = {"compress": "deflate", "blocksize": BLOCK, "overview_resampling": "nearest", "sparse_ok": True}
+        rasterio.shutil.copy(blocks, made, driver="COG", bigtiff="if_safer", **options)
+
+    def _check(self, made: Path) -> None:
+        """RasterioIOError where the file lacks something: what GDAL cannot write on closing it, it loses in silence."""
+        with rasterio.open(made) as source:
+            for window, block in self.blocks():
+                if not np.array_equal(source.read(window=window), block, equal_nan=True):
+                    raise RasterioIOError(f"a part of {window} is lost")
+            levels = range(len(source.overviews(1)))
+        for level in levels:
+            with rasterio.open(made, overview_level=level) as source:
+                for _, window in source.block_windows():
+                    source.read(window=window)
+
+
+def _probe(path: Path, size: int) -> None:
+    """OSError tells why so many bytes cannot be written, which GDAL keeps to itself."""
+    noise = os.urandom(2**20)
+    with path.open("wb", buffering=0) as stream:
+        for _ in range(0, size + len(noise), len(noise)):
+            stream.write(noise)
+
+
+@contextmanager
+def _scratch(path: Path) -> Iterator[tuple[Path, FileIO]]:
+    """A folder beside the path for what is not yet whole, and a file in it."""
+    folder = path.with_name(f".{path.name}.{os.getpid()}.parts")
+    try:
+        with storage_errors(path, folder / "spool"):
+            folder.mkdir(parents=True, exist_ok=True)
+            stream = FileIO(folder / "spool", "w+")
+        with stream:
+            yield folder, stream
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _paths(path: Path, grids: Sequence[tuple[str, tuple[float, float]]]) -> list[Path]:
+    """The path, or one for each of several grids with the CRS in its name, and the pixel size where that differs."""
+    if len(grids) == 1:
+        return [path]
+    names = [crs if len(crs) < 20 else f"crs_{number}" for number, (crs, _) in enumerate(grids)]
+    sizes = [f"_{step[0]:g}" if names.count(name) > 1 else "" for name, (_, step) in zip(names, grids, strict=True)]
+    plain = (name.lower().replace(":", "_") + size for name, size in zip(names, sizes, strict=True))
+    return [path.with_name(f"{path.stem}_{name}{path.suffix}") for name in plain]
+
+
+def _usual_nodata(dtype: np.dtype[Any]) -> float:
+    if dtype.kind == "f":
+        return math.nan
+    limits = np.iinfo(f"{dtype.kind}{min(dtype.itemsize, 4)}")
+    return int(limits.max if dtype.kind == "u" else limits.min)
+
+
+def mosaic(predictions: Iterable[tuple[Any, Any]], path: str | Path, nodata: float | None = None) -> list[Path]:
+    """Write predictions as cloud-optimised GeoTIFFs, one for each CRS, and return their paths.
+
+    `predictions` yields pairs of identifier and array, one chip's or a batch's, as `segchips.load` and `segchips.Chips`
+    give identifiers. Arrays are height x width or height x width x bands, PyTorch tensors height x width or bands x
+    height x width. Padding is cut off, so that each pixel comes from the tile whose core holds it; chips made elsewhere
+    have none, of those that overlap the later wins. Nothing is resampled: with one CRS there is one file at `path`,
+    tiles of several UTM zones become `<path>_epsg_32633.tif` and so on. Where there is no prediction, pixels are
+    `nodata`: NaN, the largest unsigned or the smallest signed number (of 32 bits at most) where none is named. The
+    predictions wait on disk, not in memory. InputError names a chip without place, off the grid or unlike the others.
+    """
+    path = Path(path)
+    with _scratch(path) as (folder, stream):
+        spool = Spool(path, stream)
+        for name, bands in single_predictions(predictions):
+            spool.add(name, bands)
+        if not spool.pieces:
+            raise InputError(f"there are no predictions to write to {path}; an iterator gives them only once")
+        grids = sorted(spool.pieces)
+        paths = _paths(path, grids)
+        value = _usual_nodata(spool.dtype) if nodata is None else nodata
+        for file, (crs, step) in zip(paths, grids, strict=True):
+            _Mosaic(file, folder, spool, crs, step, value).write()
+    return paths

@@ -1,0 +1,1 @@
+"""Vector files: layers read, repaired, moved between CRSs, written as GeoParquet."""

@@ -1,0 +1,65 @@
+"""TODO: describe."""
+
+from typing import Any
+
+import numpy as np
+import pyproj
+import shapely
+
+from segchips.errors import InputError
+from segchips.vectors.geometry import Geometries, reproject_geometries
+from segchips.vectors.layers import VectorLayer
+
+WGS84 = pyproj.CRS(4326)
+
+
+def to_lonlat_geometries(layer: VectorLayer) -> Geometries:
+    """The layer's geometries in lon/lat; those that cross the antimeridian or hold a pole stay whole."""
+    moved = reproject_geometries(layer.geometries, layer.crs, WGS84, layer)
+    west, _, east, _ = shapely.total_bounds(moved)
+    if max(-west, east) > 720:
+        place = f"longitudes from {west:g} to {east:g}"
+        raise InputError(f"{layer} has {place}: {layer.crs.name} cannot be its CRS; assign the right one")
+    if moved is layer.geometries:
+        return moved
+    coordinates, owners = shapely.get_coordinates(moved, return_index=True)
+    jumps = (np.abs(np.diff(coordinates[:, 0])) > 180) & (np.diff(owners) == 0)
+    torn = np.unique(owners[1:][jumps])
+    moved[torn] = [_unwrap_antimeridian(geometry) for geometry in moved[torn]]
+    return moved
+
+
+def within_globe(geometries: Geometries) -> Geometries:
+    """Geometries with longitudes wrapped into -180..180, split there, and latitudes clipped to -90..90."""
+    bounds = shapely.bounds(geometries)
+    outside = ((bounds < [-180, -90, -180, -90]) | (bounds > [180, 90, 180, 90])).any(axis=1)
+    if not outside.any():
+        return geometries
+    west, east = bounds[outside, 0].min(), bounds[outside, 2].max()
+    turns = np.arange(np.floor((west + 180) / 360), np.floor((east + 180) / 360) + 1) * 360
+    pieces = []
+    for turn in turns:
+        piece = shapely.intersection(geometries[outside], shapely.box(turn - 180, -90, turn + 180, 90))
+        pieces.append(shapely.transform(piece, lambda lonlat, turn=turn: lonlat - [turn, 0.0]))
+    result = geometries.copy()
+    result[outside] = shapely.union_all(np.stack(pieces), axis=0)
+    return result
+
+
+def _unwrap_antimeridian(geometry: Any) -> Any:
+    """A polygon whose rings jump between -180 and 180, rebuilt from rings that go on."""
+    polygons = []
+    for polygon in shapely.get_parts(geometry):
+        shell, *holes = (within_globe(np.array([_ring_area(ring)]))[0] for ring in shapely.get_rings(polygon))
+        polygons.append(shapely.difference(shell, shapely.union_all(holes)))
+    return shapely.union_all(polygons)
+
+
+def _ring_area(ring: Any) -> Any:
+    coordinates = shapely.get_coordinates(ring)
+    lon = np.unwrap(coordinates[:, 0], period=360)
+    lat = coordinates[:, 1]
+    if abs(lon[-1] - lon[0]) > 180:
+        pole = np.copysign(90.0, lat.mean())
+        lon, lat = np.append(lon, [lon[-1], lon[0]]), np.append(lat, [pole, pole])
+    return shapely.make_valid(shapely.Polygon(np.column_stack([lon, lat])), method="structure", keep_collapsed=False)
