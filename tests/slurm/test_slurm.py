@@ -100,7 +100,7 @@ def test_a_tile_that_fails_stops_no_other_of_its_job(fresh: Project, tmp_path: P
     result = submit(fresh, *ONCE)
     assert result.returncode == 1
     assert "Traceback" not in result.stdout
-    assert re.search(r"^SLURM job \d+ has ended as FAILED: logs/slurm/segchips-images-\d+\.log$", result.stdout, re.M)
+    assert re.search(r"^SLURM job \d+ ended as FAILED: logs/slurm/segchips-images-\d+\.log$", result.stdout, re.M)
     failed = {row["tile"].replace(":", "#"): row["reason"] for row in fresh.ledger() if row["state"] == "failed"}
     made = fresh.contents("results/*/images/*")
     assert 0 < len(failed) == 6 - len(made) < 6
@@ -142,10 +142,10 @@ def test_requests_hold_across_jobs(fresh: Project, cluster: Cluster, submit: Sub
 def test_what_no_node_can_give_is_said(fresh: Project, submit: Submit) -> None:
     result = submit(fresh, *ONCE, "--set-resources", "label_lock:mem_mb=1000000")
     assert result.returncode == 1
-    assert "SLURM will not run sbatch" in result.stdout and "--mem=1000000" in result.stdout
+    assert "SLURM refuses sbatch" in result.stdout and "--mem=1000000" in result.stdout
     result = submit(fresh, *ONCE, "--set-resources", "label_lock:runtime=100000")
     assert result.returncode == 1
-    assert "asks for what it can never get (PartitionTimeLimit)" in result.stdout, result.stdout
+    assert "can never start (PartitionTimeLimit)" in result.stdout, result.stdout
 
 
 def test_jobs_wait_for_a_node_that_is_away_for_a_moment(

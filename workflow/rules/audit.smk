@@ -1,4 +1,4 @@
-# Needs: the ledger, the statistics and the map of conflicts. Makes: the audit of the splits.
+# Needs: the ledger, the statistics and the label conflicts. Makes: the audit of the splits.
 
 
 rule audit:
@@ -22,7 +22,7 @@ rule audit:
             raise error
 
 
-# Ends the run with an error where splits share ground that they must not, once the report shows it.
+# Ends the run with an error if splits share ground although the config forbids it. It runs after the report, which shows where.
 rule verdict:
     input:
         audit=f"{RESULTS}/{{dataset}}/audit.json",

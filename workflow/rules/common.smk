@@ -1,11 +1,11 @@
-# Needs: the config. Makes: CONFIG, the typed config, and what every rule asks about a dataset.
+# Needs: the config. Makes: CONFIG, the typed config, and the functions that rules use for inputs and params.
 import atexit
 import gc
 import os
 import sys
 from pathlib import Path
 
-# Where this file is, for the main Snakefile may be another one that has this workflow as a module.
+# Relative to this file: the main Snakefile may be another one that uses this workflow as a module.
 sys.path.insert(0, str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent / "scripts"))
 
 from snakemake.exceptions import WorkflowError
@@ -22,9 +22,9 @@ from segchips.pipeline.exclusive_results import remove_partial_files
 from segchips.pipeline.changed_results import chip_digest_or_changed, shard_digest_or_missing
 from segchips.pipeline.workflow import State
 
-CORES = workflow.global_resources["_cores"].value or 1  # none are named for `snakemake --report`
+CORES = workflow.global_resources["_cores"].value or 1  # unset for `snakemake --report`
 
-# The graph of jobs only grows, and ends with the process: to look through it for garbage takes a third of a run with nothing to do.
+# The job graph only grows until the process ends. Garbage collection of it takes a third of a run that has nothing to do.
 gc.set_threshold(100_000, 20, 20)
 atexit.register(gc.freeze)
 
@@ -54,7 +54,7 @@ if workflow.is_main_process and not workflow.output_settings.dryrun:
     workflow.execute = STATE.alone(workflow.execute, start_no_more)
     Progress(workflow).start()
 RESULTS = str(CONFIG.results)
-# Where a lock only has to be there, it is named: asked for as checkpoints, all would enter the graph one after another.
+# Rules that only need a lock to exist name its path. As checkpoints, the locks would enter the graph one after another.
 MANIFEST, LABEL_LOCK = (f"{RESULTS}/{{dataset}}/{lock}.parquet" for lock in ("tiles", "labels"))
 
 

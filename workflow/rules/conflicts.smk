@@ -1,4 +1,4 @@
-# Needs: the label lock and the label layers. Makes: the map of conflicts: how many pixels of each tile features of different classes claim.
+# Needs: the label lock and the label layers. Makes: the label conflicts: for each tile, the pixels that features of different classes cover.
 
 
 rule conflicts:

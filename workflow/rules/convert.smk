@@ -1,4 +1,4 @@
-# Needs: two folders of chips made elsewhere. Makes: their shards, what describes them, and the ledger of every chip.
+# Needs: two folders of chips made by other tools. Makes: their shards, the files that describe the shards, and a ledger of all chips.
 
 
 rule convert:

@@ -1,4 +1,4 @@
-# Needs: the ledger and what describes the shards. Makes: the dataset card, Croissant, STAC, and what ArcGIS reads beside the chips.
+# Needs: the ledger and the statistics. Makes: the dataset card, Croissant, the STAC collection, and the ArcGIS files beside the chips.
 
 
 rule descriptors:

@@ -1,4 +1,4 @@
-# Needs: the scene lock. Makes: one image chip for each tile that has scenes, and where wanted what tells its pixels' scenes.
+# Needs: the scene lock. Makes: one image chip for each tile that has scenes and, if `imagery.provenance` is on, its provenance file.
 
 
 rule images:
@@ -10,7 +10,7 @@ rule images:
         "logs/{dataset}/images/{tile}.log",
     wildcard_constraints:
         dataset=STATE.traced(False),
-    # What waits for a platform takes no core; the config says how many may ask at once.
+    # A job that waits for a platform occupies no core; the config limits the number of such jobs.
     threads: lambda wildcards: 0 if STATE.asks(wildcards.dataset) else 1
     resources:
         requests=lambda wildcards: int(STATE.asks(wildcards.dataset)),

@@ -1,5 +1,5 @@
-# Needs: the tile manifest and the label layers. Makes: the label lock, which says what each label chip shows, and one label chip for each tile.
-# A dataset with the same tiles and labels as another one (another year of its imagery) takes the lock and the chips of that one.
+# Needs: the tile manifest and the label layers. Makes: the label lock, which lists the features of each tile, and one label chip for each tile.
+# A dataset with the tiles and labels of another one (such as another year of imagery) uses the lock and the chips of that dataset.
 
 
 checkpoint label_lock:

@@ -1,4 +1,4 @@
-# Needs: the splits, the scene lock and the shards' indices. Makes: the ledger, which has every tile once, with its state and reason.
+# Needs: the splits, the scene lock and the index files of all shards. Makes: the ledger, which lists every tile once, with its state and reason.
 
 
 rule ledger:

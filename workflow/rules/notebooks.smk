@@ -1,4 +1,4 @@
-# Needs: the sample dataset. Makes: the tutorials, run from top to bottom and rendered as HTML.
+# Needs: the sample dataset. Makes: the tutorial notebooks, executed and rendered as HTML.
 
 NOTEBOOKS = {
     name: workflow.source_path(f"../notebooks/{name}.ipynb")
@@ -6,7 +6,7 @@ NOTEBOOKS = {
 }
 
 
-# Only when named: `snakemake notebooks`.
+# Runs only if requested: `snakemake notebooks`.
 rule notebooks:
     input:
         expand(f"{RESULTS}/notebooks/{{notebook}}.html", notebook=NOTEBOOKS),
@@ -24,7 +24,7 @@ rule notebook:
         notebook="|".join(NOTEBOOKS),
     conda:
         "../../environment.yml"
-    # One after the other, for they measure.
+    # One notebook at a time, because they measure speed.
     threads: CORES
     script:
         "../scripts/notebooks.py"

@@ -1,7 +1,7 @@
-# Needs: the scene locks, label locks and splits of all datasets. Makes: plan.json of each, and says what a run would retrieve and make.
+# Needs: the scene locks, label locks and splits of all datasets. Makes: plan.json of each dataset, and prints what a run would retrieve and make.
 
 
-# Only when named: `snakemake plan`. No image is retrieved.
+# Runs only if requested: `snakemake plan`. It retrieves no image.
 rule plan:
     input:
         splits=expand(f"{RESULTS}/{{dataset}}/splits.parquet", dataset=CONFIG.datasets),

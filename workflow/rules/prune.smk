@@ -1,7 +1,7 @@
-# Needs: the scene locks and splits of all datasets. Makes: nothing; removes the chips that no dataset needs any more, and says which.
+# Needs: the scene locks and splits of all datasets. Makes: nothing; it removes the chips that no dataset needs and lists them in its log.
 
 
-# Only when named: `snakemake prune`.
+# Runs only if requested: `snakemake prune`.
 rule prune:
     input:
         expand(f"{RESULTS}/{{dataset}}/{{lock}}.parquet", dataset=CONFIG.datasets, lock=["scenes", "splits"]),

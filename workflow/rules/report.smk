@@ -1,4 +1,4 @@
-# Needs: the ledger, the chips, the audit and the map of conflicts. Makes: one page that shows what was made, what was left out, and why.
+# Needs: the ledger, the chips, the audit and the label conflicts. Makes: one page that shows what was made, what was left out, and why.
 
 
 rule report:

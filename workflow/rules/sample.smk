@@ -1,4 +1,4 @@
-# Needs: nothing. Makes: the synthetic landscape that the default config runs on.
+# Needs: nothing. Makes: the synthetic landscape that the default config uses: catalogue, area of interest and labels.
 
 
 rule sample:

@@ -18,7 +18,7 @@ checkpoint scenes:
             raise error
 
 
-# Asks the catalogue again, replaces the pinned scenes and shows what changed; only when named: `snakemake resolve`.
+# Runs only if requested: `snakemake resolve`. It searches the catalogue again, replaces the pinned scenes and prints what changed.
 rule resolve:
     input:
         [f"{RESULTS}/{dataset}/scenes.parquet" for dataset in CONFIG.datasets],

@@ -1,4 +1,4 @@
-# Needs: the tile manifest and, where labels have a say, the label lock. Makes: each tile's split and shard, and which tiles are dropped.
+# Needs: the tile manifest and, if splits or selection depend on labels, the label lock. Makes: the split and shard of each tile, and the dropped tiles.
 
 
 checkpoint splits:

@@ -1,4 +1,4 @@
-# Needs: the image and label chips. Makes: the shards with indices and tallies, and the files that describe them.
+# Needs: the image and label chips. Makes: the shards with their indices and pixel counts, and the files that describe them.
 
 
 rule tfrecords:

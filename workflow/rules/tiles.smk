@@ -1,4 +1,4 @@
-# Needs: the AOI, else the label layers, else a list of keys. Makes: the tile manifest.
+# Needs: the AOI, a list of tile keys, or the label layers. Makes: the tile manifest.
 
 
 checkpoint tiles:

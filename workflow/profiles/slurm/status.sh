@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tells Snakemake what became of a SLURM job: success, failed or running; and the user where a failed one has left its log.
+# Prints the state of a SLURM job for Snakemake: success, failed or running. Tells the user where the log of a failed job is.
 job=$(scontrol --oneliner show job "$1" 2>&1)
 field() { printf '%s' "$job" | sed -n "s/.* $1=\([^ ]*\).*/\1/p"; }
 failed() {
@@ -17,11 +17,11 @@ case $state:$(field Reason) in
 COMPLETED:*) echo success ;;
 PENDING:BadConstraints | PENDING:PartitionConfig | PENDING:PartitionTimeLimit | PENDING:*PerJob*)
   scancel "$1"
-  failed "$1" "asks for what it can never get ($(field Reason)): see the resources in workflow/profiles/slurm/config.yaml"
+  failed "$1" "can never start ($(field Reason)) and is cancelled; correct its resources in workflow/profiles/slurm/config.yaml"
   ;;
 BOOT_FAIL:* | CANCELLED* | DEADLINE:* | FAILED:* | FORGOTTEN:* | NODE_FAIL:* | OUT_OF_MEMORY:* | TIMEOUT:*)
   log=$(ls logs/slurm/*-"$1".log 2>/dev/null)
-  failed "$1" "has ended as $state: ${log:-it has left no log}"
+  failed "$1" "ended as $state: ${log:-it left no log in logs/slurm}"
   grep --no-messages --max-count=3 "^Error: " "$log" >&2 || true
   ;;
 *) echo running ;;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Give a job script to SLURM with what its rules ask for; prints the job's id."""
+"""Submits a job script to SLURM with the resources of its rules, and prints the job id."""
 
 import json
 import os
@@ -13,7 +13,7 @@ LOGS = Path("logs/slurm")
 
 
 def main() -> None:
-    """Submit, or say why SLURM refuses."""
+    """Submit the script; exit with the reason if SLURM refuses it."""
     script = Path(sys.argv[1])
     command = ["sbatch", *options(properties(script))]
     results = f"segchips {sha256(os.environ['SEGCHIPS_RESULTS'].encode()).hexdigest()[:16]}"
@@ -22,13 +22,13 @@ def main() -> None:
     LOGS.mkdir(parents=True, exist_ok=True)
     answer = subprocess.run([*command, f"--comment={run}", "--parsable", script], text=True, capture_output=True)
     if answer.returncode:
-        sys.exit(f"SLURM will not run {' '.join(command)}: {answer.stderr.strip()}")
+        sys.exit(f"SLURM refuses {' '.join(command)}: {answer.stderr.strip()}")
     sys.stderr.write(answer.stderr)
     print(answer.stdout.partition(";")[0].strip())
 
 
 def cancel_orphans(results: str, run: str) -> None:
-    """End the jobs that a killed run on these results has left, before they write into those of this one."""
+    """Cancel the jobs that a killed run on the same results left behind, and wait until they have ended."""
     asked = ["squeue", "--noheader", f"--user={os.getuid()}", "--format=%i %k"]
     while True:
         listed = subprocess.run(asked, text=True, stdout=subprocess.PIPE).stdout.splitlines()
@@ -36,20 +36,20 @@ def cancel_orphans(results: str, run: str) -> None:
         orphans = [job for job, mark in marks.items() if mark.startswith(results) and mark != run]
         if not orphans:
             return
-        print(f"Cancelling SLURM jobs that a killed run has left: {' '.join(orphans)}", file=sys.stderr)
+        print(f"Cancelling SLURM jobs that a killed run left behind: {' '.join(orphans)}", file=sys.stderr)
         subprocess.run(["scancel", *orphans])
         time.sleep(2)
 
 
 def properties(script: Path) -> dict[str, object]:
-    """What Snakemake wrote into the job script about its job."""
+    """The job's properties, which Snakemake writes into the job script as JSON."""
     mark = "# properties = "
     with script.open(encoding="utf-8") as lines:
         return json.loads(next(line for line in lines if line.startswith(mark)).removeprefix(mark))
 
 
 def options(job: dict) -> list[str]:
-    """What sbatch is asked for; a job whose node fails waits for another."""
+    """The options of sbatch; with --requeue, a job whose node fails is queued again."""
     resources = job["resources"]
     return [
         f"--job-name=segchips-{job.get('groupid') or job['rule']}",
