@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import shapely
 import yaml
-from making import folders
 
 from helpers import (
     SCHEMA,
@@ -23,6 +22,7 @@ from helpers import (
     write_raster,
     write_vectors,
 )
+from making import folders
 from projects import REPOSITORY, Project
 from segchips.cli import main
 from segchips.config.loading import load_config

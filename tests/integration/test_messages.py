@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
-from making import config as records
-from making import folders
 
 import segchips
 from helpers import SCHEMA, lonlat_box, tile_at, under, write_raster, write_vectors
+from making import config as records
+from making import folders
 from projects import Project, sample_config
 from segchips.cli import main
 from segchips.config.loading import load_config

@@ -5,10 +5,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Pixels = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
+from segchips.arrays import Array, Mask, Pixels
+
 Layer = tuple[Pixels, Mask]
 ContributionCounts = dict[int, int]
 """The number of values that each layer gave, by its index; those that gave none are left out."""
@@ -47,7 +46,7 @@ def mean(layers: Sequence[Layer]) -> tuple[Pixels, Mask, ContributionCounts]:
     for pixels, valid in layers:
         total += np.where(valid, pixels, 0)
         count += valid
-    average: npt.NDArray[Any] = total / np.maximum(count, 1)
+    average: Array = total / np.maximum(count, 1)
     return _to_dtype(average, dtype), count > 0, _contributors(layers)
 
 
@@ -78,7 +77,7 @@ def _middle(low: Pixels, high: Pixels) -> Pixels:
     return (floor + (((low ^ high) & 1) & (floor & 1))).astype(low.dtype)
 
 
-def _to_dtype(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> Pixels:
+def _to_dtype(values: Array, dtype: np.dtype[Any]) -> Pixels:
     return (np.rint(values) if np.issubdtype(dtype, np.integer) else values).astype(dtype)
 
 

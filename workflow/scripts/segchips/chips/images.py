@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
+from segchips.arrays import Mask, Pixels
 from segchips.chips import composite
 from segchips.chips.chip_file import write_chip
-from segchips.chips.composite import Layer, Mask, Pixels
+from segchips.chips.composite import Layer
 from segchips.chips.image_plan import ImagePlan
 from segchips.chips.open_rasters import GDAL_OPTIONS
 from segchips.chips.pixel_values import avoid_nodata, chip_nodata, fits_dtype, is_clear, rescale

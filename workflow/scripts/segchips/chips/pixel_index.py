@@ -3,17 +3,15 @@
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyproj
 
+from segchips.arrays import Array, Mask
 from segchips.chips.open_rasters import OpenRaster
 from segchips.grids.tile import Tile
 
-Pixels = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
 # A pixel centre on the edge of two source pixels belongs to the one right of and below it, whatever the last bit says.
 _EDGE = 1e-6
 
@@ -43,7 +41,7 @@ def cached_transformer(tile: Tile, source: OpenRaster) -> pyproj.Transformer:
     return cache[key]
 
 
-def pixel_centres(tile: Tile) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def pixel_centres(tile: Tile) -> tuple[Array, Array]:
     """Easting of each column and northing of each row of pixel centres, in metres."""
     west, step, _, north, _, _ = tile.geotransform
     middle = (np.arange(tile.grid.size) + 0.5) * step

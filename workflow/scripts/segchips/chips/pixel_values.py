@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from segchips.chips.composite import Mask, Pixels
+from segchips.arrays import Mask, Pixels
 from segchips.chips.image_plan import Scaling
 from segchips.config.model import CloudMask
 from segchips.scenes.model import Band

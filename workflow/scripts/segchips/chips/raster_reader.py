@@ -15,8 +15,9 @@ from rasterio.transform import Affine
 from rasterio.warp import reproject
 from rasterio.windows import Window
 
+from segchips.arrays import Mask, Pixels
 from segchips.chips.open_rasters import DatasetPool, OpenRaster
-from segchips.chips.pixel_index import Mask, Pixels, cached_transformer, pixel_index
+from segchips.chips.pixel_index import cached_transformer, pixel_index
 from segchips.errors import SceneError
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Band

@@ -4,15 +4,12 @@ from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 import pyproj
 import shapely
 
+from segchips.arrays import Floats, Ints, Mask
 from segchips.grids.tile import FALSE_EASTING, Grid
 from segchips.grids.utm import to_lonlat, utm_bounds
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 # Scale differs from zone to zone; what is measured across the border is measured with so much room to spare.
 _SLACK = 1.003
@@ -111,7 +108,7 @@ def _corners(bounds: Floats, zones: Ints) -> tuple[Floats, Floats]:
     return lon, lat
 
 
-def _in_their_zone(places: Ints, grid: Grid) -> npt.NDArray[np.bool_]:
+def _in_their_zone(places: Ints, grid: Grid) -> Mask:
     """Whether the core boxes meet the six degrees of their zone."""
     lon, _ = _corners(utm_bounds(places[:, 1:], 1, grid.core), places[:, 0])
     side = lon - (6 * places[:, :1] - 183)

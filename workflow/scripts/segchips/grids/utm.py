@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
+from segchips.arrays import Floats, Ints, Mask
 from segchips.grids.tile import FALSE_EASTING, Tile
 from segchips.vectors.geometry import Geometries
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 POLE = 9_997_964.943
 """Metres along the central meridian from the equator to a pole, as the client library has it."""
 HALF_ZONE = 334_000.0

@@ -12,6 +12,7 @@ import shapely
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 
+from segchips.arrays import Mask
 from segchips.config.model import Coverage, LabelLayer, LabelsConfig
 from segchips.files import digest
 from segchips.grids.tile import Tile
@@ -106,7 +107,7 @@ class LabelFeatures:
             pixels[~known] = self.config.unknown
         return pixels
 
-    def known(self, tile: Tile) -> npt.NDArray[np.bool_] | None:
+    def known(self, tile: Tile) -> Mask | None:
         """The tile's pixels (row, column) whose middle the coverage holds; None where that is all of them."""
         if self._coverage is None:
             return None
@@ -148,7 +149,7 @@ class LabelFeatures:
         greatest, least = (self._burned(tile, order, all_touched=False) for order in (rising, rising[::-1]))
         return int((least != greatest).sum())
 
-    def digest(self, features: Sequence[int], known: npt.NDArray[np.bool_] | None = None) -> str:
+    def digest(self, features: Sequence[int], known: Mask | None = None) -> str:
         """Changes exactly when one of the features, their order, how they are burned, or the known pixels do."""
         mask = () if known is None else (np.packbits(known).tobytes(), self.config.unknown)
         return digest(self._common, *mask, *(self._digests[feature] for feature in features))

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
+from segchips.arrays import Floats
 from segchips.grids.tile import Bounds, Tile
 from segchips.vectors.geometry import Geometries
 
@@ -38,7 +38,7 @@ def _thin_geometry(geometry: Any, box: Bounds) -> Any:
     return shapely.MultiPolygon(polygons)
 
 
-def _thin_ring(ring: Any, box: Bounds) -> npt.NDArray[np.float64]:
+def _thin_ring(ring: Any, box: Bounds) -> Floats:
     """The vertices of a ring but those that lie, with both neighbours, beyond one side of the box.
 
     So every edge that meets the box stays, and so does the corner by which GDAL tells the ring's direction.

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segchips.arrays import Mask
 from segchips.config.model import LabelLayer
 from segchips.errors import InputError
 from segchips.vectors.layers import VectorLayer
@@ -13,7 +14,7 @@ from segchips.vectors.layers import VectorLayer
 
 def feature_values(
     read: VectorLayer, layer: LabelLayer, background: int, unknown: int | None = None
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+) -> tuple[npt.NDArray[np.uint8], Mask]:
     """Each feature's value and whether it is burned; InputError names features whose value cannot be."""
     count = len(read.geometries)
     if read.values is None or layer.attribute is None:
@@ -50,7 +51,7 @@ def feature_values(
 
 def _map_classes(
     read: VectorLayer, classes: Mapping[str, int | None], where: str
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+) -> tuple[npt.NDArray[np.uint8], Mask]:
     texts = np.array([_text(value) for value in np.asarray(read.values).tolist()], dtype=object)
     unknown = np.array([text not in classes for text in texts], bool)
     if unknown.any():
@@ -72,7 +73,7 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _describe_features(read: VectorLayer, chosen: npt.NDArray[np.bool_]) -> str:
+def _describe_features(read: VectorLayer, chosen: Mask) -> str:
     """Such as `3 features have (FID 4: '300', 9: '301', ...)`."""
     values = np.asarray(read.values)[chosen].tolist()
     shown = [f"{fid}: {str(value)!r}" for fid, value in zip(read.fids[chosen].tolist(), values, strict=True)]

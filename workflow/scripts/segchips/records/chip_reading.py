@@ -16,9 +16,8 @@ from segchips.records.layout import item_bytes
 from segchips.records.tiff_header import UNREFERENCED, DamagedError, FastHeader, utm_geokeys
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from segchips.arrays import Pixels
 
-    Pixels = NDArray[Any]
 
 ALONE, WORLD_FILE, OTHER = range(3)
 """What lies beside a chip file and tells more about it: nothing, a world file, or anything else, such as .aux.xml."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from segchips.records.pixel_values import Array
+from segchips.arrays import Array
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from segchips.records.tfrecord import read_record
 from segchips.tiles.assignment import MADE
 
 if TYPE_CHECKING:
-    from segchips.records.chip_reading import Pixels
+    from segchips.arrays import Pixels
 
 
 class Example(TypedDict):

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from segchips.arrays import Array
 from segchips.errors import InputError
 from segchips.records.dataset_info import read_info
-from segchips.records.pixel_values import Array, is_wide, valid_pixels
+from segchips.records.pixel_values import is_wide, valid_pixels
 from segchips.records.statistics import statistics
 
 

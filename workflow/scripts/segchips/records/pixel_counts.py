@@ -13,8 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from segchips.arrays import Array, Ints
 from segchips.errors import RecordError
 from segchips.files import atomic_path
 from segchips.records.exact_sums import ExactSums, segment_sums
@@ -22,7 +22,6 @@ from segchips.records.pixel_values import (
     BLOCK,
     CLASSES,
     INVALID_CODE,
-    Array,
     Class,
     is_wide,
     valid_pixels,
@@ -39,7 +38,7 @@ class PixelCounts:
         self.chips, self.joined = 0, False
         self._pixels: Counter[Class] = Counter()
         self._holders: Counter[Class] = Counter()
-        self._pages: dict[tuple[Class, int], dict[int, NDArray[np.int64]]] = {}
+        self._pages: dict[tuple[Class, int], dict[int, Ints]] = {}
         self._sums: dict[tuple[Class, int], ExactSums] = {}
         self._page_bits = 8 if self.dtype.itemsize == 1 else 10
         self._names: list[Class] = []
@@ -108,7 +107,7 @@ class PixelCounts:
             whole._sums[None, band] = whole._sums.get((None, band), ExactSums()) + sums
         return whole
 
-    def _add_pages(self, key: tuple[Class, int], pages: Mapping[int, NDArray[np.int64]]) -> None:
+    def _add_pages(self, key: tuple[Class, int], pages: Mapping[int, Ints]) -> None:
         known = self._pages.setdefault(key, {})
         for page, counts in pages.items():
             if page in known:

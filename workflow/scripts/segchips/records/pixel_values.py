@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from segchips.arrays import Array, Mask
+
 Class = int | None
 BLOCK = 1 << 17
 """Pixels that are counted at once: enough to outweigh the calls, few enough for the processor's cache."""
@@ -21,7 +21,7 @@ def is_wide(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" or dtype.itemsize > 2
 
 
-def valid_pixels(values: Array, nodata: float | None) -> NDArray[np.bool_]:
+def valid_pixels(values: Array, nodata: float | None) -> Mask:
     """Which values are finite and not nodata."""
     valid = np.isfinite(values)
     return valid if nodata is None else valid & (values != nodata)

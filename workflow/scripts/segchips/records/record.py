@@ -14,8 +14,8 @@ from segchips.records.tf_example import array_bytes, encode
 from segchips.tiles.assignment import hash64
 
 if TYPE_CHECKING:
+    from segchips.arrays import Pixels
     from segchips.config.model import TFRecordsConfig
-    from segchips.records.chip_reading import Pixels
     from segchips.records.tf_example import Piece, Value
 
 ReferenceHeaders = tuple[Header, Header]

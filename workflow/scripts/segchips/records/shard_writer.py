@@ -24,8 +24,8 @@ from segchips.records.tfrecord import RecordWriter
 from segchips.tiles.assignment import EXCLUDED, MADE, REJECTED, TOO_FEW_VALID
 
 if TYPE_CHECKING:
+    from segchips.arrays import Pixels
     from segchips.config.model import TFRecordsConfig
-    from segchips.records.chip_reading import Pixels
     from segchips.records.pixel_counts import PixelCounts
 from segchips.records.record import Pair, ReferenceHeaders, describe_layout, make_record, record_order
 from segchips.records.shard_description import layout_of

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from segchips.arrays import Array
 from segchips.errors import InputError
 from segchips.files import atomic_write
 from segchips.records.dataset_info import read_info, shard_paths
@@ -17,7 +18,7 @@ from segchips.records.examples import decode_example
 from segchips.records.layout import Info
 from segchips.records.names import STATISTICS
 from segchips.records.pixel_counts import PixelCounts
-from segchips.records.pixel_values import Array, Class, is_wide, values_of
+from segchips.records.pixel_values import Class, is_wide, values_of
 from segchips.records.tfrecord import read_records
 
 PERCENTILES = (1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99)

@@ -5,19 +5,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import rasterio
 
+from segchips.arrays import Array, Mask
 from segchips.errors import InputError
 from segchips.records.index import Entry
 from segchips.reports.ledger import LedgerRow
 from segchips.tiles.assignment import MADE
-
-Array = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
 
 PANEL = 256
 """Pixels along the longest side of a shown chip; larger ones are thinned out."""

@@ -9,8 +9,9 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
+from segchips.arrays import Array, Mask
 from segchips.files import digest
-from segchips.reports.chip_previews import PANEL, Array, Mask, PreviewChip
+from segchips.reports.chip_previews import PANEL, PreviewChip
 from segchips.reports.colours import BACKGROUND, Colour
 from segchips.reports.ledger import LedgerRow
 from segchips.tiles.assignment import MADE

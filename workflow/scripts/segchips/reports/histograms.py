@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from segchips.arrays import Array
 from segchips.records.layout import Info
 from segchips.records.names import index_beside, tally_beside
 from segchips.records.pixel_counts import PixelCounts
-from segchips.records.pixel_values import Array, values_of
+from segchips.records.pixel_values import values_of
 from segchips.records.statistics import SplitStatistics
 
 BINS = 48

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 import pyproj
 import shapely
 
+from segchips.arrays import Ints
 from segchips.grids.tile import Tile
 from segchips.vectors.geometry import Geometries
 
-Ints = npt.NDArray[np.int64]
 # Less than this share of a pixel is rounding between two projections.
 _NOTHING = 1e-3
 

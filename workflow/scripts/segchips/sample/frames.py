@@ -16,8 +16,9 @@ from rasterio.features import rasterize
 from rasterio.io import MemoryFile
 from rasterio.warp import reproject, transform
 
+from segchips.arrays import Floats, Ints, Mask
 from segchips.grids.tile import Bounds, Grid, Tile
-from segchips.sample.landscape import BANDS, Bools, Floats, Integers, Landscape, Polygons
+from segchips.sample.landscape import BANDS, Landscape, Polygons
 
 PIXEL = 10.0
 SOUTH_WEST = Tile(Grid(size=64, pad=2, resolution=PIXEL), zone=33, path=-334, row=8903)
@@ -131,7 +132,7 @@ class View:
     """The landscape on one frame: the polygon seen in every pixel, and the texture that multiplies its spectrum."""
 
     frame: Frame
-    polygon: Integers
+    polygon: Ints
     texture: Floats
 
 
@@ -150,7 +151,7 @@ def compute_view(landscape: Landscape, texture: Floats, ground: Frame, frame: Fr
     return View(frame, paint(project(landscape.polygons, ground.epsg, frame.epsg), frame), moved)
 
 
-def paint(polygons: Polygons, frame: Frame) -> Integers:
+def paint(polygons: Polygons, frame: Frame) -> Ints:
     """The last polygon over every pixel's centre."""
     shapes = zip(polygons, range(len(polygons)), strict=True)
     return np.asarray(rasterize(shapes, out_shape=frame.shape, transform=frame.affine, dtype="int32"))
@@ -176,7 +177,7 @@ def noise(shape: tuple[int, int], width: float, slope: float, rng: Generator) ->
     return np.asarray(hills / hills.std(), dtype="f4")
 
 
-def swath(scene: Scene, frame: Frame, rng: Generator) -> tuple[shapely.Polygon, Bools]:
+def swath(scene: Scene, frame: Frame, rng: Generator) -> tuple[shapely.Polygon, Mask]:
     """The part of the frame that the orbit sees: its outline in metres, and the pixels wholly inside."""
     _, share, side = ORBITS[scene.orbit]
     edge = frame.width * PIXEL * (share - 0.5 + rng.uniform(-0.03, 0.03))
@@ -228,7 +229,7 @@ def blur(image: Floats) -> Floats:
     return np.asarray(0.74 * tall[:, 1:-1] + 0.13 * (tall[:, :-2] + tall[:, 2:]))
 
 
-def encode(pixels: Integers, band: str, nodata: int, frame: Frame) -> bytes:
+def encode(pixels: Ints, band: str, nodata: int, frame: Frame) -> bytes:
     """One band as a Cloud-Optimized GeoTIFF."""
     profile = {
         "driver": "COG",

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import shapely
@@ -12,9 +12,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-Floats = NDArray[np.floating[Any]]
-Integers = NDArray[np.integer[Any]]
-Bools = NDArray[np.bool_]
+from segchips.arrays import Array, Floats, Ints
+
 Polygons = NDArray[np.object_]
 Layer = tuple[Polygons, Sequence[str]]
 
@@ -126,12 +125,12 @@ class Mesh:
         nodes = self.nodes if axis else np.swapaxes(self.nodes, 0, 1)
         return [shapely.LineString(line) for line in nodes]
 
-    def nearest(self, xy: Floats) -> Integers:
+    def nearest(self, xy: Floats) -> Ints:
         """Column and row of the node nearest to a place."""
         row, column = np.unravel_index(np.hypot(*np.moveaxis(self.nodes - xy, -1, 0)).argmin(), self.nodes.shape[:2])
         return np.array([column, row])
 
-    def blocks(self, box: shapely.Polygon) -> Integers:
+    def blocks(self, box: shapely.Polygon) -> Ints:
         """Column and row of the blocks that meet the box, (n, 2)."""
         count = len(self.nodes) - 1
         corners = np.array(list(np.ndindex(count, count)))
@@ -141,7 +140,7 @@ class Mesh:
 class Settlement(NamedTuple):
     """A town or hamlet: the mesh node it lies at, its outline, and how many lots it reaches from the node."""
 
-    node: Integers
+    node: Ints
     outline: shapely.Polygon
     reach: int
 
@@ -151,7 +150,7 @@ class Landscape:
     """Polygons in ground metres in painting order, with the cover, days of delay and brightness of each."""
 
     polygons: Polygons
-    covers: Integers
+    covers: Ints
     delay: Floats
     brightness: Floats
 
@@ -164,7 +163,7 @@ class Landscape:
         count = len(polygons)
         return cls(polygons, covers, rng.uniform(-7, 7, count), rng.uniform(0.93, 1.07, count))
 
-    def each(self, attribute: str) -> NDArray[Any]:
+    def each(self, attribute: str) -> Array:
         """That attribute of every polygon's cover."""
         return np.array([getattr(cover, attribute) for cover in COVERS.values()])[self.covers]
 
@@ -260,7 +259,7 @@ def parcels(mesh: Mesh, box: shapely.Polygon, banks: BaseGeometry, taken: BaseGe
     return pieces, choose(CROPS, len(pieces), rng)
 
 
-def cut(block: Integers, rng: Generator) -> Floats:
+def cut(block: Ints, rng: Generator) -> Floats:
     """One block in strips, as (u0, v0, u1, v1) boxes."""
     edges = np.concatenate([[0.0], np.cumsum(rng.uniform(0.5, 1.5, rng.integers(3, 8)))])
     edges /= edges[-1]
@@ -311,7 +310,7 @@ def roads(mesh: Mesh, towns: Sequence[Settlement], rivers: Polygons, land: BaseG
     return [paved(lanes, 11, "lane", land), paved(streets, 11, "street", land), paved(highways, 19, "street", land)]
 
 
-def street_grid(mesh: Mesh, node: Integers) -> list[shapely.LineString]:
+def street_grid(mesh: Mesh, node: Ints) -> list[shapely.LineString]:
     """Streets every fifth of a block around a node."""
     u, v = node.tolist()
     offsets = np.arange(-7, 8) / 5

@@ -17,9 +17,9 @@ import pyogrio
 import shapely
 import shapely.affinity
 from numpy.random import Generator
-from numpy.typing import NDArray
 from pyogrio.raw import write as write_vector
 
+from segchips.arrays import Array
 from segchips.files import atomic_write
 from segchips.sample.frames import (
     CLEAR,
@@ -214,7 +214,7 @@ def write_aoi(path: Path, area: shapely.Polygon, rng: Generator) -> None:
     write_vector_layer(path, "aoi", np.array([project(outline, GROUND, LONLAT)]), fields)
 
 
-def write_vector_layer(path: Path, layer: str, polygons: Polygons, fields: Mapping[str, NDArray[Any]]) -> None:
+def write_vector_layer(path: Path, layer: str, polygons: Polygons, fields: Mapping[str, Array]) -> None:
     """Write one layer of a GeoPackage in longitude and latitude, dated so that its bytes do not change."""
     memory = io.BytesIO()
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2023-12-31T00:00:00.000Z"})

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from segchips.arrays import Ints
 from segchips.config.model import Dataset, SplittingConfig
 from segchips.grids.neighbours import decode_indices, neighbour_pairs, neighbourhood
 from segchips.grids.tile import Grid, Tile
 from segchips.grids.utm import tile_indices
 from segchips.splits.rebalancing import rebalance
 from segchips.splits.split_assignment import SplitAssignment
-from segchips.splits.strategies import Ints, SplitStrategy, split_strategy
+from segchips.splits.strategies import SplitStrategy, split_strategy
 from segchips.tiles.area import aoi_layers, find_tiles
 from segchips.tiles.assignment import DROPPED, PLANNED, TileAssignment, shard_of
 from segchips.tiles.manifest import write_manifest

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from segchips.arrays import Floats, Ints
 
 DEGREE = 111_320.0
 """Metres in a degree of latitude."""

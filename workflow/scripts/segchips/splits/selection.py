@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from segchips.arrays import Ints
 from segchips.config.model import LabelsConfig, SelectConfig
 from segchips.files import digest, read_parquet
 from segchips.grids.tile import Tile
 from segchips.labels.features import LabelFeatures
 from segchips.labels.lock import LabelLock
 
-Counts = Mapping[str, npt.NDArray[np.int64]]
+Counts = Mapping[str, Ints]
 """The pixels of each value (256 places) by tile key."""
 
 
@@ -22,7 +22,7 @@ def count_classes(labels: LabelsConfig, lock: LabelLock, keys: Sequence[str], kn
         return {key: known[key] for key in keys}
     features = LabelFeatures(labels)
 
-    def count(key: str) -> npt.NDArray[np.int64]:
+    def count(key: str) -> Ints:
         return np.bincount(features.burn(Tile.from_key(key), lock.features[key]).ravel(), minlength=256)
 
     return {key: known[key] if key in known else count(key) for key in keys}
@@ -34,7 +34,7 @@ def deselect(config: SelectConfig, labels: LabelsConfig, counts: Counts, seed: i
     return {key: reason for key, reason in reasons if reason}
 
 
-def _reason(config: SelectConfig, labels: LabelsConfig, key: str, pixels: npt.NDArray[np.int64], seed: int) -> str:
+def _reason(config: SelectConfig, labels: LabelsConfig, key: str, pixels: Ints, seed: int) -> str:
     total = int(pixels.sum())
     labelled = total - sum(int(pixels[value]) for value in {labels.background, labels.unknown} if value is not None)
     if labelled == 0 and config.empty is not None:

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from segchips.arrays import Ints, Mask
 
 ANY = 256
 """The column of `Ground.present` that holds for every tile."""

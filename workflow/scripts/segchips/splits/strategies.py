@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
+from segchips.arrays import Ints
 from segchips.config.model import SplittingConfig
 from segchips.errors import InputError
 from segchips.grids.neighbours import encode_indices, tile_centres
@@ -15,9 +15,6 @@ from segchips.splits.blocks import Blocks, split_numbers
 from segchips.tiles.assignment import split_of
 from segchips.vectors.antimeridian import to_lonlat_geometries
 from segchips.vectors.layers import read_layer
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 class SplitStrategy(Protocol):

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import shapely
 
+from segchips.arrays import Floats, Ints, Mask
 from segchips.errors import ConfigError, InputError
 from segchips.grids.tile import FALSE_EASTING, Grid, Tile
-from segchips.grids.utm import HALF_ZONE, POLE, Floats, Ints, Mask, box_outlines, over_poles, utm_bounds
+from segchips.grids.utm import HALF_ZONE, POLE, box_outlines, over_poles, utm_bounds
 from segchips.vectors.antimeridian import within_globe
 from segchips.vectors.geometry import Geometries, polygon_parts, polygonal
 

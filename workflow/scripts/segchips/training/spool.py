@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from segchips.arrays import Array
 from segchips.errors import InputError
 from segchips.files import storage_errors
 from segchips.grids.tile import Tile
 
-Array = NDArray[Any]
 BLOCK = 512
 """Pixels along the side of a mosaic's blocks."""
 _OFF = 1e-3

@@ -13,7 +13,7 @@ from segchips.records.layout import Info, Layout
 from segchips.records.normalising import Scale
 
 if TYPE_CHECKING:
-    from segchips.records.chip_reading import Pixels
+    from segchips.arrays import Pixels
 
 Parsed = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 

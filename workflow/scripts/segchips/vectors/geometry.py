@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyproj
 import shapely
 
+from segchips.arrays import Ints, Mask
 from segchips.errors import InputError
 
 Geometries = npt.NDArray[np.object_]
@@ -21,7 +22,7 @@ MAX_CROSSINGS = 1e9
 """Pairs of edges of a feature with overlapping boxes that may be looked at: minutes; usual are a few million."""
 
 
-def polygonal(geometries: Geometries) -> tuple[Geometries, npt.NDArray[np.bool_]]:
+def polygonal(geometries: Geometries) -> tuple[Geometries, Mask]:
     """Each geometry's polygonal part, valid, or None; and which of them were invalid.
 
     Rings that overlap count as one area ("structure"), where "linework" would cut holes into it.
@@ -41,7 +42,7 @@ def polygonal(geometries: Geometries) -> tuple[Geometries, npt.NDArray[np.bool_]
     return result, invalid
 
 
-def polygon_parts(geometries: Geometries) -> tuple[Geometries, npt.NDArray[np.int64]]:
+def polygon_parts(geometries: Geometries) -> tuple[Geometries, Ints]:
     """The single polygons in the geometries, however deep, and the index of the geometry each came from."""
     parts, owners = shapely.get_parts(geometries, return_index=True)
     while (shapely.get_type_id(parts) > shapely.GeometryType.POLYGON).any():
@@ -72,7 +73,7 @@ def _ground_unit(crs: pyproj.CRS) -> float:
     return float(unit * (EARTH_RADIUS if crs.is_geographic else 1.0))
 
 
-def check_edges(geometries: Geometries, fids: npt.NDArray[np.int64], layer: str) -> None:
+def check_edges(geometries: Geometries, fids: Ints, layer: str) -> None:
     """InputError names a feature whose edges lie across one another so often that hardly anything can be told of it."""
     for index in np.flatnonzero(shapely.get_num_coordinates(geometries) > np.sqrt(2 * MAX_CROSSINGS)):
         if _crossings(geometries[index]) > MAX_CROSSINGS:

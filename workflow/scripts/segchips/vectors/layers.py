@@ -4,13 +4,12 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyproj
 import shapely
 
+from segchips.arrays import Array, Ints, Mask
 from segchips.errors import InputError
 from segchips.vectors.geometry import Geometries, check_edges, polygonal
 
@@ -23,8 +22,8 @@ class VectorLayer:
     name: str
     crs: pyproj.CRS
     geometries: Geometries
-    fids: npt.NDArray[np.int64]
-    values: npt.NDArray[Any] | None
+    fids: Ints
+    values: Array | None
     repaired: int
     dropped: int
 
@@ -105,7 +104,7 @@ def _chosen(path: str, layer: str | None) -> str:
     return name
 
 
-def _decoded(wkb: Geometries | None) -> tuple[Geometries, npt.NDArray[np.bool_]]:
+def _decoded(wkb: Geometries | None) -> tuple[Geometries, Mask]:
     """Geometries from WKB, and which of them had rings that were not closed."""
     if wkb is None:
         return np.empty(0, dtype=object), np.empty(0, dtype=bool)
