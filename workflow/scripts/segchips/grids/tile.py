@@ -16,6 +16,21 @@ Bounds = tuple[float, float, float, float]
 Geotransform = tuple[float, float, float, float, float, float]
 
 
+def chip_name(key: str) -> str:
+    """The stem of a tile's chip files: its key with '#' for ':', which file systems do not all allow."""
+    return key.replace(":", "#")
+
+
+def chip_filename(key: str) -> str:
+    """The file name of a tile's chips, such as `60#2#10.0#33#-58#8465.tif`."""
+    return f"{chip_name(key)}.tif"
+
+
+def chip_key(name: str) -> str:
+    """The tile key that the stem of a chip file stands for."""
+    return name.replace("#", ":")
+
+
 @dataclass(frozen=True)
 class Grid:
     """A division of every UTM zone into squares of `size` pixels, padding counted, of `resolution` metres."""
@@ -67,7 +82,7 @@ class Tile:
     @classmethod
     def from_name(cls, name: str) -> "Tile":
         """Parse a chip's file stem, the key with '#' for ':'."""
-        return cls.from_key(name.replace("#", ":"))
+        return cls.from_key(chip_key(name))
 
     @cached_property
     def key(self) -> str:
@@ -77,7 +92,12 @@ class Tile:
     @property
     def name(self) -> str:
         """The stem of the tile's chip files."""
-        return self.key.replace(":", "#")
+        return chip_name(self.key)
+
+    @property
+    def filename(self) -> str:
+        """The file name of the tile's chips."""
+        return chip_filename(self.key)
 
     @property
     def crs(self) -> str:

@@ -12,7 +12,7 @@ from segchips.config.loading import SCHEMA, load_config
 from segchips.config.model import Config, Dataset
 from segchips.errors import InputError
 from segchips.files import content_digest, digest
-from segchips.grids.tile import Tile
+from segchips.grids.tile import Tile, chip_filename
 from segchips.labels.features import LabelFeatures
 from segchips.labels.lock import LabelLock, is_own, read_label_lock
 from segchips.pipeline.code_versions import foreign_modules, foreign_to_images, module_version, script_version
@@ -233,7 +233,7 @@ class Questions:
     def chips(self, name: str, kind: str, keys: Sequence[str]) -> list[str]:
         """The chip files of tiles; `kind` is images, labels or provenance."""
         folder = self.folder(self.label_owner(name) if kind == "labels" else name) / kind
-        return [f"{folder}/{key.replace(':', '#')}.tif" for key in keys]
+        return [f"{folder}/{chip_filename(key)}" for key in keys]
 
     def report_digest(self, name: str) -> str:
         """Changes when the report has to be written again although the results are the same."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segchips.errors import InputError
-from segchips.grids.tile import Tile
+from segchips.grids.tile import Tile, chip_key
 from segchips.records.chip_reading import ALONE, OTHER, WORLD_FILE
 from segchips.records.index import Entry
 from segchips.records.record import Pair, ReferenceHeaders, make_record, record_order
@@ -42,7 +42,7 @@ class _Folder:
 
 def _name(stem: str) -> str:
     """The tile key that a file's name stands for, else that name."""
-    return stem.replace("#", ":") if _is_tile(stem) else stem
+    return chip_key(stem) if _is_tile(stem) else stem
 
 
 def _is_tile(name: str) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from segchips.errors import InputError, SegchipsError
 from segchips.files import atomic_path
+from segchips.grids.tile import chip_filename
 from segchips.records.chip_reading import Header, read_chip, read_header
 from segchips.records.index import Entry, write_index
 from segchips.records.names import tally_beside
@@ -225,7 +226,7 @@ def write_shard(
     back how many records were made, and how many were kept.
     """
     excluded = excluded or {}
-    files = {tile: f"{tile.replace(':', '#')}.tif" for tile in record_order(set(tiles) - excluded.keys())}
+    files = {tile: chip_filename(tile) for tile in record_order(set(tiles) - excluded.keys())}
     pairs = [Pair(tile, f"{images}/{name}", f"{labels}/{name}") for tile, name in files.items()]
     return write_shard_file(
         ShardSpec(shard, index, pairs, split, config, min_valid, None, excluded, True, unknown, recipe)

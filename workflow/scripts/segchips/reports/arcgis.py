@@ -7,8 +7,8 @@ here, to be left out of training with `ignore_classes`.
 from typing import Any
 
 from segchips.files import atomic_write
-from segchips.grids.tile import Tile
-from segchips.reports.dataset_summary import DatasetSummary, LabelClass, file_name, write_json
+from segchips.grids.tile import Tile, chip_filename
+from segchips.reports.dataset_summary import DatasetSummary, LabelClass, write_json
 
 MODE = "Classified_Tiles"
 _WELL_KNOWN = "WellKnownBandNames (FYI, these band names can be used in ExtractBands)"
@@ -17,7 +17,7 @@ _BANDS = ["CoastalAerosol", "Blue", "Green", "Red", "RedEdge", "NearInfrared", "
 
 def write_arcgis(facts: DatasetSummary) -> None:
     """Write map.txt, stats.txt, esri_model_definition.emd and esri_accumulated_stats.json."""
-    pairs = (f"images/{file_name(row)}\tlabels/{file_name(row)}\n" for row in facts.made)
+    pairs = (f"images/{chip_filename(row.tile)}\tlabels/{chip_filename(row.tile)}\n" for row in facts.made)
     atomic_write(facts.folder / "map.txt", "".join(pairs))
     atomic_write(facts.folder / "stats.txt", _summary(facts))
     write_json(facts.folder / "esri_model_definition.emd", _definition(facts))

@@ -11,6 +11,7 @@ import rasterio
 
 from segchips.arrays import Array, Mask
 from segchips.errors import InputError
+from segchips.grids.tile import chip_filename
 from segchips.records.index import Entry
 from segchips.reports.ledger import LedgerRow
 from segchips.tiles.assignment import MADE
@@ -70,7 +71,7 @@ def preview_chips(
     shown: dict[str, PreviewChip] = {}
     scaling: tuple[tuple[float, float], ...] = ()
     for row in (row for row in rows if row.state == MADE):
-        name = f"{row.tile.replace(':', '#')}.tif"
+        name = chip_filename(row.tile)
         for scene in entries[row.tile].scenes:
             used[scene].add(row.tile)
         if row.tile in wanted:

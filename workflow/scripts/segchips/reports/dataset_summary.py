@@ -90,8 +90,3 @@ class DatasetSummary:
 def write_json(path: Path, content: object) -> None:
     """Write JSON, the same bytes for the same content."""
     atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def file_name(row: LedgerRow) -> str:
-    """The file name of a tile's chips."""
-    return f"{row.tile.replace(':', '#')}.tif"

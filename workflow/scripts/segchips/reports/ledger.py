@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segchips.files import atomic_write
+from segchips.grids.tile import chip_name
 from segchips.records.index import Entry, read_index
 from segchips.tiles.assignment import DROPPED, EXCLUDED, MADE, PLANNED, REJECTED, TOO_FEW_VALID
 
@@ -92,7 +93,7 @@ def _found(placed: TileAssignment, plan: ImagePlan, entries: Mapping[str, Entry]
 def _stopped(
     placed: TileAssignment, plan: ImagePlan, entries: Mapping[str, Entry], folder: Path, logs: Path
 ) -> tuple[str, str, float | None]:
-    name = placed.key.replace(":", "#")
+    name = chip_name(placed.key)
     for kind in ("images", "labels") if placed.state == PLANNED else ():
         chip, log = folder / kind / f"{name}.tif", logs / kind / f"{name}.log"
         if (is_exclusion_marker(chip) or not chip.exists()) and log.exists() and log.stat().st_size:

@@ -12,8 +12,8 @@ import shapely
 
 from segchips.files import atomic_write
 from segchips.grids.outlines import footprints
-from segchips.grids.tile import Tile
-from segchips.reports.dataset_summary import DatasetSummary, LabelClass, file_name, write_json
+from segchips.grids.tile import Tile, chip_filename
+from segchips.reports.dataset_summary import DatasetSummary, LabelClass, write_json
 from segchips.reports.ledger import LedgerRow
 
 VERSION = "1.1.0"
@@ -109,7 +109,7 @@ def _image(facts: DatasetSummary, row: LedgerRow) -> dict[str, Any]:
     nodata = facts.info.image.nodata
     known = {} if nodata is None else {"nodata": "nan" if np.isnan(nodata) else nodata}
     return {
-        "href": quote(f"../../images/{file_name(row)}"),
+        "href": quote(f"../../images/{chip_filename(row.tile)}"),
         "type": _GEOTIFF,
         "title": "Image chip",
         "roles": ["data"],
@@ -122,7 +122,7 @@ def _image(facts: DatasetSummary, row: LedgerRow) -> dict[str, Any]:
 
 def _label(facts: DatasetSummary, row: LedgerRow) -> dict[str, Any]:
     return {
-        "href": quote(f"../../labels/{file_name(row)}"),
+        "href": quote(f"../../labels/{chip_filename(row.tile)}"),
         "type": _GEOTIFF,
         "title": "Label chip",
         "roles": ["labels", "labels-raster"],
