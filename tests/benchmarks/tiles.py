@@ -219,7 +219,7 @@ def work(part: list[str], out: Path) -> None:
     for key in part:
         tile = Tile.from_key(key)
         make_image(plan, tile, out / "images" / f"{tile.name}.tif")
-        make_label(features, tile, lock.features[key], out / "labels" / f"{tile.name}.tif")
+        make_label(features, tile, lock.feature_indices[key], out / "labels" / f"{tile.name}.tif")
 
 
 def conflicts(out: Path) -> None:
@@ -232,7 +232,7 @@ def plain_loop() -> None:
     write_tiles(many, out / "tiles.parquet")
     list(resolve(many, out / "tiles.parquet", out / "scenes.parquet", anew=True))
     tiles = [Tile.from_key(row.key) for row in read_manifest(out / "tiles.parquet")]
-    write_label_lock(out / "labels.parquet", lock_labels(LabelFeatures(many.labels), tiles))
+    write_label_lock(out / "labels.parquet", lock_labels(LabelFeatures(many.labels), tiles, "code"))
     make_splits(many, out / "tiles.parquet", out / "splits.parquet", None, "")
     rows = read_splits(out / "splits.parquet")
     half = len(rows) // CORES

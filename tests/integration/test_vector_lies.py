@@ -29,7 +29,7 @@ def features(path, **layer):
 
 
 def burn(found, tile=TILE):
-    return found.burn(tile, found.touching([tile])[0])
+    return found.burn(tile, found.intersecting([tile])[0])
 
 
 def centres(tile):

@@ -43,7 +43,7 @@ def test_every_pixel_with_its_middle_in_features_of_different_classes_counts(tmp
     features = LabelFeatures(
         make_dataset(labels={"path": path, "attribute": "kind", "all_touched": all_touched}).labels
     )
-    write_conflicts(tmp_path / "conflicts.parquet", features, lock_labels(features, TILES))
+    write_conflicts(tmp_path / "conflicts.parquet", features, lock_labels(features, TILES, "code"))
     found = read_conflicts(tmp_path / "conflicts.parquet")
     assert found == {tile.key: slowly(tile, shapes, values) for tile in TILES}
     assert sum(found.values()) > 0 and found[TILES[5].key] == 0
@@ -55,14 +55,14 @@ def test_neighbours_that_share_an_edge_do_not_conflict(tmp_path):
     halves = [shapely.box(west, south, middle, north), shapely.box(middle, south, east, north)]
     path = write_vectors(tmp_path / "labels.gpkg", halves, "EPSG:32633", kind=[1, 2])
     features = LabelFeatures(make_dataset(labels={"path": path, "attribute": "kind"}).labels)
-    write_conflicts(tmp_path / "conflicts.parquet", features, lock_labels(features, TILES[:1]))
+    write_conflicts(tmp_path / "conflicts.parquet", features, lock_labels(features, TILES[:1], "code"))
     assert read_conflicts(tmp_path / "conflicts.parquet") == {TILES[0].key: 0}
 
 
 def test_only_tiles_whose_labels_changed_are_counted_anew(tmp_path):
     *_, path = layer(tmp_path, 0)
     features = LabelFeatures(make_dataset(labels={"path": path, "attribute": "kind"}).labels)
-    lock = lock_labels(features, TILES)
+    lock = lock_labels(features, TILES, "code")
     write_conflicts(tmp_path / "a.parquet", features, lock)
     frame = geopandas.read_parquet(tmp_path / "a.parquet")
     assert frame.crs == "EPSG:4326" and frame.key.tolist() == [tile.key for tile in TILES]

@@ -34,7 +34,7 @@ def features(path, background=255, all_touched=True, **layer):
 
 
 def burn(found, tile=TILE):
-    return found.burn(tile, found.touching([tile])[0])
+    return found.burn(tile, found.intersecting([tile])[0])
 
 
 def blob(rng, x, y, radius, vertices=12):
@@ -348,7 +348,7 @@ def test_polygons_traced_from_pixels_burn_as_whole_ones(tmp_path, monkeypatch, s
     found = features(path, all_touched=all_touched)
     assert len(found) == len(some)
     different = 0
-    for number in found.touching([TILE])[0]:
+    for number in found.intersecting([TILE])[0]:
         expected = whole(some[number : number + 1], [1], TILE, all_touched)
         np.testing.assert_array_equal(found.burn(TILE, [number]), expected)
         different += 0 < (expected == 1).sum() < expected.size
@@ -432,7 +432,7 @@ def test_touching_equals_every_tile_with_every_feature(tmp_path, crs):
     rng = np.random.default_rng(6)
     polygons = [moved(polygon, tile.crs, crs) for tile in tiles[::4] for polygon in blobs(rng, tile, 4, radius=200)]
     path = write_vectors(tmp_path / "a.gpkg", polygons, crs)
-    found = features(path).touching(tiles)
+    found = features(path).intersecting(tiles)
     for tile, numbers in zip(tiles, found, strict=True):
         assert numbers == sorted(numbers)
         box = shapely.box(*tile.bounds)
@@ -450,7 +450,7 @@ def test_touching_equals_every_tile_with_every_feature(tmp_path, crs):
 
 def test_no_tile_touches_anything_in_an_empty_place(tmp_path):
     path = write_vectors(tmp_path / "a.gpkg", [shapely.box(10, 10, 11, 11)], "EPSG:4326")
-    assert features(path).touching([TILE]) == [[]] and features(path).touching([]) == []
+    assert features(path).intersecting([TILE]) == [[]] and features(path).intersecting([]) == []
 
 
 # When a label chip has to be made again.
@@ -470,7 +470,7 @@ def edited_tiles(tmp_path, change, crs=UTM, **config):
         tmp_path / "after.gpkg", [moved(p, UTM, crs) for p in after_polygons], crs, layer="l", number=after_values
     )
     config = {"attribute": "number", **config}
-    old, new = (lock_labels(features(path, **config), tiles).digests for path in (before, after))
+    old, new = (lock_labels(features(path, **config), tiles, "code").digests for path in (before, after))
     changed = {tile.key for tile in tiles if old[tile.key] != new[tile.key]}
     expected = {tile.key for tile in tiles if any(shapely.box(*tile.bounds).intersects(p) for p in touched)}
     return changed, expected, len(tiles)
@@ -531,7 +531,7 @@ def test_an_edit_that_burns_the_same_changes_nothing(tmp_path):
     two = write_vectors(tmp_path / "two.gpkg", polygons, UTM, kind=["b", "b", "b", "a"], note=["y"] * 4)
     three = write_vectors(tmp_path / "three.gpkg", polygons, UTM, layer="other", number=[1, 1, 1, 1])
     digests = [
-        lock_labels(features(path, **config), [TILE]).digests[TILE.key]
+        lock_labels(features(path, **config), [TILE], "code").digests[TILE.key]
         for path, config in (
             (one, {"attribute": "kind", "classes": {"a": 1, "b": 1}}),
             (two, {"attribute": "kind", "classes": {"a": 1, "b": 1}}),
@@ -546,9 +546,9 @@ def test_how_features_are_burned_changes_every_tile(tmp_path):
     path = write_vectors(tmp_path / "a.gpkg", squares(2), UTM)
     usual, other = features(path), [features(path, 0), features(path, all_touched=False), features(path, value=2)]
     far = tile_at(32, east=790)
-    old = lock_labels(usual, [TILE, far]).digests
+    old = lock_labels(usual, [TILE, far], "code").digests
     for number, each in enumerate(other):
-        new = lock_labels(each, [TILE, far]).digests
+        new = lock_labels(each, [TILE, far], "code").digests
         assert new[TILE.key] != old[TILE.key]
         # no feature lies there, so its value does not matter
         assert (new[far.key] != old[far.key]) == (number < 2)
@@ -560,12 +560,12 @@ def test_how_features_are_burned_changes_every_tile(tmp_path):
 def test_the_label_lock_comes_back_as_it_went(tmp_path):
     tiles = block(33, TILE.path, TILE.row, 3)
     path = write_vectors(tmp_path / "a.gpkg", blobs(np.random.default_rng(1), TILE, 9), UTM)
-    lock = lock_labels(features(path), tiles)
+    lock = lock_labels(features(path), tiles, "code")
     write_label_lock(tmp_path / "labels.parquet", lock)
     write_label_lock(tmp_path / "again.parquet", lock)
     back = read_label_lock(tmp_path / "labels.parquet")
     assert dict(back.digests) == dict(lock.digests) and list(back.digests) == [tile.key for tile in tiles]
-    assert {key: list(found) for key, found in back.features.items()} == dict(lock.features)
+    assert {key: list(found) for key, found in back.feature_indices.items()} == dict(lock.feature_indices)
     assert (tmp_path / "labels.parquet").read_bytes() == (tmp_path / "again.parquet").read_bytes()
 
 
@@ -575,9 +575,9 @@ def test_a_label_chip_is_a_chip_on_the_tiles_grid(tmp_path, key):
     polygons = blobs(np.random.default_rng(1), tile, 9, radius=(tile.bounds[2] - tile.bounds[0]) / 2)
     path = write_vectors(tmp_path / "a.gpkg", polygons, tile.crs, number=list(range(1, 10)))
     found = features(path, 77, attribute="number")
-    lock = lock_labels(found, [tile])
+    lock = lock_labels(found, [tile], "code")
     for name in ("one.tif", "two.tif"):
-        make_label(found, tile, lock.features[tile.key], tmp_path / "chips" / name)
+        make_label(found, tile, lock.feature_indices[tile.key], tmp_path / "chips" / name)
     real = DLTile.from_key(key)
     with rasterio.open(tmp_path / "chips" / "one.tif") as chip:
         assert chip.dtypes == ("uint8",) and chip.nodata == 77 and chip.tags()["TILE"] == key
@@ -640,8 +640,11 @@ def test_pixels_whose_middle_lies_outside_the_coverage_are_unknown(tmp_path):
             inside[row, column] = any(shape.distance(point) == 0 for shape in covered)
     assert 0 < inside.sum() < inside.size
     assert (after == np.where(inside, before, 254)).all()
-    lock = lock_labels(partly, [TILE])
-    assert lock.known[TILE.key] == inside.sum() and lock_labels(plain, [TILE]).known[TILE.key] == 32 * 32
+    lock = lock_labels(partly, [TILE], "code")
+    assert (
+        lock.covered_pixels[TILE.key] == inside.sum()
+        and lock_labels(plain, [TILE], "code").covered_pixels[TILE.key] == 32 * 32
+    )
 
 
 def test_coverage_edited_elsewhere_changes_no_digest(tmp_path):
@@ -653,5 +656,5 @@ def test_coverage_edited_elsewhere_changes_no_digest(tmp_path):
     digests = []
     for number, shape in enumerate((whole, other, half)):
         coverage = {"path": write_vectors(tmp_path / f"{number}.gpkg", [shape], UTM)}
-        digests.append(lock_labels(features(path, unknown=254, coverage=coverage), [TILE]).digests[TILE.key])
-    assert digests[0] == digests[1] == lock_labels(features(path), [TILE]).digests[TILE.key] != digests[2]
+        digests.append(lock_labels(features(path, unknown=254, coverage=coverage), [TILE], "code").digests[TILE.key])
+    assert digests[0] == digests[1] == lock_labels(features(path), [TILE], "code").digests[TILE.key] != digests[2]

@@ -14,9 +14,9 @@ from helpers import make_dataset
 from segchips.errors import InputError
 from segchips.grids.outlines import outlines
 from segchips.grids.tile import Grid, Tile
-from segchips.reports.audit import audit, check_audit, write_audit
+from segchips.reports.audit import audit_splits, check_audit, write_audit
 from segchips.reports.ledger import LedgerRow, write_ledger
-from segchips.reports.shared_ground import least_distances, shared_ground
+from segchips.reports.overlaps import find_overlaps, min_distances
 from segchips.tiles.assignment import DROPPED, MADE
 from segchips.tiles.cover import cover_area
 from segchips.vectors.geoparquet import write_geoparquet
@@ -62,20 +62,20 @@ def test_every_shared_pixel_and_every_least_distance(name):
     for shares in ([0.4, 0.3, 0.3], [0.05, 0.05, 0.9]):
         splits = rng.choice(["train", "val", "test"], len(tiles), p=shares).tolist()
         wanted, distances = slowly(tiles, splits)
-        found = {frozenset((pair.first, pair.second)): pair for pair in shared_ground(tiles, splits)}
+        found = {frozenset((pair.first, pair.second)): pair for pair in find_overlaps(tiles, splits)}
         assert found.keys() == wanted.keys() and found
         for key, pair in found.items():
             assert pair.pixels == pytest.approx(wanted[key], rel=1e-3, abs=0.05)
             assert pair.between_zones == (len({Tile.from_key(member).zone for member in key}) == 2)
             if not pair.between_zones:
                 assert pair.pixels == wanted[key]
-        assert least_distances(tiles, splits) == pytest.approx(distances, abs=0.5)
+        assert min_distances(tiles, splits) == pytest.approx(distances, abs=0.5)
 
 
 def test_tiles_apart_share_nothing_and_their_distance_is_told():
     tiles = [Tile(GRID, 33, 0, 8500), Tile(GRID, 33, 5, 8500), Tile(GRID, 33, 5, 8509)]
-    assert shared_ground(tiles, ["train", "val", "test"]) == []
-    assert least_distances(tiles, ["train", "val", "test"]) == {
+    assert find_overlaps(tiles, ["train", "val", "test"]) == []
+    assert min_distances(tiles, ["train", "val", "test"]) == {
         ("train", "val"): 4 * 600 - 40,
         ("test", "val"): 8 * 600 - 40,
         ("test", "train"): round(np.hypot(4 * 600 - 40, 8 * 600 - 40), 3),
@@ -84,7 +84,7 @@ def test_tiles_apart_share_nothing_and_their_distance_is_told():
 
 def test_between_far_zones_the_distance_is_that_of_middles():
     tiles = [Tile(GRID, 20, 0, 8500), Tile(GRID, 33, 0, 8500)]
-    (distance,) = least_distances(tiles, ["train", "val"]).values()
+    (distance,) = min_distances(tiles, ["train", "val"]).values()
     ends = [pyproj.Transformer.from_crs(tile.crs, 4326, always_xy=True).transform(500_300, 5_100_300) for tile in tiles]
     assert distance == pytest.approx(pyproj.Geod(ellps="WGS84").inv(*ends[0], *ends[1])[2], rel=1e-6)
 
@@ -92,8 +92,8 @@ def test_between_far_zones_the_distance_is_that_of_middles():
 def test_tiles_that_touch_without_padding_share_nothing():
     grid = Grid(60, 0, 10)
     tiles = [Tile(grid, 33, path, row) for path in range(4) for row in range(4)]
-    assert shared_ground(tiles, ["train", "val"] * 8) == []
-    assert least_distances(tiles, ["train", "val"] * 8) == {("train", "val"): 0}
+    assert find_overlaps(tiles, ["train", "val"] * 8) == []
+    assert min_distances(tiles, ["train", "val"] * 8) == {("train", "val"): 0}
 
 
 def test_fifty_thousand_tiles_take_seconds():
@@ -102,8 +102,8 @@ def test_fifty_thousand_tiles_take_seconds():
     ]
     splits = np.random.default_rng(0).choice(["train", "val", "test"], len(tiles), p=[0.8, 0.1, 0.1]).tolist()
     start = time.process_time()
-    assert len(shared_ground(tiles, splits)) > 50_000
-    least_distances(tiles, splits)
+    assert len(find_overlaps(tiles, splits)) > 50_000
+    min_distances(tiles, splits)
     assert time.process_time() - start < 30
 
 
@@ -157,7 +157,7 @@ def test_classes_and_empty_splits_are_told():
         LedgerRow(tile.key, split, 0, MADE, "", 1.0, 1) for tile, split in zip(tiles, ("train", "val"), strict=True)
     ]
     classes = {"train": Counter({1: 3000, 2: 1000, 255: 96}), "val": Counter({1: 4096}), "test": Counter()}
-    content, lines = audit(make_dataset(), rows, classes, {tiles[0].key: 0, tiles[1].key: 7})
+    content, lines = audit_splits(make_dataset(), rows, classes, {tiles[0].key: 0, tiles[1].key: 7})
     assert content["tiles"] == {"train": 1, "val": 1, "test": 0} and content["empty_splits"] == ["test"]
     assert content["lacking"] == [{"split": "val", "class": 2}]
     assert content["class_shares"]["train"] == {"1": 0.732422, "2": 0.244141, "255": 0.023438}

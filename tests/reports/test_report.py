@@ -46,8 +46,8 @@ from segchips.records.names import index_name
 from segchips.records.pixel_counts import PixelCounts
 from segchips.records.statistics import write_statistics
 from segchips.reports.audit import write_audit
-from segchips.reports.contact_sheet import choose, display_bands
-from segchips.reports.histograms import bin_edges, binned
+from segchips.reports.contact_sheet import choose_tiles, display_bands
+from segchips.reports.histograms import bin_edges, share_per_bin
 from segchips.reports.ledger import FAILED, NO_SCENES, STATES, UNFINISHED, LedgerRow, write_ledger
 from segchips.reports.report import write_report
 from segchips.reports.timelines import day_ticks
@@ -628,7 +628,7 @@ def test_histogram_of_floats():
     tally = PixelCounts("float32", 1, None)
     tally.add(values.reshape(200, 200, 1), np.zeros((200, 200), "uint8"))
     edges = bin_edges(*np.percentile(values, (1, 99)), values.dtype)
-    shares = binned(*tally.of_all_classes().histogram(None, 0), values.dtype, edges)
+    shares = share_per_bin(*tally.of_all_classes().histogram(None, 0), values.dtype, edges)
     np.testing.assert_allclose(shares, np.histogram(values, edges)[0] / values.size, atol=0.006)
 
 
@@ -766,11 +766,11 @@ def test_choice_is_spread_over_splits_and_stable():
         for n in range(100)
     ]
     rows += [LedgerRow("gone", "test", 0, FAILED, "", None, 1)]
-    chosen = choose(rows, SPLITS, 24)
+    chosen = choose_tiles(rows, SPLITS, 24)
     splits = [next(row.split for row in rows if row.tile == tile) for tile in chosen]
     assert [splits.count(split) for split in SPLITS] == [14, 7, 3]
     assert splits == sorted(splits, key=SPLITS.index) and "gone" not in chosen
-    assert choose(rows[::-1], SPLITS, 24) == chosen
+    assert choose_tiles(rows[::-1], SPLITS, 24) == chosen
 
 
 @pytest.mark.parametrize(

@@ -82,11 +82,11 @@ def labelled(folder, **keys):
 def test_counts_are_those_of_the_label_chips(tmp_path):
     dataset = labelled(tmp_path)
     features = LabelFeatures(dataset.labels)
-    lock = lock_labels(features, TILES)
+    lock = lock_labels(features, TILES, "code")
     keys = [tile.key for tile in TILES]
     counts = count_classes(dataset.labels, lock, keys, {})
     for tile in TILES:
-        make_label(features, tile, lock.features[tile.key], tmp_path / "chip.tif")
+        make_label(features, tile, lock.feature_indices[tile.key], tmp_path / "chip.tif")
         _, chip = read_chip(tmp_path / "chip.tif")
         assert counts[tile.key].tolist() == [int((chip == value).sum()) for value in range(256)]
     assert sum(count[255] < 256 for count in counts.values()) == 19
@@ -95,7 +95,7 @@ def test_counts_are_those_of_the_label_chips(tmp_path):
 def test_the_file_of_splits_keeps_counts_of_labels_that_stay(tmp_path):
     dataset = labelled(tmp_path, select={"labelled": {"min": 0.3}}, splitting={"by": "block", "allow_overlap": True})
     features = LabelFeatures(dataset.labels)
-    lock = lock_labels(features, TILES)
+    lock = lock_labels(features, TILES, "code")
     write_manifest(tmp_path / "tiles.parquet", TILES, dataset.tfrecords)
     make_splits(dataset, tmp_path / "tiles.parquet", tmp_path / "splits.parquet", lock, "")
     rows = {row.key: row for row in read_splits(tmp_path / "splits.parquet")}
@@ -110,7 +110,7 @@ def test_the_file_of_splits_keeps_counts_of_labels_that_stay(tmp_path):
 
 def test_a_selection_that_leaves_nothing_is_an_error(tmp_path):
     dataset = labelled(tmp_path, select={"labelled": {"min": 0.99}})
-    lock = lock_labels(LabelFeatures(dataset.labels), TILES)
+    lock = lock_labels(LabelFeatures(dataset.labels), TILES, "code")
     write_manifest(tmp_path / "tiles.parquet", TILES, dataset.tfrecords)
     with pytest.raises(InputError, match=r"none of the 40 tiles is left; .*select\.labelled\.min is 0\.99"):
         make_splits(dataset, tmp_path / "tiles.parquet", tmp_path / "splits.parquet", lock, "")

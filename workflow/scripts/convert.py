@@ -3,7 +3,7 @@ from pathlib import Path
 from segchips.config.loading import SCHEMA, load_config
 from segchips.pipeline.job import reported
 from segchips.records.conversion import convert
-from segchips.reports.ledger import converted_rows, summary, write_ledger
+from segchips.reports.ledger import converted_rows, summarise_states, write_ledger
 
 with reported(snakemake.log[0]) as log:
     conversion = load_config(snakemake.config, SCHEMA).conversions[snakemake.wildcards.conversion]
@@ -14,4 +14,4 @@ with reported(snakemake.log[0]) as log:
     )
     rows = converted_rows(entries, folder)
     write_ledger(Path(snakemake.output.ledger), rows)
-    print(summary(rows), file=log)
+    print(summarise_states(rows), file=log)

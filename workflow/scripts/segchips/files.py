@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -91,3 +92,8 @@ def content_digest(path: str | Path) -> str:
         with member.open("rb") as stream:
             state.update(hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).digest())
     return state.hexdigest()
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON, the same bytes for the same content."""
+    atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

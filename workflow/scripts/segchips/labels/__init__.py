@@ -1,1 +1,7 @@
-"""Features burned into label chips."""
+"""Label chips: vector features rasterised on the grid of a tile's image chip.
+
+`features` reads vector layers and burns them, with the help of `values` (attribute values to label values) and
+`thinning` (fewer vertices). `lock` says which features each tile depends on, `chip` writes one tile's file,
+`conflicts` counts pixels that features of different classes claim, and `shared_folder` lets datasets share chips.
+Only `features` and its helpers depend on where label pixels come from.
+"""

@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""The labels step: write one tile's label chip."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,14 @@ from segchips.grids.tile import Tile
 from segchips.labels.features import LabelFeatures
 
 
-def make_label(features: LabelFeatures, tile: Tile, touching: Sequence[int], path: Path) -> None:
-    """Burn the features that touch the tile into the chip at `path`: uint8, background as nodata."""
-    pixels = features.burn(tile, touching)
+def make_label(features: LabelFeatures, tile: Tile, feature_indices: Sequence[int], path: Path) -> None:
+    """Burn features into a tile's label chip, a one-band GeoTIFF of uint8.
+
+    Args:
+        features: The features of the dataset's label layers.
+        tile: The tile, whose padded grid the chip has.
+        feature_indices: The features that intersect the tile, as in `LabelLock.feature_indices`.
+        path: Where to write the chip. Its nodata value is the background.
+    """
+    pixels = features.burn(tile, feature_indices)
     write_chip(path, pixels[None], tile, ["label"], features.config.background, {})

@@ -1,4 +1,4 @@
-"""The conflicts step: how many pixels of each tile features of different classes claim, and where these tiles are."""
+"""The conflicts step: count the pixels of each tile that lie in features of different classes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +12,23 @@ from segchips.vectors.geoparquet import write_geoparquet
 
 
 def write_conflicts(path: Path, features: LabelFeatures, lock: LabelLock) -> str:
-    """Write GeoParquet of all tiles with the pixels in conflict, counting anew where labels changed; tells the sum."""
-    known = _known(path, lock) if path.exists() else {}
+    """Write GeoParquet with a row for each tile: key, label digest, pixels in conflict, core box in lon/lat.
+
+    Counts that the file already holds are kept for tiles whose label digest is unchanged.
+
+    Args:
+        path: The file to write or update.
+        features: The features of the dataset's label layers.
+        lock: The label lock, which names the tiles.
+
+    Returns:
+        A sentence that says how many pixels of how many tiles are in conflict.
+    """
+    unchanged = _unchanged_counts(path, lock) if path.exists() else {}
     tiles = [Tile.from_key(key) for key in lock.digests]
     pixels = [
-        known[tile.key] if tile.key in known else features.conflicts(tile, lock.features[tile.key]) for tile in tiles
+        unchanged[tile.key] if tile.key in unchanged else features.count_conflicts(tile, lock.feature_indices[tile.key])
+        for tile in tiles
     ]
     columns = {"key": list(lock.digests), "label": list(lock.digests.values()), "pixels": pixels}
     write_geoparquet(path, columns, outlines(tiles))
@@ -24,15 +36,15 @@ def write_conflicts(path: Path, features: LabelFeatures, lock: LabelLock) -> str
 
 
 def read_conflicts(path: Path) -> dict[str, int]:
-    """The pixels in conflict by tile key."""
-    return {key: pixels for key, _, pixels in _rows(path)}
+    """Read how many pixels are in conflict, by tile key."""
+    return {key: pixels for key, _, pixels in _read_rows(path)}
 
 
-def _known(path: Path, lock: LabelLock) -> Mapping[str, int]:
-    return {key: pixels for key, label, pixels in _rows(path) if lock.digests.get(key) == label}
+def _unchanged_counts(path: Path, lock: LabelLock) -> Mapping[str, int]:
+    return {key: pixels for key, label, pixels in _read_rows(path) if lock.digests.get(key) == label}
 
 
-def _rows(path: Path) -> list[tuple[str, str, int]]:
+def _read_rows(path: Path) -> list[tuple[str, str, int]]:
     names = ["key", "label", "pixels"]
     table = read_parquet(path, names)
     return list(zip(*(table[name].to_pylist() for name in names), strict=True))

@@ -70,7 +70,7 @@ class LabelFeatures:
         values, burned = feature_values(read, layer, self.config.background, self.config.unknown)
         return _Layer(read.crs, str(read), read.geometries[burned], values[burned])
 
-    def touching(self, tiles: Sequence[Tile]) -> list[list[int]]:
+    def intersecting(self, tiles: Sequence[Tile]) -> list[list[int]]:
         """For each tile the features that meet its padded box, in burning order; tiles may lie in several zones."""
         found: list[list[int]] = [[] for _ in tiles]
         zones: dict[str, list[int]] = {}
@@ -102,16 +102,16 @@ class LabelFeatures:
         Pixels whose middle lies outside the coverage are unknown.
         """
         pixels = self._burned(tile, features, self.config.all_touched)
-        known = self.known(tile)
+        known = self.coverage_mask(tile)
         if known is not None and self.config.unknown is not None:
             pixels[~known] = self.config.unknown
         return pixels
 
-    def known(self, tile: Tile) -> Mask | None:
+    def coverage_mask(self, tile: Tile) -> Mask | None:
         """The tile's pixels (row, column) whose middle the coverage holds; None where that is all of them."""
         if self._coverage is None:
             return None
-        (touching,) = self._coverage.touching([tile])
+        (touching,) = self._coverage.intersecting([tile])
         areas = self._coverage._in(tile.crs, np.asarray(touching, np.intp))
         shapely.prepare(areas)
         if shapely.contains_properly(areas, shapely.box(*tile.bounds)).any():
@@ -141,20 +141,20 @@ class LabelFeatures:
             dtype=np.uint8,
         )
 
-    def conflicts(self, tile: Tile, features: Sequence[int]) -> int:
+    def count_conflicts(self, tile: Tile, features: Sequence[int]) -> int:
         """How many of the tile's pixels have their middle in features of different values."""
-        if len(self.values(features)) < 2:
+        if len(self.distinct_values(features)) < 2:
             return 0
         rising = sorted(features, key=self._values.__getitem__)
         greatest, least = (self._burned(tile, order, all_touched=False) for order in (rising, rising[::-1]))
         return int((least != greatest).sum())
 
-    def digest(self, features: Sequence[int], known: Mask | None = None) -> str:
+    def chip_digest(self, features: Sequence[int], known: Mask | None = None) -> str:
         """Changes exactly when one of the features, their order, how they are burned, or the known pixels do."""
         mask = () if known is None else (np.packbits(known).tobytes(), self.config.unknown)
         return digest(self._common, *mask, *(self._digests[feature] for feature in features))
 
-    def values(self, features: Sequence[int]) -> list[int]:
+    def distinct_values(self, features: Sequence[int]) -> list[int]:
         """The distinct values of the features."""
         return sorted(set(self._values[list(features)].tolist()))
 

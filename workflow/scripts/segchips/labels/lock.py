@@ -1,6 +1,5 @@
-"""TODO: describe."""
+"""The label lock: which features each tile's label chip depends on, and a digest of the chip."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,38 +14,48 @@ from segchips.labels.features import LabelFeatures
 
 @dataclass(frozen=True)
 class LabelLock:
-    """For each tile the features that touch it, in burning order, and a digest of all its chip shows.
+    """What the label chip of each tile depends on, by tile key.
 
-    `values` are those of the features, `known` counts the pixels inside the coverage.
+    Attributes:
+        digests: A digest of the features, how they are burned, the coverage and the code.
+        feature_indices: The features that intersect the tile, in burning order.
+        values: The distinct label values of these features, ascending.
+        covered_pixels: How many of the tile's pixels lie inside the coverage; all of them without one.
     """
 
     digests: Mapping[str, str]
-    features: Mapping[str, Sequence[int]]
+    feature_indices: Mapping[str, Sequence[int]]
     values: Mapping[str, Sequence[int]]
-    known: Mapping[str, int]
+    covered_pixels: Mapping[str, int]
 
 
-def lock_labels(features: LabelFeatures, tiles: Sequence[Tile], code_version: str = "") -> LabelLock:
-    """Work out which features each tile's chip depends on."""
-    touching = {tile.key: found for tile, found in zip(tiles, features.touching(tiles), strict=True)}
-    digests, known = {}, {}
+def lock_labels(features: LabelFeatures, tiles: Sequence[Tile], code_version: str) -> LabelLock:
+    """Find the features of each tile and digest what its chip depends on.
+
+    Args:
+        features: The features of the dataset's label layers.
+        tiles: The dataset's tiles, in the order of the lock.
+        code_version: A digest of the code that burns labels, so that changed code changes every chip's digest.
+    """
+    indices = dict(zip((tile.key for tile in tiles), features.intersecting(tiles), strict=True))
+    digests, covered_pixels = {}, {}
     for tile in tiles:
-        mask = features.known(tile)
-        digests[tile.key] = digest(code_version, features.digest(touching[tile.key], mask))
-        known[tile.key] = tile.grid.size**2 if mask is None else int(mask.sum())
-    values = {key: features.values(found) for key, found in touching.items()}
-    return LabelLock(digests, touching, values, known)
+        mask = features.coverage_mask(tile)
+        digests[tile.key] = digest(code_version, features.chip_digest(indices[tile.key], mask))
+        covered_pixels[tile.key] = tile.grid.size**2 if mask is None else int(mask.sum())
+    values = {key: features.distinct_values(numbers) for key, numbers in indices.items()}
+    return LabelLock(digests, indices, values, covered_pixels)
 
 
 def write_label_lock(path: Path, lock: LabelLock) -> None:
-    """Write the lock as Parquet: tile, digest, features, values, known."""
+    """Write the lock as Parquet with the columns tile, digest, features, values and known (covered pixels)."""
     table = pa.table(
         {
             "tile": pa.array(list(lock.digests), pa.string()),
             "digest": pa.array(list(lock.digests.values()), pa.string()),
-            "features": pa.array([lock.features[key] for key in lock.digests], pa.list_(pa.int32())),
+            "features": pa.array([lock.feature_indices[key] for key in lock.digests], pa.list_(pa.int32())),
             "values": pa.array([lock.values[key] for key in lock.digests], pa.list_(pa.uint8())),
-            "known": pa.array([lock.known[key] for key in lock.digests], pa.int32()),
+            "known": pa.array([lock.covered_pixels[key] for key in lock.digests], pa.int32()),
         }
     )
     with atomic_path(path) as part:
@@ -54,24 +63,8 @@ def write_label_lock(path: Path, lock: LabelLock) -> None:
 
 
 def read_label_lock(path: Path) -> LabelLock:
-    """Read what `write_label_lock` wrote."""
+    """Read a file that `write_label_lock` wrote."""
     columns = read_parquet(path).to_pydict()
     return LabelLock(
-        dict(zip(columns["tile"], columns["digest"], strict=True)),
-        dict(zip(columns["tile"], columns["features"], strict=True)),
-        dict(zip(columns["tile"], columns["values"], strict=True)),
-        dict(zip(columns["tile"], columns["known"], strict=True)),
+        *(dict(zip(columns["tile"], columns[name], strict=True)) for name in ("digest", "features", "values", "known"))
     )
-
-
-def is_own(folder: Path) -> bool:
-    """Whether a dataset's folder of label chips holds chips of its own, and is no link to those of another dataset."""
-    return folder.is_dir() and not folder.is_symlink()
-
-
-def share_labels(folder: Path, owner: Path) -> None:
-    """Let a dataset's folder of label chips be a link to that of another, or no longer be one where both are one."""
-    if folder.is_symlink():
-        folder.unlink()
-    if folder != owner:
-        folder.symlink_to(os.path.relpath(owner, folder.parent), target_is_directory=True)

@@ -14,7 +14,8 @@ from segchips.errors import InputError
 from segchips.files import content_digest, digest
 from segchips.grids.tile import Tile, chip_filename
 from segchips.labels.features import LabelFeatures
-from segchips.labels.lock import LabelLock, is_own, read_label_lock
+from segchips.labels.lock import LabelLock, read_label_lock
+from segchips.labels.shared_folder import is_own_folder
 from segchips.pipeline.code_versions import foreign_modules, foreign_to_images, module_version, script_version
 from segchips.records.names import index_name, tally_beside
 from segchips.scenes.lock import read_lock
@@ -110,7 +111,7 @@ class Questions:
             for other, dataset in self.config.datasets.items()
             if (dataset.tiles, dataset.labels) == (mine.tiles, mine.labels)
         ]
-        return next((other for other in (name, *same) if is_own(self.folder(other) / "labels")), same[0])
+        return next((other for other in (name, *same) if is_own_folder(self.folder(other) / "labels")), same[0])
 
     def label_digest(self, name: str) -> str:
         """Changes when the label lock has to be made again."""
@@ -154,7 +155,7 @@ class Questions:
         dataset, seen = self.dataset(name), []
         if self.needs_labels(name) and (self.folder(name) / "labels.parquet").exists():
             lock = self.label_lock(name)
-            seen = [key for key, known in lock.known.items() if not known]
+            seen = [key for key, known in lock.covered_pixels.items() if not known]
             seen += map(str, (lock.digests if dataset.select.by_label else lock.values).values())
         how = (self.scheme(name), dataset.select, dataset.tfrecords.shards)
         return digest(module_version("splits.splits"), *how, self.keys_digest(name), *seen)

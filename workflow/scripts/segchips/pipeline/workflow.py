@@ -14,7 +14,8 @@ from segchips.errors import InputError, SceneError, SegchipsError
 from segchips.files import atomic_write
 from segchips.grids.tile import Tile
 from segchips.labels.chip import make_label
-from segchips.labels.lock import is_own, lock_labels, share_labels, write_label_lock
+from segchips.labels.lock import lock_labels, write_label_lock
+from segchips.labels.shared_folder import is_own_folder, link_label_folder
 from segchips.pipeline.code_versions import module_version
 from segchips.pipeline.exclusive_results import exclusive_results
 from segchips.pipeline.job import failed
@@ -151,7 +152,7 @@ class State(Questions):
         folder, owner = self.folder(name), self.folder(self.label_owner(name))
 
         def make() -> None:
-            share_labels(folder / "labels", owner / "labels")
+            link_label_folder(folder / "labels", owner / "labels")
             if owner == folder:
                 features, rows = self.features(name), read_manifest(folder / "tiles.parquet")
                 write_label_lock(
@@ -182,7 +183,7 @@ class State(Questions):
     def make_label(self, name: str, tile: str, path: str, log: str) -> SegchipsError | None:
         """Body of the labels rule; gives back what went wrong."""
         place, lock = Tile.from_name(tile), self.label_lock(name)
-        chip = (place, lock.features[place.key], Path(path))
+        chip = (place, lock.feature_indices[place.key], Path(path))
         return _guarded(log, f"tile {place.key}", lambda: make_label(self.features(name), *chip))
 
     def make_shard(self, name: str, split: str, shard: int, path: str, index: str, log: str) -> SegchipsError | None:
@@ -260,7 +261,9 @@ class State(Questions):
         if stale:
             message = f"{name}: {len(stale)} chips belong to no tile any more; `snakemake prune` removes them"
             log_warning(f"{message} (listed in {log})")
-        atomic_write(log, "\n".join([ledger.summary(rows), *(f"of no tile any more: {chip}" for chip in stale), ""]))
+        atomic_write(
+            log, "\n".join([ledger.summarise_states(rows), *(f"of no tile any more: {chip}" for chip in stale), ""])
+        )
 
     def make_descriptors(self, name: str, log: str) -> SegchipsError | None:
         """Body of the descriptors rule; gives back what went wrong."""
@@ -276,7 +279,7 @@ class State(Questions):
         ]
         needed = {chip for kind in self.image_kinds(name) for chip in self.chips(name, kind, self.made(name))}
         needed.update(chip for other in planned for chip in self.chips(other, "labels", self.made(other)))
-        folders = filter(is_own, (self.folder(name) / kind for kind in ("images", "labels", "provenance")))
+        folders = filter(is_own_folder, (self.folder(name) / kind for kind in ("images", "labels", "provenance")))
         return sorted(chip for folder in folders for chip in folder.glob("*.tif") if str(chip) not in needed)
 
     def prune(self, log: str) -> None:
@@ -338,4 +341,4 @@ class State(Questions):
             )
             if not path.exists() or ledger.read_ledger(path) != rows:
                 ledger.write_ledger(path, rows)
-            print(f"{name}: {ledger.summary(rows)}; see {path}", file=sys.stderr)
+            print(f"{name}: {ledger.summarise_states(rows)}; see {path}", file=sys.stderr)

@@ -6,9 +6,9 @@ here, to be left out of training with `ignore_classes`.
 
 from typing import Any
 
-from segchips.files import atomic_write
+from segchips.files import atomic_write, write_json
 from segchips.grids.tile import Tile, chip_filename
-from segchips.reports.dataset_summary import DatasetSummary, LabelClass, write_json
+from segchips.reports.dataset_summary import DatasetSummary, LabelClass
 
 MODE = "Classified_Tiles"
 _WELL_KNOWN = "WellKnownBandNames (FYI, these band names can be used in ExtractBands)"

@@ -16,26 +16,26 @@ from segchips.grids.tile import Tile
 from segchips.labels.conflicts import read_conflicts
 from segchips.records.statistics import statistics
 from segchips.reports.ledger import LedgerRow, read_ledger
-from segchips.reports.shared_ground import OverlappingPair, least_distances, shared_ground
+from segchips.reports.overlaps import OverlappingPair, find_overlaps, min_distances
 from segchips.tiles.assignment import MADE
 
-LISTED = 1000
+MAX_LISTED_PAIRS = 1000
 """Pairs of tiles that the file names at most."""
 
 
-def class_pixels(directory: Path) -> dict[str, Counter[int]]:
+def read_class_pixels(directory: Path) -> dict[str, Counter[int]]:
     """The label pixels of each value in the records of each split."""
     classes = {split: found.classes or {} for split, found in statistics(directory).items()}
     return {split: Counter({value: one.pixels for value, one in found.items()}) for split, found in classes.items()}
 
 
-def audit(
+def audit_splits(
     dataset: Dataset, rows: Sequence[LedgerRow], classes: Mapping[str, Counter[int]], conflicts: Mapping[str, int]
 ) -> tuple[dict[str, Any], list[str]]:
     """What the audit finds, as JSON and as lines to read."""
     made = [row for row in rows if row.state == MADE]
     tiles, splits = [Tile.from_key(row.tile) for row in made], [row.split for row in made]
-    pairs, distances = shared_ground(tiles, splits), least_distances(tiles, splits)
+    pairs, distances = find_overlaps(tiles, splits), min_distances(tiles, splits)
     count = {split: splits.count(split) for split in dataset.tfrecords.splits}
     labels = dataset.labels
     known = sorted({value for counts in classes.values() for value in counts} - {labels.background, labels.unknown})
@@ -51,7 +51,7 @@ def audit(
             "pairs_between_zones": sum(pair.between_zones for pair in pairs),
             "pixels": round(sum(pair.pixels for pair in pairs), 3),
             "by_splits": _by_splits(pairs),
-            "listed": [vars(pair) for pair in pairs[:LISTED]],
+            "listed": [vars(pair) for pair in pairs[:MAX_LISTED_PAIRS]],
         },
         "empty_splits": [split for split in count if not count[split]],
         "lacking": [{"split": split, "class": value} for split, value in lacking],
@@ -96,7 +96,7 @@ def _pair(pair: OverlappingPair) -> str:
 def write_audit(dataset: Dataset, folder: Path, path: Path, log: Path) -> None:
     """Write audit.json, and the same to read."""
     rows, conflicts = read_ledger(folder / "ledger.csv"), read_conflicts(folder / "conflicts.parquet")
-    content, lines = audit(dataset, rows, class_pixels(folder / "tfrecords"), conflicts)
+    content, lines = audit_splits(dataset, rows, read_class_pixels(folder / "tfrecords"), conflicts)
     atomic_write(log, "".join(f"{line}\n" for line in lines))
     atomic_write(path, json.dumps(content, indent=2) + "\n")
 

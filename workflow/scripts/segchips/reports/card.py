@@ -5,7 +5,7 @@ from pathlib import Path
 from segchips.reports.dataset_summary import SIZE_CATEGORIES, DatasetSummary
 
 
-def card(facts: DatasetSummary) -> str:
+def render_card(facts: DatasetSummary) -> str:
     """The dataset card in Markdown, with the front matter that Hugging Face reads."""
     import jinja2
 

@@ -16,12 +16,12 @@ from segchips.records.index import Entry
 from segchips.reports.ledger import LedgerRow
 from segchips.tiles.assignment import MADE
 
-PANEL = 256
+MAX_PREVIEW_SIZE = 256
 """Pixels along the longest side of a shown chip; larger ones are thinned out."""
 
 
 @dataclass(frozen=True)
-class Chip:
+class ChipPair:
     """An image (band, row, column) and its label (row, column) as files hold them."""
 
     image: Array
@@ -82,7 +82,7 @@ def preview_chips(
     return ChipPreviews(used, scaling, shown)
 
 
-def _chip(image: Path, label: Path) -> Chip:
+def _chip(image: Path, label: Path) -> ChipPair:
     path = image
     try:
         with rasterio.open(image) as source:
@@ -90,13 +90,13 @@ def _chip(image: Path, label: Path) -> Chip:
             pixels, nodata = source.read(), source.nodata
         path = label
         with rasterio.open(label) as source:
-            return Chip(pixels, source.read(1), nodata, scaling)
+            return ChipPair(pixels, source.read(1), nodata, scaling)
     except (rasterio.errors.RasterioError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); delete it and run again to make the chip anew") from error
 
 
-def _thinned(row: LedgerRow, chip: Chip, valid: Mask, display: list[int]) -> PreviewChip:
-    step = math.ceil(max(chip.label.shape) / PANEL)
+def _thinned(row: LedgerRow, chip: ChipPair, valid: Mask, display: list[int]) -> PreviewChip:
+    step = math.ceil(max(chip.label.shape) / MAX_PREVIEW_SIZE)
     places = np.s_[..., ::step, ::step]
     clear: Mask = np.all(valid[display][places], axis=0)
     return PreviewChip(row, chip.image[display][places].copy(), clear, chip.label[places].copy())

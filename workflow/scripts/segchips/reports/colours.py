@@ -6,7 +6,7 @@ BACKGROUND: Colour = (232, 232, 232)
 UNKNOWN: Colour = (96, 96, 96)
 NO_SPLIT: Colour = (150, 150, 150)
 # From few to many.
-SCALE: tuple[Colour, ...] = ((254, 217, 118), (253, 141, 60), (227, 26, 28), (128, 0, 38))
+CONFLICT_COLOURS: tuple[Colour, ...] = ((254, 217, 118), (253, 141, 60), (227, 26, 28), (128, 0, 38))
 # Okabe and Ito's colours, then Tol's muted ones: told apart by colour-blind readers.
 CLASS_COLOURS = (
     "0072b2 009e73 f0e442 d55e00 cc79a7 e69f00 56b4e9 000000 332288 882255 999933 44aa99 aa4499 117733 661100"
@@ -29,6 +29,6 @@ def _hue(number: int) -> Colour:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def as_css(colour: Colour) -> str:
+def css_colour(colour: Colour) -> str:
     """The colour as CSS has it."""
     return "#" + bytes(colour).hex()

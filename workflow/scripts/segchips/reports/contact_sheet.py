@@ -11,16 +11,16 @@ import numpy.typing as npt
 
 from segchips.arrays import Array, Mask
 from segchips.files import digest
-from segchips.reports.chip_previews import PANEL, PreviewChip
+from segchips.reports.chip_previews import MAX_PREVIEW_SIZE, PreviewChip
 from segchips.reports.colours import BACKGROUND, Colour
 from segchips.reports.ledger import LedgerRow
 from segchips.tiles.assignment import MADE
 
-TINT = 0.35
+CLASS_TINT = 0.35
 TRUE_COLOUR = (("red", "green", "blue"), ("b04", "b03", "b02"), ("b4", "b3", "b2"))
 
 
-def choose(rows: Iterable[LedgerRow], splits: Sequence[str], count: int) -> list[str]:
+def choose_tiles(rows: Iterable[LedgerRow], splits: Sequence[str], count: int) -> list[str]:
     """Up to `count` made tiles, the same at every run, spread over the splits and grouped by them."""
     made = sorted((row for row in rows if row.state == MADE), key=lambda row: digest("report", row.tile))
     queues = [[row.tile for row in made if row.split == split] for split in splits]
@@ -45,7 +45,7 @@ def _red_green_blue(names: Sequence[str]) -> tuple[int, ...] | None:
 
 
 @dataclass(frozen=True)
-class Card:
+class ContactSheetEntry:
     """A tile of the contact sheet; the pictures are PNG data URIs."""
 
     row: LedgerRow
@@ -54,7 +54,9 @@ class Card:
     overlay: str
 
 
-def contact_sheet(chips: Sequence[PreviewChip], colours: Mapping[int, Colour], background: int) -> list[Card]:
+def contact_sheet(
+    chips: Sequence[PreviewChip], colours: Mapping[int, Colour], background: int
+) -> list[ContactSheetEntry]:
     """Image, label and overlay of each chip, all images stretched alike."""
     limits = stretch_limits(chips)
     lookup = np.full((256, 3), BACKGROUND, np.uint8)
@@ -63,9 +65,9 @@ def contact_sheet(chips: Sequence[PreviewChip], colours: Mapping[int, Colour], b
     lookup[background] = BACKGROUND
     cards = []
     for chip in chips:
-        image = stretched(chip, limits)
-        overlay = overlaid(image, chip.label, lookup, background)
-        cards.append(Card(chip.row, _png(image), _png(lookup[chip.label]), _png(overlay)))
+        image = stretch_contrast(chip, limits)
+        overlay = overlay_classes(image, chip.label, lookup, background)
+        cards.append(ContactSheetEntry(chip.row, _png(image), _png(lookup[chip.label]), _png(overlay)))
     return cards
 
 
@@ -78,7 +80,7 @@ def stretch_limits(chips: Sequence[PreviewChip]) -> list[tuple[float, float]]:
     return list(zip(low, high, strict=True))
 
 
-def stretched(chip: PreviewChip, limits: Sequence[tuple[float, float]]) -> npt.NDArray[np.uint8]:
+def stretch_contrast(chip: PreviewChip, limits: Sequence[tuple[float, float]]) -> npt.NDArray[np.uint8]:
     """The chip as red, green, blue and opacity (row, column, 4), see-through where it has no data."""
     low, high = np.array(limits).T[:, :, None, None]
     values = np.where(chip.valid, chip.image, 0).astype(np.float64)
@@ -87,13 +89,15 @@ def stretched(chip: PreviewChip, limits: Sequence[tuple[float, float]]) -> npt.N
     return np.stack([*colours, np.where(chip.valid, 255, 0)], axis=-1).astype(np.uint8)
 
 
-def overlaid(image: npt.NDArray[np.uint8], label: Array, lookup: Array, background: int) -> npt.NDArray[np.uint8]:
+def overlay_classes(
+    image: npt.NDArray[np.uint8], label: Array, lookup: Array, background: int
+) -> npt.NDArray[np.uint8]:
     """The image, enlarged, with a tint and an outline of each class."""
-    factor = max(1, PANEL // max(label.shape))
+    factor = max(1, MAX_PREVIEW_SIZE // max(label.shape))
     large = image.repeat(factor, axis=0).repeat(factor, axis=1)
     classes = label.repeat(factor, axis=0).repeat(factor, axis=1)
     colours, labelled = lookup[classes].astype(np.float64), classes != background
-    share = np.where(labelled & _edges(classes), 1.0, np.where(labelled, TINT, 0.0))
+    share = np.where(labelled & _edges(classes), 1.0, np.where(labelled, CLASS_TINT, 0.0))
     there = large[..., 3] > 0
     mixed = np.where(there[..., None], large[..., :3] + share[..., None] * (colours - large[..., :3]), colours)
     return np.dstack([np.rint(mixed), np.where(there, 255, np.rint(255 * share))]).astype(np.uint8)

@@ -6,7 +6,7 @@ from typing import Any
 from segchips.reports.dataset_summary import DatasetSummary
 
 
-def croissant(facts: DatasetSummary) -> dict[str, Any]:
+def croissant_metadata(facts: DatasetSummary) -> dict[str, Any]:
     """The dataset in the Croissant format: its files, and its tiles as records (https://docs.mlcommons.org/croissant)."""
     ledger = facts.folder / "ledger.csv"
     return {

@@ -1,6 +1,5 @@
 """TODO: describe."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 from segchips.config.model import Dataset
-from segchips.files import atomic_write
 from segchips.records.dataset_info import made_entries, read_info
 from segchips.records.exact_sums import ExactSums
 from segchips.records.index import Entry
@@ -85,8 +83,3 @@ class DatasetSummary:
             pixels, chips = sum(part.pixels for part in parts), sum(part.chips for part in parts)
             entries.append(LabelClass(value, name, pixels, chips))
         return entries
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON, the same bytes for the same content."""
-    atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

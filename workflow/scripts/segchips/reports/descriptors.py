@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from segchips.config.model import Dataset
-from segchips.files import atomic_write
-from segchips.reports.card import card
-from segchips.reports.croissant import croissant
-from segchips.reports.dataset_summary import DatasetSummary, write_json
+from segchips.files import atomic_write, write_json
+from segchips.reports.card import render_card
+from segchips.reports.croissant import croissant_metadata
+from segchips.reports.dataset_summary import DatasetSummary
 
 
 def write_descriptors(dataset: Dataset, folder: Path) -> None:
@@ -15,7 +15,7 @@ def write_descriptors(dataset: Dataset, folder: Path) -> None:
     from segchips.reports.stac import write_stac
 
     facts = DatasetSummary.of(dataset, folder)
-    atomic_write(folder / "README.md", card(facts))
-    write_json(folder / "croissant.json", croissant(facts))
+    atomic_write(folder / "README.md", render_card(facts))
+    write_json(folder / "croissant.json", croissant_metadata(facts))
     write_arcgis(facts)
     write_stac(facts)

@@ -15,8 +15,8 @@ from segchips.records.pixel_counts import PixelCounts
 from segchips.records.pixel_values import values_of
 from segchips.records.statistics import SplitStatistics
 
-BINS = 48
-LOW, HIGH = 1, 99
+MAX_BINS = 48
+LOW_PERCENTILE, HIGH_PERCENTILE = 1, 99
 """The percentiles between which values are shown."""
 
 
@@ -60,9 +60,9 @@ def _histogram(band: int, tallies: Mapping[str, PixelCounts], found: Mapping[str
     if not spans:
         return None
     dtype = next(iter(tallies.values())).dtype
-    edges = bin_edges(min(span[LOW] for span in spans), max(span[HIGH] for span in spans), dtype)
+    edges = bin_edges(min(span[LOW_PERCENTILE] for span in spans), max(span[HIGH_PERCENTILE] for span in spans), dtype)
     counted = {split: tally.histogram(None, band) for split, tally in tallies.items()}
-    shares = {split: binned(*counts, dtype, edges) for split, counts in counted.items() if counts[1].any()}
+    shares = {split: share_per_bin(*counts, dtype, edges) for split, counts in counted.items() if counts[1].any()}
     inside = 0.0 if dtype.kind == "f" else 0.5
     return Histogram(float(edges[0]) + inside, float(edges[-1]) - inside, shares)
 
@@ -70,13 +70,13 @@ def _histogram(band: int, tallies: Mapping[str, PixelCounts], found: Mapping[str
 def bin_edges(low: float, high: float, dtype: np.dtype[Any]) -> Array:
     """Ends of bins of one width from `low` to `high`; those of integers hold equally many of them."""
     if dtype.kind in "iu":
-        first, width = math.floor(low), max(1, math.ceil((high - low + 1) / BINS))
+        first, width = math.floor(low), max(1, math.ceil((high - low + 1) / MAX_BINS))
         return first - 0.5 + width * np.arange(math.ceil((high - first + 1) / width) + 1)
     reach = 0.0 if high > low else abs(low) / 100 or 0.5
-    return np.linspace(low - reach, high + reach, BINS + 1)
+    return np.linspace(low - reach, high + reach, MAX_BINS + 1)
 
 
-def binned(codes: Array, counts: Array, dtype: np.dtype[Any], edges: Array) -> list[float]:
+def share_per_bin(codes: Array, counts: Array, dtype: np.dtype[Any], edges: Array) -> list[float]:
     """Each bin's share of all values; those of one code of a wide type lie evenly in its range."""
     starts, ends = (values_of(ends, dtype).astype(np.float64) for ends in (codes, codes + 1))
     if dtype.kind != "f":

@@ -138,7 +138,7 @@ def read_ledger(path: Path) -> list[LedgerRow]:
         ]
 
 
-def summary(rows: Sequence[LedgerRow]) -> str:
+def summarise_states(rows: Sequence[LedgerRow]) -> str:
     """Such as `48 tiles: 45 made, 3 no scenes`."""
     count = Counter(row.state for row in rows)
     return f"{len(rows)} tiles: " + ", ".join(

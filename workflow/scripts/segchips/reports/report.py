@@ -14,32 +14,35 @@ from segchips.labels.conflicts import read_conflicts
 from segchips.records.dataset_info import made_entries, read_info
 from segchips.records.statistics import statistics
 from segchips.reports.audit import read_audit
+from segchips.reports.band_table import band_rows
 from segchips.reports.chip_previews import ChipPreviews, preview_chips
-from segchips.reports.class_tables import Statistics, band_rows, class_legend, class_shares
-from segchips.reports.colours import BACKGROUND, NO_SPLIT, SCALE, SPLIT_COLOURS, UNKNOWN, as_css, palette
-from segchips.reports.contact_sheet import choose, contact_sheet, display_bands, is_true_colour
+from segchips.reports.class_table import Statistics, class_legend, class_shares
+from segchips.reports.colours import BACKGROUND, CONFLICT_COLOURS, NO_SPLIT, SPLIT_COLOURS, UNKNOWN, css_colour, palette
+from segchips.reports.contact_sheet import choose_tiles, contact_sheet, display_bands, is_true_colour
 from segchips.reports.histograms import band_histograms
-from segchips.reports.ledger import STATES, LedgerRow, read_ledger, summary
-from segchips.reports.public_config import public_config, public_path, versions
-from segchips.reports.tile_map import LEVELS, area_of, conflict_map, tile_map
+from segchips.reports.ledger import STATES, LedgerRow, read_ledger, summarise_states
+from segchips.reports.public_config import public_config
+from segchips.reports.redaction import redact_message
+from segchips.reports.software_versions import software_versions
+from segchips.reports.tile_map import CONFLICT_LEVELS, conflict_map, read_area, tile_map
 from segchips.reports.timelines import scene_table, timelines
 from segchips.scenes.lock import read_lock
 from segchips.tiles.assignment import DROPPED, MADE
 from segchips.vectors.geometry import Geometries
 
-SHOWN_CHIPS = 24
-SHOWN_ROWS = 50
-SHOWN_SCENES = 200
-SHOWN_TILES = 10
+MAX_SHOWN_CHIPS = 24
+MAX_SHOWN_ROWS = 50
+MAX_SHOWN_SCENES = 200
+MAX_SHOWN_TILES = 10
 FILLS = dict(zip(STATES, ("solid", "empty", "lines", "cross", "dots", "bars", "pale"), strict=True))
 
 
 def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
     """Write the page at `output` from the results in `folder`; InputError where one of them is missing or damaged."""
     rows, info = read_ledger(folder / "ledger.csv"), read_info(folder / "tfrecords")
-    lock, area = read_lock(folder / "scenes.parquet"), area_of(dataset.tiles)
+    lock, area = read_lock(folder / "scenes.parquet"), read_area(dataset.tiles)
     splits = list(dict.fromkeys([*dataset.tfrecords.splits, *(row.split for row in rows)]))
-    shown = choose(rows, splits, SHOWN_CHIPS)
+    shown = choose_tiles(rows, splits, MAX_SHOWN_CHIPS)
     bands = tuple(name or f"band {number}" for number, name in enumerate(info.image.bands, 1))
     entries = made_entries(folder / "tfrecords", info)
     survey = preview_chips(rows, entries, folder, set(shown), display_bands(bands), dataset.labels.unknown)
@@ -52,7 +55,7 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
         "conflicts": _conflicts(folder, area, dataset.tiles.size),
         "scenes": scene_table(dataset, lock, survey.used),
         "timelines": timelines(dataset.imagery, lock, survey.used),
-        "versions": versions(),
+        "versions": software_versions(),
         "config": public_config(dataset),
     }
     atomic_write(output, _template().render(dataset=dataset, info=info, rows=rows, splits=splits, **content))
@@ -64,13 +67,13 @@ def _tiles_section(
     named = [split for split in splits if split]
     colours = dict(zip(named, palette(SPLIT_COLOURS, len(named)), strict=True))
     return {
-        "summary": summary(rows),
+        "summary": summarise_states(rows),
         "states": [state for state in STATES if any(row.state == state for row in rows)],
         "tiles": Counter((row.state, row.split) for row in rows),
-        "reasons": grouped_reasons(rows),
-        "left_out": left_out(rows),
+        "reasons": group_reasons(rows),
+        "left_out": tiles_without_chips(rows),
         "map": tile_map(rows, manifest, area),
-        "colours": {split: as_css(colours.get(split, NO_SPLIT)) for split in splits},
+        "colours": {split: css_colour(colours.get(split, NO_SPLIT)) for split in splits},
     }
 
 
@@ -118,10 +121,10 @@ def _template() -> jinja2.Template:
         made=MADE,
         dropped=DROPPED,
         fills=FILLS,
-        limits={"rows": SHOWN_ROWS, "scenes": SHOWN_SCENES, "tiles": SHOWN_TILES},
-        levels=list(zip(LEVELS, map(as_css, SCALE), strict=True)),
-        background=as_css(BACKGROUND),
-        unknown=as_css(UNKNOWN),
+        limits={"rows": MAX_SHOWN_ROWS, "scenes": MAX_SHOWN_SCENES, "tiles": MAX_SHOWN_TILES},
+        levels=list(zip(CONFLICT_LEVELS, map(css_colour, CONFLICT_COLOURS), strict=True)),
+        background=css_colour(BACKGROUND),
+        unknown=css_colour(UNKNOWN),
     )
     return environment.from_string((Path(__file__).parent / "report.html.j2").read_text(encoding="utf-8"))
 
@@ -129,9 +132,9 @@ def _template() -> jinja2.Template:
 # The ledger.
 
 
-def grouped_reasons(rows: Iterable[LedgerRow]) -> list[tuple[str, str, int]]:
+def group_reasons(rows: Iterable[LedgerRow]) -> list[tuple[str, str, int]]:
     """State, reason and number of tiles left out, most frequent first in each state, whatever a tile's own share."""
-    count = Counter((row.state, public_path(_reason(row))) for row in rows if row.state != MADE)
+    count = Counter((row.state, redact_message(_reason(row))) for row in rows if row.state != MADE)
     order = sorted(count, key=lambda group: (STATES.index(group[0]), -count[group], group[1]))
     return [(state, reason, count[state, reason]) for state, reason in order]
 
@@ -142,9 +145,9 @@ def _reason(row: LedgerRow) -> str:
     return re.sub(r"^select: \d+ of", "select: … of", reason)
 
 
-def left_out(rows: Sequence[LedgerRow]) -> list[tuple[LedgerRow, str]]:
+def tiles_without_chips(rows: Sequence[LedgerRow]) -> list[tuple[LedgerRow, str]]:
     """The tiles that were not made and why, those of the rarest state first."""
     count = Counter(row.state for row in rows)
     return [
-        (row, public_path(row.reason)) for row in sorted(rows, key=lambda row: count[row.state]) if row.state != MADE
+        (row, redact_message(row.reason)) for row in sorted(rows, key=lambda row: count[row.state]) if row.state != MADE
     ]

@@ -10,10 +10,10 @@ from urllib.parse import quote
 import numpy as np
 import shapely
 
-from segchips.files import atomic_write
+from segchips.files import atomic_write, write_json
 from segchips.grids.outlines import footprints
 from segchips.grids.tile import Tile, chip_filename
-from segchips.reports.dataset_summary import DatasetSummary, LabelClass, write_json
+from segchips.reports.dataset_summary import DatasetSummary, LabelClass
 from segchips.reports.ledger import LedgerRow
 
 VERSION = "1.1.0"

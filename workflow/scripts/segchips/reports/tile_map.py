@@ -17,14 +17,14 @@ from segchips.vectors.antimeridian import to_lonlat_geometries
 from segchips.vectors.geometry import Geometries, polygonal
 from segchips.vectors.layers import read_layer
 
-TOOLTIPS = 10_000
+MAX_TOOLTIPS = 10_000
 """With more tiles than this the map draws each split and state as one shape."""
-DEGREE = 111_195.0
+METRES_PER_DEGREE = 111_195.0
 """Metres along one degree of a meridian."""
 MAP_WIDTH, MAP_HEIGHT = 760.0, 460.0
 
 
-LEVELS = (0.0, 0.01, 0.05, 0.2)
+CONFLICT_LEVELS = (0.0, 0.01, 0.05, 0.2)
 """Shares of a tile's pixels, from which on conflicts have the colours of the scale."""
 
 
@@ -35,7 +35,7 @@ def tile_map(rows: Sequence[LedgerRow], manifest: Path, area: Geometries) -> dic
     shapes: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for row, path in zip(rows, view.paths([boxes[row.tile] for row in rows]), strict=True):
         shapes[row.split, row.state].append((f"{row.tile}, {row.split}: {row.state}", path))
-    if len(rows) > TOOLTIPS:
+    if len(rows) > MAX_TOOLTIPS:
         joined = {key: "".join(path for _, path in found) for key, found in shapes.items()}
         shapes = {(split, state): [(f"{split}: {state}", path)] for (split, state), path in joined.items()}
     detail = min(1.0, math.sqrt(view.width * view.height / len(rows)) / 20)
@@ -46,13 +46,13 @@ def conflict_map(conflicts: Mapping[str, int], manifest: Path, area: Geometries,
     """The tiles' core boxes as SVG paths by level of conflicts; None where there are none, `size` is a chip's."""
     boxes = _boxes(manifest)
     view = _View.over([boxes[tile] for tile in conflicts])
-    shapes: dict[int | None, list[tuple[str, str]]] = {level: [] for level in (None, *range(len(LEVELS)))}
+    shapes: dict[int | None, list[tuple[str, str]]] = {level: [] for level in (None, *range(len(CONFLICT_LEVELS)))}
     paths = view.paths([boxes[tile] for tile in conflicts])
     for (tile, pixels), path in zip(conflicts.items(), paths, strict=True):
         share = pixels / size**2
-        level = sum(share > limit for limit in LEVELS) - 1 if pixels else None
+        level = sum(share > limit for limit in CONFLICT_LEVELS) - 1 if pixels else None
         shapes[level].append((f"{tile}: {pixels:,} pixels, {100 * share:.1f} %", path))
-    for level in shapes if len(conflicts) > TOOLTIPS else [None]:
+    for level in shapes if len(conflicts) > MAX_TOOLTIPS else [None]:
         shapes[level] = [("", "".join(path for _, path in shapes[level]))]
     return {"shapes": shapes, "area": view.lines(area), **view.frame()}
 
@@ -62,7 +62,7 @@ def _boxes(manifest: Path) -> dict[str, Any]:
     return dict(zip(table["key"].to_pylist(), shapely.from_wkb(table["geometry"].to_pylist()), strict=True))
 
 
-def area_of(config: TilesConfig) -> Geometries:
+def read_area(config: TilesConfig) -> Geometries:
     """The polygons of the area of interest in lon/lat; none where the config names no file of it."""
     if config.aoi is None or config.keys is not None:
         return np.array([], object)
@@ -137,7 +137,7 @@ class _View:
 
     def frame(self) -> dict[str, Any]:
         """Width and height, ticks along both axes, and the scale bar's pixels and label."""
-        metres = DEGREE / self.scale
+        metres = METRES_PER_DEGREE / self.scale
         bar = _nice(self.width * metres / 4)
         label = f"{bar / 1000:g} km" if bar >= 1000 else f"{bar:g} m"
         lons, lats = _degrees(self.west, self.east, 5), _degrees(self.south, self.north, 5)

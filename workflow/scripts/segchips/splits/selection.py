@@ -23,7 +23,7 @@ def count_classes(labels: LabelsConfig, lock: LabelLock, keys: Sequence[str], kn
     features = LabelFeatures(labels)
 
     def count(key: str) -> Ints:
-        return np.bincount(features.burn(Tile.from_key(key), lock.features[key]).ravel(), minlength=256)
+        return np.bincount(features.burn(Tile.from_key(key), lock.feature_indices[key]).ravel(), minlength=256)
 
     return {key: known[key] if key in known else count(key) for key in keys}
 

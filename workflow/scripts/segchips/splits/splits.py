@@ -34,7 +34,7 @@ def make_splits(dataset: Dataset, manifest: Path, path: Path, lock: LabelLock | 
     if lock and select.by_label:
         counts = count_classes(dataset.labels, lock, keys, read_counts(path, lock) if old else {})
     unwanted = deselect(select, dataset.labels, counts, config.seed)
-    unwanted |= {key: OUTSIDE_COVERAGE for key in keys if lock and not lock.known[key]}
+    unwanted |= {key: OUTSIDE_COVERAGE for key in keys if lock and not lock.covered_pixels[key]}
     classes: list[Sequence[int]] = [lock.values[key] if lock else () for key in keys]
     shards, placed = dataset.tfrecords.shards, old if former == scheme else []
     rows, notes = assign_tiles([Tile.from_key(key) for key in keys], config, shards, classes, unwanted, placed)

@@ -43,7 +43,7 @@ class _Zone:
         return moved
 
 
-def shared_ground(tiles: Sequence[Tile], splits: Sequence[str]) -> list[OverlappingPair]:
+def find_overlaps(tiles: Sequence[Tile], splits: Sequence[str]) -> list[OverlappingPair]:
     """All pairs of tiles of different splits that share ground, with the area in pixels, exact within a zone."""
     zones = _zones(tiles)
     names = np.asarray(splits, dtype=object)
@@ -64,7 +64,7 @@ def shared_ground(tiles: Sequence[Tile], splits: Sequence[str]) -> list[Overlapp
     return sorted(found, key=lambda pair: (pair.first, pair.second))
 
 
-def least_distances(tiles: Sequence[Tile], splits: Sequence[str]) -> dict[tuple[str, str], float]:
+def min_distances(tiles: Sequence[Tile], splits: Sequence[str]) -> dict[tuple[str, str], float]:
     """Metres (UTM) between the padded footprints of each two splits; between far zones, geodesic between middles."""
     names, zones = np.asarray(splits, dtype=object), _zones(tiles)
     pairs = list(combinations(dict.fromkeys(sorted(splits)), 2))
