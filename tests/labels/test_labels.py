@@ -213,18 +213,18 @@ def squares(count):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ([1, 300, 2], r"1 feature has \(FID 2: '300'\) a value that is no whole number from 0 to 255"),
-        ([1, -1, 300], r"2 features have \(FID 2: '-1', 3: '300'\) a value that is no whole number"),
-        ([1.0, 2.5, 3.0], r"1 feature has \(FID 2: '2\.5'\) a value that is no whole number"),
-        ([1, 255, 2], r"1 feature has \(FID 2: '255'\) the value of the background; choose another labels\.background"),
-        ([math.nan, 1.0, 2.0], r"1 feature has \(FID 1: 'nan'\) no value; give them one, remove them, or map '' in"),
-        ([300] * 8, r"8 features have \(FID 1: '300', 2: '300', 3: '300', 4: '300', 5: '300', \.\.\.\)"),
+        ([1, 300, 2], r"1 feature \(FID 2: '300'\) has a value that is not a whole number from 0 to 255"),
+        ([1, -1, 300], r"2 features \(FID 2: '-1', 3: '300'\) have a value that is not a whole number"),
+        ([1.0, 2.5, 3.0], r"1 feature \(FID 2: '2\.5'\) has a value that is not a whole number"),
+        ([1, 255, 2], r"1 feature \(FID 2: '255'\) has the value of the background; choose another labels\.background"),
+        ([math.nan, 1.0, 2.0], r"1 feature \(FID 1: 'nan'\) has no value; give them one, remove them, or map '' in"),
+        ([300] * 8, r"8 features \(FID 1: '300', 2: '300', 3: '300', 4: '300', 5: '300', \.\.\.\) have"),
         (
             ["water", "wood", "water"],
             r"attribute 'number' of layer 'a' of '.*a\.gpkg' holds text; .*\{water: 1, wood: 2\}",
         ),
         (["1", "2", "3"], "holds text; map it to numbers with labels.classes, such as {1: 1, 2: 2, 3: 3}"),
-        (["water", None, "water"], r"1 feature has \(FID 2: 'None'\) no value"),
+        (["water", None, "water"], r"1 feature \(FID 2: 'None'\) has no value"),
         (["water", "", "wood"], r"holds text; .*\{'': 1, water: 2, wood: 3\}"),
     ],
 )
@@ -272,7 +272,7 @@ def test_features_without_a_value_lend_their_class_no_name(tmp_path):
 def test_a_value_that_the_class_map_lacks_is_named(tmp_path):
     path = write_vectors(tmp_path / "a.gpkg", squares(3), UTM, number=["water", "wood", "water"])
     with pytest.raises(
-        InputError, match=r"1 feature has \(FID 2: 'wood'\) a value that labels\.classes does not map; .*null"
+        InputError, match=r"1 feature \(FID 2: 'wood'\) has a value that labels\.classes does not map; .*null"
     ):
         features(path, attribute="number", classes={"water": 1})
 
@@ -336,7 +336,7 @@ def traced(rng, step, share, tile=TILE, turned=0.0):
 @pytest.mark.parametrize("step", [2.5, 10.0, 30.0])
 def test_polygons_traced_from_pixels_burn_as_whole_ones(tmp_path, monkeypatch, step, all_touched, turned):
     """Where an edge runs through a pixel's centre, GDAL decides by its direction and its last digit."""
-    monkeypatch.setattr(thinning, "_LARGE", 20)
+    monkeypatch.setattr(thinning, "MIN_VERTICES", 20)
     rng = np.random.default_rng(int(step * 10))
     polygons = traced(rng, step * 2**0.5 if turned else step, 0.56, turned=45.0 if turned else 0.0)
     seen = shapely.box(*TILE.bounds)
@@ -367,7 +367,7 @@ WINDING = """
 @pytest.mark.parametrize("clockwise", [True, False])
 def test_a_ring_that_winds_off_the_tile_keeps_its_direction(tmp_path, monkeypatch, clockwise):
     """Without the corner by which GDAL tells it, what is left of this one would turn the other way."""
-    monkeypatch.setattr(thinning, "_LARGE", 4)
+    monkeypatch.setattr(thinning, "MIN_VERTICES", 4)
     tile = tile_at(6, pad=0)
     west, south, _, _ = tile.bounds
     shape = shapely.transform(shapely.from_wkt(f"POLYGON (({WINDING}))"), lambda points: points * 10 + (west, south))
@@ -387,7 +387,7 @@ def test_a_large_polygon_around_or_beside_the_tile(tmp_path):
 
 
 def test_of_what_an_intersection_leaves_only_the_areas_count(monkeypatch):
-    monkeypatch.setattr(thinning, "_LARGE", 4)
+    monkeypatch.setattr(thinning, "MIN_VERTICES", 4)
     west, south, east, north = TILE.bounds
     area = shapely.box(west + 30, south + 30, east - 30, north - 30)
     line = shapely.LineString([(west, south), (west + 5, north), (east, north)])

@@ -1,4 +1,4 @@
-"""The labels step: the features that touch a tile become one chip on the image's grid."""
+"""Vector features of a dataset's label layers, found by tile and burned into label pixels."""
 
 import threading
 from collections.abc import Sequence
@@ -21,15 +21,19 @@ from segchips.labels.values import feature_values
 from segchips.vectors.geometry import Geometries, reproject_geometries
 from segchips.vectors.layers import read_layer
 
-# Degrees beyond a zone to which features are moved into its CRS, and metres in a degree.
-_REACH = 10
-_DEGREE = 111_320
-WGS84 = pyproj.CRS("EPSG:4326")
+LabelPixels = npt.NDArray[np.uint8]
+"""Label values of a tile, row x column."""
+_WGS84 = pyproj.CRS("EPSG:4326")
+_METRES_PER_DEGREE = 111_320
+# Features are reprojected up to this many degrees beyond a UTM zone, where the projection is still accurate.
+_MAX_DEGREES_BEYOND_ZONE = 10
+# A tile's box in a layer's CRS is enlarged by this share of its width, so that curved edges stay inside.
+_SEARCH_MARGIN = 0.02
 
 
 @dataclass(frozen=True)
-class _Layer:
-    """A layer's features with their values, findable by place."""
+class _FeatureLayer:
+    """The features of one layer that are burned, with their label values and a spatial index."""
 
     crs: pyproj.CRS
     name: str
@@ -41,90 +45,122 @@ class _Layer:
         return shapely.STRtree(self.geometries)
 
     def digests(self) -> list[str]:
-        """A digest of each feature's place, shape and value."""
+        """A digest of each feature's CRS, geometry and value."""
         crs, shapes = digest(self.crs.to_wkt()), shapely.to_wkb(self.geometries)
         return [digest(crs, wkb, value) for wkb, value in zip(shapes, self.values.tolist(), strict=True)]
 
 
 class LabelFeatures:
-    """All features of a dataset's label layers in burning order; each moves to a tile's CRS once, when first needed."""
+    """The features of a dataset's label layers, numbered in burning order.
+
+    Features are reprojected to a tile's CRS once, when a tile first needs them. Threads may share an instance.
+
+    Args:
+        config: The labels block of the dataset's config.
+
+    Attributes:
+        config: As given.
+        notes: Lines about polygons that were repaired and features that were left out.
+
+    Raises:
+        InputError: A layer cannot be read, or a feature's value cannot be burned.
+    """
 
     def __init__(self, config: LabelsConfig) -> None:
         self.config = config
         self.notes: list[str] = []
-        self._layers = [self._read(layer) for layer in config.layers]
-        self._starts = np.cumsum([0, *(len(layer.geometries) for layer in self._layers)])
-        self._moved: dict[str, Geometries] = {}
+        self._layers = [self._read_layer(layer) for layer in config.layers]
+        self._offsets = np.cumsum([0, *(len(layer.geometries) for layer in self._layers)])
+        self._geometries_by_crs: dict[str, Geometries] = {}
         self._lock = threading.Lock()
-        self._coverage = LabelFeatures(_as_labels(config.coverage)) if config.coverage else None
+        self._coverage = LabelFeatures(_coverage_as_labels(config.coverage)) if config.coverage else None
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return int(self._offsets[-1])
 
-    def _read(self, layer: LabelLayer) -> _Layer:
-        read = read_layer(layer.path, layer.layer, layer.attribute)
-        if read.repaired or read.dropped:
+    def _read_layer(self, config: LabelLayer) -> _FeatureLayer:
+        layer = read_layer(config.path, config.layer, config.attribute)
+        if layer.repaired or layer.dropped:
             self.notes.append(
-                f"{read}: {read.repaired} invalid polygons repaired, {read.dropped} features without polygon left out"
+                f"{layer}: {layer.repaired} invalid polygons repaired, "
+                f"{layer.dropped} features without polygon left out"
             )
-        values, burned = feature_values(read, layer, self.config.background, self.config.unknown)
-        return _Layer(read.crs, str(read), read.geometries[burned], values[burned])
+        values, burned = feature_values(layer, config, self.config.background, self.config.unknown)
+        return _FeatureLayer(layer.crs, str(layer), layer.geometries[burned], values[burned])
 
     def intersecting(self, tiles: Sequence[Tile]) -> list[list[int]]:
-        """For each tile the features that meet its padded box, in burning order; tiles may lie in several zones."""
-        found: list[list[int]] = [[] for _ in tiles]
-        zones: dict[str, list[int]] = {}
-        for number, tile in enumerate(tiles):
-            zones.setdefault(tile.crs, []).append(number)
-        for crs, members in zones.items():
-            boxes = shapely.box(*np.array([tiles[number].bounds for number in members]).T)
-            for layer, start in zip(self._layers, self._starts, strict=False):
-                which, features = layer.tree.query(_around(boxes, crs, layer))
-                hits = shapely.intersects(boxes[which], self._in(crs, features + start))
-                for number, feature in zip(which[hits].tolist(), (features[hits] + start).tolist(), strict=True):
-                    found[members[number]].append(feature)
-        return [sorted(features) for features in found]
+        """Find the features that intersect each tile's padded box.
 
-    def _in(self, crs: str, features: npt.NDArray[np.intp]) -> Geometries:
+        Args:
+            tiles: Tiles of one or several UTM zones.
+
+        Returns:
+            For each tile the numbers of its features, ascending, which is the burning order.
+        """
+        matches: list[list[int]] = [[] for _ in tiles]
+        positions_by_crs: dict[str, list[int]] = {}
+        for position, tile in enumerate(tiles):
+            positions_by_crs.setdefault(tile.crs, []).append(position)
+        for crs, positions in positions_by_crs.items():
+            boxes = shapely.box(*np.array([tiles[position].bounds for position in positions]).T)
+            for layer, offset in zip(self._layers, self._offsets, strict=False):
+                box_numbers, candidates = layer.tree.query(_search_boxes(boxes, crs, layer))
+                hits = shapely.intersects(boxes[box_numbers], self._geometries_in(crs, candidates + offset))
+                pairs = zip(box_numbers[hits].tolist(), (candidates[hits] + offset).tolist(), strict=True)
+                for box_number, feature in pairs:
+                    matches[positions[box_number]].append(feature)
+        return [sorted(features) for features in matches]
+
+    def _geometries_in(self, crs: str, features: npt.NDArray[np.intp]) -> Geometries:
         """The features' geometries in a tile's CRS."""
         with self._lock:
-            moved = self._moved.setdefault(crs, np.full(len(self), None, dtype=object))
-            missing = np.unique(features[shapely.is_missing(moved[features])])
-            for layer, start, stop in zip(self._layers, self._starts, self._starts[1:], strict=False):
-                here = missing[(missing >= start) & (missing < stop)]
-                if here.size:
-                    moved[here] = _in_zone(layer.geometries[here - start], layer, crs)
-            return moved[features]
+            geometries = self._geometries_by_crs.setdefault(crs, np.full(len(self), None, dtype=object))
+            missing = np.unique(features[shapely.is_missing(geometries[features])])
+            for layer, start, stop in zip(self._layers, self._offsets, self._offsets[1:], strict=False):
+                of_layer = missing[(missing >= start) & (missing < stop)]
+                if of_layer.size:
+                    geometries[of_layer] = _reproject_to_zone(layer.geometries[of_layer - start], layer, crs)
+            return geometries[features]
 
-    def burn(self, tile: Tile, features: Sequence[int]) -> npt.NDArray[np.uint8]:
-        """The tile's label pixels (row, column): each feature's value over the earlier ones', background elsewhere.
+    def burn(self, tile: Tile, features: Sequence[int]) -> LabelPixels:
+        """Burn features into the tile's label pixels.
 
-        Pixels whose middle lies outside the coverage are unknown.
+        Args:
+            tile: The tile.
+            features: The numbers of the features to burn, in burning order.
+
+        Returns:
+            uint8, row x column, padding included. A later feature's value replaces an earlier one's; the background
+            is where no feature lies, the unknown value where a pixel's centre lies outside the coverage.
         """
-        pixels = self._burned(tile, features, self.config.all_touched)
-        known = self.coverage_mask(tile)
-        if known is not None and self.config.unknown is not None:
-            pixels[~known] = self.config.unknown
+        pixels = self._rasterize(tile, features, self.config.all_touched)
+        covered = self.coverage_mask(tile)
+        if covered is not None and self.config.unknown is not None:
+            pixels[~covered] = self.config.unknown
         return pixels
 
     def coverage_mask(self, tile: Tile) -> Mask | None:
-        """The tile's pixels (row, column) whose middle the coverage holds; None where that is all of them."""
+        """Which of the tile's pixels have their centre inside the coverage.
+
+        Returns:
+            Booleans, row x column, or None where there is no coverage or all pixels are inside.
+        """
         if self._coverage is None:
             return None
-        (touching,) = self._coverage.intersecting([tile])
-        areas = self._coverage._in(tile.crs, np.asarray(touching, np.intp))
+        (features,) = self._coverage.intersecting([tile])
+        areas = self._coverage._geometries_in(tile.crs, np.asarray(features, np.intp))
         shapely.prepare(areas)
         if shapely.contains_properly(areas, shapely.box(*tile.bounds)).any():
             return None
-        known = self._coverage._burned(tile, touching, all_touched=False) == 1
-        return None if known.all() else known
+        covered = self._coverage._rasterize(tile, features, all_touched=False) == 1
+        return None if covered.all() else covered
 
-    def _burned(self, tile: Tile, features: Sequence[int], all_touched: bool) -> npt.NDArray[np.uint8]:
+    def _rasterize(self, tile: Tile, features: Sequence[int], all_touched: bool) -> LabelPixels:
         shape = (tile.grid.size, tile.grid.size)
         if not features:
             return np.full(shape, self.config.background, np.uint8)
-        order = np.asarray(features, np.intp)
-        geometries, values = thin_geometries(self._in(tile.crs, order), tile), self._values[order]
+        numbers = np.asarray(features, np.intp)
+        geometries, values = thin_geometries(self._geometries_in(tile.crs, numbers), tile), self._values[numbers]
         pairs = [
             (geometry, value)
             for geometry, value in zip(geometries, values.tolist(), strict=True)
@@ -142,20 +178,28 @@ class LabelFeatures:
         )
 
     def count_conflicts(self, tile: Tile, features: Sequence[int]) -> int:
-        """How many of the tile's pixels have their middle in features of different values."""
+        """Count the tile's pixels whose centre lies in features of different values.
+
+        Burning in ascending and in descending order of values gives the greatest and the least value of each pixel.
+        """
         if len(self.distinct_values(features)) < 2:
             return 0
-        rising = sorted(features, key=self._values.__getitem__)
-        greatest, least = (self._burned(tile, order, all_touched=False) for order in (rising, rising[::-1]))
+        ascending = sorted(features, key=self._values.__getitem__)
+        greatest, least = (self._rasterize(tile, order, all_touched=False) for order in (ascending, ascending[::-1]))
         return int((least != greatest).sum())
 
-    def chip_digest(self, features: Sequence[int], known: Mask | None = None) -> str:
-        """Changes exactly when one of the features, their order, how they are burned, or the known pixels do."""
-        mask = () if known is None else (np.packbits(known).tobytes(), self.config.unknown)
-        return digest(self._common, *mask, *(self._digests[feature] for feature in features))
+    def chip_digest(self, features: Sequence[int], covered: Mask | None) -> str:
+        """A digest of all that a label chip's pixels depend on.
+
+        Args:
+            features: The numbers of the features that are burned, in burning order.
+            covered: The tile's `coverage_mask`.
+        """
+        mask = () if covered is None else (np.packbits(covered).tobytes(), self.config.unknown)
+        return digest(self._settings_digest, *mask, *(self._feature_digests[feature] for feature in features))
 
     def distinct_values(self, features: Sequence[int]) -> list[int]:
-        """The distinct values of the features."""
+        """The distinct label values of the features, ascending."""
         return sorted(set(self._values[list(features)].tolist()))
 
     @cached_property
@@ -163,40 +207,42 @@ class LabelFeatures:
         return np.concatenate([layer.values for layer in self._layers])
 
     @cached_property
-    def _common(self) -> str:
+    def _settings_digest(self) -> str:
         return digest(self.config.background, self.config.all_touched)
 
     @cached_property
-    def _digests(self) -> list[str]:
-        return [item for layer in self._layers for item in layer.digests()]
+    def _feature_digests(self) -> list[str]:
+        return [feature_digest for layer in self._layers for feature_digest in layer.digests()]
 
 
-def _as_labels(coverage: Coverage) -> LabelsConfig:
-    """A coverage as labels that are 1 where a pixel's middle lies inside, else 0."""
+def _coverage_as_labels(coverage: Coverage) -> LabelsConfig:
+    """A labels config that burns 1 where a pixel's centre lies inside the coverage, else 0."""
     return LabelsConfig((LabelLayer(coverage.path, coverage.layer, None, 1, None),), background=0, all_touched=False)
 
 
-def _in_zone(geometries: Geometries, layer: _Layer, crs: str) -> Geometries:
-    """The geometries in a tile's CRS; of those that reach far beyond its zone, where UTM ends, the near part."""
+def _reproject_to_zone(geometries: Geometries, layer: _FeatureLayer, crs: str) -> Geometries:
+    """Reproject to the CRS of a UTM zone; wide geometries are clipped to the zone's surroundings first."""
     target = pyproj.CRS(crs)
     bounds = shapely.bounds(geometries)
-    wide = np.max(bounds[:, 2:] - bounds[:, :2], axis=1) > (_REACH if layer.crs.is_geographic else _REACH * _DEGREE)
+    limit = _MAX_DEGREES_BEYOND_ZONE * (1 if layer.crs.is_geographic else _METRES_PER_DEGREE)
+    wide = np.max(bounds[:, 2:] - bounds[:, :2], axis=1) > limit
     if not wide.any():
         return reproject_geometries(geometries, layer.crs, target, layer.name)
     west = 6 * (int(crs[-2:]) - 31)
-    near = shapely.box(west - _REACH, -90, west + 6 + _REACH, 90)
-    lonlat = reproject_geometries(geometries[wide], layer.crs, WGS84, layer.name)
-    moved = geometries.copy()
-    moved[wide] = reproject_geometries(shapely.intersection(lonlat, near), WGS84, target, layer.name)
+    surroundings = shapely.box(west - _MAX_DEGREES_BEYOND_ZONE, -90, west + 6 + _MAX_DEGREES_BEYOND_ZONE, 90)
+    lonlat = reproject_geometries(geometries[wide], layer.crs, _WGS84, layer.name)
+    reprojected = geometries.copy()
+    clipped = shapely.intersection(lonlat, surroundings)
+    reprojected[wide] = reproject_geometries(clipped, _WGS84, target, layer.name)
     if not wide.all():
-        moved[~wide] = reproject_geometries(geometries[~wide], layer.crs, target, layer.name)
-    return moved
+        reprojected[~wide] = reproject_geometries(geometries[~wide], layer.crs, target, layer.name)
+    return reprojected
 
 
-def _around(boxes: Geometries, crs: str, layer: _Layer) -> Geometries:
-    """Boxes in the layer's CRS that hold the tiles' boxes with room to spare."""
-    edge = shapely.bounds(boxes)
-    reach = 0.02 * np.max(edge[:, 2:] - edge[:, :2])
-    wide = shapely.segmentize(shapely.buffer(boxes, reach, join_style="mitre"), max(reach * 10, 1.0))
-    moved = reproject_geometries(wide, pyproj.CRS(crs), layer.crs, f"the grid of {crs}")
-    return shapely.box(*shapely.bounds(moved).T)
+def _search_boxes(boxes: Geometries, crs: str, layer: _FeatureLayer) -> Geometries:
+    """Boxes in the layer's CRS that enclose the tiles' boxes, with a margin for curved edges."""
+    bounds = shapely.bounds(boxes)
+    margin = _SEARCH_MARGIN * np.max(bounds[:, 2:] - bounds[:, :2])
+    enlarged = shapely.segmentize(shapely.buffer(boxes, margin, join_style="mitre"), max(margin * 10, 1.0))
+    reprojected = reproject_geometries(enlarged, pyproj.CRS(crs), layer.crs, f"the grid of {crs}")
+    return shapely.box(*shapely.bounds(reprojected).T)

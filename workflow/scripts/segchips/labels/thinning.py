@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""Geometries with fewer vertices outside of a tile, which burn the same pixels faster."""
 
 from typing import Any
 
@@ -9,17 +9,25 @@ from segchips.arrays import Floats
 from segchips.grids.tile import Bounds, Tile
 from segchips.vectors.geometry import Geometries
 
-# A geometry of more vertices than this is thinned before it is burned.
-_LARGE = 256
+MIN_VERTICES = 256
+"""Geometries with no more vertices than this are left as they are."""
 
 
 def thin_geometries(geometries: Geometries, tile: Tile) -> Geometries:
-    """Large geometries without most of the vertices off the tile; they burn the same pixels, to the last digit."""
-    large = shapely.get_num_coordinates(geometries) > _LARGE
+    """Remove most of the vertices that lie outside of a tile from large geometries.
+
+    Args:
+        geometries: Geometries in the tile's CRS.
+        tile: The tile that the geometries are burned into.
+
+    Returns:
+        Geometries that burn exactly the same pixels of the tile; polygons of collections only.
+    """
+    large = shapely.get_num_coordinates(geometries) > MIN_VERTICES
     if large.any():
         west, south, east, north = tile.bounds
-        step = tile.grid.resolution
-        box = west - step, south - step, east + step, north + step
+        pixel = tile.grid.resolution
+        box = west - pixel, south - pixel, east + pixel, north + pixel
         geometries = geometries.copy()
         geometries[large] = [_thin_geometry(geometry, box) for geometry in geometries[large]]
     return geometries
@@ -30,8 +38,8 @@ def _thin_geometry(geometry: Any, box: Bounds) -> Any:
     polygons = []
     for part in shapely.get_parts(geometry):
         rings = shapely.get_rings(part)
-        left, low, right, high = shapely.bounds(rings).T
-        near = (left <= east) & (right >= west) & (low <= north) & (high >= south)
+        ring_west, ring_south, ring_east, ring_north = shapely.bounds(rings).T
+        near = (ring_west <= east) & (ring_east >= west) & (ring_south <= north) & (ring_north >= south)
         if near[:1].any():
             shell, *holes = (_thin_ring(ring, box) for ring in rings[near])
             polygons.append(shapely.Polygon(shell, holes))
@@ -39,9 +47,10 @@ def _thin_geometry(geometry: Any, box: Bounds) -> Any:
 
 
 def _thin_ring(ring: Any, box: Bounds) -> Floats:
-    """The vertices of a ring but those that lie, with both neighbours, beyond one side of the box.
+    """Remove the vertices that lie, together with both neighbours, beyond the same side of the box.
 
-    So every edge that meets the box stays, and so does the corner by which GDAL tells the ring's direction.
+    Every edge that meets the box stays. So does the lowest rightmost corner, from which GDAL derives the ring's
+    direction, which decides how edges through pixel centres burn.
     """
     points = shapely.get_coordinates(ring)[:-1]
     (x, y), (west, south, east, north) = points.T, box

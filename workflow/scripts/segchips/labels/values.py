@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""The label value that each feature of a vector layer burns, from its attribute and the class map."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,71 +11,88 @@ from segchips.config.model import LabelLayer
 from segchips.errors import InputError
 from segchips.vectors.layers import VectorLayer
 
+FeatureValues = tuple[npt.NDArray[np.uint8], Mask]
+"""The label value of each feature (uint8), and whether the feature is burned."""
 
-def feature_values(
-    read: VectorLayer, layer: LabelLayer, background: int, unknown: int | None = None
-) -> tuple[npt.NDArray[np.uint8], Mask]:
-    """Each feature's value and whether it is burned; InputError names features whose value cannot be."""
-    count = len(read.geometries)
-    if read.values is None or layer.attribute is None:
-        return np.full(count, layer.value, np.uint8), np.ones(count, bool)
-    where = f"attribute '{layer.attribute}' of {read}"
-    missing = np.array([_is_missing(value) for value in read.values.tolist()], bool)
-    if missing.any() and "" not in (layer.classes or {}):
+
+def feature_values(layer: VectorLayer, config: LabelLayer, background: int, unknown: int | None) -> FeatureValues:
+    """Determine each feature's label value.
+
+    Args:
+        layer: The layer as read, with the values of the attribute.
+        config: How the layer is labelled: a constant value, an attribute, or an attribute with a class map.
+        background: The label value of the background.
+        unknown: The label value of unknown pixels, if there is one.
+
+    Raises:
+        InputError: An attribute value is missing, is not a whole number from 0 to 255, equals the background or the
+            unknown value, or is not in the class map. The message names the features.
+    """
+    count = len(layer.geometries)
+    if layer.values is None or config.attribute is None:
+        return np.full(count, config.value, np.uint8), np.ones(count, bool)
+    subject = f"attribute '{config.attribute}' of {layer}"
+    missing = np.array([_is_missing(value) for value in layer.values.tolist()], bool)
+    if missing.any() and "" not in (config.classes or {}):
         advice = "give them one, remove them, or map '' in labels.classes, to null to leave them out"
-        raise InputError(f"{where}: {_describe_features(read, missing)} no value; {advice}")
-    if layer.classes is not None:
-        return _map_classes(read, layer.classes, where)
+        raise InputError(f"{subject}: {_describe_features(layer, missing)} no value; {advice}")
+    if config.classes is not None:
+        return _map_classes(layer, config.classes, subject)
+    return _whole_numbers(layer, subject, {"background": background, "unknown": unknown}), np.ones(count, bool)
+
+
+def _whole_numbers(layer: VectorLayer, subject: str, reserved: Mapping[str, int | None]) -> npt.NDArray[np.uint8]:
+    values = np.asarray(layer.values)
     try:
-        numbers = np.asarray(read.values, dtype=np.float64)
-        if read.values.dtype.kind not in "iufb":
+        numbers = np.asarray(values, dtype=np.float64)
+        if values.dtype.kind not in "iufb":
             raise ValueError
     except (TypeError, ValueError):
-        texts = sorted({str(value) for value in read.values.tolist()})
+        texts = sorted({str(value) for value in values.tolist()})
         example = ", ".join(f"{text or repr(text)}: {number}" for number, text in enumerate(texts[:3], 1))
-        raise InputError(f"{where} holds text; map it to numbers with labels.classes, such as {{{example}}}") from None
-    wrong = (numbers != np.floor(numbers)) | (numbers < 0) | (numbers > 255)
-    if wrong.any():
-        raise InputError(
-            f"{where}: {_describe_features(read, wrong)} a value that is no whole number from 0 to 255; map it with labels.classes"
-        )
-    for name, reserved in (("background", background), ("unknown", unknown)):
-        same = numbers == reserved
-        if same.any():
+        advice = f"map it to numbers with labels.classes, such as {{{example}}}"
+        raise InputError(f"{subject} holds text; {advice}") from None
+    unusable = (numbers != np.floor(numbers)) | (numbers < 0) | (numbers > 255)
+    if unusable.any():
+        problem = "a value that is not a whole number from 0 to 255"
+        raise InputError(f"{subject}: {_describe_features(layer, unusable)} {problem}; map it with labels.classes")
+    for key, value in reserved.items():
+        equal = numbers == value
+        if equal.any():
             raise InputError(
-                f"{where}: {_describe_features(read, same)} the value of the {name}; "
-                f"choose another labels.{name}, or map it with labels.classes"
+                f"{subject}: {_describe_features(layer, equal)} the value of the {key}; "
+                f"choose another labels.{key}, or map it with labels.classes"
             )
-    return numbers.astype(np.uint8), np.ones(count, bool)
+    return numbers.astype(np.uint8)
 
 
-def _map_classes(
-    read: VectorLayer, classes: Mapping[str, int | None], where: str
-) -> tuple[npt.NDArray[np.uint8], Mask]:
-    texts = np.array([_text(value) for value in np.asarray(read.values).tolist()], dtype=object)
-    unknown = np.array([text not in classes for text in texts], bool)
-    if unknown.any():
+def _map_classes(layer: VectorLayer, classes: Mapping[str, int | None], subject: str) -> FeatureValues:
+    names = np.array([_class_name(value) for value in np.asarray(layer.values).tolist()], dtype=object)
+    unmapped = np.array([name not in classes for name in names], bool)
+    if unmapped.any():
         raise InputError(
-            f"{where}: {_describe_features(read, unknown)} a value that labels.classes does not map; "
+            f"{subject}: {_describe_features(layer, unmapped)} a value that labels.classes does not map; "
             "add it, or map it to null to leave it out"
         )
-    chosen = [classes[text] for text in texts]
-    return np.array([value or 0 for value in chosen], np.uint8), np.array([value is not None for value in chosen], bool)
+    mapped = [classes[name] for name in names]
+    return np.array([value or 0 for value in mapped], np.uint8), np.array([value is not None for value in mapped], bool)
 
 
 def _is_missing(value: Any) -> bool:
     return value is None or value != value
 
 
-def _text(value: Any) -> str:
+def _class_name(value: Any) -> str:
+    """The key of an attribute value in the class map; missing values have the empty text."""
     if _is_missing(value):
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _describe_features(read: VectorLayer, chosen: Mask) -> str:
-    """Such as `3 features have (FID 4: '300', 9: '301', ...)`."""
-    values = np.asarray(read.values)[chosen].tolist()
-    shown = [f"{fid}: {str(value)!r}" for fid, value in zip(read.fids[chosen].tolist(), values, strict=True)]
-    listed = ", ".join(shown[:5]) + (", ..." if len(shown) > 5 else "")
-    return f"{len(shown)} feature{'s have' if len(shown) > 1 else ' has'} (FID {listed})"
+def _describe_features(layer: VectorLayer, chosen: Mask) -> str:
+    """Such as `3 features (FID 4: '300', 9: '301', ...) have`."""
+    values = np.asarray(layer.values)[chosen].tolist()
+    examples = [f"{fid}: {str(value)!r}" for fid, value in zip(layer.fids[chosen].tolist(), values, strict=True)]
+    listed = ", ".join(examples[:5]) + (", ..." if len(examples) > 5 else "")
+    count = len(examples)
+    return f"{count} feature{'s' if count > 1 else ''} (FID {listed}) {'have' if count > 1 else 'has'}"
