@@ -1,0 +1,65 @@
+"""The links, paths and commands that the documentation names exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from projects import REPOSITORY
+
+PAGES = [
+    str(path.relative_to(REPOSITORY))
+    for pattern in ("*.md", "config/*.md", "docs/*.md")
+    for path in sorted(REPOSITORY.glob(pattern))
+]
+LIBRARY = Path("workflow/scripts/segchips")
+FOLDERS = ("config", "docs", "tests", "workflow", *(path.name for path in (REPOSITORY / LIBRARY).iterdir()))
+
+
+def read(page: str) -> str:
+    return (REPOSITORY / page).read_text(encoding="utf-8")
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub derives them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_and_headings(page: str) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", read(page)):
+        if not target.startswith("https://"):
+            path = REPOSITORY / Path(page).parent / target if target else REPOSITORY / page
+            assert path.exists(), target
+            assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_named_paths_exist(page: str) -> None:
+    for path in re.findall(r"`([\w.]+/[\w./-]*)`", read(page)):
+        if path.split("/")[0] in FOLDERS:
+            assert (REPOSITORY / path).exists() or (REPOSITORY / LIBRARY / path).exists(), path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_named_commands_exist(page: str) -> None:
+    text, targets = read(page), read("Makefile")
+    for name in re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.MULTILINE):
+        assert f"\n{name}:" in targets, name
+    rules = "".join(path.read_text() for path in (REPOSITORY / "workflow" / "rules").glob("*.smk"))
+    for name in re.findall(r"snakemake(?: --?[\w-]+(?: [\w<>/.]+)?)* (plan|prune|resolve|notebooks)\b", text):
+        assert f"\nrule {name}:" in rules, name
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    text = read("README.md")
+    assert all(f"({page})" in text for page in PAGES if page.startswith("docs/"))
+
+
+def test_the_picture_is_small() -> None:
+    path = REPOSITORY / "docs" / "sample.png"
+    assert path.stat().st_size < 300_000
+    with Image.open(path) as picture:
+        assert picture.width > 3 * picture.height
