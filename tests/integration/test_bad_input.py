@@ -129,7 +129,7 @@ CASES: dict[str, tuple[Callable[[Project], None], list[str]]] = {
     "unwritable results": (unwritable, ["results: 'results' cannot be written"]),
     "tile key with junk": (
         changed("defaults.tiles", {"keys": ["60:2:10.0:33:1:2:9"]}),
-        ["'60:2:10.0:33:1:2:9' is no tile key"],
+        ["'60:2:10.0:33:1:2:9' is not a valid tile key"],
     ),
     "tile key of another grid": (
         changed("defaults.tiles", {"keys": ["128:0:10.0:33:1:2"]}),

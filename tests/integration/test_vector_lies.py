@@ -14,8 +14,8 @@ import shapely
 from helpers import make_dataset, tile_at, write_vectors
 from projects import Project
 from segchips.errors import InputError, SegchipsError
+from segchips.grids.cover import cover_area
 from segchips.labels.features import LabelFeatures
-from segchips.tiles.cover import cover_area
 from segchips.vectors.antimeridian import to_lonlat_geometries
 from segchips.vectors.layers import read_layer
 

@@ -17,10 +17,10 @@ import segchips
 from helpers import asset, item, lonlat_outline, write_catalog, write_raster, write_vectors
 from projects import Project
 from segchips.config.loading import SCHEMA, load_config
+from segchips.grids.cover import cover_area
+from segchips.grids.indices import tile_indices
 from segchips.grids.tile import Tile
-from segchips.grids.utm import tile_indices
 from segchips.splits.strategies import split_strategy
-from segchips.tiles.cover import cover_area
 
 AREA = shapely.box(11.97, 47.0, 12.03, 47.02)
 UNKNOWN, BACKGROUND = 254, 255

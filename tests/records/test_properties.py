@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as arrays
 
 from making import write
 from segchips.config.model import TFRecordsConfig
+from segchips.grids.cover import cover_area
 from segchips.grids.tile import Grid
 from segchips.records.examples import read
 from segchips.records.index import read_index
@@ -24,7 +25,6 @@ from segchips.records.shard_writer import write_shard
 from segchips.records.tf_example import decode, encode
 from segchips.records.tfrecord import RecordWriter, read_record, read_records
 from segchips.tiles.assignment import MADE
-from segchips.tiles.cover import cover_area
 from segchips.training.verification import verify
 
 USUAL = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -12,13 +12,13 @@ import shapely
 
 from helpers import make_dataset
 from segchips.errors import InputError
-from segchips.grids.outlines import outlines
+from segchips.grids.cover import cover_area
+from segchips.grids.outlines import core_outlines
 from segchips.grids.tile import Grid, Tile
 from segchips.reports.audit import audit_splits, check_audit, write_audit
 from segchips.reports.ledger import LedgerRow, write_ledger
 from segchips.reports.overlaps import find_overlaps, min_distances
 from segchips.tiles.assignment import DROPPED, MADE
-from segchips.tiles.cover import cover_area
 from segchips.vectors.geoparquet import write_geoparquet
 
 GRID = Grid(64, 2, 10)
@@ -114,7 +114,7 @@ def finished(folder, splits, allow_overlap=None):
     rows.append(LedgerRow(Tile(GRID, 33, 0, 8501).key, "val", 0, DROPPED, "guard", None, 1))
     write_ledger(folder / "ledger.csv", rows)
     columns = {"key": [row.tile for row in rows], "label": ["x"] * len(rows), "pixels": list(range(len(rows)))}
-    write_geoparquet(folder / "conflicts.parquet", columns, outlines([Tile.from_key(row.tile) for row in rows]))
+    write_geoparquet(folder / "conflicts.parquet", columns, core_outlines([Tile.from_key(row.tile) for row in rows]))
     counts = {"train": {1: 4000, 255: 96}, "val": {255: 4096}, "test": {}}
     (folder / "tfrecords").mkdir()
     found = {}

@@ -37,7 +37,7 @@ from segchips.config.model import (
     TilesConfig,
 )
 from segchips.errors import InputError
-from segchips.grids.outlines import outlines
+from segchips.grids.outlines import core_outlines
 from segchips.grids.tile import Grid, Tile
 from segchips.records.dataset_info import write_description
 from segchips.records.index import Entry, write_index
@@ -164,7 +164,7 @@ def claimed(number):
 def write_conflicts(folder, tiles):
     columns = {"key": [tile.key for tile in tiles], "label": [""] * len(tiles)}
     pixels = [claimed(number) for number in range(len(tiles))]
-    write_geoparquet(folder / "conflicts.parquet", columns | {"pixels": pixels}, outlines(tiles))
+    write_geoparquet(folder / "conflicts.parquet", columns | {"pixels": pixels}, core_outlines(tiles))
 
 
 def area():

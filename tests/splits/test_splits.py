@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from helpers import make_dataset, write_vectors
 from segchips.errors import InputError
-from segchips.grids.neighbours import encode_indices, neighbour_pairs
+from segchips.grids.cover import cover_area
+from segchips.grids.indices import encode_indices, tile_indices
+from segchips.grids.neighbours import neighbour_pairs
 from segchips.grids.tile import Grid, Tile
-from segchips.grids.utm import tile_indices
 from segchips.splits.assignment import assign_tiles
 from segchips.splits.blocks import DEGREE, Blocks, split_numbers
 from segchips.splits.splits import read_splits, write_splits
 from segchips.tiles.assignment import DROPPED, PLANNED, shard_of, split_of
-from segchips.tiles.cover import cover_area
 
 GRID = Grid(64, 2, 10)
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}

@@ -20,12 +20,12 @@ from earthdaily.earthone.geo import DLTile
 
 from segchips.config.model import LabelLayer, LabelsConfig, TFRecordsConfig, TilesConfig
 from segchips.errors import ConfigError, InputError
+from segchips.grids.cover import all_blocks, block_boxes, cover_area
 from segchips.grids.outlines import footprints
-from segchips.grids.tile import Grid, Tile
-from segchips.grids.utm import POLE, to_lonlat
+from segchips.grids.tile import POLE, Grid, Tile
+from segchips.grids.utm import to_lonlat
 from segchips.tiles.area import aoi_layers, find_tiles, read_tile_keys
 from segchips.tiles.assignment import shard_of, split_of
-from segchips.tiles.cover import _all_blocks, _block_boxes, cover_area
 from segchips.tiles.manifest import read_manifest, write_manifest
 from segchips.vectors.antimeridian import to_lonlat_geometries
 from segchips.vectors.layers import read_layer
@@ -146,9 +146,9 @@ def test_own_utm_is_the_clients_bit_for_bit():
 
 @pytest.mark.parametrize(("lat", "size"), [(2, 100_000), (-50, 40_000), (84, 60_000)])
 def test_a_blocks_box_holds_all_of_the_block(lat, size):
-    blocks = _all_blocks(size)
+    blocks = all_blocks(size)
     blocks = blocks[np.abs(blocks[:, 1] * size / 111_000 - lat) < 5]
-    boxes = _block_boxes(blocks, 33, 8, size / 8)
+    boxes = block_boxes(blocks, 33, 8, size / 8)
     inner = np.random.default_rng(0).uniform(0, 1, (200, 2))
     for block, box in zip(blocks, boxes, strict=True):
         utm = (block + inner) * size + [500_000, 0]

@@ -182,7 +182,7 @@ def test_labels_from_records_are_the_labels_rasterised_at_once(tmp_path):
         ([], "there are no predictions to write to .*out.tif"),
         ([("chip.png|[0.0, 1.0, 0.0, 0.0, 0.0, 1.0]|", np.zeros((4, 4)))], "chip chip.png has no CRS and upright"),
         ([("chip.png|[0.0, 1.0, 0.1, 0.0, 0.0, -1.0]|EPSG:3857", np.zeros((4, 4)))], "chip.png has no CRS and upright"),
-        ([("chip.png", np.zeros((4, 4)))], "'chip.png' is no tile key"),
+        ([("chip.png", np.zeros((4, 4)))], "'chip.png' is not a valid tile key"),
         ([("12:2:10.0:33:1:1", np.zeros((12, 12)))], "12:2:10.0:33:1:1 has 12 x 12 pixels, its tile 16"),
         ([("12:2:10.0:33:1:1", np.zeros(256))], "shape .256,.; it is a plane"),
         (

@@ -1,30 +1,37 @@
-"""TODO: describe."""
+"""The ground of tiles as lon/lat polygons."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from segchips.grids.indices import core_bounds, tile_indices
 from segchips.grids.tile import Tile
-from segchips.grids.utm import box_outlines, tile_indices, utm_bounds
+from segchips.grids.utm import box_outlines
 from segchips.vectors.antimeridian import within_globe
 from segchips.vectors.geometry import Geometries
 
-OUTLINE_STEP = 5_000.0
+CHORD = 5_000.0
+"""Metres, at most, of the chords that stand for curved sides."""
+
+
+def core_outlines(tiles: Sequence[Tile]) -> Geometries:
+    """Returns the core boxes of tiles.
+
+    Args:
+        tiles: At least one tile, all of one grid.
+
+    Returns:
+        Lon/lat polygons (n) that follow curved sides, split at the antimeridian.
+    """
+    return _outlines(tiles, padding=0.0)
 
 
 def footprints(tiles: Sequence[Tile]) -> Geometries:
-    """The padded boxes of tiles of one grid as lon/lat polygons, curved edges followed, split at the antimeridian."""
-    return _tile_outlines(tiles, tiles[0].grid.pad * tiles[0].grid.resolution)
+    """Returns the padded boxes of tiles, which are what their chips show; else as `core_outlines`."""
+    return _outlines(tiles, tiles[0].grid.padding)
 
 
-def outlines(tiles: Sequence[Tile]) -> Geometries:
-    """The core boxes of tiles of one grid as lon/lat polygons, curved edges followed, split at the antimeridian."""
-    return _tile_outlines(tiles, pad=0.0)
-
-
-def _tile_outlines(tiles: Sequence[Tile], pad: float) -> Geometries:
-    """The core boxes of tiles of one grid, `pad` metres added on each side, as lon/lat polygons within the globe."""
-    core = tiles[0].grid.core
-    places = tile_indices(tiles)
-    bounds = utm_bounds(places[:, 1:], 1, core) + [-pad, -pad, pad, pad]
-    return within_globe(box_outlines(bounds, places[:, 0], int(np.ceil((core + 2 * pad) / OUTLINE_STEP))))
+def _outlines(tiles: Sequence[Tile], padding: float) -> Geometries:
+    indices, grid = tile_indices(tiles), tiles[0].grid
+    bounds = core_bounds(indices, grid) + padding * np.array([-1, -1, 1, 1])
+    return within_globe(box_outlines(bounds, indices[:, 0], steps=int(np.ceil((grid.core + 2 * padding) / CHORD))))

@@ -1,6 +1,8 @@
-"""Descartes Labs tiles as pure arithmetic: key, name, bounds and geotransform.
+"""Grids and tiles as plain arithmetic: key, file name, CRS, bounds and geotransform.
 
-Source: the Tile and Grid classes of the client library (`core.common.dltile`), to which tests hold this module.
+The one grid so far is that of Descartes Labs tiles (DLTiles). Source: the Tile and Grid classes of the client library
+(`core.common.dltile`); tests compare this module with them. The module needs no NumPy, so that code that only handles
+keys and file names starts fast.
 """
 
 import re
@@ -10,30 +12,43 @@ from functools import cached_property
 from segchips.errors import InputError
 
 FALSE_EASTING = 500_000
+"""Easting in metres of a UTM zone's central meridian."""
+POLE = 9_997_964.943
+"""Metres along the central meridian from the equator to a pole, as in the client library."""
+HALF_ZONE = 334_000.0
+"""Metres from the central meridian to the border of a UTM zone at the equator, rounded up."""
 _KEY = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?):(\d{1,2}):(-?\d+):(-?\d+)")
 
 Bounds = tuple[float, float, float, float]
+"""West, south, east, north in units of the CRS."""
 Geotransform = tuple[float, float, float, float, float, float]
+"""GDAL's six coefficients: west, pixel width, 0, north, 0, minus pixel height."""
 
 
 def chip_name(key: str) -> str:
-    """The stem of a tile's chip files: its key with '#' for ':', which file systems do not all allow."""
+    """Returns the stem of a tile's chip files: the key with '#' for ':', which Windows does not allow in names."""
     return key.replace(":", "#")
 
 
 def chip_filename(key: str) -> str:
-    """The file name of a tile's chips, such as `60#2#10.0#33#-58#8465.tif`."""
+    """Returns the file name of a tile's chips, such as `60#2#10.0#33#-58#8465.tif`."""
     return f"{chip_name(key)}.tif"
 
 
 def chip_key(name: str) -> str:
-    """The tile key that the stem of a chip file stands for."""
+    """Returns the tile key of a chip file's stem, the reverse of `chip_name`."""
     return name.replace("#", ":")
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A division of every UTM zone into squares of `size` pixels, padding counted, of `resolution` metres."""
+    """A division of every UTM zone into squares.
+
+    Attributes:
+        size: Pixels along a side of a tile, padding counted.
+        pad: Pixels of padding on each side.
+        resolution: Metres along a pixel.
+    """
 
     size: int
     pad: int
@@ -41,13 +56,18 @@ class Grid:
 
     @property
     def tilesize(self) -> int:
-        """Pixels along a tile's core, without padding."""
+        """Pixels along a side of a tile's core box, without padding."""
         return self.size - 2 * self.pad
 
     @property
     def core(self) -> float:
-        """Metres along a tile's core."""
+        """Metres along a side of a tile's core box."""
         return self.tilesize * self.resolution
+
+    @property
+    def padding(self) -> float:
+        """Metres of padding on each side."""
+        return self.pad * self.resolution
 
     @property
     def key(self) -> str:
@@ -55,10 +75,26 @@ class Grid:
         resolution = f"{self.resolution:f}".rstrip("0")
         return f"{self.tilesize}:{self.pad}:{resolution}{'0' if resolution.endswith('.') else ''}"
 
+    @property
+    def origin(self) -> tuple[float, float]:
+        """Easting and northing in metres of the south-west corner of path 0, row 0 in every zone."""
+        return FALSE_EASTING, 0
+
+    def epsg(self, zone: int) -> int:
+        """Returns the EPSG code of a zone's CRS: always the northern one, so southern tiles have negative northings."""
+        return 32600 + zone
+
 
 @dataclass(frozen=True)
 class Tile:
-    """One square of a grid: UTM zone 1 to 60, column `path` east and `row` north of the zone's origin."""
+    """One square of a grid.
+
+    Attributes:
+        grid: The grid.
+        zone: UTM zone, 1 to 60.
+        path: Column, counted east from the grid's origin.
+        row: Row, counted north from the grid's origin.
+    """
 
     grid: Grid
     zone: int
@@ -67,11 +103,19 @@ class Tile:
 
     @classmethod
     def from_key(cls, key: str) -> "Tile":
-        """Parse `tilesize:pad:resolution:zone:ti:tj`; InputError for anything else, trailing junk included."""
+        """Parses a tile key.
+
+        Args:
+            key: `tilesize:pad:resolution:zone:path:row`, such as `60:2:10.0:33:-58:8465`.
+
+        Raises:
+            InputError: The text is not a tile key, or a field is out of range.
+        """
         match = _KEY.fullmatch(key.strip())
         if not match:
             raise InputError(
-                f"'{key}' is no tile key; one reads tilesize:pad:resolution:zone:ti:tj, such as 60:2:10.0:33:-58:8465"
+                f"'{key}' is not a valid tile key; "
+                "a key reads tilesize:pad:resolution:zone:ti:tj, such as 60:2:10.0:33:-58:8465"
             )
         tilesize, pad, zone, path, row = (int(match[i]) for i in (1, 2, 4, 5, 6))
         resolution = float(match[3])
@@ -81,7 +125,7 @@ class Tile:
 
     @classmethod
     def from_name(cls, name: str) -> "Tile":
-        """Parse a chip's file stem, the key with '#' for ':'."""
+        """Parses the stem of a chip file; raises InputError as `from_key` does."""
         return cls.from_key(chip_key(name))
 
     @cached_property
@@ -101,24 +145,32 @@ class Tile:
 
     @property
     def crs(self) -> str:
-        """Always the northern zone, `EPSG:326zz`: the client gives southern tiles negative northings."""
-        return f"EPSG:{32600 + self.zone}"
+        """The CRS of bounds and geotransform, such as `EPSG:32633`."""
+        return f"EPSG:{self.grid.epsg(self.zone)}"
 
     @property
     def core_bounds(self) -> Bounds:
-        """West, south, east, north in metres, without padding."""
-        west, south = FALSE_EASTING + self.path * self.grid.core, self.row * self.grid.core
+        """Bounds of the core box in metres, without padding."""
+        origin_east, origin_north = self.grid.origin
+        west, south = origin_east + self.path * self.grid.core, origin_north + self.row * self.grid.core
         return west, south, west + self.grid.core, south + self.grid.core
 
     @property
     def bounds(self) -> Bounds:
-        """West, south, east, north in metres, with padding."""
-        pad = self.grid.pad * self.grid.resolution
+        """Bounds of the chip in metres, with padding."""
+        pad = self.grid.padding
         west, south, east, north = self.core_bounds
         return west - pad, south - pad, east + pad, north + pad
 
     @property
     def geotransform(self) -> Geotransform:
-        """GDAL order: west, pixel width, 0, north, 0, minus pixel height."""
+        """The geotransform of the tile's chips."""
         west, _, _, north = self.bounds
         return west, self.grid.resolution, 0.0, north, 0.0, -self.grid.resolution
+
+    def check_location(self) -> None:
+        """Raises InputError where the tile is so far from its UTM zone that its coordinates are not accurate."""
+        west, south, east, north = self.core_bounds
+        reach = 3 * HALF_ZONE
+        if south >= POLE or north <= -POLE or west >= FALSE_EASTING + reach or east <= FALSE_EASTING - reach:
+            raise InputError(f"tile key '{self.key}' lies outside UTM zone {self.zone}")

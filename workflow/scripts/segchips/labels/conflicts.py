@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segchips.files import read_parquet
-from segchips.grids.outlines import outlines
+from segchips.grids.outlines import core_outlines
 from segchips.grids.tile import Tile
 from segchips.labels.features import LabelFeatures
 from segchips.labels.lock import LabelLock
@@ -31,7 +31,7 @@ def write_conflicts(path: Path, features: LabelFeatures, lock: LabelLock) -> str
         for tile in tiles
     ]
     columns = {"key": list(lock.digests), "label": list(lock.digests.values()), "pixels": pixels}
-    write_geoparquet(path, columns, outlines(tiles))
+    write_geoparquet(path, columns, core_outlines(tiles))
     return f"{sum(pixels)} pixels of {sum(map(bool, pixels))} tiles lie in features of different classes"
 
 

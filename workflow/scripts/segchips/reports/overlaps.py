@@ -10,6 +10,7 @@ import shapely
 
 from segchips.arrays import Ints
 from segchips.grids.tile import Tile
+from segchips.grids.utm import adjacent_zones
 from segchips.vectors.geometry import Geometries
 
 # Less than this share of a pixel is rounding between two projections.
@@ -31,6 +32,7 @@ class OverlappingPair:
 class _Zone:
     """The tiles of one UTM zone: positions in the dataset, and padded boxes."""
 
+    number: int
     crs: str
     members: Ints
     boxes: Geometries
@@ -83,10 +85,13 @@ def min_distances(tiles: Sequence[Tile], splits: Sequence[str]) -> dict[tuple[st
 
 
 def _zones(tiles: Sequence[Tile]) -> list[_Zone]:
-    numbers = np.array([tile.zone for tile in tiles])
+    zones = np.array([tile.zone for tile in tiles])
     bounds = np.array([tile.bounds for tile in tiles]).reshape(-1, 4)
-    members = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
-    return [_Zone(tiles[who[0]].crs, who, shapely.box(*bounds[who].T)) for who in members]
+    by_zone = {int(zone): np.flatnonzero(zones == zone) for zone in np.unique(zones)}
+    return [
+        _Zone(zone, tiles[members[0]].crs, members, shapely.box(*bounds[members].T))
+        for zone, members in by_zone.items()
+    ]
 
 
 def _neighbouring(zones: Sequence[_Zone]) -> Iterator[tuple[_Zone, _Zone, _Zone, Geometries]]:
@@ -94,7 +99,7 @@ def _neighbouring(zones: Sequence[_Zone]) -> Iterator[tuple[_Zone, _Zone, _Zone,
     for zone in zones:
         yield zone, zone, zone, zone.boxes
     for first, second in combinations(zones, 2):
-        if abs(int(first.crs[-2:]) - int(second.crs[-2:])) in (1, 59):
+        if second.number in adjacent_zones(first.number):
             yield first, first, second, second.moved(first.crs)
 
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from segchips.arrays import Ints
 from segchips.config.model import Dataset, SplittingConfig
-from segchips.grids.neighbours import decode_indices, neighbour_pairs, neighbourhood
+from segchips.grids.indices import decode_indices, tile_indices
+from segchips.grids.neighbours import neighbour_pairs, neighbourhood
 from segchips.grids.tile import Grid, Tile
-from segchips.grids.utm import tile_indices
 from segchips.splits.rebalancing import rebalance
 from segchips.splits.split_assignment import SplitAssignment
 from segchips.splits.strategies import SplitStrategy, split_strategy

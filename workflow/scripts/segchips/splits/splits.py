@@ -9,7 +9,7 @@ from typing import Any
 from segchips.config.model import Dataset
 from segchips.errors import InputError
 from segchips.files import read_parquet
-from segchips.grids.outlines import outlines
+from segchips.grids.outlines import core_outlines
 from segchips.grids.tile import Tile
 from segchips.labels.lock import LabelLock
 from segchips.splits.assignment import assign_tiles
@@ -49,7 +49,7 @@ def write_splits(path: Path, rows: Sequence[TileAssignment], scheme: str, counts
     columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
     tiles = [Tile.from_key(row.key) for row in rows]
     about = {"segchips": json.dumps({"scheme": scheme})}
-    write_geoparquet(path, {**columns, **counts}, outlines(tiles), about)
+    write_geoparquet(path, {**columns, **counts}, core_outlines(tiles), about)
 
 
 def read_splits(path: Path) -> list[TileAssignment]:

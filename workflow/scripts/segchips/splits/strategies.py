@@ -9,7 +9,7 @@ import shapely
 from segchips.arrays import Ints
 from segchips.config.model import SplittingConfig
 from segchips.errors import InputError
-from segchips.grids.neighbours import encode_indices, tile_centres
+from segchips.grids.indices import encode_indices, tile_centres
 from segchips.grids.tile import Grid, Tile
 from segchips.splits.blocks import Blocks, split_numbers
 from segchips.tiles.assignment import split_of

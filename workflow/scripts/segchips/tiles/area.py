@@ -8,9 +8,8 @@ import numpy as np
 
 from segchips.config.model import LabelsConfig, TilesConfig
 from segchips.errors import InputError
-from segchips.grids.tile import FALSE_EASTING, Grid, Tile
-from segchips.grids.utm import HALF_ZONE, POLE
-from segchips.tiles.cover import cover_area, in_grid_order
+from segchips.grids.cover import cover_area, in_grid_order
+from segchips.grids.tile import Grid, Tile
 from segchips.tiles.manifest import read_parquet_columns
 from segchips.vectors.antimeridian import to_lonlat_geometries
 from segchips.vectors.layers import VectorLayer, read_layer
@@ -33,31 +32,37 @@ def find_tiles(config: TilesConfig, layers: Sequence[VectorLayer]) -> list[Tile]
 
 
 def read_tile_keys(keys: Sequence[str] | str, grid: Grid) -> list[Tile]:
-    """The distinct tiles of listed keys, or of a file: a key per line, or the `key` column of a CSV or Parquet file."""
+    """Returns the distinct tiles of a list of keys, in its order.
+
+    Args:
+        keys: Tile keys or chip names, or a file of them: one in each line, or the column `key` of a CSV or Parquet
+            file.
+        grid: The grid of the config.
+
+    Raises:
+        InputError: A key is not valid, belongs to another grid or lies outside its UTM zone; there is no key; or the
+            file cannot be read.
+    """
     listed = _file_keys(keys) if isinstance(keys, str) else keys
     source = f"'{keys}': " if isinstance(keys, str) else "tiles.keys: "
     tiles: dict[Tile, None] = {}
     for key in listed:
         try:
             tile = Tile.from_name(key)
+            _check_grid(tile, grid)
+            tile.check_location()
         except InputError as error:
             raise InputError(f"{source}{error}") from error
-        _check_place(tile, grid, source)
         tiles[tile] = None
     if not tiles:
         raise InputError(f"{source}there is no tile key; give at least one, or an aoi")
     return list(tiles)
 
 
-def _check_place(tile: Tile, grid: Grid, source: str) -> None:
-    """InputError where a tile is of another grid than the config's, or too far from its zone for UTM to be right."""
+def _check_grid(tile: Tile, grid: Grid) -> None:
     if tile.grid.key != grid.key:
-        has, asked = (f"size {g.size}, pad {g.pad}, resolution {g.resolution}" for g in (tile.grid, grid))
-        raise InputError(f"{source}tile key '{tile.key}' has {has} (size counts padding), but the config has {asked}")
-    west, south, east, north = tile.core_bounds
-    far = 3 * HALF_ZONE
-    if south >= POLE or north <= -POLE or west >= FALSE_EASTING + far or east <= FALSE_EASTING - far:
-        raise InputError(f"{source}tile key '{tile.key}' lies outside UTM zone {tile.zone}")
+        of_key, of_config = (f"size {g.size}, pad {g.pad}, resolution {g.resolution}" for g in (tile.grid, grid))
+        raise InputError(f"tile key '{tile.key}' has {of_key} (size counts padding), but the config has {of_config}")
 
 
 def _file_keys(path: str) -> list[str]:

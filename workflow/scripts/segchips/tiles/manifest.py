@@ -7,7 +7,7 @@ from typing import Any
 from segchips.config.model import TFRecordsConfig
 from segchips.errors import InputError
 from segchips.files import read_parquet
-from segchips.grids.outlines import outlines
+from segchips.grids.outlines import core_outlines
 from segchips.grids.tile import Tile
 from segchips.tiles.assignment import TileAssignment, shard_of, split_of
 from segchips.vectors.geoparquet import write_geoparquet
@@ -32,7 +32,7 @@ def write_manifest(
         "shard": pa.array([row.shard for row in rows], pa.int32()),
         "state": pa.array([row.state for row in rows], pa.string()),
     }
-    write_geoparquet(path, columns, outlines(tiles))
+    write_geoparquet(path, columns, core_outlines(tiles))
 
 
 def read_manifest(path: str | Path) -> list[TileAssignment]:

@@ -1,4 +1,8 @@
-"""TODO: describe."""
+"""Geometries across the antimeridian and around the poles.
+
+The package `antimeridian` does not replace this module. It fails for polygons around a pole, wider than 180 degrees, or
+with a hole across the antimeridian, and takes 11 s in place of 1.3 s for 70,000 tile outlines beyond 180 degrees.
+"""
 
 from typing import Any
 
