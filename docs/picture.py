@@ -1,4 +1,4 @@
-"""Draws docs/sample.png, the README's picture, from the sample: image, label and overlay of three chips."""
+"""Draws docs/sample.png, the picture in the README: image, label and overlay of three chips of the sample."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ SIZE, GAP, BRIGHTEST = 192, 8, 2400
 
 
 def panels(folder: Path, tile: str) -> list[np.ndarray]:
-    """A chip's image, its label, and one over the other, as red, green and blue."""
+    """The image of a chip, its label, and the label over the image, each as red, green and blue from 0 to 255."""
     with rasterio.open(folder / "images" / f"{tile}.tif") as chip:
         image = np.clip(chip.read([1, 2, 3]).transpose(1, 2, 0) / BRIGHTEST, 0, 1) * 255
     with rasterio.open(folder / "labels" / f"{tile}.tif") as chip:
@@ -21,18 +21,18 @@ def panels(folder: Path, tile: str) -> list[np.ndarray]:
     lookup = np.full((256, 3), 232.0)
     for value, code in COLOURS.items():
         lookup[value] = list(bytes.fromhex(code))
-    label, known = lookup[classes], (classes != 255)[..., None]
-    return [image, label, np.where(known, 0.6 * image + 0.4 * label, image)]
+    label, labelled = lookup[classes], (classes != 255)[..., None]
+    return [image, label, np.where(labelled, 0.6 * image + 0.4 * label, image)]
 
 
 def picture(folder: Path) -> Image.Image:
-    """All panels, side by side."""
+    """The panels of all chips, side by side."""
     side = SIZE + GAP
     sheet = Image.new("RGB", (len(TILES) * (3 * side + GAP) - 2 * GAP, SIZE), "white")
     for number, tile in enumerate(TILES):
         for column, panel in enumerate(panels(folder, tile)):
-            shown = Image.fromarray(panel.round().astype(np.uint8)).resize((SIZE, SIZE), Image.Resampling.NEAREST)
-            sheet.paste(shown, (number * (3 * side + GAP) + column * side, 0))
+            resized = Image.fromarray(panel.round().astype(np.uint8)).resize((SIZE, SIZE), Image.Resampling.NEAREST)
+            sheet.paste(resized, (number * (3 * side + GAP) + column * side, 0))
     return sheet
 
 
