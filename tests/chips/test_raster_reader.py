@@ -560,12 +560,13 @@ def test_a_band_that_the_catalogue_promised_in_vain_is_named(tmp_path):
 HUNGRY = """
 import resource, sys
 import numpy as np
-from segchips import raster
+from segchips.chips.open_rasters import GDAL_OPTIONS
+from segchips.chips.raster_reader import RasterReader
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Band
 
-raster.GDAL_OPTIONS["GDAL_CACHEMAX"] = 16 * 2**20
-reader, tile = raster.Reader(100), Tile.from_key(sys.argv[1])
+GDAL_OPTIONS["GDAL_CACHEMAX"] = 16 * 2**20
+reader, tile = RasterReader(100), Tile.from_key(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[2:]:
     data, valid = reader.read([Band(path, 1, None, 1.0, 0.0)], tile, "nearest", None)

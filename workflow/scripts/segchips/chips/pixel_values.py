@@ -30,8 +30,11 @@ def fits_dtype(value: float, dtype: np.dtype[Any]) -> bool:
 def is_clear(values: Pixels, mask: CloudMask) -> Mask:
     if mask.clear:
         return np.isin(values, mask.clear)
-    flags = np.where(np.isfinite(values), values, -1).astype(np.int64)
-    return (flags & sum(1 << bit for bit in mask.bits or ())) == 0
+    flags = sum(1 << bit for bit in mask.bits or ())
+    if np.issubdtype(values.dtype, np.integer):
+        return (values.astype(np.int64) & flags) == 0
+    has_bits = np.abs(np.nan_to_num(values, nan=np.inf, posinf=np.inf, neginf=np.inf)) < 2.0**63
+    return has_bits & ((np.where(has_bits, values, 0).astype(np.int64) & flags) == 0)
 
 
 def rescale(plane: Pixels, band: Band, goal: Scaling) -> Pixels:
