@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers import write_json
 from loopback.server import Platform
-from projects import Project, sample_config
+from support.catalogues import write_json
+from support.projects import Project, sample_config
 
 
 @pytest.fixture(autouse=True)

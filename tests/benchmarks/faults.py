@@ -17,8 +17,10 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 
 from loopback.faults import PASSING  # noqa: E402
 from loopback.server import Platform  # noqa: E402
-from projects import Project, read_chips, sample_config, three_collections  # noqa: E402
 from segchips.sample.sample import write_sample  # noqa: E402
+from support.catalogues import write_three_collections  # noqa: E402
+from support.chips import read_chips  # noqa: E402
+from support.projects import Project, sample_config  # noqa: E402
 
 SOURCES = ("stac", "descarteslabs", "earthone")
 CATALOGUE, UNMASKED = "resources/collections/catalog.json", "sample_20230705T101029_r022"
@@ -114,7 +116,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_sample(folder / "resources/sample")
-        three_collections(folder / "resources/sample", folder / "resources/collections", UNMASKED)
+        write_three_collections(folder / "resources/sample", folder / "resources/collections", UNMASKED)
         show_sources(folder)
         for source in SOURCES[1:]:
             show_faults(folder, source, seed, rate)

@@ -4,7 +4,6 @@ import copy
 import http.server
 import json
 import math
-import os
 import urllib.parse
 from collections import Counter
 from dataclasses import replace
@@ -22,19 +21,6 @@ from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.warp import reproject
 
-from helpers import (
-    OUTSIDE,
-    asset,
-    item,
-    lonlat_outline,
-    make_dataset,
-    nearest_by_loop,
-    real_data,
-    tile_at,
-    under,
-    write_catalog,
-    write_raster,
-)
 from segchips.chips import readers
 from segchips.chips.image_plan import ImagePlan
 from segchips.chips.images import make_image
@@ -45,6 +31,9 @@ from segchips.scenes.lock import read_lock, write_lock
 from segchips.scenes.pinning import SceneLock, pin_scenes
 from segchips.scenes.query import SceneQuery
 from segchips.scenes.stac_catalogue import search
+from support.catalogues import make_asset, make_item, write_catalogue
+from support.datasets import make_dataset, tile_at
+from support.rasters import OUTSIDE, nearest_by_loop, raster_outline, transform_over, write_raster
 
 TILE = tile_at()
 
@@ -63,15 +52,15 @@ class Shots:
         for key, data in bands.items():
             path = self.folder / collection / f"{name}-{key}.tif"
             shape = data.shape[-2:]
-            transform = under(TILE, shape, **({"step": 10} | (grid or {})), crs=crs)
+            transform = transform_over(TILE, shape, **({"step": 10} | (grid or {})), crs=crs)
             write_raster(path, data, transform, crs or TILE.crs, nodata=nodata)
-            assets[key] = asset(f"./{path.name}", **((said or {}).get(key, {})))
+            assets[key] = make_asset(f"./{path.name}", **((said or {}).get(key, {})))
             self.known[collection, name, key] = path
-        self.items.append(item(name, when, assets, lonlat_outline(path), collection, cloud, **properties))
+        self.items.append(make_item(name, when, assets, raster_outline(path), collection, cloud, **properties))
 
     def plan(self, tiles=(TILE,), **imagery):
         """The plan of a dataset over these scenes, through the catalogue and the lock file."""
-        catalog = write_catalog(self.folder, self.items)
+        catalog = write_catalogue(self.folder, self.items)
         dataset = make_dataset(imagery={"catalog": str(catalog), **imagery})
         keys, outlines = [tile.key for tile in tiles], footprints(tiles)
         write_lock(
@@ -316,9 +305,12 @@ def masked_catalogue(folder, masks):
     for number, (name, mask) in enumerate(zip("abc", masks, strict=True)):
         shots.add(name, f"2017-07-0{number + 1}T10:00:00Z", {"B1": noise(number, holes=0, share=0.1)}, nodata=0)
         path = write_raster(
-            folder / "s2" / f"{name}-m.tif", mask, under(TILE, mask.shape, (18, 22), shift=(0.3, 0.6)), TILE.crs
+            folder / "s2" / f"{name}-m.tif",
+            mask,
+            transform_over(TILE, mask.shape, (18, 22), shift=(0.3, 0.6)),
+            TILE.crs,
         )
-        shots.items[-1]["assets"]["m"] = asset(f"./{path.name}")
+        shots.items[-1]["assets"]["m"] = make_asset(f"./{path.name}")
         shots.known["s2", name, "m"] = path
     return shots
 
@@ -835,7 +827,7 @@ def test_the_chip_lies_where_the_tile_lies(tmp_path, key):
         tile.crs,
     )
     shots = Shots(tmp_path)
-    shots.items.append(item("a", "2017-07-01T10:00:00Z", {"B1": asset("./a-B1.tif")}, lonlat_outline(path)))
+    shots.items.append(make_item("a", "2017-07-01T10:00:00Z", {"B1": make_asset("./a-B1.tif")}, raster_outline(path)))
     chip = shots.chip(tile)
     real = DLTile.from_key(key)
     assert chip.crs.to_epsg() == int(real.crs.removeprefix("EPSG:"))
@@ -1077,10 +1069,10 @@ def azure(serve, monkeypatch, tmp_path):
 
 def signed_plan(folder, blob, container="good"):
     href = f"http://account.blob.core.windows.net/{container}/{blob}"
-    write_raster(folder / "blobs" / "a.tif", noise(1), under(TILE, (24, 24), 10), TILE.crs, nodata=0)
+    write_raster(folder / "blobs" / "a.tif", noise(1), transform_over(TILE, (24, 24), 10), TILE.crs, nodata=0)
     shots = Shots(folder)
     shots.items.append(
-        item("a", "2017-07-01T10:00:00Z", {"B1": asset(href)}, lonlat_outline(folder / "blobs" / "a.tif"))
+        make_item("a", "2017-07-01T10:00:00Z", {"B1": make_asset(href)}, raster_outline(folder / "blobs" / "a.tif"))
     )
     return shots.plan(sign="planetary_computer")
 
@@ -1122,7 +1114,6 @@ def test_addresses_elsewhere_are_not_signed(tmp_path, azure):
 # Real scenes.
 
 
-@pytest.mark.skipif(not real_data(), reason="SEGCHIPS_REAL_DATA names no folder of real scenes")
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
@@ -1141,8 +1132,8 @@ def test_addresses_elsewhere_are_not_signed(tmp_path, azure):
         ("mean", {"start": "2015-01-01", "end": "2017-12-31", "cloud_mask": {"asset": "cloud_mask", "clear": [0]}}),
     ],
 )
-def test_real_scenes_by_loop(tmp_path, kind, options):
-    folder = Path(os.path.abspath(real_data()))
+def test_real_scenes_by_loop(tmp_path, real_data, kind, options):
+    folder = real_data.resolve()
     names = ["B04", "B11"]
     tile = Tile.from_key("60:2:10.0:33:-58:8465")
     dataset = make_dataset(

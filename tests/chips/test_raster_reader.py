@@ -17,11 +17,12 @@ from rasterio.shutil import copy
 from rasterio.transform import Affine
 from rasterio.warp import reproject
 
-from helpers import OUTSIDE, nearest_by_loop, tile_at, under, write_raster
 from segchips.chips.raster_reader import RasterReader
 from segchips.errors import SceneError
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Band
+from support.datasets import tile_at
+from support.rasters import OUTSIDE, nearest_by_loop, transform_over, write_raster
 
 TILE = tile_at()
 SINUSOIDAL = "+proj=sinu +lon_0=0 +x_0=0 +y_0=0 +R=6371007.181 +units=m +no_defs"
@@ -81,7 +82,7 @@ PARTLY = {"partly outside", "partly outside elsewhere", "smaller than the tile",
 def test_nearest_takes_the_pixel_under_each_centre(tmp_path, name):
     options = {"shape": (24, 22), **GRIDS[name]}
     crs = options.get("crs", TILE.crs)
-    path = write_raster(tmp_path / "a.tif", noise((2, *options["shape"])), under(TILE, **options), crs)
+    path = write_raster(tmp_path / "a.tif", noise((2, *options["shape"])), transform_over(TILE, **options), crs)
     valid = assert_nearest(path, indexes=(1, 2))
     assert valid.any() and valid.all() == (name not in PARTLY)
 
@@ -89,7 +90,7 @@ def test_nearest_takes_the_pixel_under_each_centre(tmp_path, name):
 @pytest.mark.parametrize("resampling", ["nearest", "bilinear", "average"])
 @pytest.mark.parametrize("crs", [TILE.crs, "EPSG:32632", "EPSG:4326"])
 def test_a_tile_wholly_outside_has_nothing_valid(tmp_path, crs, resampling):
-    transform = under(TILE, (20, 20), 0.001 if crs == "EPSG:4326" else 10, crs, shift=(500, 40))
+    transform = transform_over(TILE, (20, 20), 0.001 if crs == "EPSG:4326" else 10, crs, shift=(500, 40))
     data, valid = read(
         write_raster(tmp_path / "a.tif", noise((3, 20, 20)), transform, crs), indexes=(3, 1), resampling=resampling
     )
@@ -136,7 +137,7 @@ def test_the_edges_of_the_raster_are_half_open(tmp_path):
 @pytest.mark.parametrize("key", ["60:2:10.0:33:-58:8465", "12:2:10.0:01:-290:42325", "12:2:10.0:60:2000:-42325"])
 def test_tiles_of_any_zone_and_hemisphere(tmp_path, key):
     tile = Tile.from_key(key)
-    transform = under(tile, (80, 80), 11.0, "EPSG:3857", shift=(0.3, 0.4))
+    transform = transform_over(tile, (80, 80), 11.0, "EPSG:3857", shift=(0.3, 0.4))
     path = write_raster(tmp_path / "a.tif", noise((80, 80)), transform, "EPSG:3857")
     assert assert_nearest(path, tile).any()
 
@@ -160,7 +161,11 @@ def test_tiles_of_any_zone_and_hemisphere(tmp_path, key):
 def test_nodata_of_any_dtype_said_by_file_catalogue_or_config(tmp_path, dtype, values, nodata, said):
     data = np.random.default_rng(1).choice(np.array(values, dtype), (24, 24))
     path = write_raster(
-        tmp_path / "a.tif", data, under(TILE, (24, 24), 10), TILE.crs, nodata=nodata if said == "file" else None
+        tmp_path / "a.tif",
+        data,
+        transform_over(TILE, (24, 24), 10),
+        TILE.crs,
+        nodata=nodata if said == "file" else None,
     )
     stored = np.array(nodata, dtype).item()
     valid = assert_nearest(
@@ -174,21 +179,23 @@ def test_nodata_of_any_dtype_said_by_file_catalogue_or_config(tmp_path, dtype, v
 
 def test_config_overrides_the_catalogue_which_overrides_the_file(tmp_path):
     data = np.random.default_rng(1).choice(np.array([1, 2, 3, 4], np.uint8), (24, 24))
-    path = write_raster(tmp_path / "a.tif", data, under(TILE, (24, 24), 10), TILE.crs, nodata=1)
+    path = write_raster(tmp_path / "a.tif", data, transform_over(TILE, (24, 24), 10), TILE.crs, nodata=1)
     assert_nearest(path, missing=lambda value: value == 1)
     assert_nearest(path, missing=lambda value: value == 2, declared=2)
     assert_nearest(path, missing=lambda value: value == 3, declared=2, nodata=3)
 
 
 def test_a_nodata_value_that_the_dtype_cannot_hold_masks_nothing(tmp_path):
-    path = write_raster(tmp_path / "a.tif", noise((24, 24), "uint8", 0, 255), under(TILE, (24, 24), 10), TILE.crs)
+    path = write_raster(
+        tmp_path / "a.tif", noise((24, 24), "uint8", 0, 255), transform_over(TILE, (24, 24), 10), TILE.crs
+    )
     for nodata in (-9999.0, 65535.0, math.nan, 0.5):
         assert assert_nearest(path, declared=nodata).all()
 
 
 def test_a_file_without_nodata_is_valid_wherever_it_reaches(tmp_path):
     path = write_raster(
-        tmp_path / "a.tif", np.zeros((24, 24), "uint8"), under(TILE, (24, 24), 10, shift=(9, 0)), TILE.crs
+        tmp_path / "a.tif", np.zeros((24, 24), "uint8"), transform_over(TILE, (24, 24), 10, shift=(9, 0)), TILE.crs
     )
     assert_nearest(path)
 
@@ -203,7 +210,9 @@ def some(shape, share=0.6, seed=9):
 def test_masks_within_and_beside_the_file(tmp_path, internal, nodata, resampling):
     data, mask = noise((2, 24, 24), "uint8", 5, 10), some((24, 24))
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=internal):
-        path = write_raster(tmp_path / "a.tif", data, under(TILE, (24, 24), 10), TILE.crs, nodata=nodata, mask=mask)
+        path = write_raster(
+            tmp_path / "a.tif", data, transform_over(TILE, (24, 24), 10), TILE.crs, nodata=nodata, mask=mask
+        )
     assert (tmp_path / "a.tif.msk").exists() != internal
     _, valid = read(path, indexes=(2, 1), resampling=resampling)
     expected = mask[4:20, 4:20] & (data[:, 4:20, 4:20] != nodata)
@@ -216,7 +225,13 @@ def test_an_alpha_band_masks_the_others(tmp_path, interleave):
     data[3] = np.where(some((24, 24)), 255, 0)
     path = tmp_path / "a.tif"
     write_raster(
-        path, data, under(TILE, (24, 24), 10), TILE.crs, photometric="rgb", alpha="unspecified", interleave=interleave
+        path,
+        data,
+        transform_over(TILE, (24, 24), 10),
+        TILE.crs,
+        photometric="rgb",
+        alpha="unspecified",
+        interleave=interleave,
     )
     with rasterio.open(path, "r+") as file:
         file.colorinterp = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
@@ -235,14 +250,18 @@ def test_an_alpha_band_masks_the_others(tmp_path, interleave):
     ],
 )
 def test_bands_come_in_the_order_asked_whatever_the_layout(tmp_path, layout):
-    path = write_raster(tmp_path / "a.tif", noise((5, 40, 40)), under(TILE, (40, 40), 7.3), TILE.crs, **layout)
+    path = write_raster(tmp_path / "a.tif", noise((5, 40, 40)), transform_over(TILE, (40, 40), 7.3), TILE.crs, **layout)
     assert_nearest(path, indexes=(4, 1, 3))
 
 
 def test_bands_of_several_files_are_stacked_in_the_order_asked(tmp_path):
-    first = write_raster(tmp_path / "a.tif", noise((2, 24, 24), seed=1), under(TILE, (24, 24), 10), TILE.crs)
+    first = write_raster(tmp_path / "a.tif", noise((2, 24, 24), seed=1), transform_over(TILE, (24, 24), 10), TILE.crs)
     second = write_raster(
-        tmp_path / "b.tif", noise((3, 12, 12), seed=2), under(TILE, (12, 12), 20, shift=(3, 0)), TILE.crs, nodata=3
+        tmp_path / "b.tif",
+        noise((3, 12, 12), seed=2),
+        transform_over(TILE, (12, 12), 20, shift=(3, 0)),
+        TILE.crs,
+        nodata=3,
     )
     asked = [(first, 2), (second, 3), (second, 1), (first, 1)]
     data, valid = RasterReader(4).read([band(path, index) for path, index in asked], TILE, "nearest")
@@ -254,7 +273,7 @@ def test_bands_of_several_files_are_stacked_in_the_order_asked(tmp_path):
 
 def test_a_mask_band_is_read_as_it_is_with_where_it_reaches(tmp_path):
     data = noise((24, 24), "uint8", 0, 5)
-    path = write_raster(tmp_path / "a.tif", data, under(TILE, (24, 24), 10, shift=(7, 0)), TILE.crs, nodata=0)
+    path = write_raster(tmp_path / "a.tif", data, transform_over(TILE, (24, 24), 10, shift=(7, 0)), TILE.crs, nodata=0)
     values, covered = RasterReader(2).read_raw(band(path), TILE)
     expected = nearest_by_loop(path, TILE)[0]
     for place in np.ndindex(covered.shape):
@@ -263,7 +282,7 @@ def test_a_mask_band_is_read_as_it_is_with_where_it_reaches(tmp_path):
 
 
 def test_describe_tells_the_dtype_and_the_first_nodata_that_a_file_declares(tmp_path):
-    transform = under(TILE, (4, 4), 10)
+    transform = transform_over(TILE, (4, 4), 10)
     plain = write_raster(tmp_path / "a.tif", noise((4, 4), "uint8", 0, 9), transform, TILE.crs)
     other = write_raster(tmp_path / "b.tif", noise((4, 4), "int16"), transform, TILE.crs, nodata=-1)
     assert RasterReader(2).describe([band(plain)]) == (np.dtype("uint8"), None)
@@ -304,7 +323,7 @@ def test_bilinear_is_the_weighted_mean_of_the_four_pixels_around_the_point(tmp_p
     tile = tile_at(size)
     step = 0.0007 if crs == "EPSG:4326" else 60.0
     data = smooth((90, 90))
-    path = write_raster(tmp_path / "a.tif", data, under(tile, (90, 90), step, crs, shift=(0.2, 0.4)), crs)
+    path = write_raster(tmp_path / "a.tif", data, transform_over(tile, (90, 90), step, crs, shift=(0.2, 0.4)), crs)
     pixels, valid = read(path, tile, resampling="bilinear")
     assert valid.all()
     with rasterio.open(path) as file:
@@ -328,7 +347,7 @@ def test_average_of_whole_pixels_is_their_mean_over_valid_ones(tmp_path, scale):
     data = noise((16 * scale, 16 * scale), "int16", -500, 5000)
     data[some(data.shape, 0.4)] = -9999
     data[: 3 * scale, : 2 * scale] = -9999
-    path = write_raster(tmp_path / "a.tif", data, under(tile, data.shape, 10), tile.crs, nodata=-9999)
+    path = write_raster(tmp_path / "a.tif", data, transform_over(tile, data.shape, 10), tile.crs, nodata=-9999)
     pixels, valid = read(path, tile, resampling="average")
     for row, column in np.ndindex(16, 16):
         block = data[row * scale : (row + 1) * scale, column * scale : (column + 1) * scale]
@@ -343,7 +362,7 @@ def test_average_of_whole_pixels_is_their_mean_over_valid_ones(tmp_path, scale):
 @pytest.mark.parametrize("resampling", ["cubic", "lanczos"])
 def test_a_kernel_that_overshoots_stops_at_the_limits_of_the_dtype(tmp_path, dtype, values, resampling):
     data = np.random.default_rng(2).choice(np.array(values, dtype), (30, 30), p=[0.7, 0.3])
-    path = write_raster(tmp_path / "a.tif", data, under(TILE, (30, 30), 17, shift=(0.3, 0.2)), TILE.crs)
+    path = write_raster(tmp_path / "a.tif", data, transform_over(TILE, (30, 30), 17, shift=(0.3, 0.2)), TILE.crs)
     pixels, valid = read(path, resampling=resampling)
     assert valid.all() and pixels.dtype == dtype and {pixels.min(), pixels.max()} == set(values)
     with rasterio.open(path) as file:
@@ -369,7 +388,7 @@ def test_holes_of_any_kind_in_floats_weigh_nothing(tmp_path, hole, resampling):
     data = noise((40, 40), "float32")
     holes = some((40, 40), 0.1)
     holes[12:22, 15:27] = True
-    transform = under(TILE, (40, 40), 7.7, shift=(0.2, 0.3))
+    transform = transform_over(TILE, (40, 40), 7.7, shift=(0.2, 0.3))
     odd = write_raster(tmp_path / "a.tif", np.where(holes, np.float32(hole), data), transform, TILE.crs, nodata=-9999)
     usual = write_raster(tmp_path / "b.tif", np.where(holes, np.float32(-1), data), transform, TILE.crs, nodata=-1)
     pixels, valid = read(odd, resampling=resampling)
@@ -384,7 +403,9 @@ def test_each_band_has_its_own_holes_when_warped(tmp_path, resampling):
     data = noise((3, 30, 30), "uint8", 1, 255)
     for number in range(3):
         data[number, 5 + 4 * number : 12 + 4 * number] = 0
-    path = write_raster(tmp_path / "a.tif", data, under(TILE, (30, 30), 9.1, shift=(0.2, 0.3)), TILE.crs, nodata=0)
+    path = write_raster(
+        tmp_path / "a.tif", data, transform_over(TILE, (30, 30), 9.1, shift=(0.2, 0.3)), TILE.crs, nodata=0
+    )
     together = read(path, indexes=(1, 2, 3), resampling=resampling)
     for number in range(3):
         pixels, valid = read(path, indexes=(number + 1,), resampling=resampling)
@@ -419,7 +440,7 @@ def test_other_resamplings_equal_gdals_warp_of_the_whole_raster(tmp_path, name, 
     data[:, some(options["shape"], 0.1)] = nodata
     data[1, 10:14, 10:20] = nodata
     crs = options.get("crs", TILE.crs)
-    path = write_raster(tmp_path / "a.tif", data, under(TILE, **options), crs, nodata=nodata)
+    path = write_raster(tmp_path / "a.tif", data, transform_over(TILE, **options), crs, nodata=nodata)
     pixels, valid = read(path, indexes=(1, 2), resampling=resampling)
     # a value that lands on nodata is moved in the chip; GDAL does so at once
     pixels = np.where(valid & (pixels == nodata), nodata + 1, pixels)
@@ -449,7 +470,9 @@ def open_rasters(folder):
 @pytest.fixture
 def many(tmp_path):
     return [
-        write_raster(tmp_path / f"{n}.tif", np.full((24, 24), n + 1, np.uint8), under(TILE, (24, 24), 10), TILE.crs)
+        write_raster(
+            tmp_path / f"{n}.tif", np.full((24, 24), n + 1, np.uint8), transform_over(TILE, (24, 24), 10), TILE.crs
+        )
         for n in range(9)
     ]
 
@@ -509,7 +532,7 @@ def truncated(path, share):
 def test_a_truncated_file_is_named(tmp_path, resampling):
     data = noise((4, 256, 256))
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-        plain = write_raster(tmp_path / "plain.tif", data, under(TILE, (256, 256), 10), TILE.crs)
+        plain = write_raster(tmp_path / "plain.tif", data, transform_over(TILE, (256, 256), 10), TILE.crs)
     path = tmp_path / "cog.tif"
     with rasterio.open(plain) as file:
         copy(file, path, driver="COG", blocksize=128)
@@ -521,7 +544,7 @@ def test_a_truncated_file_is_named(tmp_path, resampling):
 
 def test_a_broken_file_does_not_stay_open_and_can_be_mended(tmp_path):
     data = noise((256, 256))
-    path = write_raster(tmp_path / "a.tif", data, under(TILE, (256, 256), 10), TILE.crs)
+    path = write_raster(tmp_path / "a.tif", data, transform_over(TILE, (256, 256), 10), TILE.crs)
     content, reader = path.read_bytes(), RasterReader(4)
     truncated(path, 0.4)
     with pytest.raises(SceneError):
@@ -541,7 +564,7 @@ def test_files_that_are_none_are_named(tmp_path):
 
 
 def test_a_raster_without_georeference_is_named(tmp_path):
-    transform = under(TILE, (4, 4), 10)
+    transform = transform_over(TILE, (4, 4), 10)
     bare = write_raster(tmp_path / "bare.tif", noise((4, 4)), transform, None)
     with pytest.raises(SceneError, match="bare.tif: has no georeference"):
         read(bare)
@@ -552,7 +575,7 @@ def test_a_raster_without_georeference_is_named(tmp_path):
 
 
 def test_a_band_that_the_catalogue_promised_in_vain_is_named(tmp_path):
-    path = write_raster(tmp_path / "a.tif", noise((2, 4, 4)), under(TILE, (4, 4), 10), TILE.crs)
+    path = write_raster(tmp_path / "a.tif", noise((2, 4, 4)), transform_over(TILE, (4, 4), 10), TILE.crs)
     with pytest.raises(SceneError, match=r"a\.tif: has 2 bands, but its catalogue promises band 3"):
         read(path, indexes=(1, 3))
 

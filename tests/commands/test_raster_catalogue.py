@@ -8,10 +8,12 @@ import pystac
 import pytest
 import shapely
 
-from helpers import COG, lonlat_box, lonlat_outline, make_dataset, tile_at, under, write_raster
 from segchips.commands.raster_catalogue import write_catalogue
 from segchips.errors import InputError
 from segchips.scenes.stac_catalogue import search
+from support.catalogues import COG_MEDIA_TYPE
+from support.datasets import make_dataset, tile_at, tile_outline
+from support.rasters import raster_outline, transform_over, write_raster
 
 TILE = tile_at()
 
@@ -19,12 +21,14 @@ TILE = tile_at()
 def raster(path, value=1, bands=1, dtype="uint16", **options):
     crs = options.pop("crs", TILE.crs)
     data = np.full((bands, 40, 40), value, dtype)
-    return write_raster(path, data, under(TILE, (40, 40), 10 if crs == TILE.crs else 1e-4, crs), crs, **options)
+    return write_raster(
+        path, data, transform_over(TILE, (40, 40), 10 if crs == TILE.crs else 1e-4, crs), crs, **options
+    )
 
 
 def scenes(folder, bands, **imagery):
     dataset = make_dataset(imagery={"catalog": str(folder), "products": [{"id": "ortho", "bands": bands}], **imagery})
-    return {scene.id: scene for scene in search(dataset.imagery, np.array([lonlat_box(TILE)]))}
+    return {scene.id: scene for scene in search(dataset.imagery, np.array([tile_outline(TILE)]))}
 
 
 def test_files_of_several_bands_are_scenes_of_their_own(tmp_path):
@@ -62,7 +66,7 @@ def test_neighbours_of_one_band_are_not_one_scene(tmp_path):
     write_raster(
         tmp_path / "in" / "dem_south_20170301.tif",
         np.ones((40, 40), "uint16"),
-        under(TILE, (40, 40), 10, shift=(0, 40)),
+        transform_over(TILE, (40, 40), 10, shift=(0, 40)),
         TILE.crs,
     )
     items = write_catalogue(tmp_path / "in", tmp_path / "out" / "catalog.json", "ortho", None)
@@ -75,8 +79,8 @@ def test_what_the_header_says_is_in_the_item(tmp_path):
     assert item["assets"]["image"]["raster:bands"] == [
         {"data_type": "float32", "nodata": "nan", "scale": 1.0, "offset": 0.0}
     ]
-    assert item["assets"]["image"]["type"] == COG.split(";")[0] + "; application=geotiff"
-    outline, expected = (shapely.geometry.shape(one) for one in (item["geometry"], lonlat_outline(path)))
+    assert item["assets"]["image"]["type"] == COG_MEDIA_TYPE.split(";")[0] + "; application=geotiff"
+    outline, expected = (shapely.geometry.shape(one) for one in (item["geometry"], raster_outline(path)))
     assert outline.symmetric_difference(expected).area < 1e-4 * expected.area
     assert outline.exterior.is_ccw
 

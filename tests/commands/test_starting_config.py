@@ -9,12 +9,14 @@ import pytest
 import yaml
 from shapely.geometry import box
 
-from helpers import SCHEMA, lonlat_box, tile_at, under, write_raster, write_vectors
 from segchips.cli import main
 from segchips.config.loading import load_config
+from support.datasets import SCHEMA, tile_at, tile_outline
+from support.rasters import transform_over, write_raster
+from support.vectors import write_vectors
 
 TILE = tile_at()
-GROUND = lonlat_box(TILE)
+GROUND = tile_outline(TILE)
 PARTS = [box(14, 45.99, 14.001, 46), box(14, 46, 14.001, 46.01), box(14.002, 46, 14.003, 46.01)]
 
 
@@ -27,7 +29,7 @@ def here(tmp_path, monkeypatch):
 def scenes(folder, names=("a_20170301", "a_20170501", "a_20170601"), bands=3, step=10):
     for name in names:
         data = np.ones((bands, 40, 40), "uint16")
-        write_raster(folder / f"{name}.tif", data, under(TILE, (40, 40), step), TILE.crs, nodata=0)
+        write_raster(folder / f"{name}.tif", data, transform_over(TILE, (40, 40), step), TILE.crs, nodata=0)
 
 
 def labels(path, **attributes):

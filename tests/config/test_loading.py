@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers import SCHEMA
 from segchips.config.loading import load_config
 from segchips.errors import ConfigError
+from support.datasets import SCHEMA
 
 GOOD = {
     "tiles": {"size": 64, "pad": 2, "resolution": 10},

@@ -5,9 +5,9 @@ import tomllib
 
 import yaml
 
-from helpers import SCHEMA
-from projects import REPOSITORY
 from segchips.config.reference import reference
+from support.datasets import SCHEMA
+from support.projects import REPOSITORY
 
 
 def keys_of(block, rules, path=()):

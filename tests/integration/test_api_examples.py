@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import segchips
-from projects import REPOSITORY, Project
+from support.projects import REPOSITORY, Project
 
 PAGE = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
 SECTIONS = dict(part.split("\n", 1) for part in PAGE.split("\n## ")[1:])

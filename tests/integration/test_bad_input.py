@@ -8,7 +8,7 @@ import pyogrio
 import pytest
 import shapely
 
-from projects import Project
+from support.projects import Project
 
 
 def write_layer(
@@ -170,5 +170,5 @@ def test_a_truncated_scene_costs_its_tiles_alone_and_is_named(fresh: Project) ->
         assert str(spoiled.relative_to(fresh.folder)) in row["reason"]
         assert not (fresh.results() / "images" / f"{row['tile'].replace(':', '#')}.tif").exists()
     spoiled.write_bytes(whole[spoiled])
-    assert fresh.made()["images"] == len(failed)
+    assert fresh.run_and_count()["images"] == len(failed)
     assert {row["state"] for row in fresh.ledger()} == {"made"}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from browser import PROGRAMS, Browser, browser, find_browser
-from projects import Project
+from support.browser import PROGRAMS, Browser, browser, find_browser
+from support.projects import Project
 
 
 @pytest.fixture(scope="module")

@@ -10,22 +10,6 @@ import rasterio
 import shapely
 
 from conftest import Files
-from helpers import (
-    OUTSIDE,
-    asset,
-    collection,
-    item,
-    link,
-    lonlat_outline,
-    make_dataset,
-    nearest_by_loop,
-    tile_at,
-    under,
-    write_catalog,
-    write_json,
-    write_raster,
-)
-from projects import Project
 from segchips.chips.image_plan import ImagePlan
 from segchips.chips.images import make_image
 from segchips.chips.open_rasters import GDAL_OPTIONS
@@ -38,6 +22,10 @@ from segchips.scenes.pinning import pin_scenes
 from segchips.scenes.query import SceneQuery
 from segchips.scenes.stac_catalogue import search
 from segchips.scenes.stac_client import open_catalog
+from support.catalogues import make_asset, make_collection, make_item, make_link, write_catalogue, write_json
+from support.datasets import make_dataset, tile_at
+from support.projects import Project
+from support.rasters import OUTSIDE, nearest_by_loop, raster_outline, transform_over, write_raster
 
 SEED = 20230630
 TILE = tile_at()
@@ -56,18 +44,18 @@ def pixels(seed, dtype="uint16", shape=(24, 24)):
 def scene_file(path, data=None, crs=None, nodata=NODATA, step=10, **profile):
     data = pixels(1) if data is None else data
     return write_raster(
-        path, data, under(TILE, data.shape[-2:], step, crs=crs), crs or TILE.crs, nodata=nodata, **profile
+        path, data, transform_over(TILE, data.shape[-2:], step, crs=crs), crs or TILE.crs, nodata=nodata, **profile
     )
 
 
 def make(folder, items, catalog=None, **imagery):
     """The chip of the tile from these items: pixels (row, column) and the ids of the scenes it tells."""
-    dataset = make_dataset(imagery={"catalog": str(catalog or write_catalog(folder, items)), **imagery})
+    dataset = make_dataset(imagery={"catalog": str(catalog or write_catalogue(folder, items)), **imagery})
     outlines, left_out = footprints([TILE]), []
     found = search(dataset.imagery, outlines, left_out=left_out)
     write_lock(folder / "scenes.parquet", pin_scenes(SceneQuery.of(dataset.imagery), found, [TILE.key], outlines))
     plan = ImagePlan(dataset, read_lock(folder / "scenes.parquet"))
-    if not plan.made():
+    if not plan.run_and_count():
         return None, [], left_out
     make_image(plan, TILE, folder / "chips" / "chip.tif")
     with rasterio.open(folder / "chips" / "chip.tif") as chip:
@@ -87,7 +75,7 @@ def slow(paths, nodata=NODATA):
 
 
 def outline(path):
-    return lonlat_outline(path)
+    return raster_outline(path)
 
 
 # Items that cannot be placed.
@@ -103,7 +91,7 @@ def outline(path):
 )
 def test_an_item_without_place_or_time_is_left_out_by_name(tmp_path, spoil, reason):
     good, bad = (scene_file(tmp_path / f"{name}.tif", pixels(seed)) for seed, name in enumerate("ab"))
-    items = [item(path.stem, DAY, {"B1": asset(path)}, outline(path)) for path in (good, bad)]
+    items = [make_item(path.stem, DAY, {"B1": make_asset(path)}, outline(path)) for path in (good, bad)]
     chip, ids, left_out = make(tmp_path, [items[0], items[1] | spoil])
     np.testing.assert_array_equal(chip, slow([good]))
     assert ids == ["a"]
@@ -113,8 +101,8 @@ def test_an_item_without_place_or_time_is_left_out_by_name(tmp_path, spoil, reas
 def test_an_item_without_place_outside_the_dates_is_nobodys_business(tmp_path):
     path = scene_file(tmp_path / "a.tif")
     items = [
-        item("a", DAY, {"B1": asset(path)}, outline(path)),
-        item("old", "2011-01-01T00:00:00Z", {"B1": asset(path)}, None),
+        make_item("a", DAY, {"B1": make_asset(path)}, outline(path)),
+        make_item("old", "2011-01-01T00:00:00Z", {"B1": make_asset(path)}, None),
     ]
     assert make(tmp_path, items)[2] == []
 
@@ -122,10 +110,10 @@ def test_an_item_without_place_outside_the_dates_is_nobodys_business(tmp_path):
 def test_a_wrong_footprint_gives_no_pixel_of_elsewhere(tmp_path):
     here, far = scene_file(tmp_path / "here.tif", pixels(1)), tmp_path / "far.tif"
     shift = rasterio.Affine.translation(50_000, 0)
-    write_raster(far, pixels(2), shift @ under(TILE, (24, 24), 10), TILE.crs, nodata=NODATA)
+    write_raster(far, pixels(2), shift @ transform_over(TILE, (24, 24), 10), TILE.crs, nodata=NODATA)
     items = [
-        item("liar", "2017-06-30T10:00:00Z", {"B1": asset(far)}, outline(here)),
-        item("here", DAY, {"B1": asset(here)}, outline(here)),
+        make_item("liar", "2017-06-30T10:00:00Z", {"B1": make_asset(far)}, outline(here)),
+        make_item("here", DAY, {"B1": make_asset(here)}, outline(here)),
     ]
     chip, ids, _ = make(tmp_path, items)
     np.testing.assert_array_equal(chip, slow([here]))
@@ -149,8 +137,8 @@ ODD = {
 def test_a_footprint_of_any_kind_is_a_footprint_or_one_message(tmp_path, name):
     good = scene_file(tmp_path / "a.tif")
     items = [
-        item("a", DAY, {"B1": asset(good)}, outline(good)),
-        {**item("odd", DAY, {"B1": asset(good)}, None), "geometry": ODD[name]},
+        make_item("a", DAY, {"B1": make_asset(good)}, outline(good)),
+        {**make_item("odd", DAY, {"B1": make_asset(good)}, None), "geometry": ODD[name]},
     ]
     try:
         chip, ids, _ = make(tmp_path, items)
@@ -163,7 +151,7 @@ def test_a_footprint_of_any_kind_is_a_footprint_or_one_message(tmp_path, name):
 
 def test_of_items_with_one_id_one_counts_and_the_other_is_named(tmp_path):
     first, second = (scene_file(tmp_path / f"{name}.tif", pixels(seed)) for seed, name in enumerate("ab"))
-    items = [item("same", DAY, {"B1": asset(path)}, outline(path)) for path in (first, second)]
+    items = [make_item("same", DAY, {"B1": make_asset(path)}, outline(path)) for path in (first, second)]
     results = [make(tmp_path / str(n), order) for n, order in enumerate((items, items[::-1]))]
     for chip, ids, left_out in results:
         assert any(np.array_equal(chip, slow([path])) for path in (first, second))
@@ -173,7 +161,7 @@ def test_of_items_with_one_id_one_counts_and_the_other_is_named(tmp_path):
 
 def test_an_item_that_two_catalogues_hold_alike_is_no_trouble(tmp_path):
     path = scene_file(tmp_path / "a.tif")
-    content = item("a", DAY, {"B1": asset(path, **{"raster:bands": [{"nodata": "nan"}]})}, outline(path))
+    content = make_item("a", DAY, {"B1": make_asset(path, **{"raster:bands": [{"nodata": "nan"}]})}, outline(path))
     assert make(tmp_path, [content, content])[2] == []
 
 
@@ -187,7 +175,7 @@ NUMBERS = {
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in NUMBERS.items() for value in values])
 def test_a_number_that_is_none_names_the_scene(tmp_path, key, value):
     path = scene_file(tmp_path / "a.tif")
-    content = item("liar", DAY, {"B1": asset(path, **{"raster:bands": [{key: value}]})}, outline(path))
+    content = make_item("liar", DAY, {"B1": make_asset(path, **{"raster:bands": [{key: value}]})}, outline(path))
     with pytest.raises(InputError, match="scene 'liar'") as caught:
         make(tmp_path, [content])
     assert "\n" not in str(caught.value)
@@ -199,7 +187,7 @@ TIMES = ["yesterday", "2017-13-40T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999
 @pytest.mark.parametrize("when", TIMES, ids=map(str, range(len(TIMES))))
 def test_a_time_that_is_none_names_the_scene(tmp_path, when):
     path = scene_file(tmp_path / "a.tif")
-    items = [item("a", DAY, {"B1": asset(path)}, outline(path)), item("liar", when, {}, outline(path))]
+    items = [make_item("a", DAY, {"B1": make_asset(path)}, outline(path)), make_item("liar", when, {}, outline(path))]
     try:
         assert make(tmp_path, items)[1] == ["a"]
     except InputError as error:
@@ -240,7 +228,7 @@ def liar(tmp_path, serve):
 
 
 def vrt(target):
-    transform = ",".join(map(str, under(TILE, (24, 24), 10).to_gdal()))
+    transform = ",".join(map(str, transform_over(TILE, (24, 24), 10).to_gdal()))
     source = f'<SourceFilename relativeToVRT="0">{target}</SourceFilename><SourceBand>1</SourceBand>'
     return (
         f'<VRTDataset rasterXSize="24" rasterYSize="24"><SRS>{TILE.crs}</SRS><GeoTransform>{transform}</GeoTransform>'
@@ -268,7 +256,9 @@ def test_what_a_server_gives_in_place_of_a_raster_is_named_and_shows_no_local_fi
     folder, address = liar
     if FALSE_FILES[name]:
         (folder / name).write_bytes(FALSE_FILES[name](tmp_path / "secret.tif"))
-    items = [item("liar", DAY, {"B1": asset(f"{address}/{name}?token=hush")}, outline(tmp_path / "secret.tif"))]
+    items = [
+        make_item("liar", DAY, {"B1": make_asset(f"{address}/{name}?token=hush")}, outline(tmp_path / "secret.tif"))
+    ]
     with pytest.raises(SceneError, match=name) as caught:
         make(tmp_path, items)
     message = str(caught.value).replace(f"{address}/{name}?token=hush", "")
@@ -297,12 +287,14 @@ def hrefs(secret):
 def test_a_remote_catalogue_reads_no_local_file_whatever_it_links_to(tmp_path, liar, number, own):
     """Neither the address itself nor one made from it with the item's own link is a local file's."""
     folder, address = liar
-    content = item("liar", DAY, {"B1": asset(hrefs(tmp_path / "secret.tif")[number])}, outline(tmp_path / "secret.tif"))
+    content = make_item(
+        "liar", DAY, {"B1": make_asset(hrefs(tmp_path / "secret.tif")[number])}, outline(tmp_path / "secret.tif")
+    )
     if own != "none":
         content["links"] = [
-            link("self", (tmp_path / "x.json").as_uri() if own == "local" else str(tmp_path / "x.json"))
+            make_link("self", (tmp_path / "x.json").as_uri() if own == "local" else str(tmp_path / "x.json"))
         ]
-    write_catalog(folder, [content])
+    write_catalogue(folder, [content])
     with pytest.raises(InputError):
         make(tmp_path, [], catalog=f"{address}/catalog.json")
     assert not list(tmp_path.glob("chips/*"))
@@ -311,8 +303,8 @@ def test_a_remote_catalogue_reads_no_local_file_whatever_it_links_to(tmp_path, l
 @pytest.mark.parametrize("own", ["file://{0}/x.json", "{0}/x.json", "file:{0}/x.json", "/vsicurl/file://{0}/x.json"])
 def test_an_items_link_to_itself_makes_no_local_address(tmp_path, liar, own):
     folder, address = liar
-    content = item("liar", DAY, {"B1": asset("secret.tif")}, outline(tmp_path / "secret.tif"))
-    write_catalog(folder, [content | {"links": [link("self", own.format(tmp_path))]}])
+    content = make_item("liar", DAY, {"B1": make_asset("secret.tif")}, outline(tmp_path / "secret.tif"))
+    write_catalogue(folder, [content | {"links": [make_link("self", own.format(tmp_path))]}])
     with pytest.raises(InputError):
         make(tmp_path, [], catalog=f"{address}/catalog.json")
 
@@ -321,12 +313,12 @@ def test_an_items_link_to_itself_makes_no_local_address(tmp_path, liar, own):
 @pytest.mark.parametrize("form", ["file://{}", "file:{}"])
 def test_a_remote_catalogue_has_no_local_members(tmp_path, liar, rel, form):
     folder, address = liar
-    content = item("secret", DAY, {"B1": asset(tmp_path / "secret.tif")}, outline(tmp_path / "secret.tif"))
-    local = write_catalog(tmp_path / "private", [content])
+    content = make_item("secret", DAY, {"B1": make_asset(tmp_path / "secret.tif")}, outline(tmp_path / "secret.tif"))
+    local = write_catalogue(tmp_path / "private", [content])
     target = local if rel == "child" else tmp_path / "private" / "s2" / "0.json"
     root = {"type": "Catalog", "stac_version": "1.0.0", "id": "root", "description": "root"}
-    write_json(folder / "s2.json", collection("s2", [link(rel, form.format(target))]))
-    write_json(folder / "catalog.json", {**root, "links": [link("child", "./s2.json")]})
+    write_json(folder / "s2.json", make_collection("s2", [make_link(rel, form.format(target))]))
+    write_json(folder / "catalog.json", {**root, "links": [make_link("child", "./s2.json")]})
     with pytest.raises(InputError):
         search(make_dataset(imagery={"catalog": f"{address}/catalog.json"}).imagery, footprints([TILE]))
 
@@ -337,19 +329,19 @@ def test_a_remote_catalogue_has_no_local_members(tmp_path, liar, rel, form):
 def test_a_local_catalogue_names_files_and_nothing_else(tmp_path, monkeypatch, prefix):
     monkeypatch.chdir(tmp_path)
     secret = scene_file(tmp_path / "secret.tif")
-    write_catalog(tmp_path, [item("liar", DAY, {"B1": asset(f"{prefix}{secret}")}, outline(secret))])
+    write_catalogue(tmp_path, [make_item("liar", DAY, {"B1": make_asset(f"{prefix}{secret}")}, outline(secret))])
     with pytest.raises(InputError):
         make(tmp_path, [], catalog="catalog.json")
 
 
 def test_a_catalogue_whose_links_lead_in_circles_is_read_once(tmp_path, serve):
     path = scene_file(tmp_path / "a.tif")
-    catalog = write_catalog(tmp_path, [item("a", DAY, {"B1": asset("../a.tif")}, outline(path))])
+    catalog = write_catalogue(tmp_path, [make_item("a", DAY, {"B1": make_asset("../a.tif")}, outline(path))])
     for name in ("catalog.json", "s2/collection.json"):
         content = json.loads((tmp_path / name).read_text())
-        back = [link("child", "../catalog.json"), link("child", "./collection.json")]
+        back = [make_link("child", "../catalog.json"), make_link("child", "./collection.json")]
         content["links"] += (
-            back if "/" in name else [link("child", "./catalog.json"), link("child", "./s2/collection.json")]
+            back if "/" in name else [make_link("child", "./catalog.json"), make_link("child", "./s2/collection.json")]
         )
         write_json(tmp_path / name, content)
     for place in (catalog, serve(tmp_path) + "/catalog.json"):
@@ -383,7 +375,7 @@ def test_a_server_that_never_goes_on_is_given_up(tmp_path, serve, monkeypatch):
     monkeypatch.setitem(GDAL_OPTIONS, "GDAL_HTTP_LOW_SPEED_TIME", "1")
     monkeypatch.setitem(GDAL_OPTIONS, "GDAL_HTTP_MAX_RETRY", "0")
     path = scene_file(tmp_path / "a.tif")
-    items = [item("a", DAY, {"B1": asset(serve(Silent) + "/a.tif")}, outline(path))]
+    items = [make_item("a", DAY, {"B1": make_asset(serve(Silent) + "/a.tif")}, outline(path))]
     try:
         with pytest.raises(SceneError, match="cannot be read"):
             make(tmp_path, items)
@@ -406,7 +398,7 @@ def damaged_layout(path, layout, data):
     """A raster of 48 x 48 pixels, whose tags come last where the layout says so."""
     profile = {"driver": "GTiff"} | LAYOUTS[layout]
     shape = {"count": 1, "height": 48, "width": 48, "dtype": "uint16", "crs": TILE.crs, "nodata": None}
-    with rasterio.open(path, "w", transform=under(TILE, (48, 48), 10), **shape | profile) as file:
+    with rasterio.open(path, "w", transform=transform_over(TILE, (48, 48), 10), **shape | profile) as file:
         if layout != "tags last":
             file.nodata = NODATA
         file.write(data, 1)
@@ -446,7 +438,7 @@ def test_siblings_in_another_crs_give_the_pixels_under_the_tile(tmp_path):
     first = scene_file(tmp_path / "a.tif", holes)
     second = scene_file(tmp_path / "b.tif", pixels(4, shape=(40, 40)), crs="EPSG:3857", step=15)
     items = [
-        item(path.stem, f"2017-07-0{day}T10:00:00Z", {"B1": asset(path)}, outline(path))
+        make_item(path.stem, f"2017-07-0{day}T10:00:00Z", {"B1": make_asset(path)}, outline(path))
         for day, path in enumerate((first, second), 1)
     ]
     chip, ids, _ = make(tmp_path, items)
@@ -459,7 +451,7 @@ def test_a_sibling_of_another_dtype_is_named(tmp_path, dtype):
     first = scene_file(tmp_path / "a.tif", pixels(3))
     second = scene_file(tmp_path / "b.tif", np.ones((24, 24), dtype), nodata=None)
     items = [
-        item(path.stem, f"2017-07-0{day}T10:00:00Z", {"B1": asset(path)}, outline(path))
+        make_item(path.stem, f"2017-07-0{day}T10:00:00Z", {"B1": make_asset(path)}, outline(path))
         for day, path in enumerate((first, second), 1)
     ]
     with pytest.raises(SceneError, match="'b' of product 's2' holds"):
@@ -471,7 +463,7 @@ def test_a_sibling_of_fewer_bands_than_it_promises_is_named(tmp_path):
     first = scene_file(tmp_path / "a.tif", np.stack([pixels(3), pixels(4)]))
     second = scene_file(tmp_path / "b.tif", pixels(5))
     items = [
-        item(path.stem, f"2017-07-0{day}T10:00:00Z", {"B1": asset(path, **two)}, outline(path))
+        make_item(path.stem, f"2017-07-0{day}T10:00:00Z", {"B1": make_asset(path, **two)}, outline(path))
         for day, path in enumerate((first, second), 1)
     ]
     with pytest.raises(SceneError, match=r"b\.tif: has 1 bands, but its catalogue promises band 2"):
@@ -489,7 +481,7 @@ def test_what_is_not_finite_is_no_value(tmp_path, kind, nodata):
             data[rng.random(data.shape) < 0.2] = strange
         paths.append(scene_file(tmp_path / f"{number}.tif", data, nodata=nodata))
     items = [
-        item(path.stem, f"2017-07-0{day}T10:00:00Z", {"B1": asset(path)}, outline(path))
+        make_item(path.stem, f"2017-07-0{day}T10:00:00Z", {"B1": make_asset(path)}, outline(path))
         for day, path in enumerate(paths, 1)
     ]
     chip, _, _ = make(tmp_path, items, composite=kind)
@@ -527,13 +519,13 @@ def test_whatever_stands_in_an_item_is_a_scene_or_one_message(tmp_path):
     """400 seeded mutations; only errors for users come out, and a chip shows what lies under its tile."""
     draws, path = random.Random(SEED), scene_file(tmp_path / "a.tif")
     facts = {"raster:bands": [{"nodata": NODATA, "scale": 1.0, "offset": 0.0}], "eo:bands": [{"name": "one"}]}
-    content = item(
-        "a", DAY, {"B1": asset(path, **facts)}, shapely.geometry.mapping(shapely.box(13, 45, 15, 47)), cloud=3
+    content = make_item(
+        "a", DAY, {"B1": make_asset(path, **facts)}, shapely.geometry.mapping(shapely.box(13, 45, 15, 47)), cloud=3
     )
     right, made = slow([path]), 0
     for number in range(400):
         folder = tmp_path / str(number)
-        write_catalog(folder, [content])
+        write_catalogue(folder, [content])
         (folder / "s2" / "0.json").write_text(json.dumps(mutated(draws, content)))
         try:
             chip, ids, _ = make(folder, [], catalog=folder / "catalog.json")
@@ -559,7 +551,7 @@ def test_a_run_leaves_out_what_it_cannot_place_and_says_so(sample_run: Project, 
     for name, content in lies.items():
         content.pop("bbox", None) if name == "nowhere" else None
         write_json(folder / f"{name}.json", content | {"id": name})
-        root["links"].append(link("item", f"./{name}.json"))
+        root["links"].append(make_link("item", f"./{name}.json"))
     write_json(fresh.folder / "lies.json", root | {"links": [absolute(each, folder) for each in root["links"]]})
     fresh.change("defaults.imagery.catalog", "lies.json")
     result = fresh.run()
@@ -568,7 +560,7 @@ def test_a_run_leaves_out_what_it_cannot_place_and_says_so(sample_run: Project, 
     for name, reason in (("nowhere", "it has no geometry"), ("never", "it has no time")):
         line = f"scene '{name}' of product 'sample-l2a' is left out: {reason}"
         assert line in log and line in " ".join(result.stdout.split())
-    assert fresh.contents("results/sample/images/*") == sample_run.contents("results/sample/images/*")
+    assert fresh.file_bytes("results/sample/images/*") == sample_run.file_bytes("results/sample/images/*")
 
 
 def absolute(entry, folder):

@@ -10,24 +10,16 @@ import pytest
 import shapely
 import yaml
 
-from helpers import (
-    SCHEMA,
-    asset,
-    item,
-    lonlat_box,
-    lonlat_outline,
-    tile_at,
-    under,
-    write_catalog,
-    write_raster,
-    write_vectors,
-)
-from making import folders
-from projects import REPOSITORY, Project
 from segchips.cli import main
 from segchips.config.loading import load_config
 from segchips.config.model import Config, Dataset, LabelLayer
 from segchips.grids.tile import Tile
+from support.catalogues import make_asset, make_item, write_catalogue
+from support.chips import write_chip_folders
+from support.datasets import SCHEMA, tile_at, tile_outline
+from support.projects import REPOSITORY, Project
+from support.rasters import raster_outline, transform_over, write_raster
+from support.vectors import write_vectors
 
 EXAMPLES = sorted((REPOSITORY / "config" / "examples").glob("*.yaml"))
 LOCAL = [path for path in EXAMPLES if path.stem != "pleiades_1m_rgb"]
@@ -46,7 +38,7 @@ def write_scene(path: Path, tile: Tile, kind: str, value: int | None = None, ban
     side = tile.grid.size + 8
     noise = np.random.default_rng(len(str(path))).integers(1, 200, (bands, side, side))
     data = (noise if value is None else np.full_like(noise, value)).astype(kind)
-    return write_raster(path, data, under(tile, (side, side), tile.grid.resolution), tile.crs, nodata=None)
+    return write_raster(path, data, transform_over(tile, (side, side), tile.grid.resolution), tile.crs, nodata=None)
 
 
 def write_scenes(dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
@@ -55,13 +47,15 @@ def write_scenes(dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
     for number, day in enumerate((imagery.start + timedelta(10), imagery.end - timedelta(10))):
         for product in imagery.products:
             name = f"{dataset.name}-{product.id}-{number}"
-            assets = {band: asset(write_scene(folder / name / f"{band}.tif", tile, "uint16")) for band in product.bands}
+            assets = {
+                band: make_asset(write_scene(folder / name / f"{band}.tif", tile, "uint16")) for band in product.bands
+            }
             if imagery.cloud_mask and imagery.cloud_mask.asset:
                 clear = (imagery.cloud_mask.clear or (0,))[0]
                 key = imagery.cloud_mask.asset
-                assets[key] = asset(write_scene(folder / name / f"{key}.tif", tile, "uint16", clear))
-            outline = lonlat_outline(folder / name / f"{product.bands[0]}.tif")
-            made.append(item(name, f"{day}T10:00:00Z", assets, outline, product.id, cloud=5))
+                assets[key] = make_asset(write_scene(folder / name / f"{key}.tif", tile, "uint16", clear))
+            outline = raster_outline(folder / name / f"{product.bands[0]}.tif")
+            made.append(make_item(name, f"{day}T10:00:00Z", assets, outline, product.id, cloud=5))
     return made
 
 
@@ -78,7 +72,7 @@ def write_labels(layer: LabelLayer, ground: shapely.Geometry, path: Path) -> Non
 def prepare(config: Config, raw: dict[str, Any], folder: Path) -> None:
     """Files where the config has them; a catalogue that is far away gets a place nearby."""
     first = next(iter(config.datasets.values()))
-    ground = lonlat_box(tile_of(first)).buffer(-1e-4)
+    ground = tile_outline(tile_of(first)).buffer(-1e-4)
     for layer in first.labels.layers:
         write_labels(layer, ground, folder / layer.path)
     if first.tiles.aoi:
@@ -93,7 +87,7 @@ def prepare(config: Config, raw: dict[str, Any], folder: Path) -> None:
         place = raw["defaults"]["imagery"]["catalog"] = "data/nearby/catalog.json"
         raw["defaults"]["imagery"].pop("sign", None)
     scenes = [scene for dataset in config.datasets.values() for scene in write_scenes(dataset, folder / "scenes")]
-    write_catalog((folder / place).parent, scenes)
+    write_catalogue((folder / place).parent, scenes)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -111,7 +105,7 @@ def test_runs_on_generated_files(path: Path, tmp_path: Path, monkeypatch: pytest
     raw, config = read(path)
     if config.conversions:
         (tmp_path / "data" / "arcgis").mkdir(parents=True)
-        folders(tmp_path / "data/arcgis", ["000000000", "000000001", "000000002"])
+        write_chip_folders(tmp_path / "data/arcgis", ["000000000", "000000001", "000000002"])
     else:
         prepare(config, raw, tmp_path)
     project = Project(tmp_path)

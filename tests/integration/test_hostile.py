@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from conftest import Files
-from helpers import write_json
-from projects import REPOSITORY, Project
 from segchips.config.loading import SCHEMA, load_config
 from segchips.errors import ConfigError
+from support.catalogues import write_json
+from support.projects import REPOSITORY, Project
 
 MARK = "pwned"
 COMMANDS = [f"$(touch {MARK})", f"`touch {MARK}`", f"; touch {MARK} #", f"| touch {MARK}", f"&& touch {MARK}"]

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import rasterio
 
 import segchips
-from projects import Project
+from support.projects import Project
 
 SPLITS = {"train": 0.5, "val": 0.25, "test": 0.25}
 CONFIG = {

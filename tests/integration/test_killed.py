@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from projects import Project, sample_config, stop
 from segchips.sample.sample import write_sample
+from support.projects import Project, kill_run, sample_config
 
 SEED = 7
 KILLS = int(os.environ.get("SEGCHIPS_KILLS", "2"))
@@ -53,7 +53,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(undisturbed: tuple[P
             process = again.start(output=log)
             time.sleep(draws.uniform(1, max(2, seconds * min(0.9, 0.4 + 4 / KILLS))))
             if process.poll() is None:
-                stop(process)
+                kill_run(process)
                 kills += 1
             else:
                 assert process.returncode == 0, (again.folder / "run.log").read_text()

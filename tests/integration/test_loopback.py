@@ -23,12 +23,12 @@ from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import RetryError
 from urllib3.exceptions import ReadTimeoutError
 
-from helpers import OUTSIDE, nearest_by_loop
 from loopback.faults import FAULTS, Fault, Faults
 from loopback.log import Request
 from loopback.scenes import Source
 from loopback.server import Platform, make_token
 from segchips.grids.tile import Tile
+from support.rasters import OUTSIDE, nearest_by_loop
 
 PRODUCT = "sample-l2a"
 TILE = "60:2:10.0:33:-333:8904"

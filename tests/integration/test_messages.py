@@ -12,17 +12,19 @@ import pytest
 import shapely
 
 import segchips
-from helpers import SCHEMA, lonlat_box, tile_at, under, write_raster, write_vectors
-from making import config as records
-from making import folders
-from projects import Project, sample_config
 from segchips.cli import main
 from segchips.config.loading import load_config
 from segchips.errors import SegchipsError
 from segchips.pipeline.inputs import check_catalogue, check_conversion, check_dataset, check_writable
 from segchips.tiles.area import aoi_layers, find_tiles
+from support.chips import records_config as records
+from support.chips import write_chip_folders
+from support.datasets import SCHEMA, tile_at, tile_outline
+from support.projects import Project, sample_config
+from support.rasters import transform_over, write_raster
+from support.vectors import write_vectors
 
-GROUND = lonlat_box(tile_at())
+GROUND = tile_outline(tile_at())
 Do = Callable[[], object]
 
 
@@ -70,7 +72,9 @@ def text(path: str, content: str) -> Do:
 
 def raster(path: str, **options: Any) -> Do:
     tile = tile_at()
-    return lambda: write_raster(Path(path), np.ones((8, 8), "uint8"), under(tile, (8, 8), 10), tile.crs, **options)
+    return lambda: write_raster(
+        Path(path), np.ones((8, 8), "uint8"), transform_over(tile, (8, 8), 10), tile.crs, **options
+    )
 
 
 def run(*arguments: str) -> Do:
@@ -166,7 +170,7 @@ CASES: dict[str, Do] = {
 
 def folders_of(root: str) -> None:
     Path(root).mkdir()
-    folders(Path(root), ["one", "two"])
+    write_chip_folders(Path(root), ["one", "two"])
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from projects import REPOSITORY, Project
+from support.projects import REPOSITORY, Project
 
 NOTEBOOKS = sorted((REPOSITORY / "workflow" / "notebooks").glob("*.ipynb"))
 NEEDS = {"3_parsing_tfrecords": "tensorflow"}

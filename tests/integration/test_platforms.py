@@ -12,8 +12,11 @@ import pytest
 from loopback.faults import PASSING
 from loopback.log import Request
 from loopback.server import Platform
-from projects import REPOSITORY, Project, make_chips, read_chips, sample_config, three_collections
 from segchips.grids.tile import Tile
+from support.catalogues import write_three_collections
+from support.chips import read_chips
+from support.image_chips import make_image_chips
+from support.projects import REPOSITORY, Project, sample_config
 
 SOURCES = ("stac", "descarteslabs", "earthone")
 TILES = ("60:2:10.0:33:-334:8903", "60:2:10.0:33:-333:8904", "60:2:10.0:33:-332:8903")
@@ -37,7 +40,9 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def catalogue(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return three_collections(sample_folder / "resources" / "sample", tmp_path_factory.mktemp("collections"), NO_MASK)
+    return write_three_collections(
+        sample_folder / "resources" / "sample", tmp_path_factory.mktemp("collections"), NO_MASK
+    )
 
 
 @pytest.fixture
@@ -61,8 +66,11 @@ def configure(sample_folder: Path, catalogue: Path, folder: Path, platform: Plat
 
 def make_chips_apart(project: Project) -> None:
     """In a process of its own, which both clients share."""
-    made = f"import sys; sys.path.append({str(REPOSITORY / 'tests')!r}); import projects; projects.make_chips()"
-    run = subprocess.run([sys.executable, "-c", made], cwd=project.folder, env=project.environment, capture_output=True)
+    program = f"import sys; sys.path.append({str(REPOSITORY / 'tests')!r}); "
+    program += "from support.image_chips import make_image_chips; make_image_chips()"
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=project.folder, env=project.environment, capture_output=True
+    )
     assert run.returncode == 0, run.stderr.decode()
 
 
@@ -145,10 +153,10 @@ def test_a_bad_day_changes_no_pixel(
     assert all("404" in rows[place]["reason"] for place in refused)
     assert len(read_chips(project.results() / "images")) == len(rows) - 1
     served.log.clear()
-    assert project.made()["images"] == 1
+    assert project.run_and_count()["images"] == 1
     assert {row["state"] for row in project.ledger()} == {"made"}
     assert requests_of(served).keys() == refused and len(served.log) == 1
     project.change("datasets", {"good": {"imagery": {"source": "stac"}}})
     monkeypatch.chdir(tmp_path)
-    make_chips()
+    make_image_chips()
     assert read_chips(project.results("good") / "images") == read_chips(project.results() / "images")

@@ -13,7 +13,7 @@ import rasterio
 from rasterio.features import rasterize
 
 import segchips
-from projects import Project
+from support.projects import Project
 
 BANDS = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"]
 WINTER = {"start": "2016-12-01", "end": "2017-02-28", "reference_date": "2017-01-05"}

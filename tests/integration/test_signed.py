@@ -9,19 +9,6 @@ import numpy as np
 import pytest
 
 from conftest import Files
-from helpers import (
-    OUTSIDE,
-    asset,
-    item,
-    lonlat_outline,
-    make_dataset,
-    nearest_by_loop,
-    tile_at,
-    under,
-    write_catalog,
-    write_raster,
-)
-from projects import Project
 from segchips.chips.readers import open_reader
 from segchips.config.model import ImageryConfig
 from segchips.errors import SceneError
@@ -33,6 +20,10 @@ from segchips.scenes.pinning import SceneLock
 from segchips.scenes.query import SceneQuery
 from segchips.scenes.signing import unsigned
 from segchips.scenes.stac_catalogue import search
+from support.catalogues import make_asset, make_item, write_catalogue
+from support.datasets import make_dataset, tile_at
+from support.projects import Project
+from support.rasters import OUTSIDE, nearest_by_loop, raster_outline, transform_over, write_raster
 
 MARK = "MARKED5e3cret"
 QUERIES = {
@@ -114,16 +105,18 @@ def test_a_signed_address_is_pinned_bare_and_read_afresh(
 ) -> None:
     tile, www = tile_at(), tmp_path / "www"
     data = np.random.default_rng(0).integers(1, 999, (24, 24)).astype("uint16")
-    path = write_raster(www / "a.tif", data, under(tile, data.shape, 10), tile.crs, nodata=0)
+    path = write_raster(www / "a.tif", data, transform_over(tile, data.shape, 10), tile.crs, nodata=0)
     files = guarded(www, kind)
     href = f"{files}/a.tif"
-    content = item("a", "2017-07-01T10:00:00Z", {"B1": asset(href)}, lonlat_outline(path))
+    content = make_item("a", "2017-07-01T10:00:00Z", {"B1": make_asset(href)}, raster_outline(path))
     if place == "static":
-        write_catalog(www, [content])
+        write_catalogue(www, [content])
         catalog = f"{files}/catalog.json"
     else:
-        signed = {"B1": asset(f"{href}?{QUERIES[kind]}")}
-        about = json.loads((write_catalog(tmp_path / "about", [content]).parent / "s2" / "collection.json").read_text())
+        signed = {"B1": make_asset(f"{href}?{QUERIES[kind]}")}
+        about = json.loads(
+            (write_catalogue(tmp_path / "about", [content]).parent / "s2" / "collection.json").read_text()
+        )
         catalog = stac_api([{**content, "assets": signed}], [{**about, "links": []}])
     imagery, scene = pinned(tmp_path, catalog, tile)
     assert scene.band("B1").href == href
@@ -138,12 +131,12 @@ def test_a_signed_address_is_pinned_bare_and_read_afresh(
 
 def test_an_address_that_the_catalogue_gives_no_more_is_named(tmp_path: Path, guarded: Callable[..., str]) -> None:
     tile, www = tile_at(), tmp_path / "www"
-    path = write_raster(www / "a.tif", np.ones((24, 24), "uint8"), under(tile, (24, 24), 10), tile.crs)
+    path = write_raster(www / "a.tif", np.ones((24, 24), "uint8"), transform_over(tile, (24, 24), 10), tile.crs)
     files = guarded(www)
-    content = item("a", "2017-07-01T10:00:00Z", {"B1": asset(f"{files}/a.tif")}, lonlat_outline(path))
-    write_catalog(www, [content])
+    content = make_item("a", "2017-07-01T10:00:00Z", {"B1": make_asset(f"{files}/a.tif")}, raster_outline(path))
+    write_catalogue(www, [content])
     imagery, scene = pinned(tmp_path, f"{files}/catalog.json", tile)
-    write_catalog(www, [{**content, "assets": {"B1": asset(f"{files}/b.tif")}}])
+    write_catalogue(www, [{**content, "assets": {"B1": make_asset(f"{files}/b.tif")}}])
     with pytest.raises(SceneError, match="no longer gives this address for 'B1' of scene 'a'; run resolve") as caught:
         open_reader(imagery).read(scene, make_dataset().imagery.products[0], tile)
     assert MARK not in str(caught.value)
@@ -156,8 +149,8 @@ def test_a_run_writes_no_signature_anywhere(fresh: Project, sample_run: Project,
     fresh.change("defaults.imagery.catalog", f"{address}/catalog.json")
     result = fresh.run()
     assert result.returncode == 0, result.stdout
-    right = sample_run.contents("results/sample/images/*")
-    assert [path for path, chip in fresh.contents("results/sample/images/*").items() if chip != right[path]] == []
+    right = sample_run.file_bytes("results/sample/images/*")
+    assert [path for path, chip in fresh.file_bytes("results/sample/images/*").items() if chip != right[path]] == []
     for path in (*folder.glob("sample-l2a/*/B02.tif"), *fresh.folder.glob("results/sample/images/*")):
         path.unlink()
     failed = fresh.run()

@@ -15,11 +15,11 @@ import pytest
 import rasterio
 
 import segchips
-from helpers import tile_at
-from projects import Project
 from segchips.chips.chip_file import is_intact, write_chip
 from segchips.errors import StorageError
 from segchips.files import atomic_path, atomic_write
+from support.datasets import tile_at
+from support.projects import Project
 
 DISKS = os.environ.get("SEGCHIPS_DISKS", "120").split(",")
 
@@ -109,8 +109,8 @@ def test_a_run_on_a_disk_that_fills_up_says_so_and_completes_when_there_is_room(
         assert result.returncode == 1
         assert "cannot be written (No space left on device)" in " ".join(result.stdout.split()), result.stdout
         assert "Traceback" not in result.stdout, result.stdout
-        right = sample_run.contents("results/**/*")
-        for path, content in fresh.contents("results/sample/[ilt]*/*").items():
+        right = sample_run.file_bytes("results/**/*")
+        for path, content in fresh.file_bytes("results/sample/[ilt]*/*").items():
             assert "/." not in path and content == right[path], path
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         assert fresh.run().returncode == 0
@@ -150,13 +150,13 @@ def test_results_that_a_run_loses_leave_nothing_half_and_are_taken_up_when_they_
         output = process.communicate()[0]
         assert process.returncode == 1 and "Traceback" not in output, output
         assert CHANGES[change][1] in " ".join(output.split()), output
-        right = sample_run.contents("results/**/*")
+        right = sample_run.file_bytes("results/**/*")
         for place in (store, disk):
             for path in (path for path in place.rglob("*") if path.is_file() and not path.name.startswith(".")):
                 assert path.read_bytes() == right[f"results/{path.relative_to(place)}"], path
         subprocess.run(["umount", str(disk)] if change == "read-only" else bind, check=True)
         assert fresh.run().returncode == 0
-        assert fresh.contents("results/**/*") == right
+        assert fresh.file_bytes("results/**/*") == right
         assert not list(disk.rglob("*.part"))
     finally:
         while subprocess.run(["umount", "-l", str(disk)], capture_output=True).returncode == 0:
@@ -180,13 +180,13 @@ def test_few_file_handles_are_enough(fresh: Project, sample_run: Project) -> Non
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (64, 64))
     output = process.communicate()[0]
     assert process.returncode == 0, output
-    for path, content in sample_run.contents("results/**/*").items():
+    for path, content in sample_run.file_bytes("results/**/*").items():
         assert (fresh.folder / path).read_bytes() == content, path
 
 
 def test_results_that_vanish_in_between_are_made_again(project: Project) -> None:
-    right = project.contents("results/sample/tfrecords/*")
+    right = project.file_bytes("results/sample/tfrecords/*")
     shutil.rmtree(project.folder / "results")
     atomic_write(project.folder / "results" / "sample" / "note.txt", "a user's own")
     assert project.run().returncode == 0
-    assert project.contents("results/sample/tfrecords/*") == right
+    assert project.file_bytes("results/sample/tfrecords/*") == right

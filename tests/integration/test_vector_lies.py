@@ -11,13 +11,14 @@ import pyogrio
 import pytest
 import shapely
 
-from helpers import make_dataset, tile_at, write_vectors
-from projects import Project
 from segchips.errors import InputError, SegchipsError
 from segchips.grids.cover import cover_area
 from segchips.labels.features import LabelFeatures
 from segchips.vectors.antimeridian import to_lonlat_geometries
 from segchips.vectors.layers import read_layer
+from support.datasets import make_dataset, tile_at
+from support.projects import Project
+from support.vectors import write_vectors
 
 SEED = 11
 TILE = tile_at(32)

@@ -14,13 +14,15 @@ from affine import Affine
 from rasterio.features import rasterize
 
 import segchips
-from helpers import asset, item, lonlat_outline, write_catalog, write_raster, write_vectors
-from projects import Project
 from segchips.config.loading import SCHEMA, load_config
 from segchips.grids.cover import cover_area
 from segchips.grids.indices import tile_indices
 from segchips.grids.tile import Tile
 from segchips.splits.strategies import split_strategy
+from support.catalogues import make_asset, make_item, write_catalogue
+from support.projects import Project
+from support.rasters import raster_outline, write_raster
+from support.vectors import write_vectors
 
 AREA = shapely.box(11.97, 47.0, 12.03, 47.02)
 UNKNOWN, BACKGROUND = 254, 255
@@ -37,9 +39,9 @@ def landscape(folder: Path) -> None:
         data[:, np.hypot(row % 97 - 48, column % 89 - 40) < 14 + 5 * number] = 0
         data[1, (row + column) % 61 == 0] = 0
         path = write_raster(folder / f"{number}.tif", data[:, :, left:], CORE @ Affine.translation(left, 0), 32633, 0)
-        assets = {"both": asset(path.resolve())}
-        items.append(item(f"scene{number}", f"{day}T10:00:00Z", assets, lonlat_outline(path), cloud=0))
-    write_catalog(folder, items)
+        assets = {"both": make_asset(path.resolve())}
+        items.append(make_item(f"scene{number}", f"{day}T10:00:00Z", assets, raster_outline(path), cloud=0))
+    write_catalogue(folder, items)
     write_vectors(folder / "aoi.gpkg", [AREA], "EPSG:4326")
     west, south, east, north = AREA.bounds
     lon, lat = rng.uniform(west - 0.01, east + 0.01, 90), rng.uniform(south - 0.01, north + 0.01, 90)
@@ -99,13 +101,13 @@ def flat(key: str) -> shapely.Polygon:
     return shapely.transform(shapely.segmentize(shapely.box(*tile.bounds), 5), project, interleaved=False)
 
 
-def made(run: Project, name: str) -> dict[str, str]:
+def tiles_with_chips(run: Project, name: str) -> dict[str, str]:
     return {row["tile"]: row["split"] for row in run.ledger(name) if row["state"] == "made"}
 
 
 @pytest.mark.parametrize("name", ["apart", "leaky"])
 def test_the_audit_finds_what_a_look_at_every_pair_finds(run: Project, name: str) -> None:
-    tiles = made(run, name)
+    tiles = tiles_with_chips(run, name)
     shapes, shared, apart = {key: flat(key) for key in tiles}, {}, np.inf
     for one, other in combinations(tiles, 2):
         if tiles[one] != tiles[other]:
@@ -146,7 +148,7 @@ def test_every_tile_is_in_the_ledger_and_dropped_for_a_reason_that_holds(run: Pr
         else:
             assert row["state"] == "made" and row["reason"] == ""
     assert {path.stem.replace("#", ":") for path in run.results("apart").glob("images/*.tif")} == set(
-        made(run, "apart")
+        tiles_with_chips(run, "apart")
     )
 
 
@@ -206,7 +208,7 @@ def test_labels_written_back_as_predictions_are_the_fields_burned_at_once(run: P
 def test_unknown_pixels_count_for_no_weight(run: Project, name: str) -> None:
     found = segchips.statistics(run.results(name) / "tfrecords")
     for split in ("train", "test"):
-        tiles = [Tile.from_key(key) for key, of in made(run, name).items() if of == split]
+        tiles = [Tile.from_key(key) for key, of in tiles_with_chips(run, name).items() if of == split]
         labels = np.stack([np.where(unseen(run, name, tile), UNKNOWN, burned(run, tile)) for tile in tiles])
         values, counts = np.unique(labels, return_counts=True)
         pixels = dict(zip(values.tolist(), counts.tolist(), strict=True))
@@ -228,7 +230,7 @@ def test_unknown_pixels_count_for_no_weight(run: Project, name: str) -> None:
 @pytest.mark.parametrize("name", ["apart", "leaky"])
 def test_the_plan_said_what_the_run_made(planned: tuple[Project, dict[str, dict[str, object]]], name: str) -> None:
     run, plan = planned[0], planned[1][name]
-    rows, tiles = run.ledger(name), made(run, name)
+    rows, tiles = run.ledger(name), tiles_with_chips(run, name)
     assert plan["tiles"] == len(rows) and plan["no_scenes"] == 0
     assert plan["made"] == Counter(tiles.values())
     reasons = [row["reason"].partition(":")[0] for row in rows if row["state"] == "dropped"]

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import shapely
 
-from helpers import make_dataset, tile_at, write_vectors
 from segchips.labels.conflicts import read_conflicts, write_conflicts
 from segchips.labels.features import LabelFeatures
 from segchips.labels.lock import lock_labels
+from support.datasets import make_dataset, tile_at
+from support.vectors import write_vectors
 
 TILES = [tile_at(20, 2, east=east) for east in range(6)]
 

@@ -13,7 +13,6 @@ from earthdaily.earthone.geo import DLTile
 from rasterio.features import rasterize, shapes
 from rasterio.transform import Affine
 
-from helpers import make_dataset, tile_at, write_vectors
 from segchips.errors import InputError
 from segchips.grids.tile import Tile
 from segchips.labels import thinning
@@ -21,6 +20,8 @@ from segchips.labels.chip import make_label
 from segchips.labels.features import LabelFeatures
 from segchips.labels.lock import lock_labels, read_label_lock, write_label_lock
 from segchips.labels.thinning import thin_geometries
+from support.datasets import make_dataset, tile_at
+from support.vectors import write_vectors
 
 TILE = tile_at(32)
 UTM = "EPSG:32633"

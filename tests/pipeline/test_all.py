@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from projects import REPOSITORY, Project
+from support.projects import REPOSITORY, Project
 
 
 def test_every_tile_is_made_and_in_the_ledger(sample_run: Project) -> None:
@@ -27,9 +27,9 @@ def test_every_tile_is_made_and_in_the_ledger(sample_run: Project) -> None:
 
 
 def test_a_second_run_has_nothing_to_do(project: Project) -> None:
-    before = project.contents("results/**/*.*")
-    assert project.made() == Counter()
-    assert project.contents("results/**/*.*") == before
+    before = project.file_bytes("results/**/*.*")
+    assert project.run_and_count() == Counter()
+    assert project.file_bytes("results/**/*.*") == before
 
 
 def test_two_runs_make_the_same_bytes(sample_run: Project, fresh: Project) -> None:
@@ -42,34 +42,34 @@ def test_two_runs_make_the_same_bytes(sample_run: Project, fresh: Project) -> No
         "results/*/report/*",
         "results/*/stac/**/*.json",
     ):
-        assert fresh.contents(pattern) == sample_run.contents(pattern) != {}
+        assert fresh.file_bytes(pattern) == sample_run.file_bytes(pattern) != {}
 
 
 def test_a_deleted_chip_is_made_again_with_its_shard(project: Project) -> None:
-    before = project.contents("results/**/*.tif")
+    before = project.file_bytes("results/**/*.tif")
     chip = next(project.results().glob("images/*.tif"))
     chip.unlink()
-    assert project.made() == Counter(
+    assert project.run_and_count() == Counter(
         images=1, tfrecords=1, tfrecords_info=1, ledger=1, audit=1, descriptors=1, report=1, verdict=1, all=1
     )
-    assert project.contents("results/**/*.tif") == before
+    assert project.file_bytes("results/**/*.tif") == before
 
 
 def test_an_unrelated_key_remakes_nothing(project: Project) -> None:
     project.change("datasets.other", {"tiles": {"size": 128}})
-    assert project.made("results/sample/ledger.csv") == Counter()
+    assert project.run_and_count("results/sample/ledger.csv") == Counter()
 
 
 @pytest.mark.parametrize("kind", ["images", "labels"])
 def test_a_damaged_chip_is_made_again_with_its_shard(project: Project, kind: str) -> None:
-    before = project.contents("results/**/*.tif")
+    before = project.file_bytes("results/**/*.tif")
     chip, other = sorted(project.results().glob(f"{kind}/*.tif"))[:2]
     for damaged in (chip.read_bytes()[:-50], b"", other.read_bytes(), retouched(chip)):
         chip.write_bytes(damaged)
         planned = " ".join(project.run("--dry-run").stdout.split())
         assert f"{chip.name} is not the chip that was made" in planned
         assert f"params have changed since last execution: {kind}" in planned
-        assert project.made() == Counter(
+        assert project.run_and_count() == Counter(
             {
                 kind: 1,
                 "tfrecords": 1,
@@ -82,8 +82,8 @@ def test_a_damaged_chip_is_made_again_with_its_shard(project: Project, kind: str
                 "all": 1,
             }
         )
-        assert project.contents("results/**/*.tif") == before
-        assert project.made() == Counter()
+        assert project.file_bytes("results/**/*.tif") == before
+        assert project.run_and_count() == Counter()
 
 
 def retouched(path: Path) -> bytes:
@@ -101,10 +101,10 @@ def retouched(path: Path) -> bytes:
 def test_touched_and_copied_results_are_left_alone(project: Project) -> None:
     for path in (*project.folder.glob("resources/**/*.*"), *project.results().glob("**/*.tif")):
         path.touch()
-    assert project.made() == Counter()
+    assert project.run_and_count() == Counter()
     copy = Project(project.folder.with_name("copy"))
     shutil.copytree(project.folder, copy.folder, copy_function=shutil.copyfile)
-    assert copy.made() == Counter()
+    assert copy.run_and_count() == Counter()
 
 
 @pytest.mark.parametrize(
@@ -118,15 +118,15 @@ def test_touched_and_copied_results_are_left_alone(project: Project) -> None:
 def test_changed_code_remakes_what_depends_on_it(
     project: Project, module: str, old: str, new: str, made: dict[str, int]
 ) -> None:
-    chips = project.contents("results/**/*.tif")
+    chips = project.file_bytes("results/**/*.tif")
     project.workflow = project.folder / "release" / "workflow"
     shutil.copytree(REPOSITORY / "workflow", project.workflow, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "environment.yml", project.workflow.parent)
-    assert project.made() == Counter()
+    assert project.run_and_count() == Counter()
     path = project.workflow / "scripts" / "segchips" / f"{module}.py"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
-    found = project.made()
+    found = project.run_and_count()
     assert {rule: found[rule] for rule in made} == made
     assert bool(found) == bool(made)
-    assert project.contents("results/**/*.tif") == chips
+    assert project.file_bytes("results/**/*.tif") == chips

@@ -1,6 +1,6 @@
 """A config that is named takes the place of the shipped one."""
 
-from projects import Project
+from support.projects import Project
 
 
 def test_a_named_config_is_not_mixed_with_the_shipped_one(fresh: Project) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import rasterio
 
 import segchips
-from projects import Project
+from support.projects import Project
 
 
 def write_pairs(project: Project, count: int = 8) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -41,7 +41,7 @@ def test_chips_made_elsewhere_become_shards(fresh: Project) -> None:
             },
         }
     )
-    assert fresh.made() == Counter(convert=1, all=1)
+    assert fresh.run_and_count() == Counter(convert=1, all=1)
     found = {}
     for record in segchips.load(fresh.results("foreign") / "tfrecords", "train").as_numpy_iterator():
         found[record["identifier"].decode().partition("|")[0]] = (record["image"], record["label"])
@@ -54,7 +54,7 @@ def test_chips_made_elsewhere_become_shards(fresh: Project) -> None:
     assert "no label of the same name" in rows["alone"]["reason"]
     assert "torn.png" in rows["torn"]["reason"]
     assert segchips.verify(fresh.results("foreign") / "tfrecords") == []
-    assert fresh.made() == Counter()
+    assert fresh.run_and_count() == Counter()
     info = json.loads((fresh.results("foreign") / "tfrecords/dataset_info.json").read_text())
     assert [split["shardLengths"] for split in info["splits"]] == [["8"]]
 
@@ -62,12 +62,12 @@ def test_chips_made_elsewhere_become_shards(fresh: Project) -> None:
 def test_another_chip_converts_again(fresh: Project) -> None:
     write_pairs(fresh, 3)
     fresh.write({"datasets": {"foreign": {"chips": {"images": "chips/images", "labels": "chips/labels"}}}})
-    fresh.made()
-    assert fresh.made() == Counter()
+    fresh.run_and_count()
+    assert fresh.run_and_count() == Counter()
     for kind in ("images", "labels"):
         folder = fresh.folder / "chips" / kind
         (folder / "chip 9.png").write_bytes((folder / "chip 1.png").read_bytes())
-    assert fresh.made() == Counter(convert=1, all=1)
+    assert fresh.run_and_count() == Counter(convert=1, all=1)
     assert sum(row["state"] == "made" for row in fresh.ledger("foreign")) == 4
 
 

@@ -19,7 +19,7 @@ from pystac.validation import JsonSchemaSTACValidator, set_validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
-from projects import Project
+from support.projects import Project
 
 CLASSES = {1: "water", 2: "forest", 3: "field", 4: "built", 5: "road", 255: "background"}
 CORE = Path(pystac.__file__).parent / "validation" / "jsonschemas"
@@ -171,6 +171,6 @@ def test_arcgis_learn_finds_what_it_reads(sample_run: Project) -> None:
 def test_another_name_for_a_class_remakes_the_descriptors_and_no_chip(project: Project) -> None:
     classes = project.config["defaults"]["labels"]["classes"]
     project.change("defaults.labels.classes", {**classes, "lake": 1})
-    made = project.made()
+    made = project.run_and_count()
     assert (made["descriptors"], made["labels"], made["tfrecords"]) == (1, 0, 0)
     assert "| 1 | water, lake |" in (project.results() / "README.md").read_text()

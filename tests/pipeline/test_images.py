@@ -4,15 +4,15 @@ from datetime import UTC, datetime
 import pyarrow.parquet as pq
 import rasterio
 
-from projects import Project
+from support.projects import Project
 
 
 def test_bands_remake_all_images_and_no_label(project: Project) -> None:
-    labels = project.contents("results/*/labels/*")
+    labels = project.file_bytes("results/*/labels/*")
     project.change("defaults.imagery.products", [{"id": "sample-l2a", "bands": ["B08"]}])
-    made = project.made()
+    made = project.run_and_count()
     assert (made["images"], made["labels"], made["scenes"]) == (6, 0, 0)
-    assert project.contents("results/*/labels/*") == labels
+    assert project.file_bytes("results/*/labels/*") == labels
     for path in project.results().glob("images/*.tif"):
         with rasterio.open(path) as chip:
             assert chip.descriptions == ("B08",)
@@ -39,7 +39,7 @@ def test_dates_remake_the_tiles_whose_scenes_or_their_order_change(project: Proj
     for key, value in (("reference_date", "2023-07-01"), ("reference_date", "2023-02-08"), ("end", "2023-09-01")):
         after = orders(project, value if key != "end" else "2023-02-08", year[0], value if key == "end" else year[1])
         project.change(f"defaults.imagery.{key}", value)
-        counts.append(project.made()["images"])
+        counts.append(project.run_and_count()["images"])
         assert counts[-1] == sum(after[tile] != before[tile] for tile in before)
         before = after
     assert max(counts) > 0
@@ -47,7 +47,7 @@ def test_dates_remake_the_tiles_whose_scenes_or_their_order_change(project: Proj
 
 def test_a_cloud_limit_that_drops_no_scene_remakes_no_image(project: Project) -> None:
     project.change("defaults.imagery.max_cloud", 0.91)
-    assert project.made() == Counter(scenes=1, ledger=1, audit=1, descriptors=1, report=1, verdict=1, all=1)
+    assert project.run_and_count() == Counter(scenes=1, ledger=1, audit=1, descriptors=1, report=1, verdict=1, all=1)
 
 
 def test_min_valid_keeps_chips_and_leaves_them_out_of_the_shards(project: Project) -> None:
@@ -55,7 +55,7 @@ def test_min_valid_keeps_chips_and_leaves_them_out_of_the_shards(project: Projec
     project.change("defaults.imagery.end", "2023-02-28")
     project.change("defaults.imagery.reference_date", "2023-02-14")
     project.change("defaults.imagery.min_valid", 0.97)
-    assert project.made()["images"] == 6
+    assert project.run_and_count()["images"] == 6
     for row in project.ledger():
         assert row["state"] == ("made" if float(row["valid"]) >= 0.97 else "below min_valid")
         assert row["state"] == "made" or ("0.97" in row["reason"] and row["valid"] in row["reason"])
@@ -63,22 +63,22 @@ def test_min_valid_keeps_chips_and_leaves_them_out_of_the_shards(project: Projec
 
 
 def test_provenance_comes_with_the_images_and_follows_the_reference_date(project: Project) -> None:
-    before = project.contents("results/*/images/*")
+    before = project.file_bytes("results/*/images/*")
     project.change("defaults.imagery.provenance", True)
-    made = project.made()
+    made = project.run_and_count()
     assert (made["provenance"], made["images"], made["labels"]) == (6, 0, 0)
-    assert project.contents("results/*/images/*") == before
+    assert project.file_bytes("results/*/images/*") == before
     for path in project.results().glob("images/*.tif"):
         with rasterio.open(path.parents[1] / "provenance" / path.name) as origin, rasterio.open(path) as chip:
             assert origin.descriptions[:4] == tuple(f"{band} scene" for band in chip.descriptions)
             assert ((origin.read()[:4] == -32768) == (chip.read() == 0)).all()
             assert origin.tags()["SCENES"] == chip.tags()["SCENES"]
-    assert project.made() == Counter()
+    assert project.run_and_count() == Counter()
     next(project.results().glob("provenance/*.tif")).unlink()
-    assert project.made()["provenance"] == 1
+    assert project.run_and_count()["provenance"] == 1
     project.change("defaults.imagery.reference_date", "2023-07-01")
-    assert project.made()["provenance"] == 6
+    assert project.run_and_count()["provenance"] == 6
     project.change("defaults.imagery.provenance", False)
-    project.made()
-    assert project.made("prune") == Counter(prune=1)
+    project.run_and_count()
+    assert project.run_and_count("prune") == Counter(prune=1)
     assert not list(project.results().glob("provenance/*.tif")) and len(project.ledger()) == 6

@@ -6,14 +6,14 @@ import numpy as np
 import rasterio
 import shapely
 
-from projects import Project, chips_touched
+from support.projects import Project, chips_touched
 
 
 def test_a_moved_polygon_remakes_the_chips_it_touches_before_or_after(project: Project) -> None:
     layer = geopandas.read_file(project.folder / "resources/sample/labels.gpkg").to_crs(4326)
     layer.to_file(project.folder / "mine.gpkg")
     project.change("defaults.labels.path", "mine.gpkg")
-    project.made()
+    project.run_and_count()
     before = {path.name: path.read_bytes() for path in project.results().glob("labels/*.tif")}
     number = next(n for n, shape in enumerate(layer.geometry) if len(chips_touched(project, [shape])) == 1)
     old = layer.geometry[number]
@@ -21,7 +21,7 @@ def test_a_moved_polygon_remakes_the_chips_it_touches_before_or_after(project: P
     layer.to_file(project.folder / "mine.gpkg")
     touched = chips_touched(project, [old, new])
     assert 0 < len(touched) < 6
-    made = project.made()
+    made = project.run_and_count()
     assert (made["labels"], made["images"], made["scenes"]) == (len(touched), 0, 0)
     assert 0 < made["tfrecords"] <= len(touched)
     after = {path.name: path.read_bytes() for path in project.results().glob("labels/*.tif")}
@@ -35,16 +35,16 @@ def test_a_feature_added_deleted_or_reclassified_remakes_the_chips_it_touches(pr
     shape, attribute = layer.geometry[number], project.config["defaults"]["labels"]["attribute"]
     layer.to_file(project.folder / "mine.gpkg")
     project.change("defaults.labels.path", "mine.gpkg")
-    project.made()
-    images = project.contents("results/*/images/*")
+    project.run_and_count()
+    images = project.file_bytes("results/*/images/*")
     without = layer.drop(index=number)
     other = layer.copy()
     other.loc[number, attribute] = next(value for value in layer[attribute] if value != layer[attribute][number])
     for changed in (other, without, layer):
         changed.to_file(project.folder / "mine.gpkg")
-        made = project.made()
+        made = project.run_and_count()
         assert (made["labels"], made["tfrecords"], made["images"], made["scenes"]) == (1, 1, 0, 0)
-        assert project.contents("results/*/images/*") == images
+        assert project.file_bytes("results/*/images/*") == images
     assert shape.equals(geopandas.read_file(project.folder / "mine.gpkg").geometry[number])
 
 
@@ -53,9 +53,9 @@ def test_a_touched_layer_remakes_nothing(project: Project) -> None:
     copy = project.folder / "mine.gpkg"
     copy.write_bytes(source.read_bytes())
     project.change("defaults.labels.path", "mine.gpkg")
-    assert project.made()["labels"] == 0
+    assert project.run_and_count()["labels"] == 0
     copy.touch()
-    assert not project.made()
+    assert not project.run_and_count()
 
 
 def test_layers_burn_over_each_other_in_the_order_of_the_config(project: Project) -> None:
@@ -68,7 +68,7 @@ def test_layers_burn_over_each_other_in_the_order_of_the_config(project: Project
         project.folder / "half.gpkg"
     )
     project.change("defaults.labels", {"layers": [{"path": "all.gpkg", "value": 7}, {"path": "half.gpkg", "value": 9}]})
-    assert project.made()["labels"] == 6
+    assert project.run_and_count()["labels"] == 6
     values = [np.unique(rasterio.open(path).read()) for path in sorted(project.results().glob("labels/*.tif"))]
     assert set(np.concatenate(values).tolist()) == {7, 9, 255}
 
@@ -79,44 +79,44 @@ def add_year(project: Project) -> None:
 
 
 def test_another_year_burns_no_label_a_second_time(project: Project) -> None:
-    before = project.contents("results/sample/**/*.*")
+    before = project.file_bytes("results/sample/**/*.*")
     add_year(project)
-    made = project.made()
+    made = project.run_and_count()
     assert (made["tiles"], made["scenes"], made["label_lock"], made["images"], made["labels"]) == (1, 1, 1, 6, 0)
-    assert project.contents("results/sample/**/*.*") == before
+    assert project.file_bytes("results/sample/**/*.*") == before
     assert len(project.ledger("later")) == 6
-    shared, own = (project.contents(f"results/{name}/labels/*") for name in ("later", "sample"))
+    shared, own = (project.file_bytes(f"results/{name}/labels/*") for name in ("later", "sample"))
     assert list(shared.values()) == list(own.values())
-    assert project.made() == Counter()
+    assert project.run_and_count() == Counter()
     chip = next(project.results().glob("labels/*.tif"))
     chip.unlink()
-    made = project.made()
+    made = project.run_and_count()
     assert (made["labels"], made["images"], made["tfrecords"]) == (1, 0, 2)
-    assert project.contents("results/sample/**/*.*") == before
+    assert project.file_bytes("results/sample/**/*.*") == before
 
 
 def test_a_dataset_whose_labels_part_from_those_of_another_burns_its_own(project: Project) -> None:
-    before = project.contents("results/sample/labels/*")
+    before = project.file_bytes("results/sample/labels/*")
     add_year(project)
-    project.made()
+    project.run_and_count()
     project.change("datasets.later.labels", {"all_touched": False})
-    made = project.made()
+    made = project.run_and_count()
     assert (made["labels"], made["images"]) == (6, 0)
-    assert project.contents("results/sample/labels/*") == before
+    assert project.file_bytes("results/sample/labels/*") == before
     assert not (project.results("later") / "labels").is_symlink()
-    assert set(project.contents("results/later/labels/*").values()).isdisjoint(before.values())
-    assert project.made() == Counter()
+    assert set(project.file_bytes("results/later/labels/*").values()).isdisjoint(before.values())
+    assert project.run_and_count() == Counter()
 
 
 def test_a_dataset_whose_labels_came_from_one_that_is_gone_burns_its_own(project: Project) -> None:
     add_year(project)
-    project.made()
-    labels = list(project.contents("results/later/labels/*").values())
+    project.run_and_count()
+    labels = list(project.file_bytes("results/later/labels/*").values())
     config = project.config
     del config["datasets"]["sample"]
     project.write(config)
     shutil.rmtree(project.results())
-    made = project.made()
+    made = project.run_and_count()
     assert (made["labels"], made["images"]) == (6, 0)
-    assert list(project.contents("results/later/labels/*").values()) == labels
-    assert project.made() == Counter()
+    assert list(project.file_bytes("results/later/labels/*").values()) == labels
+    assert project.run_and_count() == Counter()

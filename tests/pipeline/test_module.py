@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from projects import REPOSITORY, Project
+from support.projects import REPOSITORY, Project
 
 SNAKEFILE = """
 configfile: "config.yaml"
@@ -36,9 +36,9 @@ def test_a_workflow_with_this_one_as_a_module(fresh: Project) -> None:
     (fresh.folder / "config.yaml").write_text(yaml.safe_dump({"chips": fresh.config, "other": 1}))
     fresh.workflow: Path = outer
     profile = ("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "default"))
-    made = fresh.made(*profile)
+    made = fresh.run_and_count(*profile)
     assert made["segchips_images"] == made["segchips_labels"] == 6
     assert made["size"] == 1
     assert (fresh.folder / "size.txt").read_text().split() == ["7"], "a line for each tile, and the head"
     assert {row["state"] for row in fresh.ledger()} == {"made"}
-    assert not fresh.made(*profile), "nothing is left to do"
+    assert not fresh.run_and_count(*profile), "nothing is left to do"

@@ -3,8 +3,8 @@ import subprocess
 import sys
 from collections import Counter
 
-from projects import Project
 from segchips.pipeline.progress import Progress
+from support.projects import Project
 
 PROGRAM = """
 import sys, segchips.pipeline.progress

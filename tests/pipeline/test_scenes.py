@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from projects import Project
+from support.projects import Project
 
 
 def locked(project: Project) -> list[str]:
@@ -23,29 +23,29 @@ def withdraw(project: Project, part: str) -> str:
 
 
 def test_scenes_stay_pinned_until_resolved(project: Project) -> None:
-    before, chips = locked(project), project.contents("results/*/images/*")
+    before, chips = locked(project), project.file_bytes("results/*/images/*")
     gone = withdraw(project, "20230628")
-    assert project.made() == Counter()
+    assert project.run_and_count() == Counter()
     assert locked(project) == before
     result = project.run("resolve")
     assert result.returncode == 0
     assert f"- sample-l2a/{gone}" in result.stdout
     assert "tiles have other scenes than before" in result.stdout
     assert locked(project) == [scene for scene in before if scene != gone]
-    assert project.made()["images"] > 0
-    assert project.contents("results/*/images/*") != chips
-    assert project.made() == Counter()
+    assert project.run_and_count()["images"] > 0
+    assert project.file_bytes("results/*/images/*") != chips
+    assert project.run_and_count() == Counter()
 
 
 def test_new_tiles_are_resolved_without_touching_the_others(project: Project) -> None:
     keys = [row["tile"] for row in project.ledger()]
     project.change("defaults.tiles", {"keys": keys[:5]})
-    assert project.made()["images"] == 0
+    assert project.run_and_count()["images"] == 0
     before = {row["tile"]: row["scenes"] for row in project.ledger()}
     withdraw(project, "20230628")
     project.change("defaults.tiles", {"keys": keys})
     (project.results() / "images" / f"{keys[5].replace(':', '#')}.tif").unlink()
-    assert project.made()["images"] == 1
+    assert project.run_and_count()["images"] == 1
     after = {row["tile"]: row["scenes"] for row in project.ledger()}
     assert {key: after[key] for key in before} == before
     assert len(locked(project)) == 11
@@ -56,7 +56,7 @@ def test_tiles_without_scenes_cost_no_job_and_are_in_the_ledger(fresh: Project) 
     keys = pq.read_table(fresh.results() / "tiles.parquet")["key"].to_pylist()
     far = keys[0].rsplit(":", 2)[0] + ":-100:8908"
     fresh.change("defaults.tiles", {"keys": [*keys, far]})
-    made = fresh.made()
+    made = fresh.run_and_count()
     assert (made["images"], made["labels"]) == (6, 6)
     row = next(row for row in fresh.ledger() if row["tile"] == far)
     assert (row["state"], row["scenes"], row["valid"]) == ("no scenes", "0", "")
@@ -67,4 +67,4 @@ def test_the_lock_names_no_folder_of_this_machine(project: Project) -> None:
     assets = pq.read_table(project.results() / "scenes.parquet")["assets"].to_pylist()
     assert all('"resources/sample/sample-l2a/' in text and str(project.folder) not in text for text in assets)
     moved = Project(Path(shutil.move(project.folder, project.folder.with_name("moved"))))
-    assert moved.made() == Counter()
+    assert moved.run_and_count() == Counter()

@@ -9,8 +9,8 @@ import pytest
 
 from loopback.log import Request
 from loopback.server import Platform
-from projects import Project, sample_config
 from segchips.grids.tile import Tile
+from support.projects import Project, sample_config
 
 SAMPLE = "resources/sample/catalog.json"
 
@@ -42,17 +42,17 @@ def pixels_of(tile: str) -> Callable[[Request], bool]:
 
 def test_a_run_asks_once_for_scenes_and_once_for_each_tile(served: Project) -> None:
     platform = platform_of(served)
-    made = served.made()
+    made = served.run_and_count()
     assert (made["images"], made["labels"], made["scenes"]) == (6, 6, 1)
     assert len(platform.log.of("catalog", "/images")) == 1
     assert len(platform.log.of("raster")) == 6
     asked = len(platform.log)
-    assert served.made() == Counter() and len(platform.log) == asked
+    assert served.run_and_count() == Counter() and len(platform.log) == asked
     served.change("requests", 2)
     served.change("defaults.imagery.patience", 60)
-    assert served.made() == Counter() and len(platform.log) == asked
+    assert served.run_and_count() == Counter() and len(platform.log) == asked
     served.change("defaults.imagery.products", [{"id": "sample-l2a", "bands": ["B08"]}])
-    assert (served.made()["images"], len(platform.log)) == (6, asked + 6)
+    assert (served.run_and_count()["images"], len(platform.log)) == (6, asked + 6)
 
 
 def test_more_requests_are_under_way_than_there_are_cores(served: Project) -> None:
@@ -75,7 +75,7 @@ def test_a_tile_that_cannot_be_had_fails_alone_and_is_all_that_a_rerun_asks_for(
     assert states.pop(gone) == "failed" and set(states.values()) <= {"made", "unfinished"}
     platform.faults.clear()
     platform.log.clear()
-    made = served.made()
+    made = served.run_and_count()
     assert (made["images"], made["labels"], made["tfrecords"]) == (1, 0, 1)
     assert len(platform.log) == 1
     assert {row["state"] for row in served.ledger()} == {"made"}
@@ -94,19 +94,19 @@ def test_an_excluded_tile_is_left_out_named_and_tried_again(served: Project) -> 
     assert Counter(row["state"] for row in rows.values()) == {"made": 5, "excluded": 1}
     chips = {path.stem.replace("#", ":") for path in served.results().glob("images/*.tif")}
     assert chips == rows.keys() - {first}
-    shards = served.contents("results/sample/tfrecords/*.tfrecord*")
+    shards = served.file_bytes("results/sample/tfrecords/*.tfrecord*")
     assert "images" in served.run("-n").stdout
     platform.log.clear()
-    made = served.made()
+    made = served.run_and_count()
     assert (made["images"], made["labels"], made["tfrecords"], made["ledger"]) == (1, 0, 1, 1)
-    assert len(platform.log) == 1 and served.contents("results/sample/tfrecords/*.tfrecord*") == shards
+    assert len(platform.log) == 1 and served.file_bytes("results/sample/tfrecords/*.tfrecord*") == shards
     platform.faults.clear()
-    made = served.made()
+    made = served.run_and_count()
     assert (made["images"], made["labels"], made["tfrecords"], made["ledger"]) == (1, 0, 1, 1)
     assert {row["state"] for row in served.ledger()} == {"made"}
-    after = served.contents("results/sample/tfrecords/*.tfrecord*")
+    after = served.file_bytes("results/sample/tfrecords/*.tfrecord*")
     assert sum(after[name] != content for name, content in shards.items()) == 1
-    assert served.made() == Counter()
+    assert served.run_and_count() == Counter()
 
 
 def test_where_no_tile_can_be_had_a_run_fails_though_it_may_exclude(served: Project) -> None:
@@ -147,4 +147,4 @@ def test_a_login_that_ends_stops_the_run(served: Project) -> None:
     assert result.returncode == 1 and "earthone auth login" in result.stdout
     assert len(platform.log.of("raster")) == 1
     assert not any(shard.stat().st_size for shard in served.results().glob("tfrecords/*.tfrecord*"))
-    assert served.made()["images"] == 6
+    assert served.run_and_count()["images"] == 6

@@ -7,8 +7,8 @@ import numpy as np
 import rasterio
 import shapely
 
-from projects import Project
 from segchips.grids.tile import Tile
+from support.projects import Project
 
 
 def regions(project: Project, share: float = 0.7) -> None:
@@ -31,7 +31,7 @@ def names(project: Project, kind: str) -> set[str]:
 
 def test_no_chip_is_made_of_tiles_that_share_ground_with_another_split(fresh: Project) -> None:
     regions(fresh)
-    made = fresh.made()
+    made = fresh.run_and_count()
     rows = {row["tile"]: row for row in fresh.ledger()}
     dropped = {key for key, row in rows.items() if row["state"] == "dropped"}
     assert len(rows) == 6 and 0 < len(dropped) < 6 and made["images"] == made["labels"] == 6 - len(dropped)
@@ -46,7 +46,7 @@ def test_no_chip_is_made_of_tiles_that_share_ground_with_another_split(fresh: Pr
     assert audit["shared"]["pairs"] == 0 and audit["least_distance"]["test-train"] >= 0
     counts = Counter(row["split"] for row in rows.values() if row["state"] == "made")
     assert audit["tiles"] == {"train": counts["train"], "test": counts["test"]}
-    assert fresh.made() == Counter()
+    assert fresh.run_and_count() == Counter()
 
 
 def test_tiles_split_one_by_one_are_all_made_and_the_audit_says_what_they_share(sample_run: Project) -> None:
@@ -58,19 +58,19 @@ def test_tiles_split_one_by_one_are_all_made_and_the_audit_says_what_they_share(
 
 def test_other_regions_remake_shards_and_what_they_need_alone(project: Project) -> None:
     regions(project)
-    made = project.made()
+    made = project.run_and_count()
     assert (made["images"], made["labels"], made["splits"], made["audit"]) == (0, 0, 1, 1)
     assert made["tfrecords"] and {row["split"] for row in project.ledger() if row["state"] == "made"} == {
         "train",
         "test",
     }
-    before = project.contents("results/**/*.tif")
+    before = project.file_bytes("results/**/*.tif")
     project.change("defaults.splitting.allow_overlap", True)
-    assert project.made()["splits"] == 1
+    assert project.run_and_count()["splits"] == 1
     audit = json.loads((project.results() / "audit.json").read_text())
     assert audit["shared"]["pairs"] > 0 and audit["shared"]["pixels"] > 0
     assert {row["state"] for row in project.ledger()} == {"made"}
-    assert project.contents("results/**/*.tif") == before
+    assert project.file_bytes("results/**/*.tif") == before
 
 
 def test_a_failed_audit_is_shown_and_ends_the_run(project: Project) -> None:
@@ -88,7 +88,7 @@ def test_a_failed_audit_is_shown_and_ends_the_run(project: Project) -> None:
     age = ledger.stat().st_mtime_ns
     assert project.run().returncode != 0 and ledger.stat().st_mtime_ns == age
     path.unlink()
-    assert project.made() == Counter(audit=1, report=1, verdict=1, all=1)
+    assert project.run_and_count() == Counter(audit=1, report=1, verdict=1, all=1)
     assert "<b>Failed.</b>" not in (project.results() / "report/index.html").read_text()
 
 
@@ -99,7 +99,7 @@ def test_the_plan_says_what_is_made_and_retrieves_nothing(fresh: Project) -> Non
     assert not names(fresh, "images") and not names(fresh, "labels")
     plan = json.loads((fresh.results() / "plan.json").read_text())
     assert "label pixels of train" in result.stdout and "tiles are dropped: guard" in result.stdout
-    fresh.made()
+    fresh.run_and_count()
     rows = fresh.ledger()
     assert plan["tiles"] == len(rows) and plan["dropped"] == {"guard": sum(row["state"] == "dropped" for row in rows)}
     made = [row for row in rows if row["state"] == "made"]
@@ -122,13 +122,13 @@ def test_tiles_with_too_little_of_a_class_get_no_chip(fresh: Project, sample_run
             shares[path.stem.replace("#", ":")] = float((chip.read(1) == 2).mean())
     limit = sorted(shares.values())[3]
     fresh.change("defaults.select", {"classes": {"forest": {"min": limit}}})
-    made = fresh.made()
+    made = fresh.run_and_count()
     kept = {key for key, share in shares.items() if share >= limit}
     assert 0 < made["images"] == len(kept) < 6 and names(fresh, "images") == kept
     for row in fresh.ledger():
         assert (row["state"] == "made") == (row["tile"] in kept)
         assert row["state"] == "made" or row["reason"].endswith(f"select.classes.2.min is {limit:g}")
-    assert fresh.made() == Counter()
+    assert fresh.run_and_count() == Counter()
 
 
 def test_a_coverage_remakes_the_labels_it_changes_and_drops_what_lies_outside(project: Project) -> None:
@@ -142,7 +142,7 @@ def test_a_coverage_remakes_the_labels_it_changes_and_drops_what_lies_outside(pr
     project.change("defaults.labels.unknown", 254)
     project.change("defaults.labels.coverage", {"path": "known.gpkg"})
     ages = {tile.name: chip(project, tile).stat().st_mtime_ns for tile in tiles}
-    assert project.made()["images"] == 0
+    assert project.run_and_count()["images"] == 0
     rows = {row["tile"]: row for row in project.ledger()}
     first = min(tile.path for tile in tiles)
     whole = [tile for tile in tiles if tile.path == first]
@@ -157,19 +157,19 @@ def test_a_coverage_remakes_the_labels_it_changes_and_drops_what_lies_outside(pr
         with rasterio.open(chip(project, tile)) as label:
             x = label.transform.c + (np.arange(label.width) + 0.5) * 10
             np.testing.assert_array_equal(label.read(1) == 254, np.broadcast_to(x >= edge, label.shape))
-    assert project.made() == Counter()
+    assert project.run_and_count() == Counter()
 
 
 def test_labels_are_unknown_where_the_image_shows_nothing(project: Project) -> None:
     import segchips
 
-    labels = project.contents("results/*/labels/*")
+    labels = project.file_bytes("results/*/labels/*")
     project.change("defaults.labels.unknown", 254)
     project.change("defaults.imagery.start", "2023-02-01")
     project.change("defaults.imagery.end", "2023-02-28")
     project.change("defaults.imagery.reference_date", "2023-02-14")
-    assert project.made()["labels"] == 0
-    assert project.contents("results/*/labels/*") == labels
+    assert project.run_and_count()["labels"] == 0
+    assert project.file_bytes("results/*/labels/*") == labels
     unknown = segchips.read_info(project.results() / "tfrecords").unknown
     assert unknown == 254
     hidden = 0

@@ -9,7 +9,7 @@ import rasterio
 import shapely
 
 import segchips
-from projects import Project, chips_touched
+from support.projects import Project, chips_touched
 
 
 def records(project: Project, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -48,7 +48,7 @@ def test_tensorflow_datasets_opens_the_result(sample_run: Project) -> None:
 def test_storage_remakes_shards_alone(project: Project) -> None:
     before = records(project, "train")
     project.change("defaults.tfrecords.storage", "encoded")
-    assert project.made() == Counter(
+    assert project.run_and_count() == Counter(
         tfrecords=6, tfrecords_info=1, ledger=1, audit=1, descriptors=1, report=1, verdict=1, all=1
     )
     after = records(project, "train")
@@ -61,7 +61,7 @@ def test_storage_remakes_shards_alone(project: Project) -> None:
 def test_a_moved_polygon_costs_the_records_it_touches(project: Project) -> None:
     """The others are kept, and the files are those of a run from nothing."""
     project.change("defaults.tfrecords", {"shards": 1, "splits": {"train": 1.0}})
-    project.made()
+    project.run_and_count()
     layer = geopandas.read_file(project.folder / "resources/sample/labels.gpkg").to_crs(4326)
     number = next(n for n, shape in enumerate(layer.geometry) if len(chips_touched(project, [shape])) == 1)
     project.change("defaults.labels.path", "mine.gpkg")
@@ -70,20 +70,20 @@ def test_a_moved_polygon_costs_the_records_it_touches(project: Project) -> None:
         time.sleep(2.5)  # until no chip is so young that it is read again
         layer.loc[number, "geometry"] = shapely.affinity.translate(layer.geometry[number], 0.0002, 0)
         layer.to_file(project.folder / "mine.gpkg")
-        made = project.made()
+        made = project.run_and_count()
         assert (made["tfrecords"], made["images"]) == (1, 0)
     assert 0 < made["labels"] < 3
     assert log.read_text() == f"{made['labels']} records made, {6 - made['labels']} kept of the shard that was there\n"
-    files = project.contents("results/sample/**/*")
+    files = project.file_bytes("results/sample/**/*")
     shutil.rmtree(project.folder / "results")
-    project.made()
-    assert project.contents("results/sample/**/*") == files
+    project.run_and_count()
+    assert project.file_bytes("results/sample/**/*") == files
 
 
 def test_another_number_of_shards_leaves_none_of_the_old(project: Project) -> None:
     before = {row["tile"]: (row["split"], row["shard"]) for row in project.ledger()}
     project.change("defaults.tfrecords.shards", 3)
-    made = project.made()
+    made = project.run_and_count()
     assert (made["tfrecords"], made["images"], made["labels"]) == (9, 0, 0)
     names = {path.name for path in (project.results() / "tfrecords").glob("*.tfrecord-*")}
     assert names == {
@@ -100,11 +100,11 @@ def test_another_number_of_shards_leaves_none_of_the_old(project: Project) -> No
 
 
 def test_other_splits_move_tiles_and_the_ledger_says_where_from(project: Project) -> None:
-    before, chips = project.ledger(), project.contents("results/**/*.tif")
+    before, chips = project.ledger(), project.file_bytes("results/**/*.tif")
     project.change("defaults.tfrecords.splits", {"train": 0.5, "test": 0.5})
-    made = project.made()
+    made = project.run_and_count()
     assert (made["images"], made["labels"]) == (0, 0)
-    assert project.contents("results/**/*.tif") == chips
+    assert project.file_bytes("results/**/*.tif") == chips
     for old, new in zip(before, project.ledger(), strict=True):
         same = (old["split"], old["shard"]) == (new["split"], new["shard"])
         assert new["reason"] == ("" if same else f"moved from {old['split']}/{old['shard']}")

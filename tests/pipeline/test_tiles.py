@@ -3,11 +3,11 @@ from collections import Counter
 import geopandas
 import shapely
 
-from projects import Project
+from support.projects import Project
 
 
 def test_an_area_grown_by_one_tile_makes_that_tile_alone(project: Project) -> None:
-    before, ledger = project.contents("results/**/*.tif"), project.ledger()
+    before, ledger = project.file_bytes("results/**/*.tif"), project.ledger()
     source = project.folder / "resources/sample/aoi.gpkg"
     area = geopandas.read_file(source)
     west, south, east, north = area.total_bounds
@@ -17,12 +17,12 @@ def test_an_area_grown_by_one_tile_makes_that_tile_alone(project: Project) -> No
     )
     area.to_file(project.folder / "grown.gpkg")
     project.change("defaults.tiles.aoi", "grown.gpkg")
-    grown = project.made()
+    grown = project.run_and_count()
     new = {row["tile"] for row in project.ledger()} - {row["tile"] for row in ledger}
     assert len(new) >= 1
     assert grown["images"] == grown["labels"] == len(new)
     assert grown["tfrecords"] <= len(new)
-    after = project.contents("results/**/*.tif")
+    after = project.file_bytes("results/**/*.tif")
     assert {path: after[path] for path in before} == before
     assert [row for row in project.ledger() if row["tile"] not in new] == ledger
 
@@ -30,7 +30,7 @@ def test_an_area_grown_by_one_tile_makes_that_tile_alone(project: Project) -> No
 def test_a_smaller_area_makes_no_chip(project: Project) -> None:
     keys = [row["tile"] for row in project.ledger()]
     project.change("defaults.tiles", {"keys": keys[:4]})
-    made = project.made()
+    made = project.run_and_count()
     assert made["images"] == made["labels"] == made["scenes"] - 1 == 0
     assert [row["tile"] for row in project.ledger()] == keys[:4]
     assert len(list(project.results().glob("images/*.tif"))) == 6
@@ -49,27 +49,27 @@ def test_tiles_follow_the_labels_where_nothing_else_is_named(fresh: Project) -> 
 
 
 def test_chips_of_tiles_that_are_gone_stay_until_pruned(project: Project) -> None:
-    chips = project.contents("results/*/*/*.tif")
+    chips = project.file_bytes("results/*/*/*.tif")
     keys = [row["tile"] for row in project.ledger()]
     project.change("defaults.tiles", {"keys": keys[:4]})
     shown = " ".join(project.run().stdout.split())
     assert "sample: 4 chips belong to no tile any more; `snakemake prune` removes them" in shown
-    assert project.contents("results/*/*/*.tif") == chips
+    assert project.file_bytes("results/*/*/*.tif") == chips
     gone = {path for path in chips if any(key.replace(":", "#") in path for key in keys[4:])}
     listed = (project.folder / "logs/sample/ledger.log").read_text().splitlines()[1:]
     assert {line.removeprefix("of no tile any more: ") for line in listed} == gone
-    assert project.made("prune") == Counter(prune=1)
-    assert set(project.contents("results/*/*/*.tif")) == set(chips) - gone
+    assert project.run_and_count("prune") == Counter(prune=1)
+    assert set(project.file_bytes("results/*/*/*.tif")) == set(chips) - gone
     assert {
         line.removeprefix("removed ") for line in (project.folder / "logs/prune.log").read_text().splitlines()
     } == gone
-    assert project.made() == Counter()
+    assert project.run_and_count() == Counter()
 
 
 def test_a_shared_label_chip_is_pruned_when_no_dataset_needs_it(project: Project) -> None:
     keys = [row["tile"] for row in project.ledger()]
     project.change("datasets.few", {"tiles": {"aoi": None, "keys": keys[:2]}})
     project.change("datasets.later", {"imagery": {"reference_date": "2023-12-31"}})
-    project.made()
-    assert project.made("prune") == Counter(prune=1)
+    project.run_and_count()
+    assert project.run_and_count("prune") == Counter(prune=1)
     assert (project.folder / "logs/prune.log").read_text() == ""

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from helpers import SCHEMA
 from segchips.pipeline.workers import Workers
 from segchips.pipeline.workflow import State
+from support.datasets import SCHEMA
 
 CONFIG = {
     "datasets": {

@@ -9,11 +9,11 @@ import rasterio
 from PIL import Image
 from rasterio.control import GroundControlPoint
 
-from making import TRANSFORM, pixels, write
 from segchips.errors import InputError
 from segchips.records.chip_reading import ALONE, OTHER, WORLD_FILE, decode_chip, read_chip, read_file, read_header
 from segchips.records.headers import read_fast_header
 from segchips.records.tiff_header import DamagedError
+from support.chips import TRANSFORM, random_pixels, write_chip
 
 pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 
@@ -65,7 +65,7 @@ def layouts():
 def test_every_plain_layout_is_read_as_by_gdal_and_without_it(tmp_path):
     count = 0
     for count, (dtype, shape, options) in enumerate(layouts(), 1):
-        write(tmp_path / "chip.tif", pixels(dtype, shape, count), **options)
+        write_chip(tmp_path / "chip.tif", random_pixels(dtype, shape, count), **options)
         assert equal(tmp_path / "chip.tif"), (dtype, shape, options)
     assert count > 380
 
@@ -89,7 +89,9 @@ def test_every_plain_layout_is_read_as_by_gdal_and_without_it(tmp_path):
 def test_other_tiffs_are_read_as_by_gdal(tmp_path, options, quick):
     count = options.pop("count", 3)
     bits = options.get("nbits", 8)
-    write(tmp_path / "chip.tif", pixels("uint8", (40, 30, count)) >> (8 - bits), interleave="pixel", **options)
+    write_chip(
+        tmp_path / "chip.tif", random_pixels("uint8", (40, 30, count)) >> (8 - bits), interleave="pixel", **options
+    )
     assert equal(tmp_path / "chip.tif") == quick
 
 
@@ -150,7 +152,7 @@ def by_hand(path, array, **tags):
 )
 def test_tiffs_that_others_write_are_read_as_by_gdal(tmp_path, tags, quick):
     path = tmp_path / "chip.tif"
-    by_hand(path, pixels("uint8", (5, 4, 3)), **tags)
+    by_hand(path, random_pixels("uint8", (5, 4, 3)), **tags)
     theirs, ours = outcome(lambda: by_gdal(path)), outcome(lambda: read_chip(path, ALONE))
     assert (outcome(lambda: read_fast_header(path.read_bytes())) is not None) == quick
     if ours is not None:
@@ -160,27 +162,27 @@ def test_tiffs_that_others_write_are_read_as_by_gdal(tmp_path, tags, quick):
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 def test_complex_chips_are_read_as_by_gdal(tmp_path, dtype):
-    write(tmp_path / "chip.tif", pixels(dtype, (5, 4, 2)))
+    write_chip(tmp_path / "chip.tif", random_pixels(dtype, (5, 4, 2)))
     equal(tmp_path / "chip.tif")
 
 
 def test_blocks_never_written_are_read_as_by_gdal(tmp_path):
     profile = {"driver": "GTiff", "tiled": True, "blockxsize": 16, "blockysize": 16, "SPARSE_OK": True, "nodata": 9}
     with rasterio.open(tmp_path / "chip.tif", "w", height=40, width=40, count=2, dtype="uint8", **profile) as target:
-        target.write(pixels("uint8", (2, 16, 16)), window=rasterio.windows.Window(16, 16, 16, 16))
+        target.write(random_pixels("uint8", (2, 16, 16)), window=rasterio.windows.Window(16, 16, 16, 16))
     assert not equal(tmp_path / "chip.tif")
 
 
 def test_overviews_masks_and_further_pages_are_read_as_by_gdal(tmp_path):
     path = tmp_path / "chip.tif"
-    write(path, pixels("uint8", (64, 64, 3)))
+    write_chip(path, random_pixels("uint8", (64, 64, 3)))
     with rasterio.open(path, "r+") as target:
         target.build_overviews([2, 4])
     assert not equal(path)
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"), rasterio.open(path, "r+") as target:
-        target.write_mask(pixels("uint8", (64, 64)) > 100)
+        target.write_mask(random_pixels("uint8", (64, 64)) > 100)
     assert not equal(path)
-    pages = [Image.fromarray(pixels("uint8", (9, 8), page)) for page in range(2)]
+    pages = [Image.fromarray(random_pixels("uint8", (9, 8), page)) for page in range(2)]
     pages[0].save(path, save_all=True, append_images=pages[1:])
     assert not equal(path)
 
@@ -188,7 +190,9 @@ def test_overviews_masks_and_further_pages_are_read_as_by_gdal(tmp_path):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_palettes_give_their_indices(tmp_path, dtype):
     colors = {value: (value, 255 - value, 7, 255) for value in range(256)}
-    write(tmp_path / "chip.tif", pixels(dtype, (12, 9, 1)), photometric="palette", colormap=colors, compress="lzw")
+    write_chip(
+        tmp_path / "chip.tif", random_pixels(dtype, (12, 9, 1)), photometric="palette", colormap=colors, compress="lzw"
+    )
     assert equal(tmp_path / "chip.tif")
 
 
@@ -210,9 +214,9 @@ CUSTOM = "+proj=laea +lat_0=12.5 +lon_0=-3 +x_0=7 +units=us-ft +datum=NAD83"
 def test_every_crs_is_named_as_by_gdal(tmp_path):
     for number, crs in enumerate([*UTM, *OTHERS, rasterio.crs.CRS.from_string(CUSTOM), *OTHERS, *UTM[::-1], None]):
         options = {"GEOTIFF_KEYS_FLAVOR": "ESRI_PE"} if number % 2 else {}
-        write(tmp_path / "chip.tif", pixels("uint8", (4, 4, 1)), crs=crs, **options)
+        write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), crs=crs, **options)
         assert equal(tmp_path / "chip.tif")
-        write(tmp_path / "chip.tif", pixels("uint8", (4, 4, 1)), crs=crs, ENDIANNESS="BIG")
+        write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), crs=crs, ENDIANNESS="BIG")
         assert equal(tmp_path / "chip.tif")
 
 
@@ -220,7 +224,7 @@ def test_every_crs_is_named_as_by_gdal(tmp_path):
 def test_crs_that_differ_in_one_number_are_told_apart(tmp_path, projection, options):
     for meridian in (10, 20, 10):
         crs = rasterio.crs.CRS.from_string(f"+proj={projection} +lon_0={meridian} +ellps=WGS84")
-        write(tmp_path / "chip.tif", pixels("uint8", (4, 4, 1)), crs=crs, **options)
+        write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), crs=crs, **options)
         assert equal(tmp_path / "chip.tif")
         assert str(meridian) in read_header(tmp_path / "chip.tif", ALONE).crs
 
@@ -236,25 +240,25 @@ def test_crs_that_differ_in_one_number_are_told_apart(tmp_path, projection, opti
     ],
 )
 def test_every_geotransform_is_gdals(tmp_path, transform, quick):
-    write(tmp_path / "chip.tif", pixels("uint8", (4, 4, 1)), transform=transform)
+    write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), transform=transform)
     assert equal(tmp_path / "chip.tif") in ([quick] if quick is not None else [True, False])
 
 
 def test_pixels_that_are_points_and_control_points_are_gdals(tmp_path):
-    write(tmp_path / "chip.tif", pixels("uint8", (4, 4, 1)), tags={"AREA_OR_POINT": "Point"})
+    write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), tags={"AREA_OR_POINT": "Point"})
     assert not equal(tmp_path / "chip.tif")
     points = [GroundControlPoint(row, column, column * 2.0, row * 3.0) for row, column in ((0, 0), (0, 3), (3, 0))]
-    write(tmp_path / "chip.tif", pixels("uint8", (4, 4, 1)), transform=None, gcps=points)
+    write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), transform=None, gcps=points)
     equal(tmp_path / "chip.tif")
 
 
 def test_what_lies_beside_a_chip_counts(tmp_path):
     path, world = tmp_path / "chip.tif", tmp_path / "chip.tfw"
     world.write_text("2\n0\n0\n-2\n1001\n1999\n")
-    write(path, pixels("uint8", (4, 4, 1)))
+    write_chip(path, random_pixels("uint8", (4, 4, 1)))
     assert read_header(path, WORLD_FILE).geotransform == by_gdal(path)[2] == TRANSFORM.to_gdal()
     equal(path, WORLD_FILE)
-    write(path, pixels("uint8", (4, 4, 1)), transform=None, crs=None)
+    write_chip(path, random_pixels("uint8", (4, 4, 1)), transform=None, crs=None)
     assert read_header(path, WORLD_FILE).geotransform == by_gdal(path)[2] == (1000, 2, 0, 2000, 0, -2)
     equal(path, WORLD_FILE)
     path.with_name("chip.tif.aux.xml").write_text("<PAMDataset><SRS>EPSG:3035</SRS></PAMDataset>")
@@ -269,7 +273,9 @@ def test_the_share_of_valid_pixels_is_read(tmp_path):
         (None, {"NOTVALID": "3"}),
         ("no", {}),
     ):
-        write(tmp_path / "chip.tif", pixels("uint8", (4, 4, 2)), tags=others | ({"VALID": value} if value else {}))
+        write_chip(
+            tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 2)), tags=others | ({"VALID": value} if value else {})
+        )
         for beside in (ALONE, OTHER):
             assert read_header(tmp_path / "chip.tif", beside).valid == (None if value in (None, "no") else float(value))
         assert equal(tmp_path / "chip.tif")
@@ -281,7 +287,13 @@ def test_the_share_of_valid_pixels_is_read(tmp_path):
 )
 def test_pngs_are_read_as_by_gdal_and_without_it(tmp_path, dtype, channels):
     for seed, shape in enumerate([(1, 1), (7, 5), (1, 30), (30, 1), (64, 70)]):
-        write(tmp_path / "chip.png", pixels(dtype, (*shape, channels), seed), driver="PNG", crs=None, transform=None)
+        write_chip(
+            tmp_path / "chip.png",
+            random_pixels(dtype, (*shape, channels), seed),
+            driver="PNG",
+            crs=None,
+            transform=None,
+        )
         (tmp_path / "chip.png.aux.xml").unlink(missing_ok=True)
         assert equal(tmp_path / "chip.png")
 
@@ -297,7 +309,7 @@ def test_pngs_are_read_as_by_gdal_and_without_it(tmp_path, dtype, channels):
     ],
 )
 def test_other_pngs_are_read_as_by_gdal(tmp_path, options):
-    image = Image.fromarray(pixels("uint8", (13, 11, 3))).convert(options.pop("mode"))
+    image = Image.fromarray(random_pixels("uint8", (13, 11, 3))).convert(options.pop("mode"))
     image.save(tmp_path / "chip.png", **options)
     assert not equal(tmp_path / "chip.png")
 
@@ -306,15 +318,17 @@ def test_other_pngs_are_read_as_by_gdal(tmp_path, options):
 @pytest.mark.parametrize("quality", [40, 95])
 def test_jpegs_are_read_as_by_gdal(tmp_path, channels, quality):
     for options in ({}, {"progressive": True}, {"subsampling": 0}):
-        image = Image.fromarray(pixels("uint8", (30, 41, channels)).squeeze(), {1: "L", 3: "RGB", 4: "CMYK"}[channels])
+        image = Image.fromarray(
+            random_pixels("uint8", (30, 41, channels)).squeeze(), {1: "L", 3: "RGB", 4: "CMYK"}[channels]
+        )
         image.save(tmp_path / "chip.jpg", quality=quality, **options)
         assert equal(tmp_path / "chip.jpg") == (channels != 4)
 
 
 @pytest.mark.parametrize("driver", ["BMP", "GIF", "JP2OpenJPEG", "ENVI", "WEBP"])
 def test_every_other_format_is_read_as_by_gdal(tmp_path, driver):
-    array = pixels("uint8", (64, 64, 1 if driver == "GIF" else 3))
-    write(tmp_path / "chip.dat", array, driver=driver, **({"LOSSLESS": "YES"} if driver == "WEBP" else {}))
+    array = random_pixels("uint8", (64, 64, 1 if driver == "GIF" else 3))
+    write_chip(tmp_path / "chip.dat", array, driver=driver, **({"LOSSLESS": "YES"} if driver == "WEBP" else {}))
     expected, crs, transform = by_gdal(tmp_path / "chip.dat")
     header, found = read_chip(tmp_path / "chip.dat")
     np.testing.assert_array_equal(found, expected)
@@ -347,8 +361,8 @@ def damaged(content, rng):
     ],
 )
 def test_no_damage_gives_other_pixels_than_gdal(tmp_path, options):
-    path, driver, good = tmp_path / "chip.tif", options.get("driver"), pixels("uint16", (30, 20, 3)) // 99
-    write(path, good, **options)
+    path, driver, good = tmp_path / "chip.tif", options.get("driver"), random_pixels("uint16", (30, 20, 3)) // 99
+    write_chip(path, good, **options)
     path.with_name("chip.tif.aux.xml").unlink(missing_ok=True)
     for content in damaged(path.read_bytes(), np.random.default_rng(3)):
         path.write_bytes(content)
@@ -364,7 +378,7 @@ def test_no_damage_gives_other_pixels_than_gdal(tmp_path, options):
 
 def test_a_raw_file_that_is_cut_off_is_named(tmp_path):
     path = tmp_path / "chip.dat"
-    write(path, pixels("uint8", (64, 64, 3)), driver="ENVI")
+    write_chip(path, random_pixels("uint8", (64, 64, 3)), driver="ENVI")
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="chip.dat cannot be read"):
         read_chip(path)
@@ -374,7 +388,7 @@ def test_a_raw_file_that_is_cut_off_is_named(tmp_path):
 def test_a_file_that_is_cut_off_or_none_is_named(tmp_path, name):
     path = tmp_path / name
     driver = {"tif": "GTiff", "png": "PNG", "jpg": "JPEG"}[path.suffix[1:]]
-    write(path, pixels("uint8", (64, 64, 3)), driver=driver, crs=None, transform=None)
+    write_chip(path, random_pixels("uint8", (64, 64, 3)), driver=driver, crs=None, transform=None)
     good = path.read_bytes()
     for content in (b"", b"text", good[: len(good) // 2], good[:-30]):
         path.write_bytes(content)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import rasterio
 
-from making import HALF_METRE, config, folders, pixels, write
 from segchips.errors import InputError
 from segchips.records.chip_folders import pair_chips
 from segchips.records.conversion import convert
@@ -20,6 +19,7 @@ from segchips.records.index import read_index
 from segchips.records.tf_example import decode
 from segchips.records.tfrecord import read_record, read_records
 from segchips.training.verification import verify
+from support.chips import HALF_METRE_TRANSFORM, random_pixels, records_config, write_chip, write_chip_folders
 
 pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 
@@ -119,13 +119,19 @@ def contents(directory):
 )
 def test_folders_become_shards(tmp_path, storage, compression):
     names = [f"tile {number}" for number in range(30)]
-    arrays = folders(tmp_path, names)
+    arrays = write_chip_folders(tmp_path, names)
     entries = convert(
-        tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", config(storage, 2, compression), 0, 2
+        tmp_path / "images",
+        tmp_path / "labels",
+        tmp_path / "out",
+        "parcels",
+        records_config(storage, 2, compression),
+        0,
+        2,
     )
     assert Counter(entry.state for entry in entries) == {"made": 30}
     found = contents(tmp_path / "out")
-    assert set(found) == {f"{name}.tif|{list(HALF_METRE.to_gdal())}|EPSG:32633" for name in names}
+    assert set(found) == {f"{name}.tif|{list(HALF_METRE_TRANSFORM.to_gdal())}|EPSG:32633" for name in names}
     for identifier, (split, example, record) in found.items():
         image, label = arrays[identifier.split(".tif|")[0]]
         np.testing.assert_array_equal(example["image"], image, strict=True)
@@ -148,7 +154,7 @@ def everything(directory):
 
 
 def test_the_same_chips_give_the_same_bytes_wherever_and_by_however_many(tmp_path):
-    folders(tmp_path, [f"c{number}" for number in range(12)])
+    write_chip_folders(tmp_path, [f"c{number}" for number in range(12)])
     (tmp_path / "images" / "bad.tif").write_bytes(b"bad")
     (tmp_path / "labels" / "bad.tif").write_bytes(b"bad")
     (tmp_path / "elsewhere").mkdir()
@@ -156,29 +162,35 @@ def test_the_same_chips_give_the_same_bytes_wherever_and_by_however_many(tmp_pat
         for path in sorted((tmp_path / kind).iterdir(), reverse=True):
             (tmp_path / "elsewhere" / kind).mkdir(exist_ok=True)
             (tmp_path / "elsewhere" / kind / path.name).write_bytes(path.read_bytes())
-    convert(tmp_path / "images", tmp_path / "labels", tmp_path / "one", "parcels", config(), None, 1)
+    convert(tmp_path / "images", tmp_path / "labels", tmp_path / "one", "parcels", records_config(), None, 1)
     convert(
-        tmp_path / "elsewhere/images", tmp_path / "elsewhere/labels", tmp_path / "three", "parcels", config(), None, 3
+        tmp_path / "elsewhere/images",
+        tmp_path / "elsewhere/labels",
+        tmp_path / "three",
+        "parcels",
+        records_config(),
+        None,
+        3,
     )
     assert everything(tmp_path / "one") == everything(tmp_path / "three")
 
 
 def test_bad_chips_are_left_out_and_named(tmp_path):
-    arrays = folders(tmp_path, [f"c{number}" for number in range(20)])
+    arrays = write_chip_folders(tmp_path, [f"c{number}" for number in range(20)])
     images, labels = tmp_path / "images", tmp_path / "labels"
     (images / "c0.tif").write_bytes((images / "c0.tif").read_bytes()[:-20])
     (images / "c1.tif").write_bytes(b"")
     (labels / "c2.tif").write_bytes(b"this is no image")
-    write(labels / "c3.tif", pixels("uint8", (8, 9, 3)))
-    write(labels / "c4.tif", pixels("uint8", (9, 8, 1)))
-    write(images / "c5.tif", pixels("uint16", (8, 9, 3)))
-    write(images / "c6.tif", pixels("uint8", (8, 9, 4)))
-    write(images / "c7.tif", pixels("uint8", (5, 5, 3)))
-    write(labels / "c7.tif", pixels("uint8", (5, 5, 1)))
-    write(labels / "c8.tif", pixels("int32", (8, 9, 1)))
+    write_chip(labels / "c3.tif", random_pixels("uint8", (8, 9, 3)))
+    write_chip(labels / "c4.tif", random_pixels("uint8", (9, 8, 1)))
+    write_chip(images / "c5.tif", random_pixels("uint16", (8, 9, 3)))
+    write_chip(images / "c6.tif", random_pixels("uint8", (8, 9, 4)))
+    write_chip(images / "c7.tif", random_pixels("uint8", (5, 5, 3)))
+    write_chip(labels / "c7.tif", random_pixels("uint8", (5, 5, 1)))
+    write_chip(labels / "c8.tif", random_pixels("int32", (8, 9, 1)))
     (labels / "c9.tif").unlink()
     (images / "c10.png").write_bytes((images / "c10.tif").read_bytes())
-    entries = {entry.tile: entry for entry in convert(images, labels, tmp_path / "out", "parcels", config(), 0)}
+    entries = {entry.tile: entry for entry in convert(images, labels, tmp_path / "out", "parcels", records_config(), 0)}
     expected = {
         "c0": "images/c0.tif cannot be read as a raster: ",
         "c1": "images/c1.tif is empty",
@@ -204,33 +216,33 @@ def test_bad_chips_are_left_out_and_named(tmp_path):
 
 
 def test_folders_without_one_good_pair_are_named(tmp_path):
-    folders(tmp_path, ["a", "b"])
+    write_chip_folders(tmp_path, ["a", "b"])
     for path in (tmp_path / "labels").iterdir():
         path.write_bytes(b"no image")
     with pytest.raises(
         InputError, match="none of the 2 pairs of .*images can become a record: .*labels/[ab].tif cannot be read"
     ):
-        convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", config())
+        convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", records_config())
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
-    folders(tmp_path, ["a", "b"])
+    write_chip_folders(tmp_path, ["a", "b"])
     (tmp_path / "out").write_text("a file")
     with pytest.raises(FileExistsError, match="out"):
-        convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", config())
+        convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", records_config())
 
 
 def test_one_pair_is_enough(tmp_path):
-    folders(tmp_path, ["only"])
-    entries = convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", config())
+    write_chip_folders(tmp_path, ["only"])
+    entries = convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", records_config())
     assert [entry.state for entry in entries] == ["made"]
     assert sum(sum(counts) for counts in read_info(tmp_path / "out").splits.values()) == 1
 
 
 def test_arcgis_training_data(tmp_path):
     """Classified Tiles: 4-band int16 TIFF with world files and ESRI projection strings, and the export's own files."""
-    arrays = folders(
+    arrays = write_chip_folders(
         tmp_path, [f"{n:012d}" for n in range(6)], (16, 16, 4), "int16", GEOTIFF_KEYS_FLAVOR="ESRI_PE", crs="EPSG:27700"
     )
     for name in arrays:
@@ -238,19 +250,19 @@ def test_arcgis_training_data(tmp_path):
             (tmp_path / kind / f"{name}.tfw").write_text("0.5\n0\n0\n-0.5\n465181.5\n5079244.5\n")
     for name in ("map.txt", "esri_model_definition.emd", "stats.txt"):
         (tmp_path / name).write_text("{}")
-    convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "arcgis", config())
+    convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "arcgis", records_config())
     found = contents(tmp_path / "out")
     with rasterio.open(tmp_path / "images" / "000000000000.tif") as source:
         crs = source.crs.to_string()
-    assert set(found) == {f"{name}.tif|{list(HALF_METRE.to_gdal())}|{crs}" for name in arrays}
+    assert set(found) == {f"{name}.tif|{list(HALF_METRE_TRANSFORM.to_gdal())}|{crs}" for name in arrays}
     for identifier, (_, example, _) in found.items():
         np.testing.assert_array_equal(example["image"], arrays[identifier[:12]][0], strict=True)
 
 
 @pytest.mark.parametrize("options", [{}, {"nodata": 7}, {"bands": ["red", "grün", "<nir>"]}, {"interleave": "band"}])
 def test_the_description_has_names_and_nodata_of_the_chips(tmp_path, options):
-    folders(tmp_path, ["a", "b"], **options)
-    convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", config(), 9)
+    write_chip_folders(tmp_path, ["a", "b"], **options)
+    convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", records_config(), 9)
     info = read_info(tmp_path / "out")
     with rasterio.open(tmp_path / "images" / "a.tif") as source:
         assert (info.image.driver, info.image.dtype) == (source.driver, source.dtypes[0])
@@ -262,23 +274,23 @@ def test_the_description_has_names_and_nodata_of_the_chips(tmp_path, options):
 def test_pictures_with_world_files_keep_their_place(tmp_path):
     for kind, driver, suffix, channels in (("images", "JPEG", "jpg", 3), ("labels", "PNG", "png", 1)):
         (tmp_path / kind).mkdir()
-        write(
+        write_chip(
             tmp_path / kind / f"a.{suffix}",
-            pixels("uint8", (16, 16, channels)),
+            random_pixels("uint8", (16, 16, channels)),
             driver=driver,
             crs=None,
             transform=None,
         )
         (tmp_path / kind / f"a.{suffix[0]}{suffix[-1]}w").write_text("2\n0\n0\n-2\n1001\n1999\n")
     for storage in ("encoded", "array"):
-        convert(tmp_path / "images", tmp_path / "labels", tmp_path / storage, "pictures", config(storage))
+        convert(tmp_path / "images", tmp_path / "labels", tmp_path / storage, "pictures", records_config(storage))
         assert set(contents(tmp_path / storage)) == {"a.jpg|[1000.0, 2.0, 0.0, 2000.0, 0.0, -2.0]|"}
         assert verify(tmp_path / storage) == []
 
 
 def test_tile_keys_are_identifiers_and_splits_those_of_tiles(tmp_path):
-    folders(tmp_path, [f"60#2#10.0#33#{number}#8465" for number in range(9)])
-    convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "tiles", config())
+    write_chip_folders(tmp_path, [f"60#2#10.0#33#{number}#8465" for number in range(9)])
+    convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "tiles", records_config())
     found = contents(tmp_path / "out")
     assert set(found) == {f"60:2:10.0:33:{number}:8465" for number in range(9)}
     for key, (split, *_) in found.items():
@@ -288,19 +300,19 @@ def test_tile_keys_are_identifiers_and_splits_those_of_tiles(tmp_path):
 
 def test_adding_chips_moves_none(tmp_path):
     names = [f"c{number}" for number in range(40)]
-    folders(tmp_path, names[:25])
+    write_chip_folders(tmp_path, names[:25])
     places = []
     for _ in range(2):
-        convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", config(shards=3))
+        convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", records_config(shards=3))
         indices = sorted((tmp_path / "out").glob("*.index-*"))
         places.append({entry.tile: path.name for path in indices for entry in read_index(path)})
-        folders(tmp_path, names)
+        write_chip_folders(tmp_path, names)
     assert len(places[0]) == 25
     assert places[1].items() > places[0].items()
 
 
 def test_shards_have_the_size_wanted_unless_their_number_is_given(tmp_path, monkeypatch):
-    folders(tmp_path, [f"c{number}" for number in range(60)], (50, 40, 5), "uint16")
+    write_chip_folders(tmp_path, [f"c{number}" for number in range(60)], (50, 40, 5), "uint16")
     monkeypatch.setattr("segchips.records.conversion.SHARD_BYTES", 200_000)
     for storage, per_chip in (("array", 50 * 40 * 11), ("float", 50 * 40 * 6 * 4), ("encoded", 50 * 40 * 11 + 1000)):
         convert(
@@ -308,7 +320,7 @@ def test_shards_have_the_size_wanted_unless_their_number_is_given(tmp_path, monk
             tmp_path / "labels",
             tmp_path / "out",
             "parcels",
-            config(storage, None, splits={"train": 1.0}),
+            records_config(storage, None, splits={"train": 1.0}),
         )
         shards = sorted((tmp_path / "out").glob("*.tfrecord-*"))
         assert len(shards) == pytest.approx(60 * per_chip / 200_000, abs=1)
@@ -317,10 +329,10 @@ def test_shards_have_the_size_wanted_unless_their_number_is_given(tmp_path, monk
 
 
 def test_another_conversion_replaces_the_first(tmp_path):
-    folders(tmp_path, ["a", "b", "c"])
-    convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", config(shards=5))
+    write_chip_folders(tmp_path, ["a", "b", "c"])
+    convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", records_config(shards=5))
     (tmp_path / "out" / "parcels_2-train.tfrecord-00000-of-00001").write_bytes(b"another dataset's")
-    convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", config(shards=1))
+    convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", records_config(shards=1))
     shards = sorted(path.name for path in (tmp_path / "out").glob("*tfrecord*"))
     assert shards == [
         "parcels-test.tfrecord-00000-of-00001",
@@ -340,17 +352,17 @@ def test_another_conversion_replaces_the_first(tmp_path):
 )
 def test_what_cannot_be_written_is_refused(tmp_path, dataset, options, message):
     with pytest.raises(InputError, match=message):
-        convert(tmp_path, tmp_path, tmp_path / "out", dataset, config(**options))
+        convert(tmp_path, tmp_path, tmp_path / "out", dataset, records_config(**options))
 
 
 def test_what_storage_cannot_take_is_rejected(tmp_path):
-    folders(tmp_path, ["a", "b"], dtype="uint16")
+    write_chip_folders(tmp_path, ["a", "b"], dtype="uint16")
     with pytest.raises(InputError, match="none of the 2 pairs .* storage png takes 1 or 3 bands of uint8"):
-        convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", config("png"))
+        convert(tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", records_config("png"))
 
 
 def test_a_plain_script_may_convert_without_a_guard(tmp_path):
-    folders(tmp_path, ["a", "b"])
+    write_chip_folders(tmp_path, ["a", "b"])
     script = tmp_path / "script.py"
     script.write_text(
         "import segchips\nfrom segchips.config import TFRecordsConfig\n"

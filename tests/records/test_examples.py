@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 import segchips
-from making import config, folders
 from segchips.errors import InputError, RecordError
 from segchips.records.conversion import convert
 from segchips.records.names import shard_name
+from support.chips import records_config, write_chip_folders
 
 TILE = "60:2:10.0:33:-58:8465"
 NAMES = [*(f"c{number}" for number in range(9)), TILE.replace(":", "#")]
 
 
 def dataset(root, storage="array", compression=None):
-    arrays = folders(root, NAMES)
-    convert(root / "images", root / "labels", root / "out", "parcels", config(storage, 2, compression), 0, 1)
+    arrays = write_chip_folders(root, NAMES)
+    convert(root / "images", root / "labels", root / "out", "parcels", records_config(storage, 2, compression), 0, 1)
     return root / "out", arrays
 
 

@@ -9,13 +9,13 @@ import pytest
 import rasterio
 from PIL import Image
 
-from making import config, folders, pixels, write
 from segchips.errors import InputError
 from segchips.records.chip_reading import MAX_BYTES, read_chip, read_header
 from segchips.records.conversion import convert
 from segchips.records.examples import read
 from segchips.records.index import read_index
 from segchips.training.verification import verify
+from support.chips import random_pixels, records_config, write_chip, write_chip_folders
 
 
 def bomb(path, width, height):
@@ -42,7 +42,7 @@ def test_a_chip_that_would_fill_the_memory_is_named_and_fills_none(tmp_path, siz
 
 def test_a_tiff_that_would_fill_the_memory_is_named(tmp_path):
     array = np.zeros((1, 1, 1), "uint8")
-    write(tmp_path / "small.tif", array)
+    write_chip(tmp_path / "small.tif", array)
     with rasterio.open(
         tmp_path / "bomb.tif",
         "w",
@@ -60,11 +60,11 @@ def test_a_tiff_that_would_fill_the_memory_is_named(tmp_path):
 
 
 def test_a_folder_of_oddities_keeps_its_good_chips(tmp_path):
-    arrays = folders(tmp_path, [f"c{number}" for number in range(12)])
+    arrays = write_chip_folders(tmp_path, [f"c{number}" for number in range(12)])
     images, labels = tmp_path / "images", tmp_path / "labels"
     outside = tmp_path / "outside"
     outside.mkdir()
-    write(outside / "far.tif", pixels("uint8", (8, 9, 3), 77))
+    write_chip(outside / "far.tif", random_pixels("uint8", (8, 9, 3), 77))
     (images / "c0.tif").unlink()
     (images / "c0.tif").symlink_to(outside / "far.tif")  # a chip that lies elsewhere is a chip
     for name, target in (
@@ -79,15 +79,15 @@ def test_a_folder_of_oddities_keeps_its_good_chips(tmp_path):
     (images / "c5.tif").write_text(f'<VRTDataset rasterXSize="9" rasterYSize="8">{bands}</VRTDataset>')
     bomb(images / "c6.tif", 60_000, 60_000)
     (images / "dangling.tif").symlink_to(outside / "nothing.tif")
-    Image.fromarray(pixels("uint8", (8, 9, 4), 5), "CMYK").save(images / "cmyk.jpg")
-    Image.fromarray(pixels("uint16", (8, 9, 1), 5)[..., 0]).save(images / "deep.png")
-    palette = Image.fromarray(pixels("uint8", (8, 9, 1), 5, 3)[..., 0], "P")
+    Image.fromarray(random_pixels("uint8", (8, 9, 4), 5), "CMYK").save(images / "cmyk.jpg")
+    Image.fromarray(random_pixels("uint16", (8, 9, 1), 5)[..., 0]).save(images / "deep.png")
+    palette = Image.fromarray(random_pixels("uint8", (8, 9, 1), 5, 3)[..., 0], "P")
     palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
     palette.save(images / "palette.png")
-    write(images / "elsewhere.tif", pixels("uint8", (8, 9, 3), 9), crs="EPSG:32601")
+    write_chip(images / "elsewhere.tif", random_pixels("uint8", (8, 9, 3), 9), crs="EPSG:32601")
     for name in ("cmyk", "deep", "palette", "elsewhere"):
-        write(labels / f"{name}.tif", pixels("uint8", (8, 9, 1)))
-    entries = {entry.tile: entry for entry in convert(images, labels, tmp_path / "out", "parcels", config(), 0)}
+        write_chip(labels / f"{name}.tif", random_pixels("uint8", (8, 9, 1)))
+    entries = {entry.tile: entry for entry in convert(images, labels, tmp_path / "out", "parcels", records_config(), 0)}
     rejected = {name: entry.reason for name, entry in entries.items() if entry.state == "rejected"}
     assert set(rejected) == {"c1", "c2", "c3", "c4", "c5", "c6", "dangling", "deep", "palette"}
     assert "No such file" in rejected["c1"] and "symbolic links" in rejected["c2"] and "VRT" in rejected["c5"]
@@ -99,7 +99,7 @@ def test_a_folder_of_oddities_keeps_its_good_chips(tmp_path):
         np.testing.assert_array_equal(read(tmp_path / "out", "cmyk")["image"], source.read().transpose(1, 2, 0))
     for name in ("c7", "c8", "c9", "c10", "c11"):
         np.testing.assert_array_equal(read(tmp_path / "out", name)["image"], arrays[name][0])
-    np.testing.assert_array_equal(read(tmp_path / "out", "c0")["image"], pixels("uint8", (8, 9, 3), 77))
+    np.testing.assert_array_equal(read(tmp_path / "out", "c0")["image"], random_pixels("uint8", (8, 9, 3), 77))
     assert {entry.tile for entry in read_index(tmp_path / "out" / "rejected.csv")} == set(rejected)
 
 

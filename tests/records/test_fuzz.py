@@ -11,8 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 from google_crc32c import value as crc32c
 
-from helpers import utc
-from making import config, write
 from segchips.errors import InputError, RecordError, SegchipsError
 from segchips.records.dataset_info import read_info
 from segchips.records.examples import decode_example, read
@@ -26,6 +24,8 @@ from segchips.scenes.lock import read_lock, write_lock
 from segchips.scenes.model import Band, Scene
 from segchips.scenes.pinning import SceneLock
 from segchips.training.verification import verify
+from support.chips import records_config, write_chip
+from support.datasets import parse_utc
 
 SEED, ROUNDS = 1701, 250
 KEYS = [f"60:2:10.0:33:{path}:8465" for path in range(4)]
@@ -59,9 +59,9 @@ def made(folder, compression, storage="array"):
     """A small dataset of one shard."""
     for number, key in enumerate(KEYS):
         rng, name = np.random.default_rng(number), f"{key.replace(':', '#')}.tif"
-        write(folder / "images" / name, rng.integers(0, 9, (6, 5, 3)).astype("uint8"))
-        write(folder / "labels" / name, rng.integers(0, 3, (6, 5, 1)).astype("uint8"), nodata=255)
-    out, how = folder / "tfrecords", config(storage, 1, compression, {"train": 1.0})
+        write_chip(folder / "images" / name, rng.integers(0, 9, (6, 5, 3)).astype("uint8"))
+        write_chip(folder / "labels" / name, rng.integers(0, 3, (6, 5, 1)).astype("uint8"), nodata=255)
+    out, how = folder / "tfrecords", records_config(storage, 1, compression, {"train": 1.0})
     shard, index = out / shard_name("d", "train", 0, 1), out / index_name("d", "train", 0, 1)
     write_shard(shard, index, KEYS, folder / "images", folder / "labels", "train", how, 0.0)
     name = f"{KEYS[0].replace(':', '#')}.tif"
@@ -172,7 +172,9 @@ def test_a_description_of_other_values_is_an_error_or_describes(tmp_path, name):
 def lock():
     assets = {"B1": [("B1", Band("https://e.com/a.tif", 1, 0.0, 0.0001, -0.1))]}
     scenes = [
-        Scene("s2", f"scene{number}", utc(f"2017-07-{number + 1:02}T10:00:00Z"), number / 40, assets, b"\x01" * 93)
+        Scene(
+            "s2", f"scene{number}", parse_utc(f"2017-07-{number + 1:02}T10:00:00Z"), number / 40, assets, b"\x01" * 93
+        )
         for number in range(25)
     ]
     tiles = {f"60:2:10.0:33:{path}:8465": tuple(range(path % 7, 25, 5)) for path in range(60)} | {"bare": ()}

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from making import write
 from segchips.config.model import TFRecordsConfig
 from segchips.grids.cover import cover_area
 from segchips.grids.tile import Grid
@@ -26,6 +25,7 @@ from segchips.records.tf_example import decode, encode
 from segchips.records.tfrecord import RecordWriter, read_record, read_records
 from segchips.tiles.assignment import MADE
 from segchips.training.verification import verify
+from support.chips import write_chip
 
 USUAL = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -147,8 +147,8 @@ def test_any_chip_comes_out_of_its_shard_as_it_went_in(chip, compression):
     key = "60:2:10.0:33:-58:8465"
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        write(root / "images" / f"{key.replace(':', '#')}.tif", image)
-        write(root / "labels" / f"{key.replace(':', '#')}.tif", label, nodata=255)
+        write_chip(root / "images" / f"{key.replace(':', '#')}.tif", image)
+        write_chip(root / "labels" / f"{key.replace(':', '#')}.tif", label, nodata=255)
         config = TFRecordsConfig(storage, 1, compression, {"train": 1.0})
         out = root / "tfrecords"
         shard, index = out / shard_name("d", "train", 0, 1), out / index_name("d", "train", 0, 1)

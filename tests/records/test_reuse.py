@@ -8,10 +8,10 @@ import shutil
 import numpy as np
 import pytest
 
-from making import config, pixels, write
 from segchips.records import reuse
 from segchips.records.names import index_name, shard_name, tally_beside
 from segchips.records.shard_writer import write_shard
+from support.chips import random_pixels, records_config, write_chip
 
 SHAPE = (12, 10, 3)
 KEYS = [f"60:2:10.0:33:{column}:{row}" for column in range(4) for row in range(4)]
@@ -26,12 +26,14 @@ def _old_chips(monkeypatch):
 def put(root, kind, key, seed, dtype="uint8", valid=1.0):
     """A new chip in the place of any before; labels have few classes, in patches."""
     array = (
-        pixels(dtype, SHAPE, seed, 99) if kind == "images" else np.random.default_rng(seed).integers(0, 4, (3, 2, 1))
+        random_pixels(dtype, SHAPE, seed, 99)
+        if kind == "images"
+        else np.random.default_rng(seed).integers(0, 4, (3, 2, 1))
     )
     if kind == "labels":
         array = array.repeat(4, axis=0).repeat(5, axis=1).astype(dtype)
     path = root / kind / f"{key.replace(':', '#')}.tif"
-    write(path.with_suffix(".new"), array, tags={"VALID": str(valid)}, nodata=7)
+    write_chip(path.with_suffix(".new"), array, tags={"VALID": str(valid)}, nodata=7)
     path.with_suffix(".new").rename(path)
 
 
@@ -46,7 +48,13 @@ def shard(root, keys, out="kept", recipe="as ever", **options):
     storage, compression = options.pop("storage", "array"), options.pop("compression", None)
     folder = root / out
     paths = folder / shard_name("d", "train", 0, 1), folder / index_name("d", "train", 0, 1)
-    how = (root / "images", root / "labels", "train", config(storage, compression=compression), options.pop("least", 0))
+    how = (
+        root / "images",
+        root / "labels",
+        "train",
+        records_config(storage, compression=compression),
+        options.pop("least", 0),
+    )
     count = write_shard(*paths, keys, *how, recipe=recipe, **options)
     return count, [path.read_bytes() for path in (*paths, tally_beside(paths[1]))]
 
@@ -112,7 +120,7 @@ def test_where_most_has_changed_nothing_is_kept(tmp_path):
 def test_counts_that_cannot_be_taken_apart_are_made_anew(tmp_path, dtype, label, storage):
     chips(tmp_path, dtype=dtype, label=label)
     if label == "float32":
-        write(tmp_path / "labels" / f"{KEYS[0].replace(':', '#')}.tif", np.full((*SHAPE[:2], 1), 0.5, label))
+        write_chip(tmp_path / "labels" / f"{KEYS[0].replace(':', '#')}.tif", np.full((*SHAPE[:2], 1), 0.5, label))
     shard(tmp_path, KEYS, storage=storage)
     put(tmp_path, "labels", KEYS[3], 7, label)
     (made, old), content = shard(tmp_path, KEYS, storage=storage)
@@ -124,11 +132,11 @@ def test_classes_that_come_and_go_are_told_apart_as_in_a_new_shard(tmp_path):
     chips(tmp_path, label="uint16")
     for number, key in enumerate(KEYS):
         values = (number * 15 + np.arange(120) % 15).reshape(*SHAPE[:2], 1).astype("uint16")
-        write(tmp_path / "labels" / f"{key.replace(':', '#')}.tif", values)
+        write_chip(tmp_path / "labels" / f"{key.replace(':', '#')}.tif", values)
     shard(tmp_path, KEYS)
     for number, key in enumerate(KEYS[:6]):
         values = (1000 + number * 15 + np.arange(120) % 15).reshape(*SHAPE[:2], 1).astype("uint16")
-        write(tmp_path / "labels" / f"{key.replace(':', '#')}.tif", values)
+        write_chip(tmp_path / "labels" / f"{key.replace(':', '#')}.tif", values)
         os.utime(tmp_path / "labels" / f"{key.replace(':', '#')}.tif")
         (made, old), content = shard(tmp_path, KEYS)
         assert (made, old) == (1, 15) and content == fresh(tmp_path, KEYS)[1]
@@ -239,6 +247,6 @@ def test_a_chip_unlike_the_kept_ones_is_named(tmp_path):
     chips(tmp_path)
     shard(tmp_path, KEYS)
     name = f"{KEYS[5].replace(':', '#')}.tif"
-    write(tmp_path / "images" / name, pixels("uint16", SHAPE))
+    write_chip(tmp_path / "images" / name, random_pixels("uint16", SHAPE))
     with pytest.raises(Exception, match="the chips of a dataset are alike"):
         shard(tmp_path, KEYS)

@@ -12,7 +12,6 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from making import TRANSFORM, pixels, write
 from segchips.config.model import TFRecordsConfig
 from segchips.errors import InputError
 from segchips.records.dataset_info import read_info
@@ -23,6 +22,7 @@ from segchips.records.pixel_counts import PixelCounts
 from segchips.records.shard_description import write_info
 from segchips.records.shard_writer import write_shard
 from segchips.records.tfrecord import read_records
+from support.chips import TRANSFORM, random_pixels, write_chip
 
 KEYS = [f"60:2:10.0:33:{path}:{row}" for path, row in ((-58, 8465), (-57, 8465), (0, 0), (3, -12), (4, 7))]
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64", "float32", "float64"]
@@ -41,10 +41,13 @@ def folder(root, dtype="uint16", shape=(6, 5, 3), keys=KEYS, **options):
         name = f"{key.replace(':', '#')}.tif"
         used = {"s2": [{"id": f"b {seed}", "acquired": "2017-01-03T10:00:00Z"}, {"id": "a", "acquired": DAY}]}
         tags = {"VALID": f"{seed / 4}", "SCENES": json.dumps(used)}
-        images[key], labels[key] = pixels(dtype, shape, seed, limit), pixels("uint8", (*shape[:2], 1), 100 + seed)
+        images[key], labels[key] = (
+            random_pixels(dtype, shape, seed, limit),
+            random_pixels("uint8", (*shape[:2], 1), 100 + seed),
+        )
         bands = [f"band{number}" for number in range(shape[2])]
-        write(root / "images" / name, images[key], **{"compress": "lzw", "tags": tags, "bands": bands} | options)
-        write(root / "labels" / name, labels[key], nodata=255)
+        write_chip(root / "images" / name, images[key], **{"compress": "lzw", "tags": tags, "bands": bands} | options)
+        write_chip(root / "labels" / name, labels[key], nodata=255)
     return images, labels
 
 
@@ -136,9 +139,9 @@ def test_bands_and_acquisitions_are_those_of_the_chip(tmp_path, quick):
     scenes = {"s2 <&>": members, "dem": [], "s1": members[:1]}
     tags, names = {"SCENES": json.dumps(scenes)}, ("B04", "a & b", "s1/VV")
     place = {} if quick else {"transform": TRANSFORM @ rasterio.Affine.rotation(3)}
-    write(
+    write_chip(
         tmp_path / "images" / f"{KEYS[0].replace(':', '#')}.tif",
-        pixels("uint16", (6, 5, 3)),
+        random_pixels("uint16", (6, 5, 3)),
         tags=tags,
         bands=names,
         **place,
@@ -151,7 +154,7 @@ def test_bands_and_acquisitions_are_those_of_the_chip(tmp_path, quick):
 def test_a_chip_without_names_and_scenes_has_empty_lists(tmp_path):
     folder(tmp_path, keys=KEYS[:2], bands=None)
     for key, tags in ((KEYS[0], {"SCENES": "[no"}), (KEYS[1], {})):
-        write(tmp_path / "images" / f"{key.replace(':', '#')}.tif", pixels("uint16", (6, 5, 3)), tags=tags)
+        write_chip(tmp_path / "images" / f"{key.replace(':', '#')}.tif", random_pixels("uint16", (6, 5, 3)), tags=tags)
     for record in examples(shard(tmp_path, KEYS[:2])[0]):
         assert text(record["bands"]) == text(record["acquired"]) == "[]"
 
@@ -228,16 +231,16 @@ def test_a_chip_that_cannot_be_one_is_named(tmp_path, storage):
     image.unlink()
     fails(tmp_path, f"images/{image.name} cannot be read", storage=storage)
     image.write_bytes(good[0])
-    write(label, pixels("uint8", (5, 6, 1), 0))
+    write_chip(label, random_pixels("uint8", (5, 6, 1), 0))
     fails(
         tmp_path,
         f"{label.name} is 6 x 5 pixels with 1 band of uint8; the label of .*{image.name} has 1 band of 5 x 6",
         storage=storage,
     )
-    write(label, pixels("uint8", (6, 5, 3), 0))
+    write_chip(label, random_pixels("uint8", (6, 5, 3), 0))
     fails(tmp_path, f"{label.name} is 5 x 6 pixels with 3 bands", storage=storage)
     label.write_bytes(good[1])
-    write(image, pixels("int16", (6, 5, 3), 0))
+    write_chip(image, random_pixels("int16", (6, 5, 3), 0))
     fails(tmp_path, "int16.*uint16|uint16.*int16", storage=storage)
 
 
@@ -250,7 +253,7 @@ def test_pixels_cut_off_are_named(tmp_path):
 
 def test_min_valid_needs_the_tag(tmp_path):
     folder(tmp_path)
-    write(tmp_path / "images" / f"{KEYS[1].replace(':', '#')}.tif", pixels("uint16", (6, 5, 3), 0))
+    write_chip(tmp_path / "images" / f"{KEYS[1].replace(':', '#')}.tif", random_pixels("uint16", (6, 5, 3), 0))
     fails(tmp_path, "no tag VALID", min_valid=0.1)
     shard(tmp_path, min_valid=0.0)
 
@@ -347,7 +350,7 @@ def test_float_storage_holds_the_values(tmp_path, dtype):
 )
 def test_float_storage_loses_nothing_silently(tmp_path, dtype, value, fits):
     folder(tmp_path, "uint8", keys=KEYS[:1])
-    write(tmp_path / "images" / f"{KEYS[0].replace(':', '#')}.tif", np.full((6, 5, 3), value, dtype))
+    write_chip(tmp_path / "images" / f"{KEYS[0].replace(':', '#')}.tif", np.full((6, 5, 3), value, dtype))
     if fits:
         record = examples(shard(tmp_path, KEYS[:1], "float")[0])[0]
         np.testing.assert_array_equal(record["image/image_data"].float_list.value, np.full(90, value, dtype))
@@ -363,7 +366,7 @@ def test_pictures_are_what_others_decode(tmp_path, storage, channels):
     images, labels = folder(tmp_path, "uint8", (40, 31, channels))
     for key, image in images.items():
         image[:] = np.arange(31)[None, :, None] * 4 + np.arange(channels)
-        write(tmp_path / "images" / f"{key.replace(':', '#')}.tif", image)
+        write_chip(tmp_path / "images" / f"{key.replace(':', '#')}.tif", image)
     path, index = shard(tmp_path, storage=storage)
     for record in examples(path):
         key = text(record["identifier"])
@@ -422,8 +425,10 @@ def chips_with_holes(root, dtype):
         holes[key] = empty.any(axis=2)
         valid = {"VALID": repr(float(1 - holes[key].mean()))}
         name = f"{key.replace(':', '#')}.tif"
-        write(root / "images" / name, image, nodata=np.nan if dtype == "float32" else 0, tags=valid)
-        write(root / "labels" / name, rng.integers(0, 4, (6, 5, 1), dtype=np.uint8), nodata=255, tags={"TILE": key})
+        write_chip(root / "images" / name, image, nodata=np.nan if dtype == "float32" else 0, tags=valid)
+        write_chip(
+            root / "labels" / name, rng.integers(0, 4, (6, 5, 1), dtype=np.uint8), nodata=255, tags={"TILE": key}
+        )
     return holes
 
 

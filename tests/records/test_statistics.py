@@ -9,12 +9,12 @@ import pytest
 from test_shard_writer import KEYS, describe, folder, shard
 
 import segchips
-from making import config, folders, write
 from segchips.errors import InputError, RecordError
 from segchips.records.normalising import Scale
 from segchips.records.pixel_counts import PixelCounts
 from segchips.records.pixel_values import BLOCK, valid_pixels
 from segchips.records.statistics import BandStatistics, summarise_counts
+from support.chips import records_config, write_chip, write_chip_folders
 
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64", "float32", "float64"]
 NODATA = {"uint8": 7, "int8": -3, "uint16": 0, "int16": -999, "float32": -9999.0, "float64": float("nan")}
@@ -216,10 +216,10 @@ def dataset(root, dtype="uint16", storage="array", nodata=0, compression=None, s
     pairs = dict(zip(KEYS, chips(dtype), strict=True))
     for key, (image, label) in pairs.items():
         name = f"{key.replace(':', '#')}.tif"
-        write(
+        write_chip(
             root / "images" / name, image, nodata=nodata, bands=["a", "b", "c"], compress="lzw", tags={"VALID": "1.0"}
         )
-        write(root / "labels" / name, label[..., None], nodata=255)
+        write_chip(root / "labels" / name, label[..., None], nodata=255)
     parts = dict(zip(splits, (KEYS[:3], KEYS[3:]), strict=True))
     indices = {
         split: [shard(root, keys[n::2], storage, compression, split=split, number=n, shards=2)[1] for n in range(2)]
@@ -255,8 +255,8 @@ def test_statistics_are_json_without_nan(tmp_path):
 
 def test_converted_chips_are_counted_when_asked(tmp_path):
     names = [f"c{number}" for number in range(6)]
-    arrays = folders(tmp_path, names, (20, 30, 3), "uint16")
-    settings = config("array", 2, "GZIP", {"train": 1.0})
+    arrays = write_chip_folders(tmp_path, names, (20, 30, 3), "uint16")
+    settings = records_config("array", 2, "GZIP", {"train": 1.0})
     arguments = tmp_path / "images", tmp_path / "labels", tmp_path / "out", "parcels", settings, 0, 1
     segchips.convert(*arguments)
     assert not list((tmp_path / "out").glob("*statistics*"))

@@ -10,7 +10,6 @@ import pyproj
 import pytest
 import shapely
 
-from helpers import make_dataset
 from segchips.errors import InputError
 from segchips.grids.cover import cover_area
 from segchips.grids.outlines import core_outlines
@@ -20,6 +19,7 @@ from segchips.reports.ledger import LedgerRow, write_ledger
 from segchips.reports.overlaps import find_overlaps, min_distances
 from segchips.tiles.assignment import DROPPED, MADE
 from segchips.vectors.geoparquet import write_geoparquet
+from support.datasets import make_dataset
 
 GRID = Grid(64, 2, 10)
 AREAS = {

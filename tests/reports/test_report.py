@@ -20,7 +20,6 @@ import shapely
 import yaml
 from PIL import Image
 
-from helpers import write_vectors
 from segchips.chips.chip_file import write_chip
 from segchips.config.loading import SCHEMA, load_config
 from segchips.config.model import (
@@ -57,6 +56,7 @@ from segchips.scenes.pinning import SceneLock
 from segchips.tiles.assignment import DROPPED, EXCLUDED, MADE, TOO_FEW_VALID
 from segchips.tiles.manifest import write_manifest
 from segchips.vectors.geoparquet import write_geoparquet
+from support.vectors import write_vectors
 
 SPLITS = ("train", "val", "test")
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}

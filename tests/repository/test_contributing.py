@@ -3,7 +3,7 @@
 import re
 import tomllib
 
-from projects import REPOSITORY
+from support.projects import REPOSITORY
 
 LIBRARY = REPOSITORY / "workflow" / "scripts" / "segchips"
 TEXT = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")

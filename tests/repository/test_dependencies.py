@@ -5,7 +5,7 @@ import tomllib
 
 import yaml
 
-from projects import REPOSITORY
+from support.projects import REPOSITORY
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 LOCK = (REPOSITORY / "requirements.lock").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from projects import REPOSITORY
+from support.projects import REPOSITORY
 
 PAGES = [
     str(path.relative_to(REPOSITORY))

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import rasterio
 
-from helpers import OUTSIDE, make_dataset, nearest_by_loop
 from loopback.server import Platform
 from segchips.chips.image_plan import ImagePlan
 from segchips.chips.images import make_image
@@ -22,6 +21,8 @@ from segchips.scenes.lock import read_lock, write_lock
 from segchips.scenes.pinning import pin_scenes
 from segchips.scenes.platform_service import _service
 from segchips.scenes.query import SceneQuery
+from support.datasets import make_dataset
+from support.rasters import OUTSIDE, nearest_by_loop
 
 PACKAGES = {"descarteslabs": "descarteslabs", "earthone": "earthdaily.earthone"}
 TILES = [Tile.from_key(f"60:2:10.0:33:-33{column}:890{row}") for row in (3, 4) for column in (2, 3, 4)]

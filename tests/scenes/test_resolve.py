@@ -3,20 +3,21 @@
 import pytest
 import shapely
 
-from helpers import asset, item, lonlat_box, make_dataset, tile_at, write_catalog
 from segchips.errors import InputError
 from segchips.scenes.lock import read_lock
 from segchips.scenes.resolve import resolve
 from segchips.tiles.manifest import write_manifest
+from support.catalogues import make_asset, make_item, write_catalogue
+from support.datasets import make_dataset, tile_at, tile_outline
 
 TILES = [tile_at(east=column) for column in range(4)]
 
 
 def covering(name, tiles, when="2017-06-01T10:00:00Z", cloud=5.0, href=None):
     """An item whose footprint meets exactly these tiles' middles."""
-    area = shapely.union_all([lonlat_box(tile).centroid.buffer(1e-5) for tile in tiles]).convex_hull
-    return item(
-        name, when, {"B1": asset(href or f"https://e.com/{name}.tif")}, shapely.geometry.mapping(area), cloud=cloud
+    area = shapely.union_all([tile_outline(tile).centroid.buffer(1e-5) for tile in tiles]).convex_hull
+    return make_item(
+        name, when, {"B1": make_asset(href or f"https://e.com/{name}.tif")}, shapely.geometry.mapping(area), cloud=cloud
     )
 
 
@@ -30,7 +31,7 @@ class Place:
         """Run the step; gives what it says. Without items the catalogue is gone."""
         (self.folder / "catalog.json").unlink(missing_ok=True)
         if items is not None:
-            write_catalog(self.folder, items)
+            write_catalogue(self.folder, items)
         dataset = make_dataset(imagery={"catalog": str(self.folder / "catalog.json"), **imagery})
         write_manifest(self.folder / "tiles.parquet", tiles, dataset.tfrecords)
         return list(resolve(dataset, self.folder / "tiles.parquet", self.lock, anew))

@@ -12,19 +12,19 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from helpers import make_dataset, utc
 from segchips.errors import InputError
 from segchips.scenes.lock import read_lock, write_lock
 from segchips.scenes.model import Band, Scene, parse_time
 from segchips.scenes.pinning import SceneLock, difference, merge_pins, pin_scenes
 from segchips.scenes.query import SceneQuery, closest_order, natural_order
+from support.datasets import make_dataset, parse_utc
 
 QUERY = SceneQuery("stac", "catalog.json", ("s2",), "2017-01-01", "2017-12-31", 0.1, None)
 
 
 def scene(name="a", when="2017-06-01T10:00:00+00:00", box=(14, 45, 15, 46), product="s2", cloud=0.05, **assets):
     assets = assets or {"B1": [("B1", Band(f"{name}.tif", 1, 0.0, 1.0, 0.0))]}
-    return Scene(product, name, utc(when), cloud, assets, shapely.to_wkb(shapely.box(*box)))
+    return Scene(product, name, parse_utc(when), cloud, assets, shapely.to_wkb(shapely.box(*box)))
 
 
 def boxes(*corners):
@@ -156,7 +156,7 @@ def test_a_name_that_two_assets_have_is_not_guessed():
 
 
 def test_a_scene_without_rasters_says_so():
-    bare = Scene("s2", "a", utc("2017-06-01T10:00:00+00:00"), None, {}, b"")
+    bare = Scene("s2", "a", parse_utc("2017-06-01T10:00:00+00:00"), None, {}, b"")
     with pytest.raises(InputError, match="no raster asset"):
         bare.band("B1")
 

@@ -12,12 +12,13 @@ import requests
 import shapely
 
 from conftest import Files
-from helpers import asset, collection, item, link, make_dataset, write_catalog, write_json
 from segchips.errors import InputError
 from segchips.scenes.model import Band
 from segchips.scenes.query import search_area
 from segchips.scenes.stac_catalogue import search
 from segchips.scenes.stac_client import example_scene, open_catalog
+from support.catalogues import make_asset, make_collection, make_item, make_link, write_catalogue, write_json
+from support.datasets import make_dataset
 
 HERE = shapely.geometry.mapping(shapely.box(14, 45, 15, 46))
 THERE = shapely.geometry.mapping(shapely.box(24, 45, 25, 46))
@@ -35,8 +36,8 @@ def ids(scenes):
 
 def one(folder, **changes):
     """The only scene of a catalogue of one item."""
-    content = item("a", DAY, {"B1": asset("./a.tif")}, HERE) | changes
-    scenes = find(write_catalog(folder, [content]))
+    content = make_item("a", DAY, {"B1": make_asset("./a.tif")}, HERE) | changes
+    scenes = find(write_catalogue(folder, [content]))
     assert len(scenes) == 1
     return scenes[0]
 
@@ -53,10 +54,10 @@ def some_items(count=60, seed=0):
         extra = {"s2:mgrs_tile": "33TVM"}
         name = f"i{number:03}"
         items.append(
-            item(
+            make_item(
                 name,
                 when.isoformat(),
-                {"B1": asset(f"./{name}.tif")},
+                {"B1": make_asset(f"./{name}.tif")},
                 shapely.geometry.mapping(turned),
                 cloud=cloud,
                 **extra,
@@ -85,7 +86,7 @@ def expected_ids(items, limit=None, footprints=FOOTPRINTS):
 @pytest.mark.parametrize("place", ["absolute", "relative", "url", "file url"])
 def test_a_static_catalogue_gives_the_scenes_that_match(tmp_path, monkeypatch, serve, place, limit):
     items = some_items()
-    path = write_catalog(tmp_path / "cat", items)
+    path = write_catalogue(tmp_path / "cat", items)
     monkeypatch.chdir(tmp_path)
     places = {"absolute": path, "relative": "cat/catalog.json", "file url": path.as_uri()}
     catalog = f"{serve(tmp_path)}/cat/catalog.json" if place == "url" else places[place]
@@ -96,7 +97,7 @@ def test_a_static_catalogue_gives_the_scenes_that_match(tmp_path, monkeypatch, s
 @pytest.mark.parametrize("limit", [None, 0.4])
 def test_an_api_gives_the_scenes_that_match_through_many_pages(stac_api, limit):
     items = some_items(900)
-    api = stac_api(items, [collection("s2")])
+    api = stac_api(items, [make_collection("s2")])
     scenes = find(api, max_cloud=limit)
     assert ids(scenes) == expected_ids(items, limit)
     assert limit or len(scenes) > 250
@@ -111,13 +112,18 @@ def test_an_api_gives_the_scenes_that_match_through_many_pages(stac_api, limit):
 def test_an_api_and_a_static_catalogue_give_the_same_scenes(tmp_path, stac_api):
     bands = [{"nodata": 0, "scale": 0.0001, "offset": -0.1, "data_type": "uint16"}]
     items = [
-        item("a", DAY, {"B1": asset("https://example.com/a.tif", **{"raster:bands": bands})}, HERE, cloud=3.0),
-        item(
-            "b", DAY, {"x": asset("https://example.com/b.tif", **{"eo:bands": [{"name": "B1"}, {"name": "B2"}]})}, HERE
+        make_item(
+            "a", DAY, {"B1": make_asset("https://example.com/a.tif", **{"raster:bands": bands})}, HERE, cloud=3.0
+        ),
+        make_item(
+            "b",
+            DAY,
+            {"x": make_asset("https://example.com/b.tif", **{"eo:bands": [{"name": "B1"}, {"name": "B2"}]})},
+            HERE,
         ),
     ]
-    from_api = find(stac_api(items, [collection("s2")]))
-    from_files = find(write_catalog(tmp_path / "cat", items))
+    from_api = find(stac_api(items, [make_collection("s2")]))
+    from_files = find(write_catalogue(tmp_path / "cat", items))
     assert sorted(from_api, key=lambda scene: scene.id) == sorted(from_files, key=lambda scene: scene.id)
     assert from_api[0].find("B1") == Band("https://example.com/a.tif", 1, 0.0, 0.0001, -0.1)
 
@@ -132,8 +138,8 @@ def test_the_last_day_counts_to_its_end(tmp_path, stac_api):
         "west of it": "2017-12-31T23:30:00-01:00",
         "after": "2018-01-01T00:00:00Z",
     }
-    items = [item(name, when, {"B1": asset("./a.tif")}, HERE) for name, when in times.items()]
-    for catalog in (write_catalog(tmp_path / "cat", items), stac_api(items, [collection("s2")])):
+    items = [make_item(name, when, {"B1": make_asset("./a.tif")}, HERE) for name, when in times.items()]
+    for catalog in (write_catalogue(tmp_path / "cat", items), stac_api(items, [make_collection("s2")])):
         assert ids(find(catalog)) == ["first", "last", "very last"]
 
 
@@ -141,31 +147,34 @@ def test_an_item_with_a_time_span_counts_from_its_start(tmp_path, stac_api):
     span = {"start_datetime": "2017-12-31T20:00:00Z", "end_datetime": "2018-01-01T20:00:00Z"}
     early = {"start_datetime": "2016-12-31T20:00:00Z", "end_datetime": "2017-01-01T20:00:00Z"}
     items = [
-        item("a", None, {"B1": asset("./a.tif")}, HERE, **span),
-        item("b", None, {"B1": asset("./a.tif")}, HERE, **early),
+        make_item("a", None, {"B1": make_asset("./a.tif")}, HERE, **span),
+        make_item("b", None, {"B1": make_asset("./a.tif")}, HERE, **early),
     ]
-    for catalog in (write_catalog(tmp_path / "cat", items), stac_api(items, [collection("s2")])):
+    for catalog in (write_catalogue(tmp_path / "cat", items), stac_api(items, [make_collection("s2")])):
         scenes = find(catalog)
         assert [(scene.id, scene.acquired) for scene in scenes] == [("a", datetime(2017, 12, 31, 20, tzinfo=UTC))]
 
 
 def test_an_item_without_geometry_is_left_out(tmp_path):
-    items = [item("a", DAY, {"B1": asset("./a.tif")}, None), item("b", DAY, {"B1": asset("./a.tif")}, HERE)]
-    assert ids(find(write_catalog(tmp_path, items))) == ["b"]
+    items = [
+        make_item("a", DAY, {"B1": make_asset("./a.tif")}, None),
+        make_item("b", DAY, {"B1": make_asset("./a.tif")}, HERE),
+    ]
+    assert ids(find(write_catalogue(tmp_path, items))) == ["b"]
 
 
 def test_the_cloud_limit_is_strict(tmp_path, stac_api):
     covers = [0.0, 6.999, 7.0, 7.001, 28.999, 29.0, 57.0, 100.0]
-    items = [item(f"{cover:07.3f}", DAY, {"B1": asset("./a.tif")}, HERE, cloud=cover) for cover in covers]
-    for catalog in (write_catalog(tmp_path / "cat", items), stac_api(items, [collection("s2")])):
+    items = [make_item(f"{cover:07.3f}", DAY, {"B1": make_asset("./a.tif")}, HERE, cloud=cover) for cover in covers]
+    for catalog in (write_catalogue(tmp_path / "cat", items), stac_api(items, [make_collection("s2")])):
         for limit in (0.07, 0.29, 0.57, 1.0):
             below = [f"{cover:07.3f}" for cover in covers if round(cover * 1000) < round(limit * 100_000)]
             assert ids(find(catalog, max_cloud=limit)) == below
 
 
 def test_a_limit_without_any_cloud_cover_to_compare_is_an_error(tmp_path, stac_api):
-    items = [item(name, DAY, {"B1": asset("./a.tif")}, HERE) for name in "abc"]
-    for catalog in (write_catalog(tmp_path / "cat", items), stac_api(items, [collection("s2")])):
+    items = [make_item(name, DAY, {"B1": make_asset("./a.tif")}, HERE) for name in "abc"]
+    for catalog in (write_catalogue(tmp_path / "cat", items), stac_api(items, [make_collection("s2")])):
         assert ids(find(catalog)) == ["a", "b", "c"]
         with pytest.raises(
             InputError, match="product 's2': none of its 3 scenes tells its cloud cover; set .*max_cloud"
@@ -175,14 +184,15 @@ def test_a_limit_without_any_cloud_cover_to_compare_is_an_error(tmp_path, stac_a
 
 def test_a_mask_product_has_no_cloud_limit(tmp_path):
     items = [
-        item("a", DAY, {"B1": asset("./a.tif")}, HERE, cloud=90.0),
-        item("b", DAY, {"B1": asset("./b.tif")}, HERE, cloud=5.0),
+        make_item("a", DAY, {"B1": make_asset("./a.tif")}, HERE, cloud=90.0),
+        make_item("b", DAY, {"B1": make_asset("./b.tif")}, HERE, cloud=5.0),
     ]
     items += [
-        item(name, DAY, {"m": asset("./m.tif")}, HERE, collection="masks", cloud=90.0) for name in ("a", "b", "c")
+        make_item(name, DAY, {"m": make_asset("./m.tif")}, HERE, collection="masks", cloud=90.0)
+        for name in ("a", "b", "c")
     ]
     mask = {"product": "masks", "band": "m", "clear": [0]}
-    scenes = find(write_catalog(tmp_path, items), max_cloud=0.1, cloud_mask=mask)
+    scenes = find(write_catalogue(tmp_path, items), max_cloud=0.1, cloud_mask=mask)
     assert sorted((scene.product, scene.id) for scene in scenes) == [
         ("masks", "a"),
         ("masks", "b"),
@@ -193,11 +203,11 @@ def test_a_mask_product_has_no_cloud_limit(tmp_path):
 
 @pytest.mark.parametrize("kind", ["static", "api"])
 def test_an_unknown_product_names_those_that_are_known(tmp_path, stac_api, kind):
-    items = [item(name, DAY, {"B1": asset("./a.tif")}, HERE, collection=name) for name in ("s2", "landsat")]
+    items = [make_item(name, DAY, {"B1": make_asset("./a.tif")}, HERE, collection=name) for name in ("s2", "landsat")]
     catalog = (
-        write_catalog(tmp_path / "cat", items)
+        write_catalogue(tmp_path / "cat", items)
         if kind == "static"
-        else stac_api(items, [collection("s2"), collection("landsat")])
+        else stac_api(items, [make_collection("s2"), make_collection("landsat")])
     )
     with pytest.raises(InputError, match="no product 's3'; it has landsat, s2"):
         example_scene(open_catalog(str(catalog)), "s3", str(catalog))
@@ -209,9 +219,9 @@ def test_an_unknown_product_names_those_that_are_known(tmp_path, stac_api, kind)
 
 @pytest.mark.parametrize("kind", ["static", "api"])
 def test_a_product_without_items_has_no_example(tmp_path, stac_api, kind):
-    path = write_catalog(tmp_path / "cat", [item("a", DAY, {"B1": asset("./a.tif")}, HERE)])
-    write_json(tmp_path / "cat" / "s2" / "collection.json", collection("s2"))
-    catalog = path if kind == "static" else stac_api([], [collection("s2")])
+    path = write_catalogue(tmp_path / "cat", [make_item("a", DAY, {"B1": make_asset("./a.tif")}, HERE)])
+    write_json(tmp_path / "cat" / "s2" / "collection.json", make_collection("s2"))
+    catalog = path if kind == "static" else stac_api([], [make_collection("s2")])
     assert example_scene(open_catalog(str(catalog)), "s2", str(catalog)) is None
     assert find(catalog) == []
 
@@ -222,31 +232,41 @@ def test_a_product_without_items_has_no_example(tmp_path, stac_api, kind):
 def tree(folder):
     """A catalogue whose items lie at five kinds of places; each is named after its place."""
     scene = {
-        name: item(name, DAY, {"B1": asset(f"./{name}.tif")}, HERE) for name in ("root", "year", "s2", "deep", "bare")
+        name: make_item(name, DAY, {"B1": make_asset(f"./{name}.tif")}, HERE)
+        for name in ("root", "year", "s2", "deep", "bare")
     }
     del scene["bare"]["collection"]
-    other = item("other", DAY, {"B1": asset("./other.tif")}, HERE, collection="landsat")
+    other = make_item("other", DAY, {"B1": make_asset("./other.tif")}, HERE, collection="landsat")
     catalogue = {"type": "Catalog", "stac_version": "1.0.0", "description": "-"}
     files = {
         "catalog.json": {
             **catalogue,
             "id": "root",
-            "links": [link("child", "./years/catalog.json"), link("item", "./root.json")],
+            "links": [make_link("child", "./years/catalog.json"), make_link("item", "./root.json")],
         },
         "years/catalog.json": {
             **catalogue,
             "id": "years",
             "links": [
-                link("child", "./s2/collection.json"),
-                link("child", "landsat/collection.json"),
-                link("item", "./year.json"),
+                make_link("child", "./s2/collection.json"),
+                make_link("child", "landsat/collection.json"),
+                make_link("item", "./year.json"),
             ],
         },
-        "years/s2/collection.json": collection(
-            "s2", [link("item", "./s2.json"), link("item", "./bare.json"), link("child", "./2017/catalog.json")]
+        "years/s2/collection.json": make_collection(
+            "s2",
+            [
+                make_link("item", "./s2.json"),
+                make_link("item", "./bare.json"),
+                make_link("child", "./2017/catalog.json"),
+            ],
         ),
-        "years/s2/2017/catalog.json": {**catalogue, "id": "2017", "links": [link("item", "../../../deep/deep.json")]},
-        "years/landsat/collection.json": collection("landsat", [link("item", "./other.json")]),
+        "years/s2/2017/catalog.json": {
+            **catalogue,
+            "id": "2017",
+            "links": [make_link("item", "../../../deep/deep.json")],
+        },
+        "years/landsat/collection.json": make_collection("landsat", [make_link("item", "./other.json")]),
         "root.json": scene["root"],
         "years/year.json": scene["year"],
         "years/s2/s2.json": scene["s2"],
@@ -281,7 +301,7 @@ def test_items_are_found_wherever_they_lie_and_assets_beside_them(tmp_path, monk
 
 
 def test_a_relative_catalogue_in_another_folder_keeps_relative_addresses(tmp_path, monkeypatch):
-    write_catalog(tmp_path / "data", [item("a", DAY, {"B1": asset("../../x/a.tif")}, HERE)])
+    write_catalogue(tmp_path / "data", [make_item("a", DAY, {"B1": make_asset("../../x/a.tif")}, HERE)])
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     assert find("../data/catalog.json")[0].find("B1").href == "../x/a.tif"
@@ -290,15 +310,17 @@ def test_a_relative_catalogue_in_another_folder_keeps_relative_addresses(tmp_pat
 def test_an_item_that_two_catalogues_hold_is_one_scene_whichever_comes_first(tmp_path):
     def both(folder, order):
         for name in "ab":
-            assets = {"B1": asset(f"https://example.com/{name}.tif")}
-            write_json(folder / name / "item.json", item("same", DAY, assets, HERE))
-        links = [link("item", f"./{name}/item.json") for name in order]
+            assets = {"B1": make_asset(f"https://example.com/{name}.tif")}
+            write_json(folder / name / "item.json", make_item("same", DAY, assets, HERE))
+        links = [make_link("item", f"./{name}/item.json") for name in order]
         write_json(
             folder / "s2" / "collection.json",
-            collection("s2", [link("item", f"../{name}/item.json") for name in order]),
+            make_collection("s2", [make_link("item", f"../{name}/item.json") for name in order]),
         )
         root = {"type": "Catalog", "stac_version": "1.0.0", "id": "r", "description": "-"}
-        return write_json(folder / "catalog.json", {**root, "links": [link("child", "./s2/collection.json"), *links]})
+        return write_json(
+            folder / "catalog.json", {**root, "links": [make_link("child", "./s2/collection.json"), *links]}
+        )
 
     first, second = (find(both(tmp_path / order, order)) for order in ("ab", "ba"))
     assert len(first) == 1 and first == second and first[0].pin == second[0].pin
@@ -320,7 +342,7 @@ def test_an_item_that_two_catalogues_hold_is_one_scene_whichever_comes_first(tmp
 )
 def test_addresses_in_a_local_catalogue(tmp_path, monkeypatch, href, expected):
     monkeypatch.chdir(tmp_path)
-    path = write_catalog(tmp_path / "cat", [item("a", DAY, {"B1": asset(href)}, HERE)])
+    path = write_catalogue(tmp_path / "cat", [make_item("a", DAY, {"B1": make_asset(href)}, HERE)])
     assert find("cat/catalog.json")[0].find("B1").href == expected
     assert find(path)[0].find("B1").href == (expected if "://" in expected else str(tmp_path / expected))
 
@@ -329,7 +351,7 @@ def test_absolute_addresses_in_a_local_catalogue(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     target = tmp_path / "far away" / "a.tif"
     for href in (str(target), target.as_uri()):
-        path = write_catalog(tmp_path / "cat", [item("a", DAY, {"B1": asset(href)}, HERE)])
+        path = write_catalogue(tmp_path / "cat", [make_item("a", DAY, {"B1": make_asset(href)}, HERE)])
         assert find(path)[0].find("B1").href == str(target)
         assert find("cat/catalog.json")[0].find("B1").href == "far away/a.tif"
 
@@ -339,7 +361,7 @@ def test_absolute_addresses_in_a_local_catalogue(tmp_path, monkeypatch):
     ["/vsicurl/https://example.com/a.tif", "/vsizip/a.zip/a.tif", "../../../../../../../../../../../../vsimem/a.tif"],
 )
 def test_no_catalogue_may_point_into_gdals_virtual_file_systems(tmp_path, href):
-    path = write_catalog(tmp_path / "cat", [item("a", DAY, {"B1": asset(href)}, HERE)])
+    path = write_catalogue(tmp_path / "cat", [make_item("a", DAY, {"B1": make_asset(href)}, HERE)])
     with pytest.raises(InputError, match="asset 'B1' of scene 'a' points at '.*', which a catalogue may not"):
         find(path)
 
@@ -347,18 +369,18 @@ def test_no_catalogue_may_point_into_gdals_virtual_file_systems(tmp_path, href):
 @pytest.mark.parametrize("href", ["file:///etc/a.tif", "FILE:///etc/a.tif", "/etc/a.tif", "/vsicurl/http://x/a.tif"])
 @pytest.mark.parametrize("kind", ["static", "api"])
 def test_a_remote_catalogue_may_not_point_at_local_files(tmp_path, serve, stac_api, href, kind):
-    items = [item("a", DAY, {"B1": asset(href)}, HERE)]
+    items = [make_item("a", DAY, {"B1": make_asset(href)}, HERE)]
     if kind == "static":
-        write_catalog(tmp_path, items)
+        write_catalogue(tmp_path, items)
         catalog = serve(tmp_path) + "/catalog.json"
     else:
-        catalog = stac_api(items, [collection("s2")])
+        catalog = stac_api(items, [make_collection("s2")])
     with pytest.raises(InputError, match=f"asset 'B1' of scene 'a' points at '{href}', which a catalogue may not"):
         find(catalog)
 
 
 def test_an_apis_relative_address_is_relative_to_the_item(stac_api):
-    api = stac_api([item("a", DAY, {"B1": asset("./data/a.tif")}, HERE)], [collection("s2")])
+    api = stac_api([make_item("a", DAY, {"B1": make_asset("./data/a.tif")}, HERE)], [make_collection("s2")])
     assert find(api)[0].find("B1").href == f"{api}/collections/s2/items/data/a.tif"
 
 
@@ -366,8 +388,8 @@ def test_an_apis_relative_address_is_relative_to_the_item(stac_api):
 
 
 def bands_of(folder, asset_content, version="1.0.0", key="B1", **properties):
-    content = item("a", DAY, {key: asset_content}, HERE, **properties)
-    return find(write_catalog(folder, [content], version))[0].assets.get(key)
+    content = make_item("a", DAY, {key: asset_content}, HERE, **properties)
+    return find(write_catalogue(folder, [content], version))[0].assets.get(key)
 
 
 SAME_BAND_SAID_IN_FOUR_WAYS = {
@@ -386,11 +408,11 @@ SAME_BAND_SAID_IN_FOUR_WAYS = {
 def test_nodata_scale_and_offset_of_either_version(tmp_path, stac_api, way, kind):
     version, extra = SAME_BAND_SAID_IN_FOUR_WAYS[way]
     href = "https://example.com/a.tif"
-    content = {**item("a", DAY, {"B1": asset(href, **extra)}, HERE), "stac_version": version}
+    content = {**make_item("a", DAY, {"B1": make_asset(href, **extra)}, HERE), "stac_version": version}
     catalog = (
-        write_catalog(tmp_path / "c", [content], version)
+        write_catalogue(tmp_path / "c", [content], version)
         if kind == "static"
-        else stac_api([content], [collection("s2")])
+        else stac_api([content], [make_collection("s2")])
     )
     assert find(catalog)[0].assets == {"B1": [("B1", Band(href, 1, 0.0, 0.0001, -0.1))]}
 
@@ -398,7 +420,7 @@ def test_nodata_scale_and_offset_of_either_version(tmp_path, stac_api, way, kind
 def test_bands_of_one_asset_are_numbered_and_named(tmp_path):
     described = [{"nodata": -1, "scale": 2}, {"nodata": "nan", "offset": 5}, {}]
     named = [{"name": "red"}, {"name": "green"}, {}]
-    bands = bands_of(tmp_path, asset("https://e.com/a.tif", **{"eo:bands": named, "raster:bands": described}))
+    bands = bands_of(tmp_path, make_asset("https://e.com/a.tif", **{"eo:bands": named, "raster:bands": described}))
     assert [(name, band.index, band.scale, band.offset) for name, band in bands] == [
         ("red", 1, 2.0, 0.0),
         ("green", 2, 1.0, 5.0),
@@ -428,7 +450,8 @@ def test_only_rasters_count(tmp_path, content, raster):
 
 def test_assets_of_a_collections_kind_do_not_matter(tmp_path):
     scene = one(
-        tmp_path, assets={"B1": asset("https://e.com/a.tif"), "meta": {"href": "./a.xml", "type": "application/xml"}}
+        tmp_path,
+        assets={"B1": make_asset("https://e.com/a.tif"), "meta": {"href": "./a.xml", "type": "application/xml"}},
     )
     assert list(scene.assets) == ["B1"]
 
@@ -479,20 +502,24 @@ def test_assets_of_a_collections_kind_do_not_matter(tmp_path):
     ],
 )
 def test_sentinel_2_offsets(tmp_path, key, extra, properties, expected):
-    ((_, band),) = bands_of(tmp_path, asset("https://e.com/a.tif", **extra), key=key, **properties)
+    ((_, band),) = bands_of(tmp_path, make_asset("https://e.com/a.tif", **extra), key=key, **properties)
     assert (band.scale, band.offset) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("key", ["visual", "visual-jp2", "TCI", "TCI_10m"])
 def test_a_true_colour_picture_has_no_reflectance_offset(tmp_path, key):
     named = {"eo:bands": [{"name": "B04"}, {"name": "B03"}, {"name": "B02"}]}
-    bands = bands_of(tmp_path, asset("https://e.com/a.tif", **named), key=key, **{"s2:processing_baseline": "04.00"})
+    bands = bands_of(
+        tmp_path, make_asset("https://e.com/a.tif", **named), key=key, **{"s2:processing_baseline": "04.00"}
+    )
     assert [(band.scale, band.offset) for _, band in bands] == [(1.0, 0.0)] * 3
 
 
 def test_a_stack_of_named_bands_has_the_offset_of_each(tmp_path):
     named = {"eo:bands": [{"name": "B04"}, {"name": "B8A"}, {"name": "SCL"}]}
-    bands = bands_of(tmp_path, asset("https://e.com/a.tif", **named), key="data", **{"s2:processing_baseline": "04.00"})
+    bands = bands_of(
+        tmp_path, make_asset("https://e.com/a.tif", **named), key="data", **{"s2:processing_baseline": "04.00"}
+    )
     assert [band.offset for _, band in bands] == [-1000.0, -1000.0, 0.0]
 
 
@@ -517,7 +544,7 @@ def test_a_catalogue_that_is_not_there(tmp_path):
         "null",
         '{"type": "Catalog"}',
         '{"type": "FeatureCollection", "features": []}',
-        json.dumps(item("a", DAY, {}, HERE)),
+        json.dumps(make_item("a", DAY, {}, HERE)),
     ],
 )
 def test_a_file_that_is_no_catalogue(tmp_path, serve, content):
@@ -572,7 +599,7 @@ SPOILT_ITEM = SPOILT | {
     "a strange shape": changed(geometry={"type": "Blob", "coordinates": []}),
     "too few points": changed(geometry={"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}),
     "no address": changed(assets={"B1": {}}),
-    "no number": changed(assets={"B1": asset("./a.tif", **{"raster:bands": [{"nodata": "none"}]})}),
+    "no number": changed(assets={"B1": make_asset("./a.tif", **{"raster:bands": [{"nodata": "none"}]})}),
     "no cover": changed(properties={"datetime": DAY, "eo:cloud_cover": "much"}),
 }
 
@@ -582,8 +609,8 @@ SPOILT_ITEM = SPOILT | {
     [("s2/collection.json", how) for how in SPOILT] + [("s2/0.json", how) for how in SPOILT_ITEM],
 )
 def test_a_damaged_member_gives_one_message(tmp_path, serve, which, how):
-    items = [item(name, DAY, {"B1": asset("./a.tif")}, HERE) for name in "ab"]
-    write_catalog(tmp_path, items)
+    items = [make_item(name, DAY, {"B1": make_asset("./a.tif")}, HERE) for name in "ab"]
+    write_catalogue(tmp_path, items)
     SPOILT_ITEM[how](tmp_path / which)
     for place in (tmp_path / "catalog.json", serve(tmp_path) + "/catalog.json"):
         for look in (find, lambda place: example_scene(open_catalog(str(place)), "s2", str(place))):
@@ -594,7 +621,7 @@ def test_a_damaged_member_gives_one_message(tmp_path, serve, which, how):
 
 @pytest.mark.parametrize("how", ["no time", "no address", "no number", "no cover"])
 def test_a_damaged_item_of_an_api_gives_one_message(tmp_path, serve, how):
-    path = write_json(tmp_path / "a.json", item("a", DAY, {"B1": asset("./a.tif")}, HERE))
+    path = write_json(tmp_path / "a.json", make_item("a", DAY, {"B1": make_asset("./a.tif")}, HERE))
     SPOILT_ITEM[how](path)
 
     class Careless(Json):
@@ -612,7 +639,7 @@ def test_a_damaged_item_of_an_api_gives_one_message(tmp_path, serve, how):
 def landing_page(address, *more):
     classes = [f"https://api.stacspec.org/v1.0.0/{name}" for name in ("core", "item-search", *more)]
     root = {"type": "Catalog", "stac_version": "1.0.0", "id": "api", "description": "-", "conformsTo": classes}
-    return {**root, "links": [{**link("search", f"{address}/search"), "method": "POST"}]}
+    return {**root, "links": [{**make_link("search", f"{address}/search"), "method": "POST"}]}
 
 
 class Broken(Files):
@@ -654,7 +681,7 @@ def filtering(upstream, asked):
 
 def test_an_api_that_filters_by_cloud_is_asked_to(stac_api, serve):
     items, asked = some_items(400), []
-    api = serve(filtering(stac_api(items, [collection("s2")]), asked))
+    api = serve(filtering(stac_api(items, [make_collection("s2")]), asked))
     for limit in (0.07, 0.29, 0.4, 1.0):
         assert ids(find(api, max_cloud=limit)) == expected_ids(items, limit)
     assert asked == pytest.approx([7, 29, 40, 100])

@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from cluster import Cluster, running_cluster
 
-from projects import REPOSITORY, Project, sample_config
 from segchips.sample.sample import write_sample
+from support.projects import REPOSITORY, Project, sample_config
 
 PROFILE = ("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "slurm"))
 OTHER = (*PROFILE, "--executor", "slurm", "--slurm-status-command", "squeue", "--slurm-logdir", "logs/slurm")
@@ -48,8 +48,8 @@ def main() -> None:
                 print(f"{way}: skipped, snakemake-executor-plugin-slurm is not installed")
                 continue
             told(way, project, partial((SHIPPED | OTHERS)[way], project, cluster))
-            assert project.contents(RESULTS) == local.contents(RESULTS) != {}
-            assert project.made() == Counter()
+            assert project.file_bytes(RESULTS) == local.file_bytes(RESULTS) != {}
+            assert project.run_and_count() == Counter()
 
 
 def told(way: str, project: Project, run: Callable[[], None]) -> None:

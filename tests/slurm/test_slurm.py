@@ -13,8 +13,8 @@ from subprocess import CompletedProcess
 import pytest
 from cluster import MISSING, Cluster, running_cluster
 
-from helpers import write_json
-from projects import REPOSITORY, Project, stop
+from support.catalogues import write_json
+from support.projects import REPOSITORY, Project, kill_run
 
 Submit = Callable[..., CompletedProcess[str]]
 Running = Future[CompletedProcess[str]]
@@ -69,8 +69,8 @@ def test_a_cluster_makes_the_same_bytes_in_a_few_jobs(sample_run: Project, fresh
     assert submitted(result, fresh) == Counter(
         label_lock=1, conflicts=1, images=2, labels=1, tfrecords=1, descriptors=1, report=1
     )
-    assert fresh.contents(RESULTS) == sample_run.contents(RESULTS) != {}
-    assert fresh.made() == Counter()
+    assert fresh.file_bytes(RESULTS) == sample_run.file_bytes(RESULTS) != {}
+    assert fresh.run_and_count() == Counter()
 
 
 def add_scene_in_the_west(project: Project) -> Path:
@@ -94,7 +94,7 @@ def add_scene_in_the_west(project: Project) -> Path:
 def test_a_tile_that_fails_stops_no_other_of_its_job(fresh: Project, tmp_path: Path, submit: Submit) -> None:
     band = add_scene_in_the_west(fresh)
     local = Project(Path(shutil.copytree(fresh.folder, tmp_path / "local")))
-    assert local.made()["images"] == 6
+    assert local.run_and_count()["images"] == 6
     whole = band.read_bytes()
     band.write_bytes(whole[: len(whole) // 2])
     result = submit(fresh, *ONCE)
@@ -102,13 +102,13 @@ def test_a_tile_that_fails_stops_no_other_of_its_job(fresh: Project, tmp_path: P
     assert "Traceback" not in result.stdout
     assert re.search(r"^SLURM job \d+ ended as FAILED: logs/slurm/segchips-images-\d+\.log$", result.stdout, re.M)
     failed = {row["tile"].replace(":", "#"): row["reason"] for row in fresh.ledger() if row["state"] == "failed"}
-    made = fresh.contents("results/*/images/*")
+    made = fresh.file_bytes("results/*/images/*")
     assert 0 < len(failed) == 6 - len(made) < 6
     assert all("B04.tif: cannot be read" in reason for reason in failed.values())
-    assert made.items() <= local.contents("results/*/images/*").items()
+    assert made.items() <= local.file_bytes("results/*/images/*").items()
     band.write_bytes(whole)
-    assert fresh.made()["images"] == len(failed)
-    assert fresh.contents(RESULTS) == local.contents(RESULTS)
+    assert fresh.run_and_count()["images"] == len(failed)
+    assert fresh.file_bytes(RESULTS) == local.file_bytes(RESULTS)
 
 
 def test_what_a_cancelled_job_did_not_make_is_not_there(
@@ -116,16 +116,16 @@ def test_what_a_cancelled_job_did_not_make_is_not_there(
 ) -> None:
     project.change("defaults.imagery.composite", "median")
     local = Project(Path(shutil.copytree(project.folder, tmp_path / "local")))
-    assert local.made()["images"] == 6
+    assert local.run_and_count()["images"] == 6
     cluster.command("scontrol", "update", "PartitionName=main", "State=DOWN")
     run = pool.submit(submit, project, *ONCE)
     cluster.command("scancel", job_in_state(cluster, run, "images", "PENDING"))
     cluster.command("scontrol", "update", "PartitionName=main", "State=UP")
     assert run.result().returncode == 1
-    half = project.contents("results/*/images/*")
-    assert len(half) == 3 and half.items() <= local.contents("results/*/images/*").items()
-    assert project.made()["images"] == 3
-    assert project.contents(RESULTS) == local.contents(RESULTS)
+    half = project.file_bytes("results/*/images/*")
+    assert len(half) == 3 and half.items() <= local.file_bytes("results/*/images/*").items()
+    assert project.run_and_count()["images"] == 3
+    assert project.file_bytes(RESULTS) == local.file_bytes(RESULTS)
 
 
 def test_requests_hold_across_jobs(fresh: Project, cluster: Cluster, submit: Submit) -> None:
@@ -175,8 +175,8 @@ def test_jobs_of_a_node_that_fails_run_again(
     cluster.kill_node()
     cluster.start_node()
     assert run.result().returncode == 0, run.result().stdout
-    assert fresh.contents(RESULTS) == sample_run.contents(RESULTS)
-    assert fresh.made() == Counter()
+    assert fresh.file_bytes(RESULTS) == sample_run.file_bytes(RESULTS)
+    assert fresh.run_and_count() == Counter()
 
 
 def test_jobs_of_a_dead_run_write_nothing_into_the_next(
@@ -190,13 +190,13 @@ def test_jobs_of_a_dead_run_write_nothing_into_the_next(
         time.sleep(0.02)
     orphan = begun[0].stem.rpartition("-")[2]
     cluster.command("scontrol", "suspend", orphan)
-    stop(run)
+    kill_run(run)
     project.change("defaults.imagery.composite", "mean")
     local = Project(Path(shutil.copytree(project.folder, tmp_path / "local")))
-    assert local.made()["images"] == 6
+    assert local.run_and_count()["images"] == 6
     result = submit(project)
     assert result.returncode == 0, result.stdout
     cluster.command("scontrol", "resume", orphan)
     while cluster.command("squeue", "--noheader"):
         time.sleep(0.1)
-    assert project.contents(RESULTS) == local.contents(RESULTS) != {}
+    assert project.file_bytes(RESULTS) == local.file_bytes(RESULTS) != {}

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from cluster import MISSING, Cluster, running_cluster
 
-from projects import REPOSITORY, Project, sample_config, stop
 from segchips.sample.sample import write_sample
+from support.projects import REPOSITORY, Project, kill_run, sample_config
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"SLURM is not installed here: no {', '.join(MISSING)}")
 PROFILE = ("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "slurm"))
@@ -45,7 +45,7 @@ def lose_the_node(_: Run, cluster: Cluster, draws: random.Random) -> bool:
 
 
 def lose_the_login_node(run: Run, cluster: Cluster, _: random.Random) -> bool:
-    stop(run)
+    kill_run(run)
     return True
 
 
@@ -78,12 +78,12 @@ def test_random_trouble_costs_no_byte(local: Project, tmp_path: Path, cluster: C
             run = project.start(*PROFILE, *GROUPS, cores=1, output=log)
             suffer(run, project, cluster, draws, happened)
         if run.wait() == 0:
-            assert project.contents(RESULTS) == local.contents(RESULTS), happened
+            assert project.file_bytes(RESULTS) == local.file_bytes(RESULTS), happened
             shutil.rmtree(project.folder / "results")
     result = project.run(*PROFILE, *GROUPS, cores=1)
     assert result.returncode == 0, result.stdout
-    assert project.contents(RESULTS) == local.contents(RESULTS) != {}, happened
-    assert project.made() == Counter()
+    assert project.file_bytes(RESULTS) == local.file_bytes(RESULTS) != {}, happened
+    assert project.run_and_count() == Counter()
     print(dict(happened))
 
 

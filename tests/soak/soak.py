@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
-from projects import Project, sample_config, stop  # noqa: E402
+from support.projects import Project, kill_run, sample_config  # noqa: E402
 
 CHANGES = {
     "defaults.imagery.composite": ["closest", "median", "mean"],
@@ -62,7 +62,7 @@ def run(project: Project, draws: random.Random) -> str:
         try:
             code = process.wait(patience)
         except subprocess.TimeoutExpired:
-            stop(process)
+            kill_run(process)
             return f"killed after {patience:.1f} s"
     if code:
         raise SystemExit((project.folder / "run.log").read_text())
@@ -73,7 +73,7 @@ def differences(project: Project, clean: Project) -> list[str]:
     """The files of a clean run that are missing or other in the project, and files left unfinished."""
     wrong = [str(path) for path in project.results().rglob(".*.part")]
     for pattern in COMPARED:
-        for path, content in clean.contents(f"results/sample/{pattern}").items():
+        for path, content in clean.file_bytes(f"results/sample/{pattern}").items():
             here = project.folder / path
             if not here.exists() or here.read_bytes() != content:
                 wrong.append(path)

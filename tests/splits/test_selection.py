@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import shapely
 
-from helpers import make_dataset, tile_at, write_vectors
 from segchips.errors import InputError
 from segchips.labels.chip import make_label
 from segchips.labels.features import LabelFeatures
@@ -13,6 +12,8 @@ from segchips.records.chip_reading import read_chip
 from segchips.splits.selection import count_classes, deselect, read_counts
 from segchips.splits.splits import make_splits, read_splits
 from segchips.tiles.manifest import write_manifest
+from support.datasets import make_dataset, tile_at
+from support.vectors import write_vectors
 
 TILES = [tile_at(16, 0, east=east) for east in range(40)]
 

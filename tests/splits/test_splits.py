@@ -12,7 +12,6 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import make_dataset, write_vectors
 from segchips.errors import InputError
 from segchips.grids.cover import cover_area
 from segchips.grids.indices import encode_indices, tile_indices
@@ -22,6 +21,8 @@ from segchips.splits.assignment import assign_tiles
 from segchips.splits.blocks import DEGREE, Blocks, split_numbers
 from segchips.splits.splits import read_splits, write_splits
 from segchips.tiles.assignment import DROPPED, PLANNED, shard_of, split_of
+from support.datasets import make_dataset
+from support.vectors import write_vectors
 
 GRID = Grid(64, 2, 10)
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}

@@ -10,10 +10,10 @@ from shapely import box
 from test_shard_writer import describe, shard
 
 import segchips
-from helpers import tile_at
-from making import HALF_METRE, config, folders, write
 from segchips.errors import InputError
 from segchips.grids.tile import Grid, Tile
+from support.chips import HALF_METRE_TRANSFORM, records_config, write_chip, write_chip_folders
+from support.datasets import tile_at
 
 SIZE, PAD = 16, 2
 
@@ -128,22 +128,24 @@ def test_large_mosaics_are_tiled_sparse_and_have_overviews(tmp_path):
 
 
 def test_chips_made_elsewhere_lie_where_their_files_say(tmp_path):
-    west, north, step = HALF_METRE.c, HALF_METRE.f, HALF_METRE.a
+    west, north, step = HALF_METRE_TRANSFORM.c, HALF_METRE_TRANSFORM.f, HALF_METRE_TRANSFORM.a
     whole = np.random.default_rng(0).integers(0, 200, (20, 30)).astype("uint8")
-    folders(tmp_path, ["a"], (8, 10, 3))
+    write_chip_folders(tmp_path, ["a"], (8, 10, 3))
     for row in (0, 6, 12):
         for column in (0, 10, 20):
             place = rasterio.Affine(step, 0, west + column * step, 0, -step, north - row * step)
             name = f"{row}-{column}.tif"
-            write(tmp_path / "images" / name, whole[row : row + 8, column : column + 10, None], transform=place)
-            write(tmp_path / "labels" / name, whole[row : row + 8, column : column + 10, None], transform=place)
+            write_chip(tmp_path / "images" / name, whole[row : row + 8, column : column + 10, None], transform=place)
+            write_chip(tmp_path / "labels" / name, whole[row : row + 8, column : column + 10, None], transform=place)
     for kind in ("images", "labels"):
         (tmp_path / kind / "a.tif").unlink()
-    segchips.convert(*(tmp_path / name for name in ("images", "labels", "out")), "some", config(splits={"all": 1.0}))
+    segchips.convert(
+        *(tmp_path / name for name in ("images", "labels", "out")), "some", records_config(splits={"all": 1.0})
+    )
     records = segchips.load(tmp_path / "out", "all", 4).as_numpy_iterator()
     (path,) = segchips.mosaic(((batch["identifier"], batch["label"]) for batch in records), tmp_path / "all.tif")
     with rasterio.open(path) as source:
-        assert (source.crs, source.transform) == (rasterio.crs.CRS.from_epsg(32633), HALF_METRE)
+        assert (source.crs, source.transform) == (rasterio.crs.CRS.from_epsg(32633), HALF_METRE_TRANSFORM)
         np.testing.assert_array_equal(source.read(1), whole)
 
 
@@ -159,8 +161,8 @@ def test_labels_from_records_are_the_labels_rasterised_at_once(tmp_path):
     for tile in tiles:
         place = rasterio.Affine.from_gdal(*tile.geotransform)
         label = rasterize(shapes, (SIZE, SIZE), transform=place, **ground_of)
-        write(tmp_path / "labels" / f"{tile.name}.tif", label[..., None], transform=place, nodata=255)
-        write(tmp_path / "images" / f"{tile.name}.tif", np.zeros((SIZE, SIZE, 2), "uint16"), transform=place)
+        write_chip(tmp_path / "labels" / f"{tile.name}.tif", label[..., None], transform=place, nodata=255)
+        write_chip(tmp_path / "images" / f"{tile.name}.tif", np.zeros((SIZE, SIZE, 2), "uint16"), transform=place)
     keys = [tile.key for tile in tiles]
     shard(tmp_path, keys)
     for kind in ("images", "labels"):

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 import segchips
-from making import config, folders
 from segchips.errors import InputError, RecordError
 from segchips.records.conversion import convert
 from segchips.records.names import shard_name
+from support.chips import records_config, write_chip_folders
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; segchips needs it for Chips and ChipStream only")
 COUNT = 17
 
 
 def dataset(root, storage="array", compression=None, dtype="uint8", shape=(8, 9, 3)):
-    arrays = folders(root, [f"c{number}" for number in range(COUNT)], shape, dtype)
-    settings = config(storage, 3, compression, {"train": 1.0, "val": 0.0})
+    arrays = write_chip_folders(root, [f"c{number}" for number in range(COUNT)], shape, dtype)
+    settings = records_config(storage, 3, compression, {"train": 1.0, "val": 0.0})
     convert(root / "images", root / "labels", root / "out", "parcels", settings, 0, 1)
     return root / "out", arrays
 

@@ -5,18 +5,18 @@ import re
 
 import pytest
 
-from making import config, folders, pixels, write
 from segchips.errors import InputError
 from segchips.records.conversion import convert
 from segchips.records.names import index_name, shard_name
 from segchips.records.tf_example import decode, encode
 from segchips.records.tfrecord import RecordWriter, read_records
 from segchips.training.verification import verify
+from support.chips import random_pixels, records_config, write_chip, write_chip_folders
 
 
 def dataset(root, storage="array", compression=None):
-    folders(root, [f"c{number}" for number in range(8)])
-    settings = config(storage, 2, compression, {"train": 1.0})
+    write_chip_folders(root, [f"c{number}" for number in range(8)])
+    settings = records_config(storage, 2, compression, {"train": 1.0})
     convert(root / "images", root / "labels", root / "out", "parcels", settings, 0, 1)
     return root / "out"
 
@@ -100,7 +100,7 @@ def test_pixels_of_another_kind_are_named(tmp_path, storage):
 
 def test_files_of_another_dtype_are_named(tmp_path):
     directory = dataset(tmp_path, "encoded")
-    write(tmp_path / "other.tif", pixels("int8", (8, 9, 3)))
+    write_chip(tmp_path / "other.tif", random_pixels("int8", (8, 9, 3)))
     rewrite(directory, with_key("image/image_data", (tmp_path / "other.tif").read_bytes()))
     assert any("is not as its description says: dtype int8, not uint8" in fault for fault in verify(directory))
 

@@ -1,7 +1,6 @@
 """Projects in which the real workflow runs as a user would run it."""
 
 import csv
-import json
 import os
 import re
 import subprocess
@@ -16,9 +15,7 @@ import rasterio
 import shapely
 import yaml
 
-from helpers import write_catalog
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Project:
@@ -59,7 +56,7 @@ class Project:
             command, cwd=self.folder, env=environment, text=True, stdout=output, stderr=subprocess.STDOUT
         )
 
-    def made(self, *arguments: str) -> Counter[str]:
+    def run_and_count(self, *arguments: str) -> Counter[str]:
         """Run, expect success, and count the jobs of each rule that ran."""
         before = set(self._logs())
         result = self.run(*arguments)
@@ -77,14 +74,14 @@ class Project:
         with (self.results(dataset) / "ledger.csv").open(newline="") as stream:
             return list(csv.DictReader(stream))
 
-    def contents(self, pattern: str) -> dict[str, bytes]:
+    def file_bytes(self, pattern: str) -> dict[str, bytes]:
         """The bytes of files, but not of hidden ones, which hold times."""
         found = (path for path in sorted(self.folder.glob(pattern)) if path.is_file() and path.name[0] != ".")
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in found}
 
 
 def chips_touched(project: Project, shapes: list[shapely.Geometry]) -> set[str]:
-    """The names of label chips whose grid one of the lon/lat shapes touches."""
+    """The file names of label chips whose grid one of the lon/lat shapes touches."""
     touched = set()
     for path in project.results().glob("labels/*.tif"):
         with rasterio.open(path) as chip:
@@ -94,61 +91,14 @@ def chips_touched(project: Project, shapes: list[shapely.Geometry]) -> set[str]:
     return touched
 
 
-def stop(process: subprocess.Popen[str]) -> None:
-    """End a run and all that it started, at once and without warning."""
+def kill_run(process: subprocess.Popen[str]) -> None:
+    """Kill a run and every process that it started."""
     root = psutil.Process(process.pid)
     root.suspend()
-    for each in (*root.children(recursive=True), root):
-        each.kill()
+    for process_of_run in (*root.children(recursive=True), root):
+        process_of_run.kill()
     process.wait()
 
 
 def sample_config() -> dict[str, Any]:
     return yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
-
-
-def three_collections(sample: Path, folder: Path, without_mask: str) -> Path:
-    """A catalogue of the sample's scenes: as they are, the near infrared of one orbit, and all masks but one."""
-    items = []
-    for path in sorted(sample.glob("sample-l2a/*/*.json")):
-        item = json.loads(path.read_text()) | {"links": []}
-        for asset in item["assets"].values():
-            asset["href"] = str((path.parent / asset["href"]).resolve())
-        mask, nir = ({name: {**item["assets"][name], "roles": ["data"]}} for name in ("cloud_mask", "B08"))
-        items.append(item)
-        if item["id"] != without_mask:
-            items.append({**item, "collection": "sample-clouds", "assets": mask})
-        if item["id"].endswith("r065"):
-            items.append({**item, "collection": "sample-nir", "id": f"nir_{item['id']}", "assets": nir})
-    return write_catalog(folder, items)
-
-
-def make_chips() -> None:
-    """Make all image chips that config.yaml in this folder asks for, one after the other, without Snakemake."""
-    from segchips.chips.image_plan import ImagePlan
-    from segchips.chips.images import make_image
-    from segchips.config.loading import SCHEMA, load_config
-    from segchips.scenes.lock import read_lock
-    from segchips.scenes.resolve import resolve
-    from segchips.tiles.area import aoi_layers, find_tiles
-    from segchips.tiles.manifest import write_manifest
-
-    for name, dataset in load_config(yaml.safe_load(Path("config.yaml").read_text()), SCHEMA).datasets.items():
-        folder = Path("results") / name
-        (folder / "images").mkdir(parents=True)
-        tiles = find_tiles(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels))
-        write_manifest(folder / "tiles.parquet", tiles, dataset.tfrecords)
-        list(resolve(dataset, folder / "tiles.parquet", folder / "scenes.parquet", anew=False))
-        plan = ImagePlan(dataset, read_lock(folder / "scenes.parquet"))
-        for tile in tiles:
-            make_image(plan, tile, folder / "images" / f"{tile.name}.tif")
-
-
-def read_chips(folder: Path) -> dict[str, tuple[Any, ...]]:
-    """All that a chip's reader gets but the names of scenes, by tile."""
-    found = {}
-    for path in sorted(folder.glob("*.tif")):
-        with rasterio.open(path) as chip:
-            about = chip.dtypes, chip.nodatavals, chip.crs, chip.transform, chip.descriptions, chip.tags()["VALID"]
-            found[path.stem.replace("#", ":")] = (chip.read().tobytes(), *about)
-    return found
