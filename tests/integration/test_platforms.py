@@ -68,7 +68,8 @@ def make_chips_apart(project: Project) -> None:
     """In a process of its own, which both clients share."""
     program = f"import sys; sys.path.append({str(REPOSITORY / 'tests')!r}); "
     program += "from support.image_chips import make_image_chips; make_image_chips()"
-    run = subprocess.run(
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, cwd=project.folder, env=project.environment, capture_output=True)
         [sys.executable, "-c", program], cwd=project.folder, env=project.environment, capture_output=True
     )
     assert run.returncode == 0, run.stderr.decode()
