@@ -1,105 +1,110 @@
-"""What arcgis.learn's prepare_data reads beside `images` and `labels` to open a folder as Classified Tiles.
+"""The files that arcgis.learn's prepare_data reads beside `images` and `labels` to open a folder as Classified Tiles.
 
-It takes 0 for nodata, whatever the files say, and every value that is no class for 0: so the background is a class
-here, to be left out of training with `ignore_classes`.
+Source: `arcgis.learn._data.prepare_data` and the files that ArcGIS Pro's "Export Training Data For Deep Learning"
+writes. ArcGIS takes 0 for nodata, whatever the files say, and replaces every value that is not a class by 0. Therefore
+the background is a class here, which users exclude from training with `ignore_classes`.
 """
 
+import colorsys
+from collections.abc import Sequence
 from typing import Any
 
 from segchips.files import atomic_write, write_json
 from segchips.grids.tile import Tile, chip_filename
 from segchips.reports.dataset_summary import DatasetSummary, LabelClass
 
-MODE = "Classified_Tiles"
+_MODE = "Classified_Tiles"
 _WELL_KNOWN = "WellKnownBandNames (FYI, these band names can be used in ExtractBands)"
 _BANDS = ["CoastalAerosol", "Blue", "Green", "Red", "RedEdge", "NearInfrared", "ShortWaveInfrared", "Cirrus", "Thermal"]
 
 
-def write_arcgis(facts: DatasetSummary) -> None:
-    """Write map.txt, stats.txt, esri_model_definition.emd and esri_accumulated_stats.json."""
-    pairs = (f"images/{chip_filename(row.tile)}\tlabels/{chip_filename(row.tile)}\n" for row in facts.made)
-    atomic_write(facts.folder / "map.txt", "".join(pairs))
-    atomic_write(facts.folder / "stats.txt", _summary(facts))
-    write_json(facts.folder / "esri_model_definition.emd", _definition(facts))
-    write_json(facts.folder / "esri_accumulated_stats.json", _accumulated(facts))
+def write_arcgis(summary: DatasetSummary) -> None:
+    """Write map.txt, stats.txt, esri_model_definition.emd and esri_accumulated_stats.json into the dataset's folder."""
+    names = [chip_filename(row.tile) for row in summary.rows_with_chips]
+    classes = [label_class for label_class in summary.classes if label_class.pixels]
+    atomic_write(summary.folder / "map.txt", "".join(f"images/{name}\tlabels/{name}\n" for name in names))
+    atomic_write(summary.folder / "stats.txt", _statistics_text(summary, classes))
+    write_json(summary.folder / "esri_model_definition.emd", _model_definition(summary, classes))
+    write_json(summary.folder / "esri_accumulated_stats.json", _accumulated_statistics(summary, classes))
 
 
-def _classes(facts: DatasetSummary) -> list[LabelClass]:
-    return [one for one in facts.classes if one.pixels]
-
-
-def _summary(facts: DatasetSummary) -> str:
-    height, width, bands = facts.info.image.shape
-    lines = [f"images = {len(facts.made)} *{bands}*{width}*{height}", f"classes = {len(_classes(facts))}"]
+def _statistics_text(summary: DatasetSummary, classes: Sequence[LabelClass]) -> str:
+    height, width, bands = summary.info.image.shape
+    lines = [f"images = {len(summary.rows_with_chips)} *{bands}*{width}*{height}", f"classes = {len(classes)}"]
     lines += [
-        f"cls name={one.name}, cls value={one.value}, images={one.chips}, pixels={one.pixels}"
-        for one in _classes(facts)
+        f"cls name={label_class.name}, cls value={label_class.value}, "
+        f"images={label_class.chips}, pixels={label_class.pixels}"
+        for label_class in classes
     ]
     return "\n".join(lines) + "\n"
 
 
-def _common(facts: DatasetSummary) -> dict[str, Any]:
-    height, width, bands = facts.info.image.shape
-    codes = sorted({Tile.from_key(row.tile).crs for row in facts.made})
-    cell: dict[str, Any] = {"x": facts.dataset.tiles.resolution, "y": facts.dataset.tiles.resolution}
+def _common_fields(summary: DatasetSummary) -> dict[str, Any]:
+    height, width, bands = summary.info.image.shape
+    codes = sorted({Tile.from_key(row.tile).crs for row in summary.rows_with_chips})
+    cell: dict[str, Any] = {"x": summary.dataset.tiles.resolution, "y": summary.dataset.tiles.resolution}
     if len(codes) == 1:
         wkid = int(codes[0].removeprefix("EPSG:"))
         cell["spatialReference"] = {"wkid": wkid, "latestWkid": wkid}
     return {
-        "MetaDataMode": MODE,
+        "MetaDataMode": _MODE,
         "ImageSpaceUsed": "MAP_SPACE",
         "MinCellSize": cell,
         "MaxCellSize": cell,
         "ImageHeight": height,
         "ImageWidth": width,
-        "InputRastersProps": {"RasterCount": 1, "SensorName": "Unknown", "BandNames": facts.bands},
+        "InputRastersProps": {"RasterCount": 1, "SensorName": "Unknown", "BandNames": summary.bands},
         "NumBands": bands,
     }
 
 
-def _definition(facts: DatasetSummary) -> dict[str, Any]:
+def _model_definition(summary: DatasetSummary, classes: Sequence[LabelClass]) -> dict[str, Any]:
     return {
-        **_common(facts),
-        "ExtractBands": list(range(len(facts.bands))),
-        "Classes": [{"Value": one.value, "Name": one.name, "Color": _colour(one.value)} for one in _classes(facts)],
+        **_common_fields(summary),
+        "ExtractBands": list(range(len(summary.bands))),
+        "Classes": [
+            {"Value": label_class.value, "Name": label_class.name, "Color": _colour(label_class.value)}
+            for label_class in classes
+        ],
         "AllTilesStats": [
             {"BandName": name, "Min": low, "Max": high, "Mean": mean, "StdDev": std}
-            for name, (_, low, high, mean, std) in zip(facts.bands, _band_figures(facts), strict=True)
+            for name, (_, low, high, mean, std) in zip(summary.bands, _band_statistics(summary), strict=True)
         ],
         _WELL_KNOWN: _BANDS,
     }
 
 
-def _band_figures(facts: DatasetSummary) -> list[tuple[float, ...]]:
+def _band_statistics(summary: DatasetSummary) -> list[tuple[float, ...]]:
     """Count, minimum, maximum, mean and standard deviation of each band; zeros where no pixel is valid."""
-    return [(one.count, one.low, one.high, one.mean, one.std) if one.count else (0,) * 5 for one in facts.band_sums]
+    return [
+        (total.count, total.low, total.high, total.mean, total.std) if total.count else (0,) * 5
+        for total in summary.band_totals
+    ]
 
 
-def _accumulated(facts: DatasetSummary) -> dict[str, Any]:
-    height, width, _ = facts.info.image.shape
-    classes = _classes(facts)
+def _accumulated_statistics(summary: DatasetSummary, classes: Sequence[LabelClass]) -> dict[str, Any]:
+    height, width, _ = summary.info.image.shape
+    chips = len(summary.rows_with_chips)
     return {
         "Version": "3.0",
-        **_common(facts),
-        "NumTiles": len(facts.made),
+        **_common_fields(summary),
+        "NumTiles": chips,
         "NumClasses": len(classes),
         "TileSizeX": width,
         "TileSizeY": height,
         "BandStatsState": [
             {"Num": count, "Min": low, "Max": high, "M1": mean, "M2": std**2 * count}
-            for count, low, high, mean, std in _band_figures(facts)
+            for count, low, high, mean, std in _band_statistics(summary)
         ],
         "ClassPixelStats": {
-            "NumImagesTotal": len(facts.made),
-            "NumPixelsTotal": sum(one.pixels for one in classes),
-            "NumImagesPerClass": [one.chips for one in classes],
-            "NumPixelsPerClass": [one.pixels for one in classes],
+            "NumImagesTotal": chips,
+            "NumPixelsTotal": sum(label_class.pixels for label_class in classes),
+            "NumImagesPerClass": [label_class.chips for label_class in classes],
+            "NumPixelsPerClass": [label_class.pixels for label_class in classes],
         },
     }
 
 
 def _colour(value: int) -> list[int]:
-    """Colours far apart for neighbouring values: hues by the golden angle."""
-    import colorsys
-
+    """Red, green and blue (0 to 255): hues by the golden angle, so that neighbouring values differ clearly."""
     return [round(255 * part) for part in colorsys.hsv_to_rgb(value * 0.618034 % 1, 0.75, 0.9)]

@@ -1,6 +1,6 @@
-"""The audit step: what the splits of the finished dataset share, how far apart they are, and which classes each holds.
+"""The audit step: overlaps, distances and classes of the splits of a finished dataset.
 
-It looks at the records that were written, pair by pair, and knows nothing of how tiles were split.
+The audit compares the chips that are in the shards, pair by pair. It does not depend on the code that assigns splits.
 """
 
 import json
@@ -20,27 +20,45 @@ from segchips.reports.overlaps import OverlappingPair, find_overlaps, min_distan
 from segchips.tiles.assignment import MADE
 
 MAX_LISTED_PAIRS = 1000
-"""Pairs of tiles that the file names at most."""
+"""How many overlapping pairs of tiles audit.json lists."""
+
+ClassPixels = Mapping[str, Counter[int]]
+"""How many label pixels of each value each split has."""
 
 
-def read_class_pixels(directory: Path) -> dict[str, Counter[int]]:
-    """The label pixels of each value in the records of each split."""
-    classes = {split: found.classes or {} for split, found in statistics(directory).items()}
-    return {split: Counter({value: one.pixels for value, one in found.items()}) for split, found in classes.items()}
+def read_class_pixels(directory: Path) -> ClassPixels:
+    """Read the label pixels of each value and split from the statistics in a directory of shards."""
+    classes_by_split = {split: entry.classes or {} for split, entry in statistics(directory).items()}
+    return {
+        split: Counter({value: entry.pixels for value, entry in classes.items()})
+        for split, classes in classes_by_split.items()
+    }
 
 
 def audit_splits(
-    dataset: Dataset, rows: Sequence[LedgerRow], classes: Mapping[str, Counter[int]], conflicts: Mapping[str, int]
+    dataset: Dataset, rows: Sequence[LedgerRow], class_pixels: ClassPixels, conflicts: Mapping[str, int]
 ) -> tuple[dict[str, Any], list[str]]:
-    """What the audit finds, as JSON and as lines to read."""
-    made = [row for row in rows if row.state == MADE]
-    tiles, splits = [Tile.from_key(row.tile) for row in made], [row.split for row in made]
+    """Compare the splits of a dataset.
+
+    Args:
+        dataset: The config of the dataset.
+        rows: The ledger.
+        class_pixels: The label pixels of each value in each split.
+        conflicts: How many label pixels are in conflict, by tile key.
+
+    Returns:
+        The content of audit.json, and the same as lines for the log.
+    """
+    with_chips = [row for row in rows if row.state == MADE]
+    tiles, splits = [Tile.from_key(row.tile) for row in with_chips], [row.split for row in with_chips]
     pairs, distances = find_overlaps(tiles, splits), min_distances(tiles, splits)
     count = {split: splits.count(split) for split in dataset.tfrecords.splits}
-    labels = dataset.labels
-    known = sorted({value for counts in classes.values() for value in counts} - {labels.background, labels.unknown})
-    lacking = [(split, value) for split in count for value in known if count[split] and not classes[split][value]]
-    claimed = {row.tile: conflicts[row.tile] for row in made if conflicts[row.tile]}
+    no_class = {dataset.labels.background, dataset.labels.unknown}
+    classes = sorted({value for counts in class_pixels.values() for value in counts} - no_class)
+    lacking = [
+        (split, value) for split in count for value in classes if count[split] and not class_pixels[split][value]
+    ]
+    tiles_in_conflict = {row.tile: conflicts[row.tile] for row in with_chips if conflicts[row.tile]}
     content = {
         "passed": not pairs or dataset.splitting.allow_overlap,
         "tiles": count,
@@ -50,51 +68,68 @@ def audit_splits(
             "pairs": len(pairs),
             "pairs_between_zones": sum(pair.between_zones for pair in pairs),
             "pixels": round(sum(pair.pixels for pair in pairs), 3),
-            "by_splits": _by_splits(pairs),
+            "by_splits": _overlaps_by_splits(pairs),
             "listed": [vars(pair) for pair in pairs[:MAX_LISTED_PAIRS]],
         },
         "empty_splits": [split for split in count if not count[split]],
         "lacking": [{"split": split, "class": value} for split, value in lacking],
-        "class_pixels": {split: {str(v): n for v, n in sorted(counts.items())} for split, counts in classes.items()},
-        "class_shares": {split: _shares(counts) for split, counts in classes.items()},
-        "conflicts": {"tiles": len(claimed), "pixels": sum(claimed.values()), "by_tile": claimed},
+        "class_pixels": {
+            split: {str(value): pixels for value, pixels in sorted(counts.items())}
+            for split, counts in class_pixels.items()
+        },
+        "class_shares": {split: _class_shares(counts) for split, counts in class_pixels.items()},
+        "conflicts": {
+            "tiles": len(tiles_in_conflict),
+            "pixels": sum(tiles_in_conflict.values()),
+            "by_tile": tiles_in_conflict,
+        },
     }
     return content, [*_lines(content, pairs)]
 
 
-def _by_splits(pairs: Sequence[OverlappingPair]) -> dict[str, dict[str, float]]:
-    """Pairs of tiles and the pixels that they share, by pair of splits that share any."""
-    found: dict[str, dict[str, float]] = {}
+def _overlaps_by_splits(pairs: Sequence[OverlappingPair]) -> dict[str, dict[str, float]]:
+    """The number of overlapping pairs and the pixels that they share, by pair of splits."""
+    totals: dict[str, dict[str, float]] = {}
     for pair in pairs:
-        entry = found.setdefault("-".join(sorted(pair.splits)), {"pairs": 0, "pixels": 0.0})
-        entry["pairs"], entry["pixels"] = entry["pairs"] + 1, round(entry["pixels"] + pair.pixels, 3)
-    return dict(sorted(found.items()))
+        total = totals.setdefault("-".join(sorted(pair.splits)), {"pairs": 0, "pixels": 0.0})
+        total["pairs"], total["pixels"] = total["pairs"] + 1, round(total["pixels"] + pair.pixels, 3)
+    return dict(sorted(totals.items()))
 
 
-def _shares(counts: Counter[int]) -> dict[str, float]:
+def _class_shares(counts: Counter[int]) -> dict[str, float]:
     return {str(value): round(count / counts.total(), 6) for value, count in sorted(counts.items())}
 
 
 def _lines(content: Mapping[str, Any], pairs: Sequence[OverlappingPair]) -> Iterator[str]:
     yield ", ".join(f"{split}: {count} tiles" for split, count in content["tiles"].items())
-    for pair, metres in content["least_distance"].items():
-        yield f"{pair}: at least {metres:g} m apart"
-    yield f"{len(pairs)} pairs of tiles of different splits share ground"
+    for splits, metres in content["least_distance"].items():
+        yield f"{splits}: at least {metres:g} m apart"
+    yield f"{len(pairs)} pairs of tiles of different splits overlap"
     yield from (f"split {split} is empty" for split in content["empty_splits"])
-    yield from (f"split {found['split']} has no pixel of class {found['class']}" for found in content["lacking"])
+    yield from (f"split {lack['split']} has no pixel of class {lack['class']}" for lack in content["lacking"])
     conflicts = content["conflicts"]
     yield f"{conflicts['pixels']} pixels of {conflicts['tiles']} tiles lie in features of different classes"
-    yield from map(_pair, pairs)
+    yield from map(_describe_pair, pairs)
 
 
-def _pair(pair: OverlappingPair) -> str:
+def _describe_pair(pair: OverlappingPair) -> str:
     where = ", across UTM zones" if pair.between_zones else ""
     first, second = pair.splits
     return f"{pair.first} ({first}) and {pair.second} ({second}) share {pair.pixels:g} pixels{where}"
 
 
 def write_audit(dataset: Dataset, folder: Path, path: Path, log: Path) -> None:
-    """Write audit.json, and the same to read."""
+    """Audit the splits and write the outcome.
+
+    Args:
+        dataset: The config of the dataset.
+        folder: The dataset's folder of results.
+        path: Where to write audit.json.
+        log: Where to write the same as text.
+
+    Raises:
+        InputError: A file of results is missing or damaged.
+    """
     rows, conflicts = read_ledger(folder / "ledger.csv"), read_conflicts(folder / "conflicts.parquet")
     content, lines = audit_splits(dataset, rows, read_class_pixels(folder / "tfrecords"), conflicts)
     atomic_write(log, "".join(f"{line}\n" for line in lines))
@@ -102,22 +137,26 @@ def write_audit(dataset: Dataset, folder: Path, path: Path, log: Path) -> None:
 
 
 def read_audit(path: Path) -> dict[str, Any]:
-    """Read what `write_audit` wrote; InputError where the file is something else."""
+    """Read a file that `write_audit` wrote.
+
+    Raises:
+        InputError: The file is missing or is not an audit.
+    """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         content["passed"], content["shared"]["pairs"]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not an audit ({error!r}); delete it and run again") from error
-    found: dict[str, Any] = content
-    return found
+    return content
 
 
 def check_audit(path: Path) -> None:
-    """InputError names tiles that share ground though they must not."""
+    """Raise InputError, which names two tiles, if tiles of different splits overlap and the config forbids it."""
     content = read_audit(path)
     if not content["passed"]:
-        shared = content["shared"]
+        overlaps = content["shared"]
+        first = _describe_pair(OverlappingPair(**overlaps["listed"][0]))
         raise InputError(
-            f"{_pair(OverlappingPair(**shared['listed'][0]))}; {path} lists {len(shared['listed'])} of {shared['pairs']} such "
-            "pairs. Let splitting.guard drop such tiles, or accept them with splitting.allow_overlap: true"
+            f"{first}; {path} lists {len(overlaps['listed'])} of {overlaps['pairs']} such pairs. "
+            "Let splitting.guard drop such tiles, or accept them with splitting.allow_overlap: true"
         )

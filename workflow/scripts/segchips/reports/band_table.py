@@ -1,27 +1,47 @@
-"""TODO: describe."""
+"""The rows of the report's table of bands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from segchips.records.statistics import BandStatistics
-from segchips.reports.class_table import Statistics
+from segchips.records.statistics import BandStatistics, SplitStatistics
 
 
 @dataclass(frozen=True)
 class BandRow:
-    """One band in one split; nothing but the share where no pixel is valid."""
+    """A band in one split.
+
+    Attributes:
+        split: The split.
+        valid_share: The share of its pixels that are valid in this band.
+        figures: Minimum, maximum, mean and standard deviation of the valid pixels; empty without valid pixels.
+    """
 
     split: str
-    valid: float
-    figures: tuple[int | float, ...]
+    valid_share: float
+    figures: tuple[float, ...]
 
 
-def band_rows(
-    found: Statistics, bands: Sequence[str], scaling: Sequence[tuple[float, float]]
-) -> list[tuple[str, tuple[float, float], list[BandRow]]]:
-    """For each band its scale and offset, and by split the valid share, extremes, mean, deviation and percentiles."""
+@dataclass(frozen=True)
+class BandGroup:
+    """A band with its scale and offset, and a row for each split."""
+
+    name: str
+    scaling: tuple[float, float]
+    rows: list[BandRow]
+
+
+def band_groups(
+    statistics: Mapping[str, SplitStatistics], bands: Sequence[str], scaling: Sequence[tuple[float, float]]
+) -> list[BandGroup]:
+    """Group the statistics of splits by band.
+
+    Args:
+        statistics: The statistics of each split that has chips.
+        bands: The names of the bands.
+        scaling: The scale and offset of each band; empty without chips.
+    """
     return [
-        (name, pair, [_band_row(split, statistics.bands[index]) for split, statistics in found.items()])
+        BandGroup(name, pair, [_band_row(split, entry.bands[index]) for split, entry in statistics.items()])
         for index, (name, pair) in enumerate(zip(bands, scaling, strict=False))
     ]
 

@@ -1,14 +1,19 @@
-"""TODO: describe."""
+"""The dataset card, README.md in a dataset's folder."""
 
 from pathlib import Path
 
-from segchips.reports.dataset_summary import SIZE_CATEGORIES, DatasetSummary
+import jinja2
+
+from segchips.reports.dataset_summary import DatasetSummary
+
+_SIZE_CATEGORIES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
 
-def render_card(facts: DatasetSummary) -> str:
-    """The dataset card in Markdown, with the front matter that Hugging Face reads."""
-    import jinja2
+def render_card(summary: DatasetSummary) -> str:
+    """Render the card as Markdown with the YAML front matter that Hugging Face reads.
 
+    Source of the front matter: https://huggingface.co/docs/hub/datasets-cards.
+    """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(
         number=lambda value: f"{value:,}",
@@ -16,6 +21,8 @@ def render_card(facts: DatasetSummary) -> str:
         figure=lambda value: "–" if value is None else f"{value:.6g}",
     )
     template = Path(__file__).with_name("card.md.j2").read_text(encoding="utf-8")
-    count = len(facts.made)
-    size = next((size for limit, size in SIZE_CATEGORIES.items() if count < limit), "n>1M")
-    return environment.from_string(template).render(facts=facts, dataset=facts.dataset, info=facts.info, size=size)
+    chips = len(summary.rows_with_chips)
+    size = next((size for limit, size in _SIZE_CATEGORIES.items() if chips < limit), "n>1M")
+    return environment.from_string(template).render(
+        summary=summary, dataset=summary.dataset, info=summary.info, size=size
+    )

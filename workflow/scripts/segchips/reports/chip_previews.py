@@ -1,4 +1,4 @@
-"""What the report has to know of the chips: the scenes that each shows, and the pixels of a few."""
+"""The chips that the report shows, read and reduced in size, and the scenes that each chip was made from."""
 
 import math
 from collections import defaultdict
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from segchips.arrays import Array, Mask
+from segchips.arrays import Array, Mask, Pixels
 from segchips.errors import InputError
 from segchips.grids.tile import chip_filename
 from segchips.records.index import Entry
@@ -17,86 +17,118 @@ from segchips.reports.ledger import LedgerRow
 from segchips.tiles.assignment import MADE
 
 MAX_PREVIEW_SIZE = 256
-"""Pixels along the longest side of a shown chip; larger ones are thinned out."""
+"""Pixels along the longest side of a preview; of larger chips every n-th row and column is shown."""
+
+Scalings = tuple[tuple[float, float], ...]
+"""The scale and offset of each band."""
 
 
 @dataclass(frozen=True)
 class ChipPair:
-    """An image (band, row, column) and its label (row, column) as files hold them."""
+    """An image chip and its label chip as the files hold them.
 
-    image: Array
+    Attributes:
+        image: Band x row x column.
+        label: Row x column.
+        nodata: The image's nodata value.
+        scaling: The scale and offset of each band.
+    """
+
+    image: Pixels
     label: Array
     nodata: float | None
-    scaling: tuple[tuple[float, float], ...]
+    scaling: Scalings
 
     @property
     def valid(self) -> Mask:
-        """Which pixels of which bands are finite and not nodata."""
+        """Which values of the image are finite and not nodata: band x row x column."""
         finite: Mask = np.isfinite(self.image)
         return finite if self.nodata is None else finite & (self.image != self.nodata)
 
 
 @dataclass(frozen=True)
 class PreviewChip:
-    """A chip of the contact sheet, thinned out: the displayed bands, where all of them are valid, and the label.
+    """A chip of the contact sheet, reduced to at most `MAX_PREVIEW_SIZE` pixels.
 
-    The label is the record's: unknown where a band of the image has no valid pixel.
+    Attributes:
+        row: The tile's row in the ledger.
+        image: The displayed bands: band x row x column.
+        valid: Where all displayed bands are valid: row x column.
+        label: The record's label, unknown where a band of the image is not valid: row x column.
     """
 
     row: LedgerRow
-    image: Array
+    image: Pixels
     valid: Mask
     label: Array
 
 
 @dataclass(frozen=True)
 class ChipPreviews:
-    """The tiles that took pixels from each scene, the bands' scales and offsets, and the chips to show, by tile."""
+    """What the report needs to know about the chips.
 
-    used: Mapping[tuple[str, str], set[str]]
-    scaling: tuple[tuple[float, float], ...]
-    shown: Mapping[str, PreviewChip]
+    Attributes:
+        tiles_by_scene: The keys of the tiles that took pixels from each scene, by product and scene id.
+        scaling: The scale and offset of each band; empty without a preview.
+        previews: The selected chips, by tile key.
+    """
+
+    tiles_by_scene: Mapping[tuple[str, str], set[str]]
+    scaling: Scalings
+    previews: Mapping[str, PreviewChip]
 
 
 def preview_chips(
     rows: Iterable[LedgerRow],
     entries: Mapping[str, Entry],
     folder: Path,
-    wanted: set[str],
-    display: Sequence[int],
-    unknown: int | None = None,
+    selected: set[str],
+    display_bands: Sequence[int],
+    unknown: int | None,
 ) -> ChipPreviews:
-    """Look through the entries of made tiles, and read the wanted chips; InputError names an unreadable one."""
-    used: dict[tuple[str, str], set[str]] = defaultdict(set)
-    shown: dict[str, PreviewChip] = {}
-    scaling: tuple[tuple[float, float], ...] = ()
+    """Read the selected chips, and collect the scenes of all chips.
+
+    Args:
+        rows: The ledger.
+        entries: The index entry of each record, by tile key.
+        folder: The dataset's folder of results.
+        selected: The keys of the tiles to preview.
+        display_bands: The bands to show, from 0.
+        unknown: The label value of unknown pixels, if there is one.
+
+    Raises:
+        InputError: A selected chip cannot be read.
+    """
+    tiles_by_scene: dict[tuple[str, str], set[str]] = defaultdict(set)
+    previews: dict[str, PreviewChip] = {}
+    scaling: Scalings = ()
     for row in (row for row in rows if row.state == MADE):
-        name = chip_filename(row.tile)
         for scene in entries[row.tile].scenes:
-            used[scene].add(row.tile)
-        if row.tile in wanted:
-            chip = _chip(folder / "images" / name, folder / "labels" / name)
+            tiles_by_scene[scene].add(row.tile)
+        if row.tile in selected:
+            name = chip_filename(row.tile)
+            chip = _read_chip_pair(folder / "images" / name, folder / "labels" / name)
             if unknown is not None:
                 chip.label[~chip.valid.all(axis=0)] = unknown
-            scaling, shown[row.tile] = chip.scaling, _thinned(row, chip, chip.valid, list(display))
-    return ChipPreviews(used, scaling, shown)
+            scaling, previews[row.tile] = chip.scaling, _reduced(row, chip, list(display_bands))
+    return ChipPreviews(tiles_by_scene, scaling, previews)
 
 
-def _chip(image: Path, label: Path) -> ChipPair:
-    path = image
+def _read_chip_pair(image_path: Path, label_path: Path) -> ChipPair:
+    path = image_path
     try:
-        with rasterio.open(image) as source:
+        with rasterio.open(image_path) as source:
             scaling = tuple(zip(source.scales, source.offsets, strict=True))
             pixels, nodata = source.read(), source.nodata
-        path = label
-        with rasterio.open(label) as source:
+        path = label_path
+        with rasterio.open(label_path) as source:
             return ChipPair(pixels, source.read(1), nodata, scaling)
     except (rasterio.errors.RasterioError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and run again to make the chip anew") from error
+        raise InputError(f"{path}: cannot be read ({error}); delete it and run again to make the chip again") from error
 
 
-def _thinned(row: LedgerRow, chip: ChipPair, valid: Mask, display: list[int]) -> PreviewChip:
+def _reduced(row: LedgerRow, chip: ChipPair, display_bands: list[int]) -> PreviewChip:
     step = math.ceil(max(chip.label.shape) / MAX_PREVIEW_SIZE)
-    places = np.s_[..., ::step, ::step]
-    clear: Mask = np.all(valid[display][places], axis=0)
-    return PreviewChip(row, chip.image[display][places].copy(), clear, chip.label[places].copy())
+    sampled = np.s_[..., ::step, ::step]
+    valid: Mask = np.all(chip.valid[display_bands][sampled], axis=0)
+    return PreviewChip(row, chip.image[display_bands][sampled].copy(), valid, chip.label[sampled].copy())

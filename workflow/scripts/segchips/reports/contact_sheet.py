@@ -1,4 +1,4 @@
-"""The report's pictures: image, label and overlay of some chips."""
+"""The report's contact sheet: image, label and overlay of some chips."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,36 +17,46 @@ from segchips.reports.ledger import LedgerRow
 from segchips.tiles.assignment import MADE
 
 CLASS_TINT = 0.35
-TRUE_COLOUR = (("red", "green", "blue"), ("b04", "b03", "b02"), ("b4", "b3", "b2"))
+"""The opacity of a class in the overlay."""
+_RGB_NAMES = (("red", "green", "blue"), ("b04", "b03", "b02"), ("b4", "b3", "b2"))
 
 
 def choose_tiles(rows: Iterable[LedgerRow], splits: Sequence[str], count: int) -> list[str]:
-    """Up to `count` made tiles, the same at every run, spread over the splits and grouped by them."""
-    made = sorted((row for row in rows if row.state == MADE), key=lambda row: digest("report", row.tile))
-    queues = [[row.tile for row in made if row.split == split] for split in splits]
-    taken = set(islice((tile for turn in zip_longest(*queues) for tile in turn if tile), count))
-    return [tile for tile in chain(*queues) if tile in taken]
+    """Choose the tiles to show: spread evenly over the splits, the same ones at every run.
+
+    Args:
+        rows: The ledger.
+        splits: The splits in the order of the sheet.
+        count: How many tiles to choose at most.
+
+    Returns:
+        Keys of tiles that have chips, grouped by split.
+    """
+    shuffled = sorted((row for row in rows if row.state == MADE), key=lambda row: digest("report", row.tile))
+    queues = [[row.tile for row in shuffled if row.split == split] for split in splits]
+    chosen = set(islice((tile for turn in zip_longest(*queues) for tile in turn if tile), count))
+    return [tile for tile in chain(*queues) if tile in chosen]
 
 
 def display_bands(names: Sequence[str]) -> tuple[int, ...]:
-    """The bands to show: red, green and blue where they are known by name, else the first three, else the first."""
+    """The bands to show, from 0: red, green and blue if their names say so, else the first three or the first."""
     return _red_green_blue(names) or ((0, 1, 2) if len(names) >= 3 else (0,))
 
 
 def is_true_colour(names: Sequence[str]) -> bool:
-    """Whether red, green and blue are known by name."""
+    """Whether names of bands say which are red, green and blue."""
     return _red_green_blue(names) is not None
 
 
 def _red_green_blue(names: Sequence[str]) -> tuple[int, ...] | None:
     plain = [name.rpartition("/")[2].lower() for name in names]
-    known = (wanted for wanted in TRUE_COLOUR if set(wanted) <= set(plain))
-    return next((tuple(plain.index(name) for name in wanted) for wanted in known), None)
+    complete = (triple for triple in _RGB_NAMES if set(triple) <= set(plain))
+    return next((tuple(plain.index(name) for name in triple) for triple in complete), None)
 
 
 @dataclass(frozen=True)
 class ContactSheetEntry:
-    """A tile of the contact sheet; the pictures are PNG data URIs."""
+    """A tile of the contact sheet with its pictures as PNG data URIs."""
 
     row: LedgerRow
     image: str
@@ -57,22 +67,28 @@ class ContactSheetEntry:
 def contact_sheet(
     chips: Sequence[PreviewChip], colours: Mapping[int, Colour], background: int
 ) -> list[ContactSheetEntry]:
-    """Image, label and overlay of each chip, all images stretched alike."""
+    """Render image, label and overlay of each chip; all images have the same contrast stretch.
+
+    Args:
+        chips: The chips to show.
+        colours: The colour of each label value except the background.
+        background: The label value of the background.
+    """
     limits = stretch_limits(chips)
     lookup = np.full((256, 3), BACKGROUND, np.uint8)
     for value, colour in colours.items():
         lookup[value] = colour
     lookup[background] = BACKGROUND
-    cards = []
+    entries = []
     for chip in chips:
         image = stretch_contrast(chip, limits)
         overlay = overlay_classes(image, chip.label, lookup, background)
-        cards.append(ContactSheetEntry(chip.row, _png(image), _png(lookup[chip.label]), _png(overlay)))
-    return cards
+        entries.append(ContactSheetEntry(chip.row, _png(image), _png(lookup[chip.label]), _png(overlay)))
+    return entries
 
 
 def stretch_limits(chips: Sequence[PreviewChip]) -> list[tuple[float, float]]:
-    """The 2nd and 98th percentile of each displayed band over the valid pixels of all chips."""
+    """The 2nd and 98th percentile of each displayed band, over the valid pixels of all chips."""
     if not any(chip.valid.any() for chip in chips):
         return [(0.0, 1.0)] * (len(chips[0].image) if chips else 0)
     values = np.concatenate([chip.image[:, chip.valid] for chip in chips], axis=1).astype(np.float64)
@@ -81,7 +97,11 @@ def stretch_limits(chips: Sequence[PreviewChip]) -> list[tuple[float, float]]:
 
 
 def stretch_contrast(chip: PreviewChip, limits: Sequence[tuple[float, float]]) -> npt.NDArray[np.uint8]:
-    """The chip as red, green, blue and opacity (row, column, 4), see-through where it has no data."""
+    """Scale the displayed bands to 0 to 255 between the limits.
+
+    Returns:
+        Red, green, blue and opacity: row x column x 4, uint8, transparent where a band is not valid.
+    """
     low, high = np.array(limits).T[:, :, None, None]
     values = np.where(chip.valid, chip.image, 0).astype(np.float64)
     bytes_ = np.rint(255 * np.clip((values - low) / np.where(high > low, high - low, 1.0), 0, 1)).astype(np.uint8)
@@ -92,30 +112,40 @@ def stretch_contrast(chip: PreviewChip, limits: Sequence[tuple[float, float]]) -
 def overlay_classes(
     image: npt.NDArray[np.uint8], label: Array, lookup: Array, background: int
 ) -> npt.NDArray[np.uint8]:
-    """The image, enlarged, with a tint and an outline of each class."""
+    """Draw a tint and an outline of each class over the enlarged image.
+
+    Args:
+        image: Red, green, blue and opacity: row x column x 4.
+        label: Label values: row x column.
+        lookup: The colour of each label value: 256 x 3.
+        background: The label value that is not drawn.
+
+    Returns:
+        Red, green, blue and opacity of the enlarged image, uint8.
+    """
     factor = max(1, MAX_PREVIEW_SIZE // max(label.shape))
     large = image.repeat(factor, axis=0).repeat(factor, axis=1)
     classes = label.repeat(factor, axis=0).repeat(factor, axis=1)
     colours, labelled = lookup[classes].astype(np.float64), classes != background
-    share = np.where(labelled & _edges(classes), 1.0, np.where(labelled, CLASS_TINT, 0.0))
-    there = large[..., 3] > 0
-    mixed = np.where(there[..., None], large[..., :3] + share[..., None] * (colours - large[..., :3]), colours)
-    return np.dstack([np.rint(mixed), np.where(there, 255, np.rint(255 * share))]).astype(np.uint8)
+    opacity = np.where(labelled & _edges(classes), 1.0, np.where(labelled, CLASS_TINT, 0.0))
+    valid = large[..., 3] > 0
+    blended = np.where(valid[..., None], large[..., :3] + opacity[..., None] * (colours - large[..., :3]), colours)
+    return np.dstack([np.rint(blended), np.where(valid, 255, np.rint(255 * opacity))]).astype(np.uint8)
 
 
 def _edges(classes: Array) -> Mask:
-    """Pixels beside one of another class."""
+    """Which pixels have a direct neighbour of another class."""
     edges = np.zeros(classes.shape, bool)
-    for here, beside in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
-        differs = classes[here] != classes[beside]
-        edges[here] |= differs
-        edges[beside] |= differs
+    for pixels, neighbours in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differs = classes[pixels] != classes[neighbours]
+        edges[pixels] |= differs
+        edges[neighbours] |= differs
     return edges
 
 
 def _png(pixels: npt.NDArray[np.uint8]) -> str:
-    """PNG bytes as a data URI; a fourth channel, opacity, only where something is see-through."""
+    """Pixels as a PNG data URI, with an opacity channel only if a pixel is transparent."""
     opaque = pixels.shape[-1] == 4 and pixels[..., 3].all()
-    shown = np.ascontiguousarray(pixels[..., :3] if opaque else pixels)
-    content = imagecodecs.png_encode(shown, strategy=imagecodecs.PNG.STRATEGY.RLE, filter=imagecodecs.PNG.FILTER.UP)
+    channels = np.ascontiguousarray(pixels[..., :3] if opaque else pixels)
+    content = imagecodecs.png_encode(channels, strategy=imagecodecs.PNG.STRATEGY.RLE, filter=imagecodecs.PNG.FILTER.UP)
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"

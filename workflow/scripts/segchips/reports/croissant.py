@@ -1,20 +1,33 @@
-"""TODO: describe."""
+"""The dataset in the Croissant format: its files, and the rows of its ledger as records."""
 
 import hashlib
 from typing import Any
 
 from segchips.reports.dataset_summary import DatasetSummary
+from segchips.reports.ledger import COLUMNS
+
+_DATA_TYPES = {
+    "tile": "sc:Text",
+    "split": "sc:Text",
+    "state": "sc:Text",
+    "reason": "sc:Text",
+    "valid": "sc:Float",
+    "scenes": "sc:Integer",
+}
 
 
-def croissant_metadata(facts: DatasetSummary) -> dict[str, Any]:
-    """The dataset in the Croissant format: its files, and its tiles as records (https://docs.mlcommons.org/croissant)."""
-    ledger = facts.folder / "ledger.csv"
+def croissant_metadata(summary: DatasetSummary) -> dict[str, Any]:
+    """Build the content of croissant.json, which is JSON-LD.
+
+    Source: the Croissant format 1.0, https://docs.mlcommons.org/croissant.
+    """
+    ledger = summary.folder / "ledger.csv"
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "name": facts.dataset.name,
-        "description": f"{len(facts.made)} image chips and label chips for semantic segmentation.",
+        "name": summary.dataset.name,
+        "description": f"{len(summary.rows_with_chips)} image chips and label chips for semantic segmentation.",
         "license": "other",
         "version": "1.0.0",
         "distribution": [
@@ -27,9 +40,9 @@ def croissant_metadata(facts: DatasetSummary) -> dict[str, Any]:
                 "encodingFormat": "text/csv",
                 "sha256": hashlib.sha256(ledger.read_bytes()).hexdigest(),
             },
-            _files("images", "Image chips, one for each tile.", "images/*.tif", "image/tiff"),
-            _files("labels", "Label chips on the grid of the image chips.", "labels/*.tif", "image/tiff"),
-            _files("shards", "The chips as TFRecords.", "tfrecords/*.tfrecord-*", "application/x-tfrecord"),
+            _file_set("images", "Image chips, one for each tile.", "images/*.tif", "image/tiff"),
+            _file_set("labels", "Label chips on the grid of the image chips.", "labels/*.tif", "image/tiff"),
+            _file_set("shards", "The chips as TFRecords.", "tfrecords/*.tfrecord-*", "application/x-tfrecord"),
         ],
         "recordSet": [
             {
@@ -38,31 +51,21 @@ def croissant_metadata(facts: DatasetSummary) -> dict[str, Any]:
                 "name": "tiles",
                 "description": "The tiles of the dataset.",
                 "key": {"@id": "tiles/tile"},
-                "field": [_field(name, kind, text) for name, kind, text in _COLUMNS],
+                "field": [_field(column, data_type) for column, data_type in _DATA_TYPES.items()],
             }
         ],
     }
 
 
-_COLUMNS = (
-    ("tile", "sc:Text", "Tile key; chips are named after it, with '#' for ':'."),
-    ("split", "sc:Text", "Split of the tile."),
-    ("state", "sc:Text", "Whether the tile is in the shards, or why not."),
-    ("reason", "sc:Text", "What led to the state."),
-    ("valid", "sc:Float", "Share of pixels that are valid in every band."),
-    ("scenes", "sc:Integer", "Number of pinned scenes."),
-)
+def _file_set(name: str, description: str, pattern: str, media_type: str) -> dict[str, Any]:
+    properties = {"name": name, "description": description, "includes": pattern, "encodingFormat": media_type}
+    return {"@type": "cr:FileSet", "@id": name, **properties}
 
 
-def _files(name: str, text: str, pattern: str, kind: str) -> dict[str, Any]:
-    about = {"name": name, "description": text, "includes": pattern, "encodingFormat": kind}
-    return {"@type": "cr:FileSet", "@id": name, **about}
-
-
-def _field(name: str, kind: str, text: str) -> dict[str, Any]:
-    source = {"fileObject": {"@id": "ledger"}, "extract": {"column": name}}
-    about = {"name": name, "description": text, "dataType": kind, "source": source}
-    return {"@type": "cr:Field", "@id": f"tiles/{name}", **about}
+def _field(column: str, data_type: str) -> dict[str, Any]:
+    source = {"fileObject": {"@id": "ledger"}, "extract": {"column": column}}
+    properties = {"name": column, "description": COLUMNS[column], "dataType": data_type, "source": source}
+    return {"@type": "cr:Field", "@id": f"tiles/{column}", **properties}
 
 
 _CONTEXT: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""A finished dataset's config, statistics and ledger in one place, from which all descriptors are written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,19 @@ from segchips.records.statistics import SplitStatistics, statistics
 from segchips.reports.ledger import LedgerRow, read_ledger
 from segchips.tiles.assignment import MADE
 
-UNNAMED = "unnamed"
-SIZE_CATEGORIES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
+_UNNAMED = "unnamed"
 
 
 @dataclass(frozen=True)
 class LabelClass:
-    """A label value that is in the config or in the chips: its name, pixels, and the chips that hold it."""
+    """A label value that the config names or the chips contain.
+
+    Attributes:
+        value: The label value.
+        name: Its name in the config, "background", "unknown" or "unnamed".
+        pixels: Label pixels with this value in all splits.
+        chips: Chips that contain this value.
+    """
 
     value: int
     name: str
@@ -31,7 +37,16 @@ class LabelClass:
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What the descriptors are written from: config, description, statistics and index of the shards, and ledger."""
+    """What the descriptors of a dataset are written from.
+
+    Attributes:
+        dataset: The config.
+        folder: The dataset's folder of results.
+        info: The description of the shards.
+        splits: Statistics of each split.
+        rows: The ledger, one row for each tile.
+        entries: The index entry of each record, by tile key.
+    """
 
     dataset: Dataset
     folder: Path
@@ -41,25 +56,29 @@ class DatasetSummary:
     entries: Mapping[str, Entry]
 
     @classmethod
-    def of(cls, dataset: Dataset, folder: Path) -> "DatasetSummary":
-        """From a dataset's folder of results; InputError where one of them is missing or damaged."""
+    def read(cls, dataset: Dataset, folder: Path) -> "DatasetSummary":
+        """Read the results in a dataset's folder.
+
+        Raises:
+            InputError: A file of results is missing or damaged.
+        """
         shards = folder / "tfrecords"
         info, rows = read_info(shards), read_ledger(folder / "ledger.csv")
         return cls(dataset, folder, info, statistics(shards), rows, made_entries(shards, info))
 
-    @property
-    def made(self) -> list[LedgerRow]:
-        """The tiles whose chips are in the shards."""
+    @cached_property
+    def rows_with_chips(self) -> list[LedgerRow]:
+        """The ledger rows of the tiles whose chips are in the shards."""
         return [row for row in self.rows if row.state == MADE]
 
     @cached_property
     def bands(self) -> list[str]:
-        """The names of the bands, or their numbers."""
+        """The names of the bands; "band 1" and so on where a band has no name."""
         return [name or f"band {number}" for number, name in enumerate(self.info.image.bands, 1)]
 
-    @property
-    def band_sums(self) -> list[ExactSums]:
-        """The valid pixels of each band in all splits."""
+    @cached_property
+    def band_totals(self) -> list[ExactSums]:
+        """Sums over the valid pixels of each band in all splits."""
         totals = [ExactSums()] * len(self.bands)
         for split in self.splits.values():
             for number, band in enumerate(split.bands):
@@ -71,15 +90,15 @@ class DatasetSummary:
 
     @cached_property
     def classes(self) -> list[LabelClass]:
-        """Every label value with a name in the config or a pixel in the chips, the background last."""
+        """Every label value that the config names or the chips contain, ascending, the background last."""
         labels = self.dataset.labels
         names, background = labels.names | {labels.unknown: "unknown"}, labels.background
-        found = [classes for split in self.splits.values() if (classes := split.classes)]
-        values = {value for classes in found for value in classes} | set(labels.names)
-        entries = []
+        statistics_by_split = [classes for split in self.splits.values() if (classes := split.classes)]
+        values = {value for classes in statistics_by_split for value in classes} | set(labels.names)
+        label_classes = []
         for value in sorted(values, key=lambda value: (value == background, value)):
-            name = "background" if value == background else names.get(value, UNNAMED)
-            parts = [classes[value] for classes in found if value in classes]
-            pixels, chips = sum(part.pixels for part in parts), sum(part.chips for part in parts)
-            entries.append(LabelClass(value, name, pixels, chips))
-        return entries
+            name = "background" if value == background else names.get(value, _UNNAMED)
+            of_value = [classes[value] for classes in statistics_by_split if value in classes]
+            pixels, chips = sum(one.pixels for one in of_value), sum(one.chips for one in of_value)
+            label_classes.append(LabelClass(value, name, pixels, chips))
+        return label_classes

@@ -1,4 +1,20 @@
-"""The ledger: every tile once, with its state and the reason for it."""
+"""The ledger: a row for each tile with its state and the reason for it.
+
+A tile is in one of these states, in the order in which reports list them:
+
+| state | meaning |
+|---|---|
+| made | the tile's chips are in the shards |
+| no scenes | a product has no scene of the tile within the dates and the cloud limit |
+| below min_valid | fewer pixels are valid than imagery.min_valid asks for |
+| failed | a chip could not be made, and the run stopped |
+| unfinished | the run stopped before the tile's shard was written |
+| excluded | a chip could not be made, and imagery.on_failure is exclude |
+| dropped | splitting or selection left the tile out |
+| rejected | only in converted datasets: the pair of chips does not fit the others |
+
+`COLUMNS` describes the columns.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +22,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,14 +38,23 @@ if TYPE_CHECKING:
 NO_SCENES = "no scenes"
 FAILED = "failed"
 UNFINISHED = "unfinished"
-STATES = (MADE, NO_SCENES, TOO_FEW_VALID, FAILED, UNFINISHED, EXCLUDED, DROPPED)
+STATES = (MADE, NO_SCENES, TOO_FEW_VALID, FAILED, UNFINISHED, EXCLUDED, DROPPED, REJECTED)
+COLUMNS = {
+    "tile": "Tile key; chips are named after it, with '#' for ':'.",
+    "split": "Split of the tile.",
+    "shard": "Number of the tile's shard in its split, from 0.",
+    "state": "Whether the tile is in the shards, or why not.",
+    "reason": "What led to the state.",
+    "valid": "Share of pixels that are valid in every band.",
+    "scenes": "Number of pinned scenes.",
+}
 
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One tile or foreign chip; `valid` is the share of pixels valid in every band, `scenes` how many are pinned.
+    """A tile, or a chip of a converted dataset, with the fields that `COLUMNS` describes.
 
-    A chip that fits in no shard has neither split nor shard.
+    A converted chip that is in no shard has the split "" and no shard. `valid` is None where no image was made.
     """
 
     tile: str
@@ -41,88 +66,114 @@ class LedgerRow:
     scenes: int
 
 
-def finished_rows(placed: Sequence[TileAssignment], plan: ImagePlan, indices: Iterable[Path]) -> list[LedgerRow]:
-    """The ledger of a dataset whose shards are all written."""
+_Outcome = tuple[str, str, float | None]
+"""A tile's state, reason and share of valid pixels."""
+
+
+def finished_rows(assignments: Sequence[TileAssignment], plan: ImagePlan, indices: Iterable[Path]) -> list[LedgerRow]:
+    """The ledger of a dataset whose shards are all written.
+
+    Args:
+        assignments: Every tile with its split and shard.
+        plan: The image plan, which says which tiles lack scenes.
+        indices: The index files of all shards.
+    """
     entries = {entry.tile: entry for path in indices for entry in read_index(path)}
-    return [_row(row, plan, _found(row, plan, entries)) for row in placed]
+    return [_row(assignment, plan, _outcome(assignment, plan, entries)) for assignment in assignments]
 
 
-def mark_moved_tiles(rows: Sequence[LedgerRow], before: Sequence[LedgerRow]) -> list[LedgerRow]:
-    """The rows, with a word on where a tile was that is in another split or shard than before."""
-    places = {row.tile: (row.split, row.shard) for row in before}
+def unfinished_rows(
+    assignments: Sequence[TileAssignment], plan: ImagePlan, folder: Path, logs: Path
+) -> list[LedgerRow]:
+    """The ledger of a run that stopped: what the shards hold, which chips failed, and what is still to do.
+
+    Args:
+        assignments: Every tile with its split and shard.
+        plan: The image plan, which says which tiles lack scenes.
+        folder: The dataset's folder of results.
+        logs: The dataset's folder of logs, which hold the messages of failed jobs.
+    """
+    indices = sorted((folder / "tfrecords").glob("*.index-*.csv"))
+    entries = {entry.tile: entry for path in indices for entry in read_index(path)}
     return [
-        replace(row, reason=f"moved from {places[row.tile][0]}/{places[row.tile][1]}")
-        if not row.reason and places.get(row.tile, (row.split, row.shard)) != (row.split, row.shard)
+        _row(assignment, plan, _failure(assignment, folder, logs) or _outcome(assignment, plan, entries))
+        for assignment in assignments
+    ]
+
+
+def converted_rows(entries: Iterable[Entry], folder: Path) -> list[LedgerRow]:
+    """The ledger of a converted dataset, sorted by the chips' names.
+
+    Args:
+        entries: An index entry for each pair of chips, rejected ones included.
+        folder: The folder of the shards.
+    """
+    shards: dict[str, tuple[str, int | None]] = {}
+    for path in folder.glob("*.index-*.csv"):
+        split, _, shard = path.name.partition("-")[2].partition(".index-")
+        names = [entry.tile for entry in read_index(path) if entry.state != REJECTED]
+        shards.update(dict.fromkeys(names, (split, int(shard[:5]))))
+    rows = []
+    for entry in sorted(entries, key=lambda entry: entry.tile):
+        split, number = shards.get(entry.tile, ("", None))
+        rows.append(LedgerRow(entry.tile, split, number, entry.state, entry.reason, entry.valid, 0))
+    return rows
+
+
+def mark_moved_tiles(rows: Sequence[LedgerRow], previous: Sequence[LedgerRow]) -> list[LedgerRow]:
+    """Name the previous split and shard as the reason of tiles that moved and have no other reason."""
+    shards = {row.tile: (row.split, row.shard) for row in previous}
+    return [
+        replace(row, reason=f"moved from {shards[row.tile][0]}/{shards[row.tile][1]}")
+        if not row.reason and shards.get(row.tile, (row.split, row.shard)) != (row.split, row.shard)
         else row
         for row in rows
     ]
 
 
-def unfinished_rows(placed: Sequence[TileAssignment], plan: ImagePlan, folder: Path, logs: Path) -> list[LedgerRow]:
-    """The ledger of a run that stopped: what the shards hold, why chips are missing, and what is still to do."""
-    indices = sorted((folder / "tfrecords").glob("*.index-*.csv"))
-    entries = {entry.tile: entry for path in indices for entry in read_index(path)}
-    return [_row(row, plan, _stopped(row, plan, entries, folder, logs)) for row in placed]
-
-
-def converted_rows(entries: Iterable[Entry], folder: Path) -> list[LedgerRow]:
-    """The ledger of a dataset that started from chips, by name."""
-    places: dict[str, tuple[str, int | None]] = {}
-    for path in folder.glob("*.index-*.csv"):
-        split, _, shard = path.name.partition("-")[2].partition(".index-")
-        made = [entry.tile for entry in read_index(path) if entry.state != REJECTED]
-        places.update(dict.fromkeys(made, (split, int(shard[:5]))))
-    rows = []
-    for entry in sorted(entries, key=lambda entry: entry.tile):
-        split, number = places.get(entry.tile, ("", None))
-        rows.append(LedgerRow(entry.tile, split, number, entry.state, entry.reason, entry.valid, 0))
-    return rows
-
-
-def _found(placed: TileAssignment, plan: ImagePlan, entries: Mapping[str, Entry]) -> tuple[str, str, float | None]:
-    if placed.state != PLANNED:
-        return placed.state, placed.reason, None
-    if placed.key in entries:
-        return entries[placed.key].state, entries[placed.key].reason, entries[placed.key].valid
-    missing = plan.missing(placed.key)
+def _outcome(assignment: TileAssignment, plan: ImagePlan, entries: Mapping[str, Entry]) -> _Outcome:
+    if assignment.state != PLANNED:
+        return assignment.state, assignment.reason, None
+    if assignment.key in entries:
+        entry = entries[assignment.key]
+        return entry.state, entry.reason, entry.valid
+    missing = plan.missing(assignment.key)
     if missing:
         return NO_SCENES, missing, None
     return UNFINISHED, "not sharded yet; run again", None
 
 
-def _stopped(
-    placed: TileAssignment, plan: ImagePlan, entries: Mapping[str, Entry], folder: Path, logs: Path
-) -> tuple[str, str, float | None]:
-    name = chip_name(placed.key)
-    for kind in ("images", "labels") if placed.state == PLANNED else ():
+def _failure(assignment: TileAssignment, folder: Path, logs: Path) -> _Outcome | None:
+    """The outcome of a tile that lacks a chip and has a message in the chip's log."""
+    name = chip_name(assignment.key)
+    for kind in ("images", "labels") if assignment.state == PLANNED else ():
         chip, log = folder / kind / f"{name}.tif", logs / kind / f"{name}.log"
         if (is_exclusion_marker(chip) or not chip.exists()) and log.exists() and log.stat().st_size:
             return EXCLUDED if chip.exists() else FAILED, log.read_text(encoding="utf-8").strip(), None
-    return _found(placed, plan, entries)
+    return None
 
 
 def is_exclusion_marker(chip: Path) -> bool:
-    """Whether an empty file stands in place of a chip that could not be made."""
+    """Whether the file is empty, which marks a chip that could not be made."""
     return chip.exists() and chip.stat().st_size == 0
 
 
-def _row(placed: TileAssignment, plan: ImagePlan, found: tuple[str, str, float | None]) -> LedgerRow:
-    state, reason, valid = found
-    scenes = len(plan.lock.tiles.get(placed.key, ()))
-    return LedgerRow(placed.key, placed.split, placed.shard, state, reason, valid, scenes)
+def _row(assignment: TileAssignment, plan: ImagePlan, outcome: _Outcome) -> LedgerRow:
+    scenes = len(plan.lock.tiles.get(assignment.key, ()))
+    return LedgerRow(assignment.key, assignment.split, assignment.shard, *outcome, scenes)
 
 
 def write_ledger(path: Path, rows: Sequence[LedgerRow]) -> None:
-    """Write the rows as CSV, in the manifest's order."""
+    """Write the rows as CSV with a header."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column.name for column in fields(LedgerRow)])
+    writer.writerow(COLUMNS)
     writer.writerows(vars(row).values() for row in rows)
     atomic_write(path, text.getvalue())
 
 
 def read_ledger(path: Path) -> list[LedgerRow]:
-    """Read what `write_ledger` wrote."""
+    """Read a file that `write_ledger` wrote."""
     with path.open(newline="", encoding="utf-8") as stream:
         return [
             LedgerRow(
@@ -139,8 +190,6 @@ def read_ledger(path: Path) -> list[LedgerRow]:
 
 
 def summarise_states(rows: Sequence[LedgerRow]) -> str:
-    """Such as `48 tiles: 45 made, 3 no scenes`."""
-    count = Counter(row.state for row in rows)
-    return f"{len(rows)} tiles: " + ", ".join(
-        f"{count[state]} {state}" for state in (*STATES, REJECTED) if count[state]
-    )
+    """Count the rows of each state, such as `48 tiles: 45 made, 3 no scenes`."""
+    counts = Counter(row.state for row in rows)
+    return f"{len(rows)} tiles: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])

@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""Overlaps and distances between the tiles of different splits, measured on the tiles' padded footprints."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,23 @@ from segchips.grids.tile import Tile
 from segchips.grids.utm import adjacent_zones
 from segchips.vectors.geometry import Geometries
 
-# Less than this share of a pixel is rounding between two projections.
-_NOTHING = 1e-3
+# Overlaps of less than this share of a pixel are rounding errors of two projections.
+_MIN_PIXELS = 1e-3
+# Each edge is cut into this many segments before it is reprojected to another zone.
+_EDGE_SEGMENTS = 16
 
 
 @dataclass(frozen=True)
 class OverlappingPair:
-    """Two tiles of different splits whose padded footprints overlap, by so many pixels of theirs."""
+    """Two tiles of different splits whose padded footprints overlap.
+
+    Attributes:
+        first: The key of the first tile in the ledger's order.
+        second: The key of the second tile.
+        splits: The splits of both.
+        pixels: The area of the overlap in pixels.
+        between_zones: Whether the tiles lie in different UTM zones.
+    """
 
     first: str
     second: str
@@ -30,96 +40,113 @@ class OverlappingPair:
 
 @dataclass(frozen=True)
 class _Zone:
-    """The tiles of one UTM zone: positions in the dataset, and padded boxes."""
+    """The tiles of one UTM zone: their positions in the dataset, and their padded boxes."""
 
     number: int
     crs: str
-    members: Ints
+    positions: Ints
     boxes: Geometries
 
-    def moved(self, crs: str) -> Geometries:
-        """The boxes in another zone's CRS, edges where they were on the ground to a fraction of a pixel."""
+    def boxes_in(self, crs: str) -> Geometries:
+        """The boxes in another zone's CRS, edges accurate to a fraction of a pixel."""
         project = pyproj.Transformer.from_crs(self.crs, crs, always_xy=True).transform
         width = np.max(np.subtract(*shapely.bounds(self.boxes[:1]).T[[2, 0]]))
-        moved: Geometries = shapely.transform(shapely.segmentize(self.boxes, width / 16), project, interleaved=False)
-        return moved
+        dense = shapely.segmentize(self.boxes, width / _EDGE_SEGMENTS)
+        reprojected: Geometries = shapely.transform(dense, project, interleaved=False)
+        return reprojected
 
 
 def find_overlaps(tiles: Sequence[Tile], splits: Sequence[str]) -> list[OverlappingPair]:
-    """All pairs of tiles of different splits that share ground, with the area in pixels, exact within a zone."""
+    """Find all pairs of tiles of different splits that overlap.
+
+    Args:
+        tiles: Tiles of one grid.
+        splits: The split of each tile.
+
+    Returns:
+        The pairs, sorted by their keys. Areas are exact within a zone, and measured in the lower zone between two.
+    """
     zones = _zones(tiles)
     names = np.asarray(splits, dtype=object)
-    found = []
-    for zone, first, second, boxes in _neighbouring(zones):
-        tree = shapely.STRtree(zone.boxes)
-        theirs, ours = tree.query(boxes, predicate="intersects")
-        pairs = np.column_stack([first.members[ours], second.members[theirs]])
+    overlaps = []
+    for first, second, second_boxes in _zone_pairs(zones):
+        in_second, in_first = shapely.STRtree(first.boxes).query(second_boxes, predicate="intersects")
+        pairs = np.column_stack([first.positions[in_first], second.positions[in_second]])
         chosen = names[pairs[:, 0]] != names[pairs[:, 1]]
         if first is second:
             chosen &= pairs[:, 0] < pairs[:, 1]
-        area = shapely.area(shapely.intersection(zone.boxes[ours[chosen]], boxes[theirs[chosen]]))
+        area = shapely.area(shapely.intersection(first.boxes[in_first[chosen]], second_boxes[in_second[chosen]]))
         pixels = area / tiles[0].grid.resolution ** 2
         for (one, other), count in zip(pairs[chosen].tolist(), pixels.tolist(), strict=True):
-            if count > _NOTHING:
+            if count > _MIN_PIXELS:
                 keys, both = (tiles[one].key, tiles[other].key), (splits[one], splits[other])
-                found.append(OverlappingPair(*keys, both, round(count, 3), first is not second))
-    return sorted(found, key=lambda pair: (pair.first, pair.second))
+                overlaps.append(OverlappingPair(*keys, both, round(count, 3), first is not second))
+    return sorted(overlaps, key=lambda pair: (pair.first, pair.second))
 
 
 def min_distances(tiles: Sequence[Tile], splits: Sequence[str]) -> dict[tuple[str, str], float]:
-    """Metres (UTM) between the padded footprints of each two splits; between far zones, geodesic between middles."""
+    """Find the least distance between the tiles of each pair of splits.
+
+    Args:
+        tiles: Tiles of one grid.
+        splits: The split of each tile.
+
+    Returns:
+        Metres by pair of splits: between footprints, in UTM, where tiles lie in one zone or neighbouring ones, else
+        between the centres of tiles, along the ellipsoid.
+    """
     names, zones = np.asarray(splits, dtype=object), _zones(tiles)
     pairs = list(combinations(dict.fromkeys(sorted(splits)), 2))
-    found = dict.fromkeys(pairs, np.inf)
-    for zone, first, second, boxes in _neighbouring(zones):
-        ours, theirs = names[first.members], names[second.members]
+    distances = dict.fromkeys(pairs, np.inf)
+    for first, second, second_boxes in _zone_pairs(zones):
+        first_names, second_names = names[first.positions], names[second.positions]
         for pair in pairs:
             for one, other in (pair, pair[::-1])[: 1 + (first is not second)]:
-                found[pair] = min(found[pair], _nearest(zone.boxes[ours == one], boxes[theirs == other]))
+                distance = _planar_distance(first.boxes[first_names == one], second_boxes[second_names == other])
+                distances[pair] = min(distances[pair], distance)
     for pair in pairs:
-        if found[pair] == np.inf:
-            found[pair] = _far_apart(
-                *([tile for tile, name in zip(tiles, splits, strict=True) if name == one] for one in pair)
-            )
-    return {pair: round(distance, 3) for pair, distance in found.items()}
+        if distances[pair] == np.inf:
+            members = ([tile for tile, name in zip(tiles, splits, strict=True) if name == one] for one in pair)
+            distances[pair] = _geodesic_distance(*members)
+    return {pair: round(distance, 3) for pair, distance in distances.items()}
 
 
 def _zones(tiles: Sequence[Tile]) -> list[_Zone]:
     zones = np.array([tile.zone for tile in tiles])
     bounds = np.array([tile.bounds for tile in tiles]).reshape(-1, 4)
-    by_zone = {int(zone): np.flatnonzero(zones == zone) for zone in np.unique(zones)}
+    positions_by_zone = {int(zone): np.flatnonzero(zones == zone) for zone in np.unique(zones)}
     return [
-        _Zone(zone, tiles[members[0]].crs, members, shapely.box(*bounds[members].T))
-        for zone, members in by_zone.items()
+        _Zone(zone, tiles[positions[0]].crs, positions, shapely.box(*bounds[positions].T))
+        for zone, positions in positions_by_zone.items()
     ]
 
 
-def _neighbouring(zones: Sequence[_Zone]) -> Iterator[tuple[_Zone, _Zone, _Zone, Geometries]]:
-    """Each zone with itself, and each two that lie side by side, with the second's boxes in the first's CRS."""
+def _zone_pairs(zones: Sequence[_Zone]) -> Iterator[tuple[_Zone, _Zone, Geometries]]:
+    """Each zone with itself, and each pair of neighbouring zones, with the second's boxes in the first's CRS."""
     for zone in zones:
-        yield zone, zone, zone, zone.boxes
+        yield zone, zone, zone.boxes
     for first, second in combinations(zones, 2):
         if second.number in adjacent_zones(first.number):
-            yield first, first, second, second.moved(first.crs)
+            yield first, second, second.boxes_in(first.crs)
 
 
-def _nearest(ours: Geometries, theirs: Geometries) -> float:
-    if not len(ours) or not len(theirs):
+def _planar_distance(boxes: Geometries, others: Geometries) -> float:
+    if not len(boxes) or not len(others):
         return float(np.inf)
-    few, many = sorted((ours, theirs), key=len)
+    few, many = sorted((boxes, others), key=len)
     _, distances = shapely.STRtree(many).query_nearest(few, return_distance=True, all_matches=False)
     return float(distances.min())
 
 
-def _far_apart(ours: Sequence[Tile], theirs: Sequence[Tile]) -> float:
-    one, other = (shapely.points(np.array([_middle(tile) for tile in side])) for side in (ours, theirs))
-    which, nearest = shapely.STRtree(one).query_nearest(other, all_matches=False)
-    places = shapely.get_coordinates(one[nearest]), shapely.get_coordinates(other[which])
-    _, _, metres = pyproj.Geod(ellps="WGS84").inv(*places[0].T, *places[1].T)
+def _geodesic_distance(tiles: Sequence[Tile], others: Sequence[Tile]) -> float:
+    points, other_points = (shapely.points(np.array([_centre(tile) for tile in side])) for side in (tiles, others))
+    which, nearest = shapely.STRtree(points).query_nearest(other_points, all_matches=False)
+    starts, ends = shapely.get_coordinates(points[nearest]), shapely.get_coordinates(other_points[which])
+    _, _, metres = pyproj.Geod(ellps="WGS84").inv(*starts.T, *ends.T)
     return float(np.min(metres))
 
 
-def _middle(tile: Tile) -> tuple[float, float]:
+def _centre(tile: Tile) -> tuple[float, float]:
     west, south, east, north = tile.core_bounds
     project = pyproj.Transformer.from_crs(tile.crs, 4326, always_xy=True).transform
     lon, lat = project((west + east) / 2, (south + north) / 2)

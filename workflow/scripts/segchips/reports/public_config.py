@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""The config of a dataset as the report publishes it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -9,24 +9,26 @@ import yaml
 from segchips.config.model import Dataset
 from segchips.reports.redaction import redact_location
 
+_LOCATION_KEYS = ("aoi", "keys", "catalog", "path")
+
 
 def public_config(dataset: Dataset) -> str:
-    """The merged config as YAML that can be used as a config again, without absolute folders, user names or queries.
+    """Format the merged config of a dataset as YAML.
 
-    It leaves out what changes no result.
+    The text is a valid config. It lacks settings that do not change results, and locations are redacted.
     """
-    plain = asdict(dataset)
-    del plain["splitting"]["shares"]
+    settings = asdict(dataset)
+    del settings["splitting"]["shares"]
     for field in fields(dataset.imagery):
-        if not field.repr:
-            del plain["imagery"][field.name]
-    tree = {"datasets": {plain.pop("name"): _plain(plain)}}
+        if not field.repr:  # these settings do not change results
+            del settings["imagery"][field.name]
+    tree = {"datasets": {settings.pop("name"): _publishable(settings)}}
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
 
 
-def _plain(value: Any, key: str = "") -> Any:
+def _publishable(value: Any, key: str = "") -> Any:
     if isinstance(value, Mapping):
-        return {str(name): _plain(item, str(name)) for name, item in value.items()}
+        return {str(name): _publishable(item, str(name)) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, key) for item in value]
-    return redact_location(value) if isinstance(value, str) and key in ("aoi", "keys", "catalog", "path") else value
+        return [_publishable(item, key) for item in value]
+    return redact_location(value) if isinstance(value, str) and key in _LOCATION_KEYS else value

@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""The versions of the software that made a dataset."""
 
 import platform
 from importlib import metadata
@@ -6,17 +6,16 @@ from importlib import metadata
 import numpy as np
 import rasterio
 
-# Where the dataset comes from.
-
 
 def software_versions() -> dict[str, str]:
-    """The versions of what made the page."""
+    """Versions by name: segchips ("source" where it is not installed), Python, and the libraries that shape results."""
     try:
         own = metadata.version("segchips")
     except metadata.PackageNotFoundError:
         own = "source"
-    own_and_python = {"segchips": own, "Python": platform.python_version()}
-    return own_and_python | {
+    return {
+        "segchips": own,
+        "Python": platform.python_version(),
         "rasterio": rasterio.__version__,
         "GDAL": str(rasterio.__gdal_version__),
         "NumPy": np.__version__,

@@ -1,161 +1,200 @@
-"""A dataset as a STAC collection with one item for each chip, with the label, classification and ML AOI extensions."""
+"""The dataset as a STAC collection with one item for each chip.
+
+Items use the label, classification, projection and ML AOI extensions.
+"""
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import pystac
 import shapely
+from pystac.extensions.classification import Classification, ClassificationExtension
+from pystac.extensions.label import LabelClasses, LabelExtension, LabelTask, LabelType
+from pystac.extensions.projection import ProjectionExtension
 
 from segchips.files import atomic_write, write_json
 from segchips.grids.outlines import footprints
 from segchips.grids.tile import Tile, chip_filename
 from segchips.reports.dataset_summary import DatasetSummary, LabelClass
 from segchips.reports.ledger import LedgerRow
+from segchips.vectors.geometry import Geometries
 
-VERSION = "1.1.0"
-_SCHEMA = "https://stac-extensions.github.io/{}/schema.json"
-_EXTENSIONS = ("label/v1.0.1", "ml-aoi/v0.2.0", "projection/v2.0.0")
-_CLASSIFICATION = _SCHEMA.format("classification/v2.0.0")
-_ML_SPLITS = {"train": "train", "val": "validate", "validate": "validate", "validation": "validate", "test": "test"}
+_EXTENSIONS = (
+    LabelExtension.get_schema_uri(),
+    "https://stac-extensions.github.io/ml-aoi/v0.2.0/schema.json",
+    ProjectionExtension.get_schema_uri(),
+    ClassificationExtension.get_schema_uri(),
+)
+_ML_AOI_SPLITS = {"train": "train", "val": "validate", "validate": "validate", "validation": "validate", "test": "test"}
 _GEOTIFF = "image/tiff; application=geotiff"
-_DIGITS = 7
-"""Of degrees: a centimetre, which every version of PROJ agrees on."""
+# Decimal places of degrees: a centimetre, on which every version of PROJ agrees.
+_DEGREE_DIGITS = 7
+_GLOBE = [-180.0, -90.0, 180.0, 90.0]
+# Keys that come first in the files; pystac's own order is not the one of the specification.
+_ITEM_KEYS = ("type", "stac_version", "stac_extensions", "id", "collection")
+_ASSET_KEYS = ("href", "type", "title", "roles")
+_COLLECTION_KEYS = (*_ITEM_KEYS, "title", "description", "license", "extent", "summaries", "links")
 
 
-def write_stac(facts: DatasetSummary) -> None:
-    """Write stac/collection.json and stac/items/<tile, '_' for ':'>.json; hrefs are relative, '#' in them is %23.
+def write_stac(summary: DatasetSummary) -> None:
+    """Write stac/collection.json and stac/items/<tile key with '_' for ':'>.json into the dataset's folder.
 
-    Items that are there and stay the same are left alone, those of tiles no longer made are removed.
+    All hrefs are relative; '#' in file names is escaped as %23. Files of unchanged items are not touched, and files of
+    tiles that no longer have chips are removed.
     """
-    folder, rows = facts.folder / "stac", facts.made
+    folder, rows = summary.folder / "stac", summary.rows_with_chips
     tiles = [Tile.from_key(row.tile) for row in rows]
     outlines = _outlines(tiles) if tiles else np.zeros(0, object)
-    items = [_item(facts, row, tile, outline) for row, tile, outline in zip(rows, tiles, outlines, strict=True)]
-    _write_items(folder / "items", items)
-    write_json(folder / "collection.json", _collection(facts, items, outlines))
+    classes = [_classification(label_class) for label_class in summary.classes]
+    _write_items(folder / "items", (_item(summary, *chip, classes) for chip in zip(rows, tiles, outlines, strict=True)))
+    collection = _collection(summary, tiles, outlines).to_dict(include_self_link=False, transform_hrefs=False)
+    write_json(folder / "collection.json", _in_order({"stac_extensions": [], **collection}, _COLLECTION_KEYS))
 
 
-def _write_items(folder: Path, items: Sequence[dict[str, Any]]) -> None:
-    there = {path.name for path in folder.glob("*.json")}
+def _write_items(folder: Path, items: Iterable[pystac.Item]) -> None:
+    stale = {path.name for path in folder.glob("*.json")}
     for item in items:
-        path, content = folder / f"{item['id']}.json", json.dumps(item, ensure_ascii=False).encode()
-        if path.name not in there or path.read_bytes() != content:
+        path = folder / f"{item.id}.json"
+        fields = item.to_dict(include_self_link=False, transform_hrefs=False)
+        fields["assets"] = {name: _in_order(asset, _ASSET_KEYS) for name, asset in fields["assets"].items()}
+        content = json.dumps(_in_order(fields, (*_ITEM_KEYS, "geometry")), ensure_ascii=False).encode()
+        if path.name not in stale or path.read_bytes() != content:
             atomic_write(path, content)
-        there.discard(path.name)
-    for name in there:
+        stale.discard(path.name)
+    for name in stale:
         (folder / name).unlink()
 
 
-def _outlines(tiles: Sequence[Tile]) -> Any:
-    """The tiles' padded boxes in lon/lat, exterior rings counter-clockwise as GeoJSON wants them."""
-    return shapely.orient_polygons(shapely.set_precision(footprints(tiles), 10.0**-_DIGITS))
+def _in_order(fields: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: fields[key] for key in keys if key in fields} | dict(fields)
 
 
-def _link(rel: str, href: str) -> dict[str, str]:
-    kind = {"items": "application/geo+json", "item": "application/geo+json", "describedby": "text/markdown"}
-    return {"rel": rel, "href": href, "type": kind.get(rel, "application/json")}
+def _outlines(tiles: Sequence[Tile]) -> Geometries:
+    """The tiles' padded boxes in lon/lat, exterior rings counter-clockwise as GeoJSON prescribes."""
+    outlines: Geometries = shapely.orient_polygons(shapely.set_precision(footprints(tiles), 10.0**-_DEGREE_DIGITS))
+    return outlines
 
 
-def _numbers(bounds: Sequence[float]) -> list[float]:
-    return [round(float(bound), _DIGITS) for bound in bounds]
+def _rounded(bounds: Sequence[float]) -> list[float]:
+    return [round(float(bound), _DEGREE_DIGITS) for bound in bounds]
 
 
-def _item(facts: DatasetSummary, row: LedgerRow, tile: Tile, outline: Any) -> dict[str, Any]:
-    name = row.tile.replace(":", "_")
-    return {
-        "type": "Feature",
-        "stac_version": VERSION,
-        "stac_extensions": [*map(_SCHEMA.format, _EXTENSIONS), _CLASSIFICATION],
-        "id": name,
-        "collection": facts.dataset.name,
-        "geometry": shapely.geometry.mapping(outline),
-        "bbox": _numbers(outline.bounds),
-        "properties": _properties(facts, row, tile),
-        "links": [_link(rel, "../collection.json") for rel in ("root", "parent", "collection")],
-        "assets": {"image": _image(facts, row), "label": _label(facts, row)},
-    }
+def _item_id(tile: Tile) -> str:
+    return tile.key.replace(":", "_")
 
 
-def _properties(facts: DatasetSummary, row: LedgerRow, tile: Tile) -> dict[str, Any]:
-    imagery, labels = facts.dataset.imagery, facts.dataset.labels
-    times = facts.entries[row.tile].acquired
-    first, last = times[:1] or (f"{imagery.start}T00:00:00Z",), times[-1:] or (f"{imagery.end}T23:59:59Z",)
-    west, across, _, north, _, down = tile.geotransform
-    split = {"ml-aoi:split": _ML_SPLITS[row.split]} if row.split in _ML_SPLITS else {}
-    return {
-        "title": row.tile,
-        "datetime": first[0] if first == last else None,
-        "start_datetime": first[0],
-        "end_datetime": last[0],
-        "proj:code": tile.crs,
-        "proj:shape": [tile.grid.size, tile.grid.size],
-        "proj:transform": [across, 0.0, west, 0.0, down, north],
-        "label:properties": None,
-        "label:type": "raster",
-        "label:tasks": ["segmentation"],
-        "label:classes": [{"name": None, "classes": [one.value for one in facts.classes]}],
-        "label:description": f"Class of each pixel; {labels.background} is the background.",
-        **split,
-        "segchips:split": row.split,
-        "segchips:valid": row.valid,
-    }
+def _item(
+    summary: DatasetSummary, row: LedgerRow, tile: Tile, outline: Any, classes: list[Classification]
+) -> pystac.Item:
+    start, end = _acquired(summary, row)
+    item = pystac.Item(
+        id=_item_id(tile),
+        geometry=shapely.geometry.mapping(outline),
+        bbox=_rounded(outline.bounds),
+        datetime=start if start == end else None,
+        start_datetime=start,
+        end_datetime=end,
+        properties={"title": row.tile, "datetime": None},
+        stac_extensions=list(_EXTENSIONS),
+        collection=summary.dataset.name,
+    )
+    _set_projection(item, tile)
+    _set_label(item, summary)
+    if row.split in _ML_AOI_SPLITS:
+        item.properties["ml-aoi:split"] = _ML_AOI_SPLITS[row.split]
+    item.properties |= {"segchips:split": row.split, "segchips:valid": row.valid}
+    for rel in ("root", "parent", "collection"):
+        item.add_link(pystac.Link(rel, "../collection.json", pystac.MediaType.JSON))
+    item.add_asset("image", _image_asset(summary, row))
+    item.add_asset("label", _label_asset(summary, row))
+    ClassificationExtension.ext(item.assets["label"]).apply(classes)
+    return item
 
 
-def _image(facts: DatasetSummary, row: LedgerRow) -> dict[str, Any]:
-    nodata = facts.info.image.nodata
-    known = {} if nodata is None else {"nodata": "nan" if np.isnan(nodata) else nodata}
-    return {
-        "href": quote(f"../../images/{chip_filename(row.tile)}"),
-        "type": _GEOTIFF,
-        "title": "Image chip",
-        "roles": ["data"],
-        "ml-aoi:role": "feature",
-        "data_type": facts.info.image.dtype,
-        **known,
-        "bands": [{"name": name} for name in facts.bands],
-    }
+def _acquired(summary: DatasetSummary, row: LedgerRow) -> tuple[datetime, datetime]:
+    """The first and last acquisition of the chip's scenes, or the searched period where chips do not say."""
+    times = [datetime.fromisoformat(text) for text in summary.entries[row.tile].acquired]
+    if times:
+        return times[0], times[-1]
+    imagery = summary.dataset.imagery
+    return (
+        datetime.combine(imagery.start, time(), UTC),
+        datetime.combine(imagery.end, time(23, 59, 59), UTC),
+    )
 
 
-def _label(facts: DatasetSummary, row: LedgerRow) -> dict[str, Any]:
-    return {
-        "href": quote(f"../../labels/{chip_filename(row.tile)}"),
-        "type": _GEOTIFF,
-        "title": "Label chip",
-        "roles": ["labels", "labels-raster"],
+def _set_projection(item: pystac.Item, tile: Tile) -> None:
+    west, pixel_width, _, north, _, pixel_height = tile.geotransform
+    projection = ProjectionExtension.ext(item)
+    projection.code = tile.crs
+    projection.shape = [tile.grid.size, tile.grid.size]
+    projection.transform = [pixel_width, 0.0, west, 0.0, pixel_height, north]
+
+
+def _set_label(item: pystac.Item, summary: DatasetSummary) -> None:
+    values = [label_class.value for label_class in summary.classes]
+    label = LabelExtension.ext(item)
+    label.label_properties = None
+    label.label_type = LabelType.RASTER
+    label.label_tasks = [LabelTask.SEGMENTATION]
+    label.label_classes = [LabelClasses({"name": None, "classes": values})]
+    label.label_description = f"Class of each pixel; {summary.dataset.labels.background} is the background."
+
+
+def _image_asset(summary: DatasetSummary, row: LedgerRow) -> pystac.Asset:
+    layout = summary.info.image
+    fields: dict[str, Any] = {"ml-aoi:role": "feature", "data_type": layout.dtype}
+    if layout.nodata is not None:
+        fields["nodata"] = "nan" if np.isnan(layout.nodata) else layout.nodata
+    fields["bands"] = [{"name": name} for name in summary.bands]
+    href = quote(f"../../images/{chip_filename(row.tile)}")
+    return pystac.Asset(href, "Image chip", media_type=_GEOTIFF, roles=["data"], extra_fields=fields)
+
+
+def _label_asset(summary: DatasetSummary, row: LedgerRow) -> pystac.Asset:
+    fields = {
         "ml-aoi:role": "label",
-        "data_type": facts.info.label.dtype,
-        "nodata": facts.dataset.labels.background,
-        "classification:classes": [_class(one) for one in facts.classes],
+        "data_type": summary.info.label.dtype,
+        "nodata": summary.dataset.labels.background,
     }
+    href, roles = quote(f"../../labels/{chip_filename(row.tile)}"), ["labels", "labels-raster"]
+    return pystac.Asset(href, "Label chip", media_type=_GEOTIFF, roles=roles, extra_fields=fields)
 
 
-def _class(one: LabelClass) -> dict[str, Any]:
-    plain = re.sub(r"[^0-9A-Za-z_-]+", "_", one.name)
-    return {"value": one.value, "name": f"{plain}_{one.value}", "description": one.name}
+def _classification(label_class: LabelClass) -> Classification:
+    """The class with a name that the extension allows: letters, digits, '_' and '-', unique through its value."""
+    identifier = re.sub(r"[^0-9A-Za-z_-]+", "_", label_class.name)
+    return Classification.create(label_class.value, label_class.name, f"{identifier}_{label_class.value}")
 
 
-def _collection(facts: DatasetSummary, items: Sequence[dict[str, Any]], outlines: Any) -> dict[str, Any]:
-    starts = [item["properties"]["start_datetime"] for item in items] or [None]
-    ends = [item["properties"]["end_datetime"] for item in items] or [None]
-    box = _numbers(shapely.total_bounds(outlines)) if items else [-180.0, -90.0, 180.0, 90.0]
-    links = [_link("root", "./collection.json"), _link("describedby", "../README.md")]
-    return {
-        "type": "Collection",
-        "stac_version": VERSION,
-        "stac_extensions": [],
-        "id": facts.dataset.name,
-        "title": facts.dataset.name,
-        "description": "Image chips and label chips for semantic segmentation.",
-        "license": "other",
-        "extent": {"spatial": {"bbox": [box]}, "temporal": {"interval": [[min(starts), max(ends)]]}},
-        "summaries": {"segchips:split": list(facts.splits), "proj:code": _codes(items)},
-        "links": [*links, *(_link("item", f"./items/{item['id']}.json") for item in items)],
-    }
-
-
-def _codes(items: Sequence[dict[str, Any]]) -> list[str]:
-    return sorted({item["properties"]["proj:code"] for item in items})
+def _collection(summary: DatasetSummary, tiles: Sequence[Tile], outlines: Geometries) -> pystac.Collection:
+    times = [_acquired(summary, row) for row in summary.rows_with_chips]
+    start, end = min((start for start, _ in times), default=None), max((end for _, end in times), default=None)
+    collection = pystac.Collection(
+        id=summary.dataset.name,
+        description="Image chips and label chips for semantic segmentation.",
+        extent=pystac.Extent(
+            pystac.SpatialExtent([_rounded(shapely.total_bounds(outlines)) if tiles else _GLOBE]),
+            pystac.TemporalExtent([[start, end]]),
+        ),
+        title=summary.dataset.name,
+        license="other",
+        summaries=pystac.Summaries(
+            {
+                "segchips:split": list(summary.splits),
+                "proj:code": sorted({tile.crs for tile in tiles}),
+            }
+        ),
+    )
+    collection.clear_links()
+    collection.add_link(pystac.Link("root", "./collection.json", pystac.MediaType.JSON))
+    collection.add_link(pystac.Link("describedby", "../README.md", "text/markdown"))
+    for tile in tiles:
+        collection.add_link(pystac.Link("item", f"./items/{_item_id(tile)}.json", pystac.MediaType.GEOJSON))
+    return collection

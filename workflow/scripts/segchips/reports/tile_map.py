@@ -1,4 +1,4 @@
-"""The report's maps: tiles by split and state over the area, and where labels are in conflict."""
+"""The report's maps as SVG paths: tiles by split and state, and tiles by pixels in conflict."""
 
 import math
 from collections import defaultdict
@@ -18,34 +18,54 @@ from segchips.vectors.geometry import Geometries, polygonal
 from segchips.vectors.layers import read_layer
 
 MAX_TOOLTIPS = 10_000
-"""With more tiles than this the map draws each split and state as one shape."""
+"""Maps of more tiles draw one path for each split and state, without a tooltip for each tile."""
 METRES_PER_DEGREE = 111_195.0
 """Metres along one degree of a meridian."""
-MAP_WIDTH, MAP_HEIGHT = 760.0, 460.0
-
-
+MAX_WIDTH, MAX_HEIGHT = 760.0, 460.0
+"""The size in pixels that a map fits into."""
 CONFLICT_LEVELS = (0.0, 0.01, 0.05, 0.2)
-"""Shares of a tile's pixels, from which on conflicts have the colours of the scale."""
+"""The shares of a tile's pixels in conflict above which each of `colours.CONFLICT_COLOURS` is used."""
 
 
 def tile_map(rows: Sequence[LedgerRow], manifest: Path, area: Geometries) -> dict[str, Any]:
-    """The tiles' core boxes as SVG paths by split and state, in an equirectangular view with ticks and a scale bar."""
-    boxes = _boxes(manifest)
-    view = _View.over([boxes[row.tile] for row in rows])
+    """Draw the tiles' core boxes in an equirectangular projection.
+
+    Args:
+        rows: The ledger.
+        manifest: The tile manifest, which holds the boxes.
+        area: The area of interest in lon/lat.
+
+    Returns:
+        Variables of the template: `shapes` (tooltip and path of each tile by split and state), `detail` (a factor for
+        line widths), `area` (the path of the area's outline), and the frame as in `_MapView.frame`.
+    """
+    boxes = _read_boxes(manifest)
+    view = _MapView.around([boxes[row.tile] for row in rows])
     shapes: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for row, path in zip(rows, view.paths([boxes[row.tile] for row in rows]), strict=True):
         shapes[row.split, row.state].append((f"{row.tile}, {row.split}: {row.state}", path))
     if len(rows) > MAX_TOOLTIPS:
-        joined = {key: "".join(path for _, path in found) for key, found in shapes.items()}
+        joined = {key: "".join(path for _, path in members) for key, members in shapes.items()}
         shapes = {(split, state): [(f"{split}: {state}", path)] for (split, state), path in joined.items()}
     detail = min(1.0, math.sqrt(view.width * view.height / len(rows)) / 20)
-    return {"shapes": shapes, "detail": detail, "area": view.lines(area), **view.frame()}
+    return {"shapes": shapes, "detail": detail, "area": view.outline_path(area), **view.frame()}
 
 
 def conflict_map(conflicts: Mapping[str, int], manifest: Path, area: Geometries, size: int) -> dict[str, Any]:
-    """The tiles' core boxes as SVG paths by level of conflicts; None where there are none, `size` is a chip's."""
-    boxes = _boxes(manifest)
-    view = _View.over([boxes[tile] for tile in conflicts])
+    """Draw the tiles' core boxes by share of pixels in conflict.
+
+    Args:
+        conflicts: How many pixels are in conflict, by tile key.
+        manifest: The tile manifest, which holds the boxes.
+        area: The area of interest in lon/lat.
+        size: Pixels along the side of a chip.
+
+    Returns:
+        Variables of the template: `shapes` (tooltip and path of each tile by level, None without conflicts), `area`
+        (the path of the area's outline), and the frame as in `_MapView.frame`.
+    """
+    boxes = _read_boxes(manifest)
+    view = _MapView.around([boxes[tile] for tile in conflicts])
     shapes: dict[int | None, list[tuple[str, str]]] = {level: [] for level in (None, *range(len(CONFLICT_LEVELS)))}
     paths = view.paths([boxes[tile] for tile in conflicts])
     for (tile, pixels), path in zip(conflicts.items(), paths, strict=True):
@@ -54,24 +74,29 @@ def conflict_map(conflicts: Mapping[str, int], manifest: Path, area: Geometries,
         shapes[level].append((f"{tile}: {pixels:,} pixels, {100 * share:.1f} %", path))
     for level in shapes if len(conflicts) > MAX_TOOLTIPS else [None]:
         shapes[level] = [("", "".join(path for _, path in shapes[level]))]
-    return {"shapes": shapes, "area": view.lines(area), **view.frame()}
+    return {"shapes": shapes, "area": view.outline_path(area), **view.frame()}
 
 
-def _boxes(manifest: Path) -> dict[str, Any]:
+def _read_boxes(manifest: Path) -> dict[str, Any]:
     table = read_parquet(manifest, ["key", "geometry"])
     return dict(zip(table["key"].to_pylist(), shapely.from_wkb(table["geometry"].to_pylist()), strict=True))
 
 
 def read_area(config: TilesConfig) -> Geometries:
-    """The polygons of the area of interest in lon/lat; none where the config names no file of it."""
+    """Read the polygons of the area of interest in lon/lat; an empty array if the config has no `aoi`."""
     if config.aoi is None or config.keys is not None:
         return np.array([], object)
     return to_lonlat_geometries(read_layer(config.aoi, config.layer))
 
 
 @dataclass(frozen=True)
-class _View:
-    """From lon/lat to pixels of the map: both axes to one scale at the middle latitude."""
+class _MapView:
+    """An equirectangular projection from lon/lat to pixels of a map, true to scale at its middle latitude.
+
+    Attributes:
+        west, south, east, north: The limits of the map in degrees.
+        wrapped: Whether the map crosses the antimeridian, so that western longitudes are shifted by 360 degrees.
+    """
 
     west: float
     south: float
@@ -80,7 +105,7 @@ class _View:
     wrapped: bool
 
     @classmethod
-    def over(cls, boxes: Sequence[Any]) -> "_View":
+    def around(cls, boxes: Sequence[Any]) -> "_MapView":
         lonlat = shapely.get_coordinates(boxes)
         wrapped = bool(np.ptp(lonlat[:, 0]) > 180)
         if wrapped:
@@ -90,30 +115,33 @@ class _View:
         return cls(west - margin, south - margin, east + margin, north + margin, wrapped)
 
     @property
-    def shrink(self) -> float:
+    def longitude_factor(self) -> float:
+        """Metres of a degree of longitude over metres of a degree of latitude."""
         return math.cos(math.radians((self.south + self.north) / 2))
 
     @property
     def scale(self) -> float:
-        """Pixels to a degree of latitude."""
-        return min(MAP_WIDTH / (self.shrink * (self.east - self.west)), MAP_HEIGHT / (self.north - self.south))
+        """Pixels per degree of latitude."""
+        return min(
+            MAX_WIDTH / (self.longitude_factor * (self.east - self.west)), MAX_HEIGHT / (self.north - self.south)
+        )
 
     @property
     def width(self) -> float:
-        return self.scale * self.shrink * (self.east - self.west)
+        return self.scale * self.longitude_factor * (self.east - self.west)
 
     @property
     def height(self) -> float:
         return self.scale * (self.north - self.south)
 
     def x(self, lon: Any) -> Any:
-        return (lon - self.west) * self.scale * self.shrink
+        return (lon - self.west) * self.scale * self.longitude_factor
 
     def y(self, lat: Any) -> Any:
         return (self.north - lat) * self.scale
 
     def paths(self, boxes: Sequence[Any]) -> list[str]:
-        """The outline of each box, which may be in parts, one on either side of the date line."""
+        """The path of each box, which may have parts on both sides of the antimeridian."""
         parts, owners = shapely.get_parts(boxes, return_index=True)
         corners, rings = shapely.get_coordinates(shapely.get_exterior_ring(parts), return_index=True)
         lon, lat = corners.T
@@ -124,23 +152,25 @@ class _View:
             paths[owner] += _polyline(x[start : end - 1], y[start : end - 1]) + "Z"
         return paths
 
-    def lines(self, area: Geometries) -> str:
-        """The outline of polygons joined, as far as it lies in the view; details of less than a pixel are left out."""
-        around = [shapely.transform(area, lambda at, by=by: at + (by, 0)) for by in (-360.0, 0.0, 360.0)]
-        reach = self.west - 1, self.south - 1, self.east + 1, self.north + 1
-        near, _ = polygonal(shapely.clip_by_rect(np.concatenate(around), *reach))
-        outline = shapely.boundary(shapely.union_all(near, grid_size=0.25 / self.scale))
-        view = shapely.box(self.west, self.south, self.east, self.north)
-        inside = shapely.intersection(shapely.simplify(outline, 0.5 / self.scale), view)
+    def outline_path(self, area: Geometries) -> str:
+        """The path of the outline of the polygons' union within the map, without details smaller than a pixel."""
+        copies = [
+            shapely.transform(area, lambda points, shift=shift: points + (shift, 0)) for shift in (-360.0, 0.0, 360.0)
+        ]
+        surroundings = self.west - 1, self.south - 1, self.east + 1, self.north + 1
+        nearby, _ = polygonal(shapely.clip_by_rect(np.concatenate(copies), *surroundings))
+        outline = shapely.boundary(shapely.union_all(nearby, grid_size=0.25 / self.scale))
+        limits = shapely.box(self.west, self.south, self.east, self.north)
+        inside = shapely.intersection(shapely.simplify(outline, 0.5 / self.scale), limits)
         parts = [shapely.get_coordinates(line).T for line in shapely.get_parts(shapely.line_merge(inside))]
         return "".join(_polyline(self.x(lon).tolist(), self.y(lat).tolist()) for lon, lat in parts)
 
     def frame(self) -> dict[str, Any]:
-        """Width and height, ticks along both axes, and the scale bar's pixels and label."""
+        """Width and height in pixels, position and label of ticks, and length and label of the scale bar."""
         metres = METRES_PER_DEGREE / self.scale
-        bar = _nice(self.width * metres / 4)
+        bar = _round_down(self.width * metres / 4)
         label = f"{bar / 1000:g} km" if bar >= 1000 else f"{bar:g} m"
-        lons, lats = _degrees(self.west, self.east, 5), _degrees(self.south, self.north, 5)
+        lons, lats = _ticks(self.west, self.east, 5), _ticks(self.south, self.north, 5)
         return {
             "width": self.width,
             "height": self.height,
@@ -151,17 +181,17 @@ class _View:
 
 
 def _polyline(x: Sequence[float], y: Sequence[float]) -> str:
-    return "M" + "L".join(f"{across:.2f} {down:.2f}" for across, down in zip(x, y, strict=True))
+    return "M" + "L".join(f"{column:.2f} {row:.2f}" for column, row in zip(x, y, strict=True))
 
 
-def _nice(value: float) -> float:
+def _round_down(value: float) -> float:
     """The largest of 1, 2, 5, 10, 20, ... that does not exceed the value."""
     power = 10.0 ** math.floor(math.log10(value))
     return max(factor * power for factor in (1, 2, 5) if factor * power <= value * (1 + 1e-9))
 
 
-def _degrees(low: float, high: float, count: int) -> list[tuple[float, float]]:
-    step = _nice((high - low) / count * 2)
+def _ticks(low: float, high: float, count: int) -> list[tuple[float, float]]:
+    step = _round_down((high - low) / count * 2)
     return [(number * step, step) for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 

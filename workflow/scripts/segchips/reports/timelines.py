@@ -1,4 +1,4 @@
-"""The report's scenes: a table of them, and a timeline of each product."""
+"""The report's table of scenes, and a timeline of each product's scenes."""
 
 import math
 from collections import Counter, defaultdict
@@ -11,36 +11,62 @@ from segchips.config.model import Dataset, ImageryConfig
 from segchips.scenes.model import Scene
 from segchips.scenes.pinning import SceneLock
 
+TilesByScene = Mapping[tuple[str, str], set[str]]
+"""The keys of the tiles that took pixels from each scene, by product and scene id."""
+
 
 @dataclass(frozen=True)
 class SceneRow:
-    """A pinned scene, how many tiles list it, and how many chips took pixels from it: None for a cloud mask."""
+    """A pinned scene.
+
+    Attributes:
+        scene: The scene.
+        tiles: How many tiles it is pinned for.
+        chips: How many chips took pixels from it; None for a scene of the cloud mask product.
+    """
 
     scene: Scene
     tiles: int
     chips: int | None
 
 
-def scene_table(dataset: Dataset, lock: SceneLock, used: Mapping[tuple[str, str], set[str]]) -> list[SceneRow]:
-    """All pinned scenes by acquisition and id within each product, those of the cloud mask last."""
+def scene_table(dataset: Dataset, lock: SceneLock, tiles_by_scene: TilesByScene) -> list[SceneRow]:
+    """The rows of the table of scenes.
+
+    Args:
+        dataset: The config of the dataset.
+        lock: The pinned scenes.
+        tiles_by_scene: The tiles that took pixels from each scene.
+
+    Returns:
+        All pinned scenes, product by product in the config's order, those of the cloud mask product last; within a
+        product by acquisition and id.
+    """
     products = [product.id for product in dataset.imagery.products]
-    listed = Counter(chain.from_iterable(lock.tiles.values()))
+    tile_counts = Counter(chain.from_iterable(lock.tiles.values()))
     rows = []
     for index, scene in enumerate(lock.scenes):
-        chips = len(used.get((scene.product, scene.id), ()))
-        rows.append(SceneRow(scene, listed[index], chips if scene.product in products else None))
+        chips = len(tiles_by_scene.get((scene.product, scene.id), ()))
+        rows.append(SceneRow(scene, tile_counts[index], chips if scene.product in products else None))
 
-    def place(row: SceneRow) -> tuple[int, datetime, str]:
+    def order(row: SceneRow) -> tuple[int, datetime, str]:
         return [*products, row.scene.product].index(row.scene.product), row.scene.acquired, row.scene.id
 
-    return sorted(rows, key=place)
+    return sorted(rows, key=order)
 
 
 @dataclass(frozen=True)
 class Day:
-    """A day's place from 0 to 1 along the axis, the tiles that list one of its scenes and the chips that use one."""
+    """A day with scenes.
 
-    place: float
+    Attributes:
+        position: Where noon lies on the time axis, from 0 to 1.
+        day: The day (UTC).
+        tiles: How many tiles one of its scenes is pinned for.
+        chips: How many chips took pixels from one of its scenes.
+    """
+
+    position: float
     day: date
     tiles: int
     chips: int
@@ -48,7 +74,15 @@ class Day:
 
 @dataclass(frozen=True)
 class Timeline:
-    """One product's scenes, days and ticks, all with their places from 0 to 1 along the axis."""
+    """The scenes of a product over time; positions on the time axis are from 0 to 1.
+
+    Attributes:
+        product: The id of the product.
+        scenes: Each scene with its position.
+        days: The days that have scenes.
+        ticks: Positions and labels of the axis.
+        reference: The position of the reference date, where the composite uses one within the axis.
+    """
 
     product: str
     scenes: Sequence[tuple[float, Scene]]
@@ -59,54 +93,61 @@ class Timeline:
 
 @dataclass(frozen=True)
 class _TimeAxis:
-    """The searched days, whole, as places from 0 to 1."""
+    """The searched period, from the start of its first to the end of its last day, as positions from 0 to 1."""
 
     first: date
     last: date
 
-    def place(self, moment: datetime) -> float:
+    def position(self, moment: datetime) -> float:
         start = datetime.combine(self.first, time.min, UTC)
         return (moment - start) / (datetime.combine(self.last + timedelta(1), time.min, UTC) - start)
 
     def midnight(self, day: date) -> float:
-        return self.place(datetime.combine(day, time.min, UTC))
+        return self.position(datetime.combine(day, time.min, UTC))
 
 
-def timelines(imagery: ImageryConfig, lock: SceneLock, used: Mapping[tuple[str, str], set[str]]) -> list[Timeline]:
-    """A timeline over the searched days for each product."""
+def timelines(imagery: ImageryConfig, lock: SceneLock, tiles_by_scene: TilesByScene) -> list[Timeline]:
+    """Build the timeline of each product over the searched period.
+
+    Args:
+        imagery: The imagery block of the config.
+        lock: The pinned scenes.
+        tiles_by_scene: The tiles that took pixels from each scene.
+    """
     axis = _TimeAxis(imagery.start, imagery.end)
     tiles: dict[int, set[str]] = defaultdict(set)
     for tile, indices in lock.tiles.items():
         for index in indices:
             tiles[index].add(tile)
     reference = imagery.reference_date if imagery.composite == "closest" else None
-    mark = axis.midnight(reference) if reference and imagery.start <= reference <= imagery.end else None
+    reference_position = axis.midnight(reference) if reference and imagery.start <= reference <= imagery.end else None
     ticks = [(axis.midnight(day), label) for day, label in day_ticks(imagery.start, imagery.end)]
-    found = []
+    product_timelines = []
     for product in imagery.products:
         members = [(index, scene) for index, scene in enumerate(lock.scenes) if scene.product == product.id]
-        scenes = [(axis.place(scene.acquired), scene) for _, scene in members]
-        found.append(Timeline(product.id, scenes, _days(members, tiles, used, axis), ticks, mark))
-    return found
+        scenes = [(axis.position(scene.acquired), scene) for _, scene in members]
+        days = _days(members, tiles, tiles_by_scene, axis)
+        product_timelines.append(Timeline(product.id, scenes, days, ticks, reference_position))
+    return product_timelines
 
 
 def _days(
     members: Sequence[tuple[int, Scene]],
     tiles: Mapping[int, set[str]],
-    used: Mapping[tuple[str, str], set[str]],
+    tiles_by_scene: TilesByScene,
     axis: _TimeAxis,
 ) -> list[Day]:
-    listed: dict[date, set[str]] = defaultdict(set)
-    taken: dict[date, set[str]] = defaultdict(set)
+    pinned: dict[date, set[str]] = defaultdict(set)
+    used: dict[date, set[str]] = defaultdict(set)
     for index, scene in members:
-        listed[scene.acquired.date()] |= tiles.get(index, set())
-        taken[scene.acquired.date()] |= used.get((scene.product, scene.id), set())
-    noon = {day: axis.place(datetime.combine(day, time(12), UTC)) for day in listed}
-    return [Day(noon[day], day, len(listed[day]), len(taken[day])) for day in sorted(listed)]
+        pinned[scene.acquired.date()] |= tiles.get(index, set())
+        used[scene.acquired.date()] |= tiles_by_scene.get((scene.product, scene.id), set())
+    noon = {day: axis.position(datetime.combine(day, time(12), UTC)) for day in pinned}
+    return [Day(noon[day], day, len(pinned[day]), len(used[day])) for day in sorted(pinned)]
 
 
 def day_ticks(start: date, end: date) -> list[tuple[date, str]]:
-    """At most nine firsts of a month or year, or single days within a short window."""
+    """Dates and labels of at most nine ticks: first days of months or years, or single days of a short period."""
     first, last = start.year * 12 + start.month - 1, end.year * 12 + end.month - 1
     for step in (1, 2, 3, 6, 12, 24, 60, 120):
         months = [date(number // 12, number % 12 + 1, 1) for number in range(first, last + 1) if number % step == 0]
