@@ -38,10 +38,10 @@ from segchips.reports.ledger import finished_rows, write_ledger
 from segchips.reports.report import write_report
 from segchips.scenes.lock import read_lock
 from segchips.scenes.resolve import resolve
-from segchips.splits.assignment import write_tiles
 from segchips.splits.splits import make_splits, read_splits
 from segchips.tiles.assignment import TileAssignment
 from segchips.tiles.manifest import read_manifest
+from segchips.tiles.tiles import make_tiles
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CORES = 2
@@ -229,7 +229,7 @@ def conflicts(out: Path) -> None:
 def plain_loop() -> None:
     """All that the workflow does with the same library calls, without Snakemake, in two processes."""
     out, many = Path("loop"), dataset()
-    write_tiles(many, out / "tiles.parquet")
+    make_tiles(many, out / "tiles.parquet")
     list(resolve(many, out / "tiles.parquet", out / "scenes.parquet", anew=True))
     tiles = [Tile.from_key(row.key) for row in read_manifest(out / "tiles.parquet")]
     write_label_lock(out / "labels.parquet", lock_labels(LabelFeatures(many.labels), tiles, "code"))

@@ -1,4 +1,4 @@
-"""grid.py against the client library's own tiles."""
+"""Tiles and grids against the client library's own."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def test_a_name_is_the_key_with_hashes_and_comes_back():
         "60:2:10.0:61:-58:8465",
     ],
 )
-def test_what_is_no_key_is_named_and_explained(key):
+def test_an_invalid_key_is_named_and_explained(key):
     with pytest.raises(InputError, match="tile key") as caught:
         Tile.from_key(key)
     assert repr(key) in str(caught.value)

@@ -18,7 +18,7 @@ from segchips.config.loading import SCHEMA, load_config
 from segchips.grids.cover import cover_area
 from segchips.grids.indices import tile_indices
 from segchips.grids.tile import Tile
-from segchips.splits.strategies import split_strategy
+from segchips.tiles.split_strategies import split_strategy
 from support.catalogues import make_asset, make_item, write_catalogue
 from support.projects import Project
 from support.rasters import raster_outline, write_raster
@@ -156,7 +156,7 @@ def surroundings(run: Project) -> list[tuple[str, shapely.Polygon, str]]:
     """Key, footprint and split of the tiles in and around the area: what may be added one day counts as well."""
     config = load_config(run.config, SCHEMA).datasets["apart"]
     tiles = cover_area(AREA.buffer(0.02), config.tiles.grid)
-    _, splits = split_strategy(config.splitting, config.tiles.grid).at(tile_indices(tiles))
+    _, splits = split_strategy(config.splitting, config.tiles.grid).assign(tile_indices(tiles))
     return [(tile.key, flat(tile.key), ("train", "test")[split]) for tile, split in zip(tiles, splits, strict=True)]
 
 

@@ -13,7 +13,7 @@ import pytest
 import segchips
 
 SCRIPTS = Path(segchips.__file__).parents[1]
-STEPS = ("chips.images", "labels.chip", "splits.assignment", "scenes.resolve", "records.shard_writer")
+STEPS = ("chips.images", "labels.chip", "tiles.tiles", "scenes.resolve", "records.shard_writer")
 ADDED = "\n\ndef added() -> int:\n    return 1\n"
 
 

@@ -54,8 +54,8 @@ from segchips.scenes.lock import write_lock
 from segchips.scenes.model import Scene
 from segchips.scenes.pinning import SceneLock
 from segchips.tiles.assignment import DROPPED, EXCLUDED, MADE, TOO_FEW_VALID
-from segchips.tiles.manifest import write_manifest
 from segchips.vectors.geoparquet import write_geoparquet
+from support.assignments import write_dataset_manifest
 from support.vectors import write_vectors
 
 SPLITS = ("train", "val", "test")
@@ -180,7 +180,7 @@ def build(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0, splitting=No
     rows = ledger_rows() if rows is None else rows
     write_vectors(folder / "aoi.gpkg", area(), "EPSG:32633")
     write_conflicts(folder, TILES)
-    write_manifest(folder / "tiles.parquet", TILES, dataset().tfrecords)
+    write_dataset_manifest(folder / "tiles.parquet", TILES, dataset())
     tiles = {tile.key: tuple(listed(number)) for number, tile in enumerate(TILES)}
     write_lock(folder / "scenes.parquet", SceneLock("{}", SCENES, tiles))
     write_ledger(folder / "ledger.csv", rows)
@@ -505,7 +505,7 @@ def test_map_holds_together_at_the_antimeridian(tmp_path):
     rows = ledger_rows()[:2]
     tiles = [Tile(Grid(1024, 0, 10.0), 1, -33, 0), Tile(Grid(1024, 0, 10.0), 60, 32, 0)]
     build(tmp_path, rows + ledger_rows()[2:])
-    write_manifest(tmp_path / "tiles.parquet", tiles, dataset().tfrecords)
+    write_dataset_manifest(tmp_path / "tiles.parquet", tiles, dataset())
     write_conflicts(tmp_path, tiles)
     write_ledger(
         tmp_path / "ledger.csv",

@@ -6,7 +6,7 @@ import shapely
 from segchips.errors import InputError
 from segchips.scenes.lock import read_lock
 from segchips.scenes.resolve import resolve
-from segchips.tiles.manifest import write_manifest
+from support.assignments import write_dataset_manifest
 from support.catalogues import make_asset, make_item, write_catalogue
 from support.datasets import make_dataset, tile_at, tile_outline
 
@@ -33,7 +33,7 @@ class Place:
         if items is not None:
             write_catalogue(self.folder, items)
         dataset = make_dataset(imagery={"catalog": str(self.folder / "catalog.json"), **imagery})
-        write_manifest(self.folder / "tiles.parquet", tiles, dataset.tfrecords)
+        write_dataset_manifest(self.folder / "tiles.parquet", tiles, dataset)
         return list(resolve(dataset, self.folder / "tiles.parquet", self.lock, anew))
 
     @property

@@ -1,4 +1,4 @@
-"""selection.py against the pixels of burned labels."""
+"""Selection against the pixels of burned labels."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from segchips.labels.lock import lock_labels
 from segchips.records.chip_reading import read_chip
 from segchips.splits.selection import count_classes, deselect, read_counts
 from segchips.splits.splits import make_splits, read_splits
-from segchips.tiles.manifest import write_manifest
+from support.assignments import write_dataset_manifest
 from support.datasets import make_dataset, tile_at
 from support.vectors import write_vectors
 
@@ -97,7 +97,7 @@ def test_the_file_of_splits_keeps_counts_of_labels_that_stay(tmp_path):
     dataset = labelled(tmp_path, select={"labelled": {"min": 0.3}}, splitting={"by": "block", "allow_overlap": True})
     features = LabelFeatures(dataset.labels)
     lock = lock_labels(features, TILES, "code")
-    write_manifest(tmp_path / "tiles.parquet", TILES, dataset.tfrecords)
+    write_dataset_manifest(tmp_path / "tiles.parquet", TILES, dataset)
     make_splits(dataset, tmp_path / "tiles.parquet", tmp_path / "splits.parquet", lock, "")
     rows = {row.key: row for row in read_splits(tmp_path / "splits.parquet")}
     for number, tile in enumerate(TILES):
@@ -112,7 +112,7 @@ def test_the_file_of_splits_keeps_counts_of_labels_that_stay(tmp_path):
 def test_a_selection_that_leaves_nothing_is_an_error(tmp_path):
     dataset = labelled(tmp_path, select={"labelled": {"min": 0.99}})
     lock = lock_labels(LabelFeatures(dataset.labels), TILES, "code")
-    write_manifest(tmp_path / "tiles.parquet", TILES, dataset.tfrecords)
+    write_dataset_manifest(tmp_path / "tiles.parquet", TILES, dataset)
     with pytest.raises(InputError, match=r"none of the 40 tiles is left; .*select\.labelled\.min is 0\.99"):
         make_splits(dataset, tmp_path / "tiles.parquet", tmp_path / "splits.parquet", lock, "")
     assert not (tmp_path / "splits.parquet").exists()

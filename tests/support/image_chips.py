@@ -7,10 +7,11 @@ import yaml
 from segchips.chips.image_plan import ImagePlan
 from segchips.chips.images import make_image
 from segchips.config.loading import SCHEMA, load_config
+from segchips.grids.tile import Tile
 from segchips.scenes.lock import read_lock
 from segchips.scenes.resolve import resolve
-from segchips.tiles.area import aoi_layers, find_tiles
-from segchips.tiles.manifest import write_manifest
+from segchips.tiles.manifest import read_manifest
+from segchips.tiles.tiles import make_tiles
 
 
 def make_image_chips() -> None:
@@ -18,9 +19,9 @@ def make_image_chips() -> None:
     for name, dataset in load_config(yaml.safe_load(Path("config.yaml").read_text()), SCHEMA).datasets.items():
         folder = Path("results") / name
         (folder / "images").mkdir(parents=True)
-        tiles = find_tiles(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels))
-        write_manifest(folder / "tiles.parquet", tiles, dataset.tfrecords)
+        make_tiles(dataset, folder / "tiles.parquet")
+        tiles = [Tile.from_key(row.key) for row in read_manifest(folder / "tiles.parquet")]
         list(resolve(dataset, folder / "tiles.parquet", folder / "scenes.parquet", anew=False))
         plan = ImagePlan(dataset, read_lock(folder / "scenes.parquet"))
         for tile in tiles:
-            make_image(plan, tile, folder / "images" / f"{tile.name}.tif")
+            make_image(plan, tile, folder / "images" / tile.filename)

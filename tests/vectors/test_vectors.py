@@ -1,4 +1,4 @@
-"""vectors.py on files that GDAL wrote, and its transformation against PROJ point by point."""
+"""Layers that GDAL wrote, their repair, and their reprojection against PROJ point by point."""
 
 import json
 import sqlite3
@@ -109,7 +109,7 @@ def test_a_ring_left_open_is_closed_and_counted(tmp_path):
     assert (layer.repaired, layer.geometries[0].area) == (1, 4)
 
 
-def test_features_without_area_are_dropped_and_counted_and_the_rest_keeps_its_values(tmp_path):
+def test_features_without_area_are_dropped_and_counted(tmp_path):
     nan = struct.pack("<BIII10d", 1, 3, 1, 5, 0, 0, 1, 0, 1, np.nan, 0, 1, 0, 0)
     flat = "POLYGON ((0 0, 4 0, 2 0, 0 0))"
     useless = [None, "POLYGON EMPTY", "POINT (1 1)", "LINESTRING (0 0, 1 1)", flat, nan, "GEOMETRYCOLLECTION EMPTY"]
@@ -153,7 +153,7 @@ def test_heights_are_dropped(tmp_path):
     assert not shapely.has_z(layer.geometries).any()
 
 
-def test_a_table_beside_the_one_layer_is_no_layer(tmp_path):
+def test_a_table_beside_the_one_layer_does_not_count(tmp_path):
     path = tmp_path / "styled.gpkg"
     pyogrio.raw.write(path, None, [np.arange(2)], ["x"], layer="layer_styles", geometry_type=None, crs=None)
     write(path, squares(1), layer="fields", append=True)
@@ -180,7 +180,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "image.tif", "table.gpkg"])
-def test_what_is_no_vector_file_is_named(tmp_path, name):
+def test_a_file_without_vectors_is_named(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"II*\0 this is not a vector file")
     refused(tmp_path, "cannot be read as a vector layer", path=path)
@@ -200,7 +200,7 @@ def test_a_file_of_tables_alone_has_no_layer(tmp_path):
     refused(tmp_path, "no layer with geometries", path=path)
 
 
-def test_several_layers_must_be_told_apart(tmp_path):
+def test_several_layers_need_a_name(tmp_path):
     path = tmp_path / "two.gpkg"
     write(path, squares(1), layer="fields")
     write(path, squares(2), layer="roads", append=True)
@@ -208,14 +208,14 @@ def test_several_layers_must_be_told_apart(tmp_path):
     assert len(read_layer(str(path), "roads").geometries) == 2
 
 
-def test_a_layer_that_is_not_there_is_answered_with_those_that_are(tmp_path):
+def test_a_missing_layer_is_refused_with_those_that_exist(tmp_path):
     path = tmp_path / "two.gpkg"
     write(path, squares(1), layer="fields")
     write(path, squares(1), layer="roads", append=True)
     refused(tmp_path, "no layer 'field'", "did you mean 'fields'?", "'fields', 'roads'", path=path, layer="field")
 
 
-def test_an_attribute_that_is_not_there_is_answered_with_those_that_are(tmp_path):
+def test_a_missing_attribute_is_refused_with_those_that_exist(tmp_path):
     path = write(tmp_path / "fields.gpkg", squares(1))
     text = refused(
         tmp_path, "no attribute 'CLASS'", "did you mean 'class'?", "it has 'class'", path=path, attribute="CLASS"
@@ -232,7 +232,7 @@ def test_a_layer_without_crs_is_refused_with_the_remedy(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("undefined", [-1, 0])
-def test_an_undefined_crs_is_none(tmp_path, undefined):
+def test_an_undefined_crs_is_refused(tmp_path, undefined):
     path = write(tmp_path / "bare.gpkg", squares(1))
     with sqlite3.connect(path) as database:
         database.execute("update gpkg_geometry_columns set srs_id = ?", [undefined])

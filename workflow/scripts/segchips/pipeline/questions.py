@@ -93,7 +93,7 @@ class Questions:
         dataset = self.dataset(name)
         layers = () if dataset.tiles.aoi or dataset.tiles.keys else dataset.labels.layers
         how = dataset.tiles, layers, replace(dataset.splitting, cover=False), dataset.tfrecords.shards
-        return digest(module_version("splits.assignment"), *how, *self._contents(self.tile_sources(name)))
+        return digest(module_version("tiles.tiles"), *how, *self._contents(self.tile_sources(name)))
 
     def scenes_version(self, name: str) -> str:
         """The version of the code that asks the dataset's catalogue."""

@@ -114,10 +114,10 @@ class State(Questions):
 
     def make_tiles(self, name: str, path: str, log: str) -> SegchipsError | None:
         """Body of the tiles rule; gives back what went wrong."""
-        from segchips.splits.assignment import write_tiles
+        from segchips.tiles.tiles import make_tiles
 
         def make() -> None:
-            atomic_write(log, "".join(f"{line}\n" for line in write_tiles(self.dataset(name), Path(path))))
+            atomic_write(log, "".join(f"{line}\n" for line in make_tiles(self.dataset(name), Path(path))))
 
         return _guarded(log, f"{name}: tiles", make)
 

@@ -1,1 +1,1 @@
-"""Which split each tile belongs to."""
+"""The splits step: revises the splits that follow from location by what the labels say."""

@@ -1,4 +1,4 @@
-"""Which tiles are worth having, by the pixels of their labels: known before any image is retrieved."""
+"""Which tiles the config selects by the pixels of their labels, before any image is retrieved."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,23 +13,37 @@ from segchips.labels.features import LabelFeatures
 from segchips.labels.lock import LabelLock
 
 Counts = Mapping[str, Ints]
-"""The pixels of each value (256 places) by tile key."""
+"""The number of pixels (256) of each label value, by tile key."""
 
 
-def count_classes(labels: LabelsConfig, lock: LabelLock, keys: Sequence[str], known: Counts) -> Counts:
-    """The pixels of each value in the tiles' label chips; those that `known` has are not burned again."""
-    if all(key in known for key in keys):
-        return {key: known[key] for key in keys}
+def count_classes(labels: LabelsConfig, lock: LabelLock, keys: Sequence[str], former: Counts) -> Counts:
+    """Counts the pixels of each value in the label chips of tiles.
+
+    Args:
+        labels: How labels are burned.
+        lock: The features of each tile.
+        keys: The tiles.
+        former: Counts that still hold, whose tiles are not burned again.
+    """
+    if all(key in former for key in keys):
+        return {key: former[key] for key in keys}
     features = LabelFeatures(labels)
 
     def count(key: str) -> Ints:
         return np.bincount(features.burn(Tile.from_key(key), lock.feature_indices[key]).ravel(), minlength=256)
 
-    return {key: known[key] if key in known else count(key) for key in keys}
+    return {key: former[key] if key in former else count(key) for key in keys}
 
 
 def deselect(config: SelectConfig, labels: LabelsConfig, counts: Counts, seed: int) -> dict[str, str]:
-    """The tiles that are not wanted, with the reason."""
+    """Returns the reason, by key, for each tile that the config does not select.
+
+    Args:
+        config: The limits.
+        labels: How labels are burned: the background and unknown values are not labelled.
+        counts: The pixels of all tiles.
+        seed: Changes which empty tiles are kept.
+    """
     reasons = ((key, _reason(config, labels, key, pixels, seed)) for key, pixels in counts.items())
     return {key: reason for key, reason in reasons if reason}
 
@@ -50,7 +64,7 @@ def _reason(config: SelectConfig, labels: LabelsConfig, key: str, pixels: Ints, 
 
 
 def read_counts(path: Path, lock: LabelLock) -> Counts:
-    """The counts that a file of splits has of tiles whose labels are still the same."""
+    """Returns the counts in a file of splits for tiles whose labels are still the same."""
     names, counts = ["key", "label", "values", "pixels"], {}
     table = read_parquet(path, names)
     if len(table.column_names) < len(names):
@@ -63,14 +77,14 @@ def read_counts(path: Path, lock: LabelLock) -> Counts:
 
 
 def count_columns(keys: Sequence[str], lock: LabelLock, counts: Counts) -> dict[str, object]:
-    """What `read_counts` reads, as columns; empty where nothing was counted."""
+    """Returns columns for `read_counts`: the label chip's digest, its values and their pixels, null if not counted."""
     import pyarrow as pa
 
-    found = [np.flatnonzero(counts[key]) if key in counts else None for key in keys]
-    pixels = [None if where is None else counts[key][where] for key, where in zip(keys, found, strict=True)]
+    values = [np.flatnonzero(counts[key]) if key in counts else None for key in keys]
+    pixels = [None if some is None else counts[key][some] for key, some in zip(keys, values, strict=True)]
     labels = [lock.digests[key] if key in counts else None for key in keys]
     return {
         "label": pa.array(labels, pa.string()),
-        "values": pa.array(found, pa.list_(pa.uint8())),
+        "values": pa.array(values, pa.list_(pa.uint8())),
         "pixels": pa.array(pixels, pa.list_(pa.int32())),
     }

@@ -1,8 +1,7 @@
-"""The splits step: the last word on each tile's split, shard and state, before any image is made."""
+"""The splits step: writes each tile's final split, shard and state, before any image is made."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,59 +11,71 @@ from segchips.files import read_parquet
 from segchips.grids.outlines import core_outlines
 from segchips.grids.tile import Tile
 from segchips.labels.lock import LabelLock
-from segchips.splits.assignment import assign_tiles
+from segchips.splits.revision import revise_splits
 from segchips.splits.selection import Counts, count_classes, count_columns, deselect, read_counts
-from segchips.tiles.assignment import DROPPED, TileAssignment
+from segchips.tiles.assignment import COLUMNS, DROPPED, TileAssignment
 from segchips.tiles.manifest import read_manifest
 from segchips.vectors.geoparquet import write_geoparquet
 
 OUTSIDE_COVERAGE = "it lies outside labels.coverage: no pixel's label is known"
-_COLUMNS = [field.name for field in fields(TileAssignment)]
 
 
-def make_splits(dataset: Dataset, manifest: Path, path: Path, lock: LabelLock | None, scheme: str) -> list[str]:
-    """Write the splits of a manifest's tiles, return lines that tell about them; InputError where no tile is left.
+def make_splits(
+    dataset: Dataset, manifest: Path, path: Path, lock: LabelLock | None, splitting_digest: str
+) -> list[str]:
+    """Writes the splits of a manifest's tiles.
 
-    Moved blocks stay where they are as long as `scheme`, a digest of the config, is that of the file at `path`. There
-    is no label lock where nothing depends on labels.
+    Args:
+        dataset: The dataset.
+        manifest: The tile manifest.
+        path: The file to write. Where it exists with the same digest, blocks that were moved stay where they are.
+        lock: The label lock, or None where the splits do not depend on labels.
+        splitting_digest: A digest of all config that the splits follow from.
+
+    Returns:
+        Lines for the log: moved blocks, classes that splits lack, and the number of tiles.
+
+    Raises:
+        InputError: No tile is left, or a file cannot be read.
     """
-    keys, config, select = [row.key for row in read_manifest(manifest)], dataset.splitting, dataset.select
-    old, former = _read(path) if path.exists() else ([], "")
+    rows, config, select = read_manifest(manifest), dataset.splitting, dataset.select
+    keys = [row.key for row in rows]
+    former, former_digest = _read(path) if path.exists() else ([], "")
     counts: Counts = {}
     if lock and select.by_label:
-        counts = count_classes(dataset.labels, lock, keys, read_counts(path, lock) if old else {})
-    unwanted = deselect(select, dataset.labels, counts, config.seed)
-    unwanted |= {key: OUTSIDE_COVERAGE for key in keys if lock and not lock.covered_pixels[key]}
+        counts = count_classes(dataset.labels, lock, keys, read_counts(path, lock) if former else {})
+    deselected = deselect(select, dataset.labels, counts, config.seed)
+    deselected |= {key: OUTSIDE_COVERAGE for key in keys if lock and not lock.covered_pixels[key]}
     classes: list[Sequence[int]] = [lock.values[key] if lock else () for key in keys]
-    shards, placed = dataset.tfrecords.shards, old if former == scheme else []
-    rows, notes = assign_tiles([Tile.from_key(key) for key in keys], config, shards, classes, unwanted, placed)
+    if former_digest != splitting_digest:
+        former = []
+    rows, notes = revise_splits(rows, config, dataset.tfrecords.shards, classes, deselected, former)
     if all(row.state == DROPPED for row in rows):
         raise InputError(f"none of the {len(rows)} tiles is left; the first is dropped because of {rows[0].reason}")
-    write_splits(path, rows, scheme, count_columns(keys, lock, counts) if lock else {})
+    write_splits(path, rows, splitting_digest, count_columns(keys, lock, counts) if lock else {})
     return notes
 
 
-def write_splits(path: Path, rows: Sequence[TileAssignment], scheme: str, counts: Mapping[str, Any]) -> None:
-    """Write the rows as GeoParquet with the tiles' core boxes; `scheme` is a digest of the config that made them."""
-    columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
-    tiles = [Tile.from_key(row.key) for row in rows]
-    about = {"segchips": json.dumps({"scheme": scheme})}
-    write_geoparquet(path, {**columns, **counts}, core_outlines(tiles), about)
+def write_splits(path: Path, rows: Sequence[TileAssignment], splitting_digest: str, counts: Mapping[str, Any]) -> None:
+    """Writes tiles as GeoParquet with their core boxes, the columns of counts, and the digest as metadata."""
+    columns: dict[str, Any] = {column: [getattr(row, field) for row in rows] for field, column in COLUMNS.items()}
+    about = {"segchips": json.dumps({"scheme": splitting_digest})}
+    write_geoparquet(path, {**columns, **counts}, core_outlines([Tile.from_key(row.key) for row in rows]), about)
 
 
 def read_splits(path: Path) -> list[TileAssignment]:
-    """Read what `write_splits` wrote; InputError where the file is something else."""
+    """Returns the tiles of a file of splits; raises InputError where the file is something else."""
     return _read(path)[0]
 
 
 def _read(path: Path) -> tuple[list[TileAssignment], str]:
+    """Returns the tiles and the digest of the config that they were made from."""
     import pyarrow as pa
 
     try:
-        table = read_parquet(path, _COLUMNS)
-        scheme = str(json.loads(table.schema.metadata[b"segchips"])["scheme"])
-        return [
-            TileAssignment(*row) for row in zip(*(table[name].to_pylist() for name in _COLUMNS), strict=True)
-        ], scheme
+        table = read_parquet(path, list(COLUMNS.values()))
+        splitting_digest = str(json.loads(table.schema.metadata[b"segchips"])["scheme"])
+        columns = [table[column].to_pylist() for column in COLUMNS.values()]
+        return [TileAssignment(*row) for row in zip(*columns, strict=True)], splitting_digest
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a file of splits ({error}); delete it and run again") from error

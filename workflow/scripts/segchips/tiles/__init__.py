@@ -1,1 +1,1 @@
-"""Which tiles an area holds: the tile manifest."""
+"""The tiles step: which tiles an area holds, and the split of each that follows from its location."""

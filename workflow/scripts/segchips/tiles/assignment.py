@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""A tile's split, shard and state, and the hashes that splits and shards by name follow from."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,34 +8,52 @@ PLANNED, MADE, TOO_FEW_VALID, EXCLUDED, REJECTED = "planned", "made", "below min
 DROPPED = "dropped"
 
 
-def split_of(name: str, splits: Mapping[str, float]) -> str:
-    """The split of a chip: a function of its name and the shares alone, taken in the order of `splits`."""
-    place, end, last = hash64(name, b"split") / 2**64 * sum(splits.values()), 0.0, ""
-    for split, share in splits.items():
-        if share > 0:
-            end, last = end + share, split
-            if place < end:
-                break
-    return last
-
-
-def shard_of(name: str, shards: int) -> int:
-    """The shard of a chip within its split, from 0: a function of its name alone."""
-    return hash64(name, b"shard") % shards
-
-
-def hash64(name: str, salt: bytes) -> int:
-    """A number below 2**64 that follows from a chip's name and the salt alone."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8, salt=salt).digest(), "little")
-
-
 @dataclass(frozen=True)
 class TileAssignment:
-    """A tile's split ("" for none), shard and state, and why it is dropped; tiles of one `unit` share their split."""
+    """Where a tile belongs.
+
+    Attributes:
+        key: The tile key.
+        split: The split's name, "" for none.
+        shard: The shard within the split, from 0.
+        state: `PLANNED`, or `DROPPED` where no chip is made.
+        reason: Why the tile is dropped, "" where it is not.
+        block_id: Tiles with the same number always share a split: those of a block, or of a region, or the tile alone.
+    """
 
     key: str
     split: str
     shard: int
     state: str = PLANNED
     reason: str = ""
-    unit: int = 0
+    block_id: int = 0
+
+
+COLUMNS = {name: name for name in ("key", "split", "shard", "state", "reason")} | {"block_id": "unit"}
+"""The columns that hold the fields of `TileAssignment` in files, by field, in its order."""
+
+
+def split_of(name: str, splits: Mapping[str, float]) -> str:
+    """Returns the split of a chip, which follows from its name and the shares alone.
+
+    Args:
+        name: The chip's name, such as a tile key.
+        splits: The share of each split. Its order counts; shares need not sum to 1.
+    """
+    position, end, last = hash64(name, b"split") / 2**64 * sum(splits.values()), 0.0, ""
+    for split, share in splits.items():
+        if share > 0:
+            end, last = end + share, split
+            if position < end:
+                break
+    return last
+
+
+def shard_of(name: str, shards: int) -> int:
+    """Returns the shard of a chip within its split, from 0, which follows from its name alone."""
+    return hash64(name, b"shard") % shards
+
+
+def hash64(name: str, salt: bytes) -> int:
+    """Returns a number below 2**64 that follows from a chip's name and a salt (BLAKE2b)."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8, salt=salt).digest(), "little")

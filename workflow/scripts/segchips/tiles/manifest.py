@@ -1,47 +1,42 @@
-"""TODO: describe."""
+"""The tile manifest, `tiles.parquet`: a row for each tile of a dataset, as GeoParquet."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from segchips.config.model import TFRecordsConfig
 from segchips.errors import InputError
 from segchips.files import read_parquet
 from segchips.grids.outlines import core_outlines
 from segchips.grids.tile import Tile
-from segchips.tiles.assignment import TileAssignment, shard_of, split_of
+from segchips.tiles.assignment import COLUMNS, TileAssignment
 from segchips.vectors.geoparquet import write_geoparquet
 
 
-def write_manifest(
-    path: str | Path, tiles: Sequence[Tile], tfrecords: TFRecordsConfig, rows: Sequence[TileAssignment] = ()
-) -> None:
-    """Write the manifest as GeoParquet 1.1: key, split, shard, state and the core box in lon/lat.
+def write_manifest(path: str | Path, assignments: Sequence[TileAssignment]) -> None:
+    """Writes a manifest as GeoParquet 1.1: the columns of `TileAssignment`, and the core boxes in lon/lat.
 
-    Where there are no rows, each tile's split follows from its key.
+    Args:
+        path: The file.
+        assignments: At least one tile, all of one grid.
     """
     import pyarrow as pa
 
-    keys = [tile.key for tile in tiles]
-    rows = rows or [
-        TileAssignment(key, split_of(key, tfrecords.splits), shard_of(key, tfrecords.shards)) for key in keys
-    ]
+    types = {"shard": pa.int32(), "unit": pa.int64()}
     columns = {
-        "key": pa.array(keys, pa.string()),
-        "split": pa.array([row.split for row in rows], pa.string()),
-        "shard": pa.array([row.shard for row in rows], pa.int32()),
-        "state": pa.array([row.state for row in rows], pa.string()),
+        column: pa.array([getattr(row, field) for row in assignments], types.get(column, pa.string()))
+        for field, column in COLUMNS.items()
     }
-    write_geoparquet(path, columns, core_outlines(tiles))
+    write_geoparquet(path, columns, core_outlines([Tile.from_key(row.key) for row in assignments]))
 
 
 def read_manifest(path: str | Path) -> list[TileAssignment]:
-    """The manifest's rows in its order; InputError where the file is none."""
-    rows = read_parquet_columns(path, ["key", "split", "shard", "state"])
-    return [TileAssignment(*row) for row in zip(*rows, strict=True)]
+    """Returns a manifest's tiles in its order; raises InputError where the file is not a manifest."""
+    columns = read_parquet_columns(path, list(COLUMNS.values()))
+    return [TileAssignment(*row) for row in zip(*columns, strict=True)]
 
 
 def read_parquet_columns(path: str | Path, names: list[str]) -> list[list[Any]]:
+    """Returns the values of named columns; raises InputError where the file cannot be read or lacks one."""
     import pyarrow as pa
 
     try:
