@@ -70,8 +70,6 @@ def make_chips_apart(project: Project) -> None:
     program += "from support.image_chips import make_image_chips; make_image_chips()"
     command = [sys.executable, "-c", program]
     run = subprocess.run(command, cwd=project.folder, env=project.environment, capture_output=True)
-        [sys.executable, "-c", program], cwd=project.folder, env=project.environment, capture_output=True
-    )
     assert run.returncode == 0, run.stderr.decode()
 
 
