@@ -5,6 +5,7 @@ import sqlite3
 import struct
 import time
 import zipfile
+from contextlib import closing
 
 import numpy as np
 import pyogrio.raw
@@ -234,7 +235,7 @@ def test_a_layer_without_crs_is_refused_with_the_remedy(tmp_path, suffix):
 @pytest.mark.parametrize("undefined", [-1, 0])
 def test_an_undefined_crs_is_refused(tmp_path, undefined):
     path = write(tmp_path / "bare.gpkg", squares(1))
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("update gpkg_geometry_columns set srs_id = ?", [undefined])
         database.execute("update gpkg_contents set srs_id = ?", [undefined])
     refused(tmp_path, "no CRS", path=path)

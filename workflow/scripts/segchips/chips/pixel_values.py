@@ -21,6 +21,7 @@ def chip_nodata(declared: Sequence[float], dtype: np.dtype[Any]) -> float:
 
 
 def fits_dtype(value: float, dtype: np.dtype[Any]) -> bool:
+    """Tell whether the dtype holds the value exactly; floating point holds any."""
     if np.issubdtype(dtype, np.floating):
         return True
     limits = np.iinfo(dtype)
@@ -28,6 +29,7 @@ def fits_dtype(value: float, dtype: np.dtype[Any]) -> bool:
 
 
 def is_clear(values: Pixels, mask: CloudMask) -> Mask:
+    """Tell which mask values mean clear; a float that is not a 64-bit integer has no bits and is not clear."""
     if mask.clear:
         return np.isin(values, mask.clear)
     flags = sum(1 << bit for bit in mask.bits or ())

@@ -1,4 +1,4 @@
-"""Reading a scene's bands on a tile's grid: handles kept open, nearest by arithmetic, the rest by GDAL's warper."""
+"""Reading a scene's bands on a tile's grid: nearest and mode by arithmetic, other resamplings by GDAL's warper."""
 
 import math
 import re
@@ -16,6 +16,7 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from segchips.arrays import Mask, Pixels
+from segchips.chips.mode_resampling import pixel_extents, resample_mode
 from segchips.chips.open_rasters import DatasetPool, OpenRaster
 from segchips.chips.pixel_index import cached_transformer, pixel_index
 from segchips.errors import SceneError
@@ -134,12 +135,14 @@ def _window(source: OpenRaster, bands: Sequence[Band], window: Window, nodata: f
 def _warped(
     source: OpenRaster, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None
 ) -> tuple[Pixels, Mask]:
-    """GDAL's warp, true to 1/8 of a source pixel, of the window under the tile, over valid pixels only."""
+    """Resample the window under the tile over valid pixels: mode by area, others by GDAL to 1/8 of a source pixel."""
     size, dtype = tile.grid.size, source.dataset.dtypes[bands[0].index - 1]
     window = _source_window(source, tile, resampling)
     if window is None:
         return np.zeros((len(bands), size, size), dtype), np.zeros((len(bands), size, size), bool)
     data, valid = _window(source, bands, window, nodata)
+    if resampling == "mode":
+        return resample_mode(data, valid, pixel_extents(tile, source), (window.row_off, window.col_off))
     loose = np.where(valid, data, np.nan).astype(np.float64)
     warped = np.full((len(bands), size, size), np.nan)
     for number in range(len(bands)):
