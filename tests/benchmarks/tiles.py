@@ -29,8 +29,8 @@ from segchips.labels.chip import make_label
 from segchips.labels.conflicts import write_conflicts
 from segchips.labels.features import LabelFeatures
 from segchips.labels.lock import lock_labels, read_label_lock, write_label_lock
-from segchips.records.names import index_name, shard_name
-from segchips.records.shard_description import write_info
+from segchips.records.dataset_description import describe_dataset
+from segchips.records.file_names import index_name, shard_name
 from segchips.records.shard_writer import write_shard
 from segchips.reports.audit import write_audit
 from segchips.reports.descriptors import write_descriptors
@@ -244,7 +244,7 @@ def plain_loop() -> None:
         indices = {split: [out / index_name("many", split, n, SHARDS) for n in range(SHARDS)] for split in SPLITS}
         example = Tile.from_key(rows[0].key).name
         chips = [out / kind / f"{example}.tif" for kind in ("images", "labels")]
-        write_info(out, "many", many.tfrecords, indices, *chips, many.labels.background)
+        describe_dataset(out, "many", many.tfrecords, indices, *chips, many.labels.background)
         plan = ImagePlan(many, read_lock(out / "scenes.parquet"))
         write_ledger(
             out / "ledger.csv", finished_rows(rows, plan, [path for paths in indices.values() for path in paths])

@@ -10,9 +10,9 @@ from PIL import Image
 from rasterio.control import GroundControlPoint
 
 from segchips.errors import InputError
-from segchips.records.chip_reading import ALONE, OTHER, WORLD_FILE, decode_chip, read_chip, read_file, read_header
-from segchips.records.headers import read_fast_header
-from segchips.records.tiff_header import DamagedError
+from segchips.records.chip_header import DamagedFileError
+from segchips.records.chip_reader import ALONE, OTHER, WORLD_FILE, decode_chip, read_chip, read_file, read_header
+from segchips.records.fast_header import read_fast_header
 from support.chips import TRANSFORM, random_pixels, write_chip
 
 pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
@@ -338,7 +338,7 @@ def test_every_other_format_is_read_as_by_gdal(tmp_path, driver):
 def outcome(read):
     try:
         return read()
-    except (InputError, DamagedError, rasterio.errors.RasterioError, rasterio.errors.CRSError):
+    except (InputError, DamagedFileError, rasterio.errors.RasterioError, rasterio.errors.CRSError):
         return None
 
 

@@ -13,9 +13,9 @@ import rasterio
 from segchips.errors import InputError
 from segchips.records.chip_folders import pair_chips
 from segchips.records.conversion import convert
-from segchips.records.dataset_info import read_info
-from segchips.records.examples import decode_example
-from segchips.records.index import read_index
+from segchips.records.dataset_files import read_info
+from segchips.records.record_decoding import decode_example
+from segchips.records.shard_index import read_index
 from segchips.records.tf_example import decode
 from segchips.records.tfrecord import read_record, read_records
 from segchips.training.verification import verify

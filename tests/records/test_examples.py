@@ -6,7 +6,7 @@ import pytest
 import segchips
 from segchips.errors import InputError, RecordError
 from segchips.records.conversion import convert
-from segchips.records.names import shard_name
+from segchips.records.file_names import shard_name
 from support.chips import records_config, write_chip_folders
 
 TILE = "60:2:10.0:33:-58:8465"

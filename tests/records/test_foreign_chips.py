@@ -10,10 +10,10 @@ import rasterio
 from PIL import Image
 
 from segchips.errors import InputError
-from segchips.records.chip_reading import MAX_BYTES, read_chip, read_header
+from segchips.records.chip_reader import MAX_CHIP_BYTES, read_chip, read_header
 from segchips.records.conversion import convert
-from segchips.records.examples import read
-from segchips.records.index import read_index
+from segchips.records.record_decoding import read
+from segchips.records.shard_index import read_index
 from segchips.training.verification import verify
 from support.chips import random_pixels, records_config, write_chip, write_chip_folders
 
@@ -37,7 +37,7 @@ def test_a_chip_that_would_fill_the_memory_is_named_and_fills_none(tmp_path, siz
     for look in (read_header, read_chip):
         with pytest.raises(InputError, match="bomb.png"):
             look(tmp_path / "bomb.png")
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MAX_BYTES // 4
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MAX_CHIP_BYTES // 4
 
 
 def test_a_tiff_that_would_fill_the_memory_is_named(tmp_path):

@@ -12,11 +12,11 @@ import pytest
 from google_crc32c import value as crc32c
 
 from segchips.errors import InputError, RecordError, SegchipsError
-from segchips.records.dataset_info import read_info
-from segchips.records.examples import decode_example, read
-from segchips.records.index import read_index
-from segchips.records.names import index_beside, index_name, shard_name
-from segchips.records.shard_description import write_info
+from segchips.records.dataset_description import describe_dataset
+from segchips.records.dataset_files import read_info
+from segchips.records.file_names import index_name, index_path, shard_name
+from segchips.records.record_decoding import decode_example, read
+from segchips.records.shard_index import read_index
 from segchips.records.shard_writer import write_shard
 from segchips.records.tf_example import decode
 from segchips.records.tfrecord import read_record, read_records
@@ -65,7 +65,7 @@ def made(folder, compression, storage="array"):
     shard, index = out / shard_name("d", "train", 0, 1), out / index_name("d", "train", 0, 1)
     write_shard(shard, index, KEYS, folder / "images", folder / "labels", "train", how, 0.0)
     name = f"{KEYS[0].replace(':', '#')}.tif"
-    write_info(out, "d", how, {"train": [index]}, folder / "images" / name, folder / "labels" / name, 255)
+    describe_dataset(out, "d", how, {"train": [index]}, folder / "images" / name, folder / "labels" / name, 255)
     return shard
 
 
@@ -73,7 +73,7 @@ def made(folder, compression, storage="array"):
 def test_a_damaged_shard_gives_the_records_before_the_damage_or_an_error(tmp_path, compression):
     shard, draws = made(tmp_path, compression), random.Random(SEED)
     right, content = list(read_records(shard, compression)), shard.read_bytes()
-    places = [(entry.offset, entry.length) for entry in read_index(index_beside(shard))]
+    places = [(entry.offset, entry.length) for entry in read_index(index_path(shard))]
     for _ in range(ROUNDS):
         shard.write_bytes(damaged(draws, content))
         found = []
@@ -133,7 +133,7 @@ def test_a_number_without_end_takes_no_time():
 @pytest.mark.parametrize("name", ["index", "dataset_info.json", "metadata.json"])
 def test_a_damaged_description_is_an_error_or_describes(tmp_path, name):
     shard, draws = made(tmp_path, None), random.Random(SEED)
-    path = index_beside(shard) if name == "index" else shard.parent / name
+    path = index_path(shard) if name == "index" else shard.parent / name
     content = path.read_bytes()
     right = [read(shard.parent, key)["image"].tobytes() for key in KEYS]
     for _ in range(ROUNDS):

@@ -16,10 +16,10 @@ from hypothesis.extra import numpy as arrays
 from segchips.config.model import TFRecordsConfig
 from segchips.grids.cover import cover_area
 from segchips.grids.tile import Grid
-from segchips.records.examples import read
-from segchips.records.index import read_index
-from segchips.records.names import index_name, shard_name
-from segchips.records.shard_description import write_info
+from segchips.records.dataset_description import describe_dataset
+from segchips.records.file_names import index_name, shard_name
+from segchips.records.record_decoding import read
+from segchips.records.shard_index import read_index
 from segchips.records.shard_writer import write_shard
 from segchips.records.tf_example import decode, encode
 from segchips.records.tfrecord import RecordWriter, read_record, read_records
@@ -154,7 +154,7 @@ def test_any_chip_comes_out_of_its_shard_as_it_went_in(chip, compression):
         shard, index = out / shard_name("d", "train", 0, 1), out / index_name("d", "train", 0, 1)
         write_shard(shard, index, [key], root / "images", root / "labels", "train", config, 0.0)
         example = [root / kind / f"{key.replace(':', '#')}.tif" for kind in ("images", "labels")]
-        write_info(out, "d", config, {"train": [index]}, *example, 255)
+        describe_dataset(out, "d", config, {"train": [index]}, *example, 255)
         found = read(out, key)
         assert [entry.state for entry in read_index(index)] == [MADE]
         assert verify(out) == []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segchips.records import reuse
-from segchips.records.names import index_name, shard_name, tally_beside
+from segchips.records.file_names import counts_path, index_name, shard_name
 from segchips.records.shard_writer import write_shard
 from support.chips import random_pixels, records_config, write_chip
 
@@ -20,7 +20,7 @@ KEYS = [f"60:2:10.0:33:{column}:{row}" for column in range(4) for row in range(4
 @pytest.fixture(autouse=True)
 def _old_chips(monkeypatch):
     """Chips are never too young, for every one of these is a new file."""
-    monkeypatch.setattr(reuse, "_YOUNG", 0)
+    monkeypatch.setattr(reuse, "_TIMESTAMP_MARGIN", 0)
 
 
 def put(root, kind, key, seed, dtype="uint8", valid=1.0):
@@ -56,13 +56,13 @@ def shard(root, keys, out="kept", recipe="as ever", **options):
         options.pop("least", 0),
     )
     count = write_shard(*paths, keys, *how, recipe=recipe, **options)
-    return count, [path.read_bytes() for path in (*paths, tally_beside(paths[1]))]
+    return count, [path.read_bytes() for path in (*paths, counts_path(paths[1]))]
 
 
 def fresh(root, keys, **options):
     """The same from nothing."""
     (made, none), content = shard(root, keys, "fresh", "", **options)
-    assert none == 0 and not reuse.provenance_beside(root / "fresh" / index_name("d", "train", 0, 1)).exists()
+    assert none == 0 and not reuse.provenance_path(root / "fresh" / index_name("d", "train", 0, 1)).exists()
     return made, content
 
 
@@ -149,9 +149,9 @@ def flip(path, at):
 
 
 def edit_sources(index, edit):
-    notes = json.loads(reuse.provenance_beside(index).read_text())
+    notes = json.loads(reuse.provenance_path(index).read_text())
     edit(notes["sources"])
-    reuse.provenance_beside(index).write_text(json.dumps(notes))
+    reuse.provenance_path(index).write_text(json.dumps(notes))
 
 
 def others(folder):
@@ -172,20 +172,20 @@ DAMAGES = {
     ],
     "an edited index": lambda shard, index, root: index.write_text(index.read_text().replace("1.0", "0.9")),
     "another tally": lambda shard, index, root: shutil.copy(
-        root / "other" / "kept" / tally_beside(index).name, tally_beside(index)
+        root / "other" / "kept" / counts_path(index).name, counts_path(index)
     ),
-    "no tally": lambda shard, index, root: tally_beside(index).unlink(),
+    "no tally": lambda shard, index, root: counts_path(index).unlink(),
     "no index": lambda shard, index, root: index.unlink(),
     "no shard": lambda shard, index, root: shard.unlink(),
-    "no notes": lambda shard, index, root: reuse.provenance_beside(index).unlink(),
-    "notes cut off": lambda shard, index, root: os.truncate(reuse.provenance_beside(index), 700),
-    "notes of another kind": lambda shard, index, root: reuse.provenance_beside(index).write_text("[1, 2]"),
+    "no notes": lambda shard, index, root: reuse.provenance_path(index).unlink(),
+    "notes cut off": lambda shard, index, root: os.truncate(reuse.provenance_path(index), 700),
+    "notes of another kind": lambda shard, index, root: reuse.provenance_path(index).write_text("[1, 2]"),
     "notes of nothing": lambda shard, index, root: edit_sources(
         index, lambda sources: sources.update(dict.fromkeys(KEYS, 5))
     ),
     "notes without a tile": lambda shard, index, root: edit_sources(index, lambda sources: sources.popitem()),
     "another one's notes": lambda shard, index, root: shutil.copy(
-        reuse.provenance_beside(root / "other" / "kept" / index.name), reuse.provenance_beside(index)
+        reuse.provenance_path(root / "other" / "kept" / index.name), reuse.provenance_path(index)
     ),
 }
 
@@ -226,11 +226,11 @@ def test_a_chip_of_the_same_size_and_age_is_another_one(tmp_path):
 
 
 def test_a_chip_that_was_young_is_read_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(reuse, "_YOUNG", 60)
+    monkeypatch.setattr(reuse, "_TIMESTAMP_MARGIN", 60)
     chips(tmp_path)
     shard(tmp_path, KEYS)
     assert shard(tmp_path, KEYS)[0] == (16, 0)
-    monkeypatch.setattr(reuse, "_YOUNG", 0)
+    monkeypatch.setattr(reuse, "_TIMESTAMP_MARGIN", 0)
     shard(tmp_path, KEYS)
     assert shard(tmp_path, KEYS)[0] == (0, 16)
 

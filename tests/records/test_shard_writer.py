@@ -14,12 +14,12 @@ from PIL import Image
 
 from segchips.config.model import TFRecordsConfig
 from segchips.errors import InputError
-from segchips.records.dataset_info import read_info
-from segchips.records.examples import decode_example
-from segchips.records.index import read_index
-from segchips.records.names import index_name, shard_name, tally_beside
+from segchips.records.dataset_description import describe_dataset
+from segchips.records.dataset_files import read_info
+from segchips.records.file_names import counts_path, index_name, shard_name
 from segchips.records.pixel_counts import PixelCounts
-from segchips.records.shard_description import write_info
+from segchips.records.record_decoding import decode_example
+from segchips.records.shard_index import read_index
 from segchips.records.shard_writer import write_shard
 from segchips.records.tfrecord import read_records
 from support.chips import TRANSFORM, random_pixels, write_chip
@@ -60,7 +60,7 @@ def shard(root, keys=KEYS, storage="array", compression=None, min_valid=0.0, spl
 
 def describe(root, indices, storage="array", compression=None):
     name = f"{KEYS[0].replace(':', '#')}.tif"
-    write_info(
+    describe_dataset(
         root / "tfrecords",
         "sample",
         config(storage, compression),
@@ -445,7 +445,7 @@ def test_labels_are_unknown_where_a_band_of_the_image_has_no_value(tmp_path, sto
     indices = {"train": [names[1]]}
     example = f"{KEYS[0].replace(':', '#')}.tif"
     chips = tmp_path / "images" / example, tmp_path / "labels" / example
-    write_info(tmp_path, "parcels", config(storage), indices, *chips, 255, unknown)
+    describe_dataset(tmp_path, "parcels", config(storage), indices, *chips, 255, unknown)
     info = read_info(tmp_path)
     assert (info.unknown, info.label.nodata) == (unknown, 255)
     total = np.zeros(256, int)
@@ -457,4 +457,4 @@ def test_labels_are_unknown_where_a_band_of_the_image_has_no_value(tmp_path, sto
         np.testing.assert_array_equal(found["label"], wanted)
         total += np.bincount(wanted.ravel(), minlength=256)
     assert total.sum() == 30 * len(KEYS)
-    assert PixelCounts.read(tally_beside(names[1])).pixels == {value: total[value] for value in np.flatnonzero(total)}
+    assert PixelCounts.read(counts_path(names[1])).pixels == {value: total[value] for value in np.flatnonzero(total)}

@@ -10,9 +10,9 @@ from test_shard_writer import KEYS, describe, folder, shard
 
 import segchips
 from segchips.errors import InputError, RecordError
-from segchips.records.normalising import Scale
+from segchips.records.normalisation import Normaliser
 from segchips.records.pixel_counts import PixelCounts
-from segchips.records.pixel_values import BLOCK, valid_pixels
+from segchips.records.pixel_values import BLOCK_PIXELS, valid_pixels
 from segchips.records.statistics import BandStatistics, summarise_counts
 from support.chips import records_config, write_chip, write_chip_folders
 
@@ -108,7 +108,7 @@ def test_every_figure_is_that_of_all_pixels_at_once(dtype):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "int32"])
 def test_parts_add_up_whatever_their_order_and_size(dtype, tmp_path):
     pairs = chips(dtype, 12, (60, 60, 2)) + chips(dtype, 2, (370, 370, 2), seed=1)
-    assert pairs[-1][1].size > BLOCK
+    assert pairs[-1][1].size > BLOCK_PIXELS
     parts = [tally_of(pairs[start:end], dtype, 0) for start, end in ((0, 1), (1, 8), (8, 13), (13, 14))]
     for number, part in enumerate(parts):
         part.save(tmp_path / f"{number}.npz")
@@ -305,7 +305,7 @@ def test_images_are_normalised_by_the_training_split(tmp_path, dtype, storage):
 
 
 def test_a_band_of_one_value_becomes_zero(tmp_path):
-    scale = Scale(np.array([5.0]), np.array([1.0]), None)
+    scale = Normaliser(np.array([5.0]), np.array([1.0]), None)
     assert (scale.apply(np.full((3, 4, 1), 5, "uint8")) == 0).all()
 
 

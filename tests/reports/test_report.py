@@ -38,11 +38,11 @@ from segchips.config.model import (
 from segchips.errors import InputError
 from segchips.grids.outlines import core_outlines
 from segchips.grids.tile import Grid, Tile
-from segchips.records.dataset_info import write_description
-from segchips.records.index import Entry, write_index
-from segchips.records.layout import Info, Layout
-from segchips.records.names import index_name
+from segchips.records.dataset_files import write_description
+from segchips.records.dataset_info import ChipLayout, DatasetInfo
+from segchips.records.file_names import index_name
 from segchips.records.pixel_counts import PixelCounts
+from segchips.records.shard_index import IndexEntry, write_index
 from segchips.records.statistics import write_statistics
 from segchips.reports.audit import write_audit
 from segchips.reports.contact_sheet import choose_tiles, display_bands
@@ -191,8 +191,8 @@ def build(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0, splitting=No
             write_chip(folder / "images" / f"{tile.name}.tif", image, tile, bands, nodata, tags, SCALE[: len(bands)])
             write_chip(folder / "labels" / f"{tile.name}.tif", label(number), tile, ["label"], BACKGROUND, {})
     made = {split: (sum(row.state == MADE and row.split == split for row in rows),) for split in SPLITS}
-    image = Layout(dtype, (16, 16, len(bands)), "GTiff", nodata, tuple(bands))
-    info = Info("cropland", "array", None, made, image, Layout("uint8", (16, 16), "GTiff", BACKGROUND))
+    image = ChipLayout(dtype, (16, 16, len(bands)), "GTiff", nodata, tuple(bands))
+    info = DatasetInfo("cropland", "array", None, made, image, ChipLayout("uint8", (16, 16), "GTiff", BACKGROUND))
     write_description(folder / "tfrecords", info, dict.fromkeys(SPLITS, 0))
     write_indices(folder / "tfrecords", rows)
     count_pixels(folder, rows)
@@ -204,7 +204,7 @@ def build(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0, splitting=No
 def write_indices(folder, rows):
     for split in SPLITS:
         scenes = [
-            Entry(row.tile, row.state, "", None, scenes=tuple(("s2", name) for name in used(number)))
+            IndexEntry(row.tile, row.state, "", None, scenes=tuple(("s2", name) for name in used(number)))
             for number, row in enumerate(rows)
             if row.split == split and row.state in (MADE, TOO_FEW_VALID)
         ]

@@ -19,10 +19,10 @@ sys.path[:0] = [str(TESTS), str(TESTS / "records")]
 
 with atheris.instrument_imports(include=["segchips"]):
     from segchips.errors import SegchipsError
-    from segchips.records.dataset_info import read_info
-    from segchips.records.examples import decode_example
-    from segchips.records.index import read_index
-    from segchips.records.names import index_beside
+    from segchips.records.dataset_files import read_info
+    from segchips.records.file_names import index_path
+    from segchips.records.record_decoding import decode_example
+    from segchips.records.shard_index import read_index
     from segchips.records.tfrecord import read_records
     from segchips.scenes.lock import _content_digest, read_lock, write_lock
 
@@ -68,7 +68,7 @@ def examples(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
 
 def indices(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
     """The CSV file beside a shard."""
-    path, content = folder / "index.csv", index_beside(made(folder, None)).read_bytes()
+    path, content = folder / "index.csv", index_path(made(folder, None)).read_bytes()
 
     def run(data: bytes) -> None:
         path.write_bytes(data)

@@ -8,7 +8,7 @@ from segchips.errors import InputError
 from segchips.labels.chip import make_label
 from segchips.labels.features import LabelFeatures
 from segchips.labels.lock import lock_labels
-from segchips.records.chip_reading import read_chip
+from segchips.records.chip_reader import read_chip
 from segchips.splits.selection import count_classes, deselect, read_counts
 from segchips.splits.splits import make_splits, read_splits
 from support.assignments import write_dataset_manifest

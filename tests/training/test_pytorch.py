@@ -8,7 +8,7 @@ import pytest
 import segchips
 from segchips.errors import InputError, RecordError
 from segchips.records.conversion import convert
-from segchips.records.names import shard_name
+from segchips.records.file_names import shard_name
 from support.chips import records_config, write_chip_folders
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; segchips needs it for Chips and ChipStream only")

@@ -12,8 +12,8 @@ from test_shard_writer import DTYPES, KEYS, describe, folder, shard
 
 import segchips
 from segchips.errors import InputError, LibraryError, RecordError, SegchipsError
-from segchips.records.index import read_index
-from segchips.records.names import index_name, shard_name
+from segchips.records.file_names import index_name, shard_name
+from segchips.records.shard_index import read_index
 
 
 def dataset(root, dtype="uint16", shape=(6, 5, 3), storage="array", compression=None, **options):

@@ -7,7 +7,7 @@ import pytest
 
 from segchips.errors import InputError
 from segchips.records.conversion import convert
-from segchips.records.names import index_name, shard_name
+from segchips.records.file_names import index_name, shard_name
 from segchips.records.tf_example import decode, encode
 from segchips.records.tfrecord import RecordWriter, read_records
 from segchips.training.verification import verify

@@ -17,7 +17,7 @@ from segchips.labels.features import LabelFeatures
 from segchips.labels.lock import LabelLock, read_label_lock
 from segchips.labels.shared_folder import is_own_folder
 from segchips.pipeline.code_versions import foreign_modules, foreign_to_images, module_version, script_version
-from segchips.records.names import index_name, tally_beside
+from segchips.records.file_names import counts_path, index_name
 from segchips.scenes.lock import read_lock
 from segchips.scenes.query import SceneQuery
 from segchips.splits.splits import read_splits
@@ -251,7 +251,7 @@ class Questions:
 
     def tallies(self, name: str) -> list[str]:
         """The tallies of all shards."""
-        return [str(tally_beside(Path(index))) for index in self.indices(name)]
+        return [str(counts_path(Path(index))) for index in self.indices(name)]
 
     def example(self, name: str, kind: str) -> list[str]:
         """The chip that shows what all chips of the dataset are like."""
@@ -261,7 +261,7 @@ class Questions:
         """Changes when the description of the shards has to be written again."""
         dataset = self.dataset(name)
         return digest(
-            module_version("records.shard_description"),
+            module_version("records.dataset_description"),
             dataset.tfrecords,
             dataset.imagery.products,
             dataset.labels.background,

@@ -22,9 +22,9 @@ from segchips.pipeline.job import failed
 from segchips.pipeline.messages import log_warning
 from segchips.pipeline.questions import SAMPLE, Questions
 from segchips.pipeline.workers import Workers
-from segchips.records.names import shard_beside, tally_beside
-from segchips.records.reuse import provenance_beside
-from segchips.records.shard_description import write_info
+from segchips.records.dataset_description import describe_dataset
+from segchips.records.file_names import counts_path, shard_path
+from segchips.records.reuse import provenance_path
 from segchips.records.shard_writer import write_shard
 from segchips.reports import ledger
 from segchips.splits.splits import make_splits
@@ -232,7 +232,7 @@ class State(Questions):
     def _write_info(self, name: str, indices: Sequence[str], log: str) -> None:
         dataset, folder = self.dataset(name), self.folder(name) / "tfrecords"
         values = dataset.labels.background, dataset.labels.unknown
-        write_info(folder, name, dataset.tfrecords, self._by_split(name, indices), *self._example(name), *values)
+        describe_dataset(folder, name, dataset.tfrecords, self._by_split(name, indices), *self._example(name), *values)
         removed = self._remove_shards_of_other_layouts(name, folder)
         atomic_write(log, "".join(f"removed {path}, of an earlier layout of shards\n" for path in removed))
 
@@ -248,9 +248,9 @@ class State(Questions):
         current = {Path(index).name for index in self.indices(name)}
         stale = [index for index in folder.glob(f"{name}-*.index-*-of-*.csv") if index.name not in current]
         for index in stale:
-            for path in (shard_beside(index), tally_beside(index), provenance_beside(index), index):
+            for path in (shard_path(index), counts_path(index), provenance_path(index), index):
                 path.unlink(missing_ok=True)
-        return [shard_beside(index) for index in stale]
+        return [shard_path(index) for index in stale]
 
     def make_ledger(self, name: str, indices: Sequence[str], path: str, log: str) -> None:
         """Body of the ledger rule."""

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from segchips.errors import InputError
 from segchips.grids.tile import Tile, chip_key
-from segchips.records.chip_reading import ALONE, OTHER, WORLD_FILE
-from segchips.records.index import Entry
-from segchips.records.record import Pair, ReferenceHeaders, make_record, record_order
+from segchips.records.chip_reader import ALONE, OTHER, WORLD_FILE
+from segchips.records.record_encoding import ChipPair, ReferenceHeaders, make_record, record_order
+from segchips.records.shard_index import IndexEntry
 from segchips.tiles.assignment import REJECTED
 
 if TYPE_CHECKING:
     from segchips.config.model import TFRecordsConfig
-_SAMPLE = 25
-_COMPANION = re.compile(
+_SAMPLE_SIZE = 25
+_SIDECAR = re.compile(
     r"\.(?:(?P<world>wld|(?:tf|tif|tiff|pg|png|jg|jp|jpg|jpeg|gf|gif|bp|bmp|j2|jp2)w)"
     r"|aux|aux\.xml|ovr|msk|prj|hdr|tab|xml|json|csv|txt|md|html|lock|db|emd)$",
     re.IGNORECASE,
@@ -26,7 +26,7 @@ _COMPANION = re.compile(
 
 
 @dataclass(frozen=True)
-class _Folder:
+class _ChipFolder:
     """The chip files of a folder by chip name, and what lies beside them by base name."""
 
     path: Path
@@ -40,12 +40,12 @@ class _Folder:
         return max(self.companions.get(base, ALONE) for base in (file, file.rpartition(".")[0]))
 
 
-def _name(stem: str) -> str:
+def _chip_name(stem: str) -> str:
     """The tile key that a file's name stands for, else that name."""
-    return chip_key(stem) if _is_tile(stem) else stem
+    return chip_key(stem) if _is_tile_key(stem) else stem
 
 
-def _is_tile(name: str) -> bool:
+def _is_tile_key(name: str) -> bool:
     if name.count("#") + name.count(":") != 5:
         return False
     try:
@@ -55,7 +55,7 @@ def _is_tile(name: str) -> bool:
     return True
 
 
-def _look(folder: Path) -> _Folder:
+def _list_chips(folder: Path) -> _ChipFolder:
     chips: dict[str, list[str]] = defaultdict(list)
     companions: dict[str, int] = {}
     try:
@@ -63,17 +63,17 @@ def _look(folder: Path) -> _Folder:
     except OSError as error:
         raise InputError(f"{folder} cannot be read ({error.strerror}); name a folder of chips") from error
     for file in files:
-        if found := _COMPANION.search(file):
+        if found := _SIDECAR.search(file):
             base = file[: found.start()]
             companions[base] = max(companions.get(base, ALONE), WORLD_FILE if found["world"] else OTHER)
         elif not file.startswith("."):
-            chips[_name(file.rpartition(".")[0] or file)].append(file)
+            chips[_chip_name(file.rpartition(".")[0] or file)].append(file)
     if not chips:
         raise InputError(f"{folder} holds no chips; folders inside it are not searched")
-    return _Folder(folder, chips, companions)
+    return _ChipFolder(folder, chips, companions)
 
 
-def _fault(name: str, images: _Folder, labels: _Folder) -> str:
+def _pairing_error(name: str, images: _ChipFolder, labels: _ChipFolder) -> str:
     """Why the files of one name are no pair; empty where they are one."""
     for folder, other, missing in ((images, labels, "label"), (labels, images, "image")):
         files = [f"{folder.path.name}/{file}" for file in folder.chips.get(name, ())]
@@ -84,26 +84,26 @@ def _fault(name: str, images: _Folder, labels: _Folder) -> str:
     return ""
 
 
-def _pair(name: str, images: _Folder, labels: _Folder) -> Pair:
+def _chip_pair(name: str, images: _ChipFolder, labels: _ChipFolder) -> ChipPair:
     (image,), (label,) = images.chips[name], labels.chips[name]
     beside = max(images.beside(image), labels.beside(label))
-    return Pair(name, f"{images.path}/{image}", f"{labels.path}/{label}", _is_tile(name), beside)
+    return ChipPair(name, f"{images.path}/{image}", f"{labels.path}/{label}", _is_tile_key(name), beside)
 
 
-def pair_chips(images: Path, labels: Path) -> tuple[list[Pair], list[Entry]]:
+def pair_chips(images: Path, labels: Path) -> tuple[list[ChipPair], list[IndexEntry]]:
     """The pairs of two folders by file name without extension, and an entry with a reason for each chip that has none.
 
     InputError where a folder holds nothing, or no two names agree.
     """
     if images.resolve() == labels.resolve():
         raise InputError(f"{images} is given for images and labels; the labels need a folder of their own")
-    found = _look(images), _look(labels)
+    found = _list_chips(images), _list_chips(labels)
     pairs, rejected = [], []
     for name in sorted(found[0].chips.keys() | found[1].chips.keys()):
-        if reason := _fault(name, *found):
-            rejected.append(Entry(name, REJECTED, reason, None))
+        if reason := _pairing_error(name, *found):
+            rejected.append(IndexEntry(name, REJECTED, reason, None))
         else:
-            pairs.append(_pair(name, *found))
+            pairs.append(_chip_pair(name, *found))
     if not found[0].chips.keys() & found[1].chips.keys():
         first = [next(iter(folder.chips)) for folder in found]
         raise InputError(
@@ -112,7 +112,7 @@ def pair_chips(images: Path, labels: Path) -> tuple[list[Pair], list[Entry]]:
     return pairs, rejected
 
 
-def most_common_headers(pairs: Sequence[Pair], config: "TFRecordsConfig") -> ReferenceHeaders:
+def most_common_headers(pairs: Sequence[ChipPair], config: "TFRecordsConfig") -> ReferenceHeaders:
     """The headers of a pair such as most of a sample are; InputError where no pair can become a record."""
     by_name, found, reason = {pair.name: pair for pair in pairs}, [], ""
     for name in record_order(by_name):
@@ -120,7 +120,7 @@ def most_common_headers(pairs: Sequence[Pair], config: "TFRecordsConfig") -> Ref
             found.append(make_record(by_name[name], "", config)[0])
         except InputError as error:
             reason = reason or str(error)
-        if len(found) == _SAMPLE:
+        if len(found) == _SAMPLE_SIZE:
             break
     if not found:
         folder = Path(pairs[0].image).parent

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from segchips.errors import InputError
 from segchips.files import atomic_path
-from segchips.records.dataset_info import COMPRESSIONS, STORAGES
-from segchips.records.index import Entry, read_index, write_index
-from segchips.records.layout import item_bytes
-from segchips.records.names import STATISTICS, index_name, shard_name
-from segchips.records.record import Pair, ReferenceHeaders, record_order
-from segchips.records.shard_description import describe
+from segchips.records.dataset_description import describe_shards
+from segchips.records.dataset_files import COMPRESSIONS, STORAGES
+from segchips.records.dataset_info import item_bytes
+from segchips.records.file_names import STATISTICS_FILE, index_name, shard_name
+from segchips.records.record_encoding import ChipPair, ReferenceHeaders, record_order
+from segchips.records.shard_index import IndexEntry, read_index, write_index
 from segchips.records.shard_writer import ShardSpec, write_shard_files
 from segchips.tiles.assignment import REJECTED, shard_of, split_of
 
@@ -31,7 +31,7 @@ _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": 
 """What one chip frees the next one needs: the C library would give it back to the system."""
 
 
-def _shard_count(pairs: Sequence[Pair], config: "TFRecordsConfig", like: ReferenceHeaders) -> int:
+def _shard_count(pairs: Sequence[ChipPair], config: "TFRecordsConfig", like: ReferenceHeaders) -> int:
     """How many shards a split has: as configured, else as many as bring them to about SHARD_BYTES."""
     if config.shards:
         return config.shards
@@ -44,15 +44,15 @@ def _shard_count(pairs: Sequence[Pair], config: "TFRecordsConfig", like: Referen
 
 
 def _jobs(
-    directory: Path, dataset: str, pairs: Sequence[Pair], config: "TFRecordsConfig", like: ReferenceHeaders
+    directory: Path, dataset: str, pairs: Sequence[ChipPair], config: "TFRecordsConfig", like: ReferenceHeaders
 ) -> list[ShardSpec]:
-    splits: dict[str, list[Pair]] = {split: [] for split in config.splits}
+    splits: dict[str, list[ChipPair]] = {split: [] for split in config.splits}
     for pair in pairs:
         splits[split_of(pair.name, config.splits)].append(pair)
     jobs = []
     for split, members in splits.items():
         count = _shard_count(members, config, like)
-        shards: list[dict[str, Pair]] = [{} for _ in range(count)]
+        shards: list[dict[str, ChipPair]] = [{} for _ in range(count)]
         for pair in members:
             shards[shard_of(pair.name, count)][pair.name] = pair
         for number, named in enumerate(shards):
@@ -130,7 +130,7 @@ def _remove_stale(directory: Path, dataset: str, jobs: Sequence[ShardSpec]) -> N
         for path in directory.glob(f"{dataset}-*.{kind}-*-of-*"):
             if path not in written:
                 path.unlink()
-    (directory / STATISTICS).unlink(missing_ok=True)
+    (directory / STATISTICS_FILE).unlink(missing_ok=True)
 
 
 def convert(
@@ -141,7 +141,7 @@ def convert(
     config: "TFRecordsConfig",
     background: int | None = None,
     workers: int | None = None,
-) -> list[Entry]:
+) -> list[IndexEntry]:
     """Write two folders of chips as the shards of a dataset, in `workers` processes, by default one for each core.
 
     Returns an entry for every chip; those that are in no shard, with the reason, are also in `rejected.csv` beside the
@@ -156,7 +156,7 @@ def convert(
         _run(jobs, processes)
     _remove_stale(directory, dataset, jobs)
     indices = {split: [job.index for job in jobs if job.split == split] for split in config.splits}
-    describe(directory, dataset, config, indices, like, background)
+    describe_shards(directory, dataset, config, indices, like, background)
     entries = [*rejected, *(entry for job in jobs for entry in read_index(job.index))]
     with atomic_path(directory / "rejected.csv") as part:
         left_out = (entry for entry in entries if entry.state == REJECTED)

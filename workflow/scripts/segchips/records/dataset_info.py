@@ -1,119 +1,53 @@
-"""The files that describe shards: their names, the index beside each, and TensorFlow Datasets' three JSON files."""
+"""TODO: describe."""
 
-import json
 import math
-import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from segchips.errors import InputError, RecordError
-from segchips.files import atomic_write
-from segchips.records.features import feature_tree
-from segchips.records.index import Entry, read_index
-from segchips.records.layout import Info, Layout
-from segchips.records.names import index_beside
-from segchips.tiles.assignment import MADE
-
-STORAGES = ("array", "float", "encoded", "png", "jpeg")
-COMPRESSIONS = (None, "GZIP", "ZLIB")
-_DTYPE = re.compile(r"(u?int|float|complex|complex_int)(8|16|32|64|128)")
+from segchips.errors import InputError
+from segchips.records.file_names import shard_name
 
 
-def shard_paths(directory: Path, info: Info, split: str) -> list[Path]:
-    """The paths of a split's shards; RecordError names one that is missing."""
-    paths = [directory / name for name in info.shards(split)]
-    for path in paths:
-        if not path.is_file():
-            raise RecordError(
-                f"{path} is missing of the {len(paths)} shards of split '{split}'; copy it there or make it again"
-            )
-    return paths
+@dataclass(frozen=True)
+class ChipLayout:
+    """What all images, or all labels, of a dataset share; labels have no channel axis and no band names."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    driver: str
+    nodata: float | None
+    bands: tuple[str | None, ...] = ()
 
 
-def made_entries(directory: Path, info: Info) -> dict[str, Entry]:
-    """The index entries of all records of a dataset by tile; RecordError names an index that cannot be read."""
-    indices = (index_beside(directory / name) for split in info.splits for name in info.shards(split))
-    return {entry.tile: entry for path in indices for entry in read_index(path) if entry.state == MADE}
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A dataset as its files describe it; `splits` gives the number of records in each shard of each split.
+
+    `label.nodata` is the background, `unknown` the value of label pixels that nobody knows, never to be trained on.
+    """
+
+    name: str
+    storage: str
+    compression: str | None
+    splits: Mapping[str, tuple[int, ...]]
+    image: ChipLayout
+    label: ChipLayout
+    unknown: int | None = None
+
+    @property
+    def pixel_bytes(self) -> int:
+        """The bytes of a decoded image and its label."""
+        layouts = self.image, self.label
+        return sum(math.prod(layout.shape) * item_bytes(layout.dtype) for layout in layouts)
+
+    def shards(self, split: str) -> list[str]:
+        """The file names of a split's shards; InputError lists the splits where there is none of that name."""
+        if split not in self.splits:
+            raise InputError(f"dataset {self.name} has no split '{split}'; it has {', '.join(self.splits)}")
+        count = len(self.splits[split])
+        return [shard_name(self.name, split, shard, count) for shard in range(count)]
 
 
-def _metadata(info: Info) -> dict[str, Any]:
-    rasters = {}
-    for key, layout in (("image", info.image), ("label", info.label)):
-        finite = layout.nodata is None or math.isfinite(layout.nodata)
-        rasters[key] = vars(layout) | {"nodata": layout.nodata if finite else repr(layout.nodata)}
-    return {"storage": info.storage, "compression": info.compression, "unknown": info.unknown, **rasters}
-
-
-def _dataset_info(info: Info, sizes: Mapping[str, int]) -> dict[str, Any]:
-    template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
-    splits = [
-        {
-            "name": name,
-            "shardLengths": [str(count) for count in counts],
-            "numBytes": str(sizes[name]),
-            "filepathTemplate": template,
-        }
-        for name, counts in info.splits.items()
-    ]
-    text = "Image chips and label chips for semantic segmentation."
-    return {"name": info.name, "version": "1.0.0", "fileFormat": "tfrecord", "description": text, "splits": splits}
-
-
-def write_description(directory: Path, info: Info, sizes: Mapping[str, int]) -> None:
-    """Write features.json, metadata.json and dataset_info.json; `sizes` gives each split's bytes."""
-    files = {"features": feature_tree(info), "metadata": _metadata(info), "dataset_info": _dataset_info(info, sizes)}
-    for name, content in files.items():
-        atomic_write(directory / f"{name}.json", json.dumps(content, indent=2, sort_keys=True) + "\n")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-        return content
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror}); name a folder of shards: results/<dataset>/tfrecords"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid ({error}); write the dataset again") from error
-
-
-def _layout(content: Mapping[str, Any]) -> Layout:
-    nodata, dtype, shape = content["nodata"], content["dtype"], tuple(content["shape"])
-    if not _DTYPE.fullmatch(dtype) or not all(isinstance(size, int) and size > 0 for size in shape):
-        raise ValueError(f"dtype {dtype} and shape {shape}")
-    return Layout(
-        dtype,
-        shape,
-        content["driver"],
-        nodata if nodata is None else float(nodata),
-        tuple(content["bands"]),
-    )
-
-
-def _one_of(value: Any, known: Sequence[Any]) -> Any:
-    if value not in known:
-        raise ValueError(f"{value!r} is none of {known}")
-    return value
-
-
-def read_info(directory: str | Path) -> Info:
-    """Read what describes the shards of a directory; InputError when nothing does."""
-    directory = Path(directory)
-    info, facts = _read_json(directory / "dataset_info.json"), _read_json(directory / "metadata.json")
-    try:
-        splits = {str(split["name"]): tuple(map(int, split["shardLengths"])) for split in info["splits"]}
-        return Info(
-            str(info["name"]),
-            _one_of(facts["storage"], STORAGES),
-            _one_of(facts["compression"], COMPRESSIONS),
-            splits,
-            _layout(facts["image"]),
-            _layout(facts["label"]),
-            facts.get("unknown"),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(
-            f"{directory} holds dataset_info.json and metadata.json that are not segchips' ({error!r})"
-        ) from error
+def item_bytes(dtype: str) -> int:
+    """The bytes of one value; the names of dtypes end in their bits."""
+    return int(dtype.lstrip("abcdefghijklmnopqrstuvwxyz")) // 8

@@ -19,14 +19,14 @@ from segchips.errors import RecordError
 from segchips.files import atomic_path
 from segchips.records.exact_sums import ExactSums, segment_sums
 from segchips.records.pixel_values import (
-    BLOCK,
-    CLASSES,
+    BLOCK_PIXELS,
     INVALID_CODE,
-    Class,
+    MAX_CLASSES,
+    ClassValue,
+    code_values,
     is_wide,
     valid_pixels,
     value_codes,
-    values_of,
 )
 
 
@@ -36,12 +36,12 @@ class PixelCounts:
     def __init__(self, dtype: str, bands: int, nodata: float | None) -> None:
         self.dtype, self.bands, self.nodata = np.dtype(dtype), bands, nodata
         self.chips, self.joined = 0, False
-        self._pixels: Counter[Class] = Counter()
-        self._holders: Counter[Class] = Counter()
-        self._pages: dict[tuple[Class, int], dict[int, Ints]] = {}
-        self._sums: dict[tuple[Class, int], ExactSums] = {}
+        self._pixels: Counter[ClassValue] = Counter()
+        self._holders: Counter[ClassValue] = Counter()
+        self._pages: dict[tuple[ClassValue, int], dict[int, Ints]] = {}
+        self._sums: dict[tuple[ClassValue, int], ExactSums] = {}
         self._page_bits = 8 if self.dtype.itemsize == 1 else 10
-        self._names: list[Class] = []
+        self._names: list[ClassValue] = []
         self._pending: list[tuple[Array, Array]] = []
         self._waiting = 0
 
@@ -52,7 +52,7 @@ class PixelCounts:
         self.chips += 1
         self._pending.append((image.reshape(-1, self.bands), numbers))
         self._waiting += len(numbers)
-        if self._waiting >= BLOCK:
+        if self._waiting >= BLOCK_PIXELS:
             self._flush()
 
     def _flush(self) -> None:
@@ -60,17 +60,17 @@ class PixelCounts:
         if self._pending:
             pixels, numbers = (np.concatenate(parts) for parts in zip(*self._pending, strict=True))
             self._pending, self._waiting = [], 0
-            for start in range(0, len(numbers), BLOCK):
-                self._count(pixels[start : start + BLOCK], numbers[start : start + BLOCK])
+            for start in range(0, len(numbers), BLOCK_PIXELS):
+                self._count(pixels[start : start + BLOCK_PIXELS], numbers[start : start + BLOCK_PIXELS])
 
     @property
-    def pixels(self) -> Mapping[Class, int]:
+    def pixels(self) -> Mapping[ClassValue, int]:
         """How many pixels each class has in one band."""
         self._flush()
         return self._pixels
 
     @property
-    def holders(self) -> Mapping[Class, int]:
+    def holders(self) -> Mapping[ClassValue, int]:
         """How many chips hold each class."""
         return self._holders
 
@@ -84,7 +84,7 @@ class PixelCounts:
         found, places = np.unique(label, return_inverse=True)
         names = [int(value) if math.isfinite(value) and value == int(value) else None for value in found.tolist()]
         self._names += [name for name in names if name not in self._names]
-        if None in names or len(self._names) > CLASSES:
+        if None in names or len(self._names) > MAX_CLASSES:
             self._join()
             return np.zeros(label.size, np.uint8)
         return np.array([self._names.index(name) for name in names], np.uint8)[places].ravel()
@@ -107,7 +107,7 @@ class PixelCounts:
             whole._sums[None, band] = whole._sums.get((None, band), ExactSums()) + sums
         return whole
 
-    def _add_pages(self, key: tuple[Class, int], pages: Mapping[int, Ints]) -> None:
+    def _add_pages(self, key: tuple[ClassValue, int], pages: Mapping[int, Ints]) -> None:
         known = self._pages.setdefault(key, {})
         for page, counts in pages.items():
             if page in known:
@@ -166,7 +166,7 @@ class PixelCounts:
                 key = self._names[number], band
                 self._sums[key] = self._sums.get(key, ExactSums()) + sums
 
-    def histogram(self, name: Class, band: int) -> tuple[Array, Array]:
+    def histogram(self, name: ClassValue, band: int) -> tuple[Array, Array]:
         """The codes that occur among the valid pixels of a class in a band, in order, and how often each does."""
         self._flush()
         size, pages = 1 << self._page_bits, sorted(self._pages.get((name, band), {}).items())
@@ -174,10 +174,10 @@ class PixelCounts:
         codes = (np.array([page for page, _ in pages], np.int64)[:, None] * size + np.arange(size)).ravel()
         kept = counts > 0
         if self.nodata is not None and not is_wide(self.dtype):
-            kept &= values_of(codes, self.dtype) != self.nodata
+            kept &= code_values(codes, self.dtype) != self.nodata
         return codes[kept], counts[kept]
 
-    def sums(self, name: Class, band: int) -> ExactSums:
+    def sums(self, name: ClassValue, band: int) -> ExactSums:
         """The sums of the valid pixels of a class in a band."""
         if is_wide(self.dtype):
             self._flush()
@@ -185,12 +185,12 @@ class PixelCounts:
         codes, counts = self.histogram(name, band)
         if not len(codes):
             return ExactSums()
-        values, many = values_of(codes, self.dtype).astype(object), counts.astype(object)
+        values, many = code_values(codes, self.dtype).astype(object), counts.astype(object)
         return ExactSums(sum(many), sum(many * values), sum(many * values * values), values[0], values[-1])
 
     def merge(self, other: "PixelCounts") -> None:
         """Add the counts of other chips of the same type."""
-        if self.joined or other.joined or len(self.pixels.keys() | other.pixels.keys()) > CLASSES:
+        if self.joined or other.joined or len(self.pixels.keys() | other.pixels.keys()) > MAX_CLASSES:
             other = other.of_all_classes()
             self._join()
         self.chips += other.chips

@@ -6,10 +6,10 @@ import numpy as np
 
 from segchips.arrays import Array, Mask
 
-Class = int | None
-BLOCK = 1 << 17
+ClassValue = int | None
+BLOCK_PIXELS = 1 << 17
 """Pixels that are counted at once: enough to outweigh the calls, few enough for the processor's cache."""
-CLASSES = 256
+MAX_CLASSES = 256
 """With more label values than these, such as numbers of instances, pixels are not told apart by class."""
 _WIDE_BITS = 19
 INVALID_CODE = 1 << _WIDE_BITS
@@ -37,7 +37,7 @@ def value_codes(values: Array) -> Array:
     return values if dtype.kind == "u" else values.view(f"u{dtype.itemsize}") ^ (1 << 8 * dtype.itemsize - 1)
 
 
-def values_of(codes: Array, dtype: np.dtype[Any]) -> Array:
+def code_values(codes: Array, dtype: np.dtype[Any]) -> Array:
     """The least value of each code."""
     if is_wide(dtype):
         bits = (codes << (32 - _WIDE_BITS)).astype(np.uint32)

@@ -17,27 +17,27 @@ from typing import TYPE_CHECKING, Any
 
 from segchips.errors import RecordError
 from segchips.files import atomic_write, content_digest
-from segchips.records.index import Entry, read_index
-from segchips.records.layout import Info, Layout
-from segchips.records.names import shard_beside, tally_beside
+from segchips.records.dataset_info import ChipLayout, DatasetInfo
+from segchips.records.file_names import counts_path, shard_path
+from segchips.records.shard_index import IndexEntry, read_index
 from segchips.records.tf_example import decode
 from segchips.records.tfrecord import checksum, read_record
 from segchips.tiles.assignment import MADE
 
 if TYPE_CHECKING:
     from segchips.config.model import TFRecordsConfig
-    from segchips.records.examples import Example
     from segchips.records.pixel_counts import PixelCounts
+    from segchips.records.record_decoding import Example
     from segchips.records.tf_example import Piece
 
 FileIdentity = list[list[int]]
 Sources = Mapping[str, tuple[int, FileIdentity]]
 """By tile, the checksum of its record and the stamp of the chips that this was made from."""
-_YOUNG = 2.0
+_TIMESTAMP_MARGIN = 2.0
 """Seconds within which a file system may give two versions of a file the same times."""
 
 
-def provenance_beside(index: Path) -> Path:
+def provenance_path(index: Path) -> Path:
     """The file that tells what the shard of an index was made from."""
     return index.with_name(f".{index.name.removesuffix('.csv').replace('.index-', '.sources-')}.json")
 
@@ -64,22 +64,22 @@ class ShardProvenance:
     def add(self, tile: str, record: Iterable[Piece], chips: FileIdentity) -> None:
         """Note a record, without its chips where these are so young that another version could look the same."""
         youngest = max((max(moments) for _, _, *moments in chips), default=0)
-        self.sources[tile] = checksum(*record), chips if youngest < (time.time() - _YOUNG) * 1e9 else []
+        self.sources[tile] = checksum(*record), chips if youngest < (time.time() - _TIMESTAMP_MARGIN) * 1e9 else []
 
     def save(self, index: Path) -> None:
         """Write them down, with the digests of the index and the tally."""
         content = {"recipe": self.recipe, "beside": _sidecar_digests(index), "sources": self.sources}
-        atomic_write(provenance_beside(index), json.dumps(content))
+        atomic_write(provenance_path(index), json.dumps(content))
 
 
 def _sidecar_digests(index: Path) -> list[str]:
-    return [content_digest(index), content_digest(tally_beside(index))]
+    return [content_digest(index), content_digest(counts_path(index))]
 
 
 def _recorded_sources(index: Path, recipe: str) -> Sources:
     """What the shard was made from, where it is of this recipe and its index and tally are those that were written."""
     with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
-        notes = json.loads(provenance_beside(index).read_bytes())
+        notes = json.loads(provenance_path(index).read_bytes())
         if (notes["recipe"], notes["beside"]) == (recipe, _sidecar_digests(index)):
             return {tile: (crc, chips) for tile, (crc, chips) in notes["sources"].items()}
     return {}
@@ -91,7 +91,7 @@ class ReusableRecords:
 
     shard: Path
     compression: str | None
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, IndexEntry]
     tally: PixelCounts
 
     def record(self, tile: str) -> bytes:
@@ -102,14 +102,14 @@ class ReusableRecords:
 
 def _decode_chips(record: bytes, config: TFRecordsConfig) -> Example:
     """The chips in a record, of which only the record tells."""
-    from segchips.records.examples import decode_example
+    from segchips.records.record_decoding import decode_example
 
     found: dict[str, Any] = decode(record)
     image, label = (
-        Layout(bytes(found[f"{kind}/dtype"]).decode(), tuple(found[f"{kind}/{size}"] for size in sizes), "", None)
+        ChipLayout(bytes(found[f"{kind}/dtype"]).decode(), tuple(found[f"{kind}/{size}"] for size in sizes), "", None)
         for kind, sizes in (("image", ("height", "width", "channels")), ("target", ("height", "width")))
     )
-    return decode_example(record, Info("", config.storage, config.compression, {}, image, label))
+    return decode_example(record, DatasetInfo("", config.storage, config.compression, {}, image, label))
 
 
 def _subtract_records(tally: PixelCounts, records: Iterable[bytes], config: TFRecordsConfig) -> PixelCounts:
@@ -135,9 +135,9 @@ def find_reusable_records(
     from segchips.records.pixel_counts import PixelCounts
 
     with suppress(RecordError, OSError, LookupError):
-        tally = PixelCounts.read(tally_beside(index))
+        tally = PixelCounts.read(counts_path(index))
         entries = {entry.tile: entry for entry in read_index(index) if entry.state == MADE}
-        old = ReusableRecords(shard_beside(index), config.compression, entries, tally)
+        old = ReusableRecords(shard_path(index), config.compression, entries, tally)
         if tally.is_divisible and all(checksum(old.record(tile)) == sources[tile][0] for tile in entries):
             _subtract_records(tally, (old.record(tile) for tile in entries if tile not in same), config)
             return ReusableRecords(old.shard, old.compression, {tile: entries[tile] for tile in same}, tally)

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, BinaryIO
 from segchips.errors import InputError, SegchipsError
 from segchips.files import atomic_path
 from segchips.grids.tile import chip_filename
-from segchips.records.chip_reading import Header, read_chip, read_header
-from segchips.records.index import Entry, write_index
-from segchips.records.names import tally_beside
+from segchips.records.chip_header import ChipHeader
+from segchips.records.chip_reader import read_chip, read_header
+from segchips.records.file_names import counts_path
 from segchips.records.reuse import FileIdentity, ReusableRecords, ShardProvenance, file_identity, find_reusable_records
+from segchips.records.shard_index import IndexEntry, write_index
 from segchips.records.tfrecord import RecordWriter
 from segchips.tiles.assignment import EXCLUDED, MADE, REJECTED, TOO_FEW_VALID
 
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     from segchips.arrays import Pixels
     from segchips.config.model import TFRecordsConfig
     from segchips.records.pixel_counts import PixelCounts
-from segchips.records.record import Pair, ReferenceHeaders, describe_layout, make_record, record_order
-from segchips.records.shard_description import layout_of
+from segchips.records.dataset_description import chip_layout
+from segchips.records.record_encoding import ChipPair, ReferenceHeaders, describe_layout, make_record, record_order
 
 
-def _too_empty(header: Header, min_valid: float) -> str:
+def _too_empty(header: ChipHeader, min_valid: float) -> str:
     if not min_valid:
         return ""
     if header.valid is None:
@@ -70,7 +71,7 @@ class ShardSpec:
 
     shard: Path
     index: Path
-    pairs: Sequence[Pair]
+    pairs: Sequence[ChipPair]
     split: str
     config: TFRecordsConfig
     min_valid: float = 0.0
@@ -101,7 +102,7 @@ class _ShardWriter:
         """How many were made, and how many were kept."""
         return self._made, len(self._kept.entries) if self._kept else 0
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[IndexEntry]:
         """Write the records; the lines of the index."""
         for pair in self._job.pairs:
             chips = file_identity(pair.image, pair.label) if self._job.recipe else []
@@ -110,10 +111,10 @@ class _ShardWriter:
             else:
                 yield self._make(pair, chips)
         for name, reason in self._job.excluded.items():
-            yield Entry(name, EXCLUDED, reason, None)
+            yield IndexEntry(name, EXCLUDED, reason, None)
         self._writer.finish()
 
-    def _keep(self, kept: ReusableRecords, pair: Pair, chips: FileIdentity) -> Entry:
+    def _keep(self, kept: ReusableRecords, pair: ChipPair, chips: FileIdentity) -> IndexEntry:
         if not self._first:
             self._first = read_header(pair.image, pair.beside), read_header(pair.label, pair.beside)
         record = [kept.record(pair.name)]
@@ -121,7 +122,7 @@ class _ShardWriter:
         offset, length = self._writer.write(record)
         return replace(kept.entries[pair.name], offset=offset, length=length)
 
-    def _make(self, pair: Pair, chips: FileIdentity) -> Entry:
+    def _make(self, pair: ChipPair, chips: FileIdentity) -> IndexEntry:
         job = self._job
         try:
             headers, record, pixels = make_record(pair, job.split, job.config, job.unknown)
@@ -131,16 +132,16 @@ class _ShardWriter:
             if job.like is None:
                 raise
             reason = _short(error, pair.image, pair.label, *(header.path for header in job.like))
-            return Entry(pair.name, REJECTED, reason, None)
+            return IndexEntry(pair.name, REJECTED, reason, None)
         image = headers[0]
         if reason := _too_empty(image, job.min_valid):
-            return Entry(pair.name, TOO_FEW_VALID, reason, image.valid)
+            return IndexEntry(pair.name, TOO_FEW_VALID, reason, image.valid)
         if job.counted:
             self._count(headers, pixels, pair.beside)
         if job.recipe:
             self.notes.add(pair.name, record, chips)
         self._made += 1
-        return Entry(pair.name, MADE, "", image.valid, *self._writer.write(record), image.acquired, image.scenes)
+        return IndexEntry(pair.name, MADE, "", image.valid, *self._writer.write(record), image.acquired, image.scenes)
 
     def _count(self, headers: ReferenceHeaders, pixels: Sequence[Pixels | None], beside: int) -> None:
         from segchips.records.pixel_counts import PixelCounts
@@ -149,7 +150,9 @@ class _ShardWriter:
             read_chip(one.path, beside)[1] if known is None else known
             for one, known in zip(headers, pixels, strict=True)
         )
-        self._counts = self._counts or PixelCounts(headers[0].dtype, headers[0].channels, layout_of(headers[0]).nodata)
+        self._counts = self._counts or PixelCounts(
+            headers[0].dtype, headers[0].channels, chip_layout(headers[0]).nodata
+        )
         self._counts.add(image, label)
 
     def tally(self) -> PixelCounts:
@@ -170,7 +173,7 @@ def write_shard_file(job: ShardSpec) -> tuple[int, int]:
         writing = _ShardWriter(job, stream)
         write_index(index_part, writing.entries())
         if job.counted:
-            writing.tally().save(tally_beside(job.index))
+            writing.tally().save(counts_path(job.index))
     if job.recipe:
         writing.notes.save(job.index)
     return writing.records
@@ -227,7 +230,7 @@ def write_shard(
     """
     excluded = excluded or {}
     files = {tile: chip_filename(tile) for tile in record_order(set(tiles) - excluded.keys())}
-    pairs = [Pair(tile, f"{images}/{name}", f"{labels}/{name}") for tile, name in files.items()]
+    pairs = [ChipPair(tile, f"{images}/{name}", f"{labels}/{name}") for tile, name in files.items()]
     return write_shard_file(
         ShardSpec(shard, index, pairs, split, config, min_valid, None, excluded, True, unknown, recipe)
     )

@@ -12,13 +12,13 @@ import numpy as np
 from segchips.arrays import Array
 from segchips.errors import InputError
 from segchips.files import atomic_write
-from segchips.records.dataset_info import read_info, shard_paths
+from segchips.records.dataset_files import read_info, shard_paths
+from segchips.records.dataset_info import DatasetInfo
 from segchips.records.exact_sums import ExactSums
-from segchips.records.examples import decode_example
-from segchips.records.layout import Info
-from segchips.records.names import STATISTICS
+from segchips.records.file_names import STATISTICS_FILE
 from segchips.records.pixel_counts import PixelCounts
-from segchips.records.pixel_values import Class, is_wide, values_of
+from segchips.records.pixel_values import ClassValue, code_values, is_wide
+from segchips.records.record_decoding import decode_example
 from segchips.records.tfrecord import read_records
 
 PERCENTILES = (1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99)
@@ -80,20 +80,20 @@ def _percentiles(codes: Array, counts: Array, dtype: np.dtype[Any], sums: ExactS
         rank, rest = divmod(percent * (sums.count - 1), 100)
         ranks = np.array([rank, min(rank + 1, sums.count - 1)])
         places = np.searchsorted(ends, ranks, side="right")
-        near = values_of(codes[places], dtype).astype(np.float64)
+        near = code_values(codes[places], dtype).astype(np.float64)
         if is_wide(dtype):
             within = (ranks - ends[places] + counts[places] + 0.5) / counts[places]
-            step = values_of(codes[places] + 1, dtype) - near
+            step = code_values(codes[places] + 1, dtype) - near
             near = np.clip(near + within * step, sums.low, sums.high)
         found[percent] = float(near[0] + (near[1] - near[0]) * rest / 100)
     return found
 
 
-def _bands(tally: PixelCounts, name: Class, names: Sequence[str | None]) -> tuple[BandStatistics, ...]:
+def _bands(tally: PixelCounts, name: ClassValue, names: Sequence[str | None]) -> tuple[BandStatistics, ...]:
     return tuple(_band(tally, name, band, title) for band, title in enumerate(names))
 
 
-def _band(tally: PixelCounts, name: Class, band: int, title: str | None) -> BandStatistics:
+def _band(tally: PixelCounts, name: ClassValue, band: int, title: str | None) -> BandStatistics:
     sums, pixels = tally.sums(name, band), tally.pixels[name]
     share = (pixels - sums.count) / pixels if pixels else 0.0
     if not sums.count:
@@ -124,7 +124,7 @@ def summarise_counts(
     return SplitStatistics(tally.chips, pixels, bands, classes)
 
 
-def _summaries(info: Info, splits: Mapping[str, PixelCounts]) -> dict[str, SplitStatistics]:
+def _summaries(info: DatasetInfo, splits: Mapping[str, PixelCounts]) -> dict[str, SplitStatistics]:
     return {
         split: summarise_counts(tally, info.image.bands, info.label.nodata, info.unknown)
         for split, tally in splits.items()
@@ -132,10 +132,12 @@ def _summaries(info: Info, splits: Mapping[str, PixelCounts]) -> dict[str, Split
 
 
 def _write(directory: Path, found: Mapping[str, SplitStatistics]) -> None:
-    atomic_write(directory / STATISTICS, json.dumps({key: asdict(one) for key, one in found.items()}, indent=1) + "\n")
+    atomic_write(
+        directory / STATISTICS_FILE, json.dumps({key: asdict(one) for key, one in found.items()}, indent=1) + "\n"
+    )
 
 
-def _empty(info: Info) -> PixelCounts:
+def _empty(info: DatasetInfo) -> PixelCounts:
     return PixelCounts(info.image.dtype, info.image.shape[2], info.image.nodata)
 
 
@@ -149,7 +151,7 @@ def write_statistics(directory: Path, shards: Mapping[str, Sequence[Path]]) -> N
     _write(directory, _summaries(info, splits))
 
 
-def _counted(directory: Path, info: Info, split: str) -> PixelCounts:
+def _counted(directory: Path, info: DatasetInfo, split: str) -> PixelCounts:
     tally = _empty(info)
     for path in shard_paths(directory, info, split):
         for payload in read_records(path, info.compression):
@@ -186,8 +188,8 @@ def statistics(directory: str | Path) -> dict[str, SplitStatistics]:
     directory describes no dataset, RecordError names a damaged shard.
     """
     directory = Path(directory)
-    if (directory / STATISTICS).exists():
-        return _read(directory / STATISTICS)
+    if (directory / STATISTICS_FILE).exists():
+        return _read(directory / STATISTICS_FILE)
     info = read_info(directory)
     found = _summaries(info, {split: _counted(directory, info, split) for split in info.splits})
     with suppress(PermissionError):

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from segchips.records.chip_tags import ChipTags, parse_chip_tags
-
-UNREFERENCED = (0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+from segchips.records.chip_header import NO_GEOTRANSFORM, DamagedFileError, FastHeader
+from segchips.records.chip_tags import parse_chip_tags
 
 _DTYPES = {
     **{(bits, 1): f"uint{bits}" for bits in (8, 16, 32, 64)},
@@ -22,31 +21,8 @@ _COMPRESSIONS = (1, 32773, 34925, *_WITH_PREDICTOR)
 _SCALE, _TIEPOINT, _MATRIX, _GEOKEYS = 33550, 33922, 34264, (34735, 34736, 34737)
 
 
-class DamagedError(Exception):
-    """A file is cut off or has a wrong checksum."""
-
-
 @dataclass(frozen=True)
-class FastHeader:
-    """A file whose layout is plain; `geokeys` tells its CRS from others, empty where it has none.
-
-    `bare` says that it is a GeoTIFF that names no nodata value and no bands.
-    """
-
-    kind: str
-    height: int
-    width: int
-    channels: int
-    dtype: str
-    planar: bool = False
-    geotransform: tuple[float, ...] = UNREFERENCED
-    geokeys: bytes = b""
-    told: ChipTags = ChipTags()
-    bare: bool = False
-
-
-@dataclass(frozen=True)
-class _Layout:
+class _ByteLayout:
     """How a kind of TIFF lays out its directories: byte order, where the offset of the first is, and their parts."""
 
     order: str
@@ -59,7 +35,7 @@ class _Layout:
 
 _ORDERS: dict[str, tuple[bytes, Literal["little", "big"]]] = {"<": (b"II", "little"), ">": (b"MM", "big")}
 _LAYOUTS = {
-    struct.pack(f"{order}2sH", mark, version): _Layout(
+    struct.pack(f"{order}2sH", mark, version): _ByteLayout(
         order, endian, start, *(struct.Struct(order + form) for form in forms)
     )
     for order, (mark, endian) in _ORDERS.items()
@@ -86,7 +62,7 @@ class _Directory:
     def check(self, end: int) -> None:
         """DamagedError where the file ends before byte `end`."""
         if end > len(self.content):
-            raise DamagedError
+            raise DamagedFileError
 
     def raw(self, tag: int, size: int = 1) -> bytes:
         """The bytes of a tag's value of `size` bytes each; empty where there is no such tag."""
@@ -157,7 +133,7 @@ def _geotransform(tags: _Directory) -> tuple[float, ...]:
     if _MATRIX in tags.tags or _pixel_is_point(tags.order, directory):
         raise ValueError
     if not directory and _SCALE not in tags.tags and _TIEPOINT not in tags.tags:
-        return UNREFERENCED
+        return NO_GEOTRANSFORM
     right, down, _ = tags.numbers(_SCALE)
     column, row, _, x, y, _ = tags.numbers(_TIEPOINT)
     if not (right > 0 and down > 0):

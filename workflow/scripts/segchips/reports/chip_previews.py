@@ -12,7 +12,7 @@ import rasterio
 from segchips.arrays import Array, Mask, Pixels
 from segchips.errors import InputError
 from segchips.grids.tile import chip_filename
-from segchips.records.index import Entry
+from segchips.records.shard_index import IndexEntry
 from segchips.reports.ledger import LedgerRow
 from segchips.tiles.assignment import MADE
 
@@ -80,7 +80,7 @@ class ChipPreviews:
 
 def preview_chips(
     rows: Iterable[LedgerRow],
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, IndexEntry],
     folder: Path,
     selected: set[str],
     display_bands: Sequence[int],

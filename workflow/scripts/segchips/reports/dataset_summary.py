@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from segchips.config.model import Dataset
-from segchips.records.dataset_info import made_entries, read_info
+from segchips.records.dataset_files import made_entries, read_info
+from segchips.records.dataset_info import DatasetInfo
 from segchips.records.exact_sums import ExactSums
-from segchips.records.index import Entry
-from segchips.records.layout import Info
+from segchips.records.shard_index import IndexEntry
 from segchips.records.statistics import SplitStatistics, statistics
 from segchips.reports.ledger import LedgerRow, read_ledger
 from segchips.tiles.assignment import MADE
@@ -50,10 +50,10 @@ class DatasetSummary:
 
     dataset: Dataset
     folder: Path
-    info: Info
+    info: DatasetInfo
     splits: Mapping[str, SplitStatistics]
     rows: Sequence[LedgerRow]
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, IndexEntry]
 
     @classmethod
     def read(cls, dataset: Dataset, folder: Path) -> "DatasetSummary":

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from segchips.arrays import Array
-from segchips.records.layout import Info
-from segchips.records.names import index_beside, tally_beside
+from segchips.records.dataset_info import DatasetInfo
+from segchips.records.file_names import counts_path, index_path
 from segchips.records.pixel_counts import PixelCounts
-from segchips.records.pixel_values import values_of
+from segchips.records.pixel_values import code_values
 from segchips.records.statistics import SplitStatistics
 
 MAX_BINS = 48
@@ -47,7 +47,9 @@ def _step_path(shares: Sequence[float], largest: float) -> str:
     return f"M0 100{''.join(steps)}V100"
 
 
-def band_histograms(directory: Path, info: Info, statistics: Mapping[str, SplitStatistics]) -> list[Histogram | None]:
+def band_histograms(
+    directory: Path, info: DatasetInfo, statistics: Mapping[str, SplitStatistics]
+) -> list[Histogram | None]:
     """Compute the histogram of each band from the pixel counts beside the shards.
 
     Args:
@@ -62,11 +64,11 @@ def band_histograms(directory: Path, info: Info, statistics: Mapping[str, SplitS
     return [_histogram(band, counts, statistics) for band in range(info.image.shape[2])]
 
 
-def _split_counts(directory: Path, info: Info, split: str) -> PixelCounts:
+def _split_counts(directory: Path, info: DatasetInfo, split: str) -> PixelCounts:
     """The pixel counts of a split's shards, not separated by class."""
     counts = PixelCounts(info.image.dtype, info.image.shape[2], info.image.nodata).of_all_classes()
     for shard in info.shards(split):
-        counts.merge(PixelCounts.read(tally_beside(index_beside(directory / shard))))
+        counts.merge(PixelCounts.read(counts_path(index_path(directory / shard))))
     return counts
 
 
@@ -112,7 +114,7 @@ def share_per_bin(codes: Array, counts: Array, dtype: np.dtype[Any], edges: Arra
         dtype: The type of the values. The values of one code of a wide type are taken as evenly distributed.
         edges: The edges of the bins.
     """
-    starts, ends = (values_of(ends, dtype).astype(np.float64) for ends in (codes, codes + 1))
+    starts, ends = (code_values(ends, dtype).astype(np.float64) for ends in (codes, codes + 1))
     if dtype.kind != "f":
         starts, ends = starts - 0.5, ends - 0.5
     last = np.maximum(np.searchsorted(starts, edges, side="right") - 1, 0)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from segchips.files import atomic_write
 from segchips.grids.tile import chip_name
-from segchips.records.index import Entry, read_index
+from segchips.records.shard_index import IndexEntry, read_index
 from segchips.tiles.assignment import DROPPED, EXCLUDED, MADE, PLANNED, REJECTED, TOO_FEW_VALID
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def unfinished_rows(
     ]
 
 
-def converted_rows(entries: Iterable[Entry], folder: Path) -> list[LedgerRow]:
+def converted_rows(entries: Iterable[IndexEntry], folder: Path) -> list[LedgerRow]:
     """The ledger of a converted dataset, sorted by the chips' names.
 
     Args:
@@ -131,7 +131,7 @@ def mark_moved_tiles(rows: Sequence[LedgerRow], previous: Sequence[LedgerRow]) -
     ]
 
 
-def _outcome(assignment: TileAssignment, plan: ImagePlan, entries: Mapping[str, Entry]) -> _Outcome:
+def _outcome(assignment: TileAssignment, plan: ImagePlan, entries: Mapping[str, IndexEntry]) -> _Outcome:
     if assignment.state != PLANNED:
         return assignment.state, assignment.reason, None
     if assignment.key in entries:

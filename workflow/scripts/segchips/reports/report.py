@@ -11,7 +11,7 @@ import jinja2
 from segchips.config.model import Dataset, LabelsConfig
 from segchips.files import atomic_write
 from segchips.labels.conflicts import read_conflicts
-from segchips.records.dataset_info import made_entries, read_info
+from segchips.records.dataset_files import made_entries, read_info
 from segchips.records.statistics import SplitStatistics, statistics
 from segchips.reports.audit import read_audit
 from segchips.reports.band_table import band_groups

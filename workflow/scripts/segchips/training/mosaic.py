@@ -23,7 +23,7 @@ from rasterio.windows import Window
 from segchips.arrays import Array
 from segchips.errors import InputError, StorageError
 from segchips.files import atomic_path, storage_errors
-from segchips.training.spool import BLOCK, Spool, SpooledChip, piece_corners, single_predictions
+from segchips.training.prediction_spool import BLOCK, Spool, SpooledChip, piece_corners, single_predictions
 
 
 def _blocks(pieces: Sequence[SpooledChip], corners: Sequence[tuple[int, int]]) -> dict[tuple[int, int], list[int]]:

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from segchips.records.dataset_info import read_info, shard_paths
-from segchips.records.examples import decode_example
-from segchips.records.index import read_index
-from segchips.records.names import index_beside
-from segchips.records.normalising import Scale
+from segchips.records.dataset_files import read_info, shard_paths
+from segchips.records.file_names import index_path
+from segchips.records.normalisation import Normaliser
+from segchips.records.record_decoding import decode_example
+from segchips.records.shard_index import read_index
 from segchips.records.tfrecord import read_record
 from segchips.tiles.assignment import MADE
 
@@ -29,10 +29,10 @@ class Chips(Dataset[Chip]):
         """As for `segchips.load`; InputError names a missing dataset or split, RecordError a missing shard or index."""
         directory = Path(directory)
         self.info = read_info(directory)
-        self._scale = Scale.of(directory, normalise) if normalise else None
+        self._scale = Normaliser.of(directory, normalise) if normalise else None
         self._places = []
         for path in shard_paths(directory, self.info, split):
-            for entry in read_index(index_beside(path)):
+            for entry in read_index(index_path(path)):
                 if entry.state == MADE:
                     self._places.append((path, entry.offset or 0, entry.length or 0))
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from segchips.records.chip_reading import decode_chip
-from segchips.records.dataset_info import read_info, shard_paths
-from segchips.records.layout import Info, Layout
-from segchips.records.normalising import Scale
+from segchips.records.chip_reader import decode_chip
+from segchips.records.dataset_files import read_info, shard_paths
+from segchips.records.dataset_info import ChipLayout, DatasetInfo
+from segchips.records.normalisation import Normaliser
 
 if TYPE_CHECKING:
     from segchips.arrays import Pixels
@@ -101,7 +101,7 @@ def _check(records: tf.Tensor) -> tf.Tensor:
         return tf.identity(records)
 
 
-def _parse_batch(batch: tf.Tensor, info: Info, scale: Scale | None) -> dict[str, tf.Tensor]:
+def _parse_batch(batch: tf.Tensor, info: DatasetInfo, scale: Normaliser | None) -> dict[str, tf.Tensor]:
     """Many `array` or `float` records at once, which is much faster than one by one."""
     layouts, floats = {_IMAGE: info.image, _LABEL: info.label}, info.storage == "float"
     data = {
@@ -109,18 +109,18 @@ def _parse_batch(batch: tf.Tensor, info: Info, scale: Scale | None) -> dict[str,
     }
     found = tf.io.parse_example(_check(batch), data | {_IDENTIFIER: _text()})
 
-    def decode(data: tf.Tensor, layout: Layout) -> tf.Tensor:
+    def decode(data: tf.Tensor, layout: ChipLayout) -> tf.Tensor:
         return tf.cast(data, layout.dtype) if floats else tf.reshape(_raw(data, layout.dtype), (-1, *layout.shape))
 
     image, label = (decode(found[key], layout) for key, layout in layouts.items())
     return _named(image, label, found[_IDENTIFIER], scale)
 
 
-def _named(image: tf.Tensor, label: tf.Tensor, identifier: tf.Tensor, scale: Scale | None) -> dict[str, tf.Tensor]:
+def _named(image: tf.Tensor, label: tf.Tensor, identifier: tf.Tensor, scale: Normaliser | None) -> dict[str, tf.Tensor]:
     return {"image": _scaled(image, scale) if scale else image, "label": label, "identifier": identifier}
 
 
-def _scaled(image: tf.Tensor, scale: Scale) -> tf.Tensor:
+def _scaled(image: tf.Tensor, scale: Normaliser) -> tf.Tensor:
     """As `Scale.apply`."""
     values = tf.cast(image, scale.precision(image.dtype.as_numpy_dtype))
     valid = tf.math.is_finite(values)
@@ -130,7 +130,7 @@ def _scaled(image: tf.Tensor, scale: Scale) -> tf.Tensor:
     return tf.where(valid, tf.cast(scaled, tf.float32), 0.0)
 
 
-def _parse_file(record: tf.Tensor, info: Info, scale: Scale | None) -> dict[str, tf.Tensor]:
+def _parse_file(record: tf.Tensor, info: DatasetInfo, scale: Normaliser | None) -> dict[str, tf.Tensor]:
     """A record that holds files."""
     record, (height, width, channels) = _check([record])[0], info.image.shape
     if info.storage == "encoded":
@@ -147,7 +147,7 @@ def load(directory: str | Path, split: str, batch: int | None = None, normalise:
     RecordError a missing shard.
     """
     info = read_info(Path(directory))
-    scale = Scale.of(Path(directory), normalise) if normalise else None
+    scale = Normaliser.of(Path(directory), normalise) if normalise else None
     paths = shard_paths(Path(directory), info, split)
     counts = tf.constant(info.splits[split], tf.int64)
     parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}

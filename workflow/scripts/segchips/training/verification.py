@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from segchips.errors import RecordError
-from segchips.records.dataset_info import read_info
-from segchips.records.examples import decode_example
-from segchips.records.index import Entry, read_index
-from segchips.records.layout import Info
-from segchips.records.names import index_beside
+from segchips.records.dataset_files import read_info
+from segchips.records.dataset_info import DatasetInfo
+from segchips.records.file_names import index_path
+from segchips.records.record_decoding import decode_example
+from segchips.records.shard_index import IndexEntry, read_index
 from segchips.records.tf_example import decode
 from segchips.records.tfrecord import FRAMING, read_record, read_records
 from segchips.tiles.assignment import MADE
 
 
-def _differences(payload: bytes, info: Info, split: str, tile: str) -> Iterator[str]:
+def _differences(payload: bytes, info: DatasetInfo, split: str, tile: str) -> Iterator[str]:
     """What a record says of itself against what the description and the index say."""
     record: dict[str, Any] = decode(payload)
     expected: dict[str, Any] = {"split": split, "image/dtype": info.image.dtype, "target/dtype": info.label.dtype}
@@ -32,7 +32,9 @@ def _differences(payload: bytes, info: Info, split: str, tile: str) -> Iterator[
         yield f"identifier is {name}, the index says {tile}"
 
 
-def _record_faults(path: Path, payload: bytes, entry: Entry, offset: int, info: Info, split: str) -> Iterator[str]:
+def _record_faults(
+    path: Path, payload: bytes, entry: IndexEntry, offset: int, info: DatasetInfo, split: str
+) -> Iterator[str]:
     place = entry.offset or 0, entry.length or 0
     try:
         if info.compression is None and place != (offset, len(payload) + FRAMING):
@@ -44,8 +46,8 @@ def _record_faults(path: Path, payload: bytes, entry: Entry, offset: int, info: 
         yield str(error)
 
 
-def _shard_faults(path: Path, count: int, info: Info, split: str) -> Iterator[str]:
-    index = index_beside(path)
+def _shard_faults(path: Path, count: int, info: DatasetInfo, split: str) -> Iterator[str]:
+    index = index_path(path)
     for file in (path, index):
         if not file.is_file():
             yield f"{file} is missing"
@@ -65,7 +67,7 @@ def _shard_faults(path: Path, count: int, info: Info, split: str) -> Iterator[st
         yield f"{path} has {number} records, its index {len(entries)}, dataset_info.json says {count}"
 
 
-def _shards(directory: Path, info: Info) -> Iterator[tuple[Path, int, str]]:
+def _shards(directory: Path, info: DatasetInfo) -> Iterator[tuple[Path, int, str]]:
     for split, counts in info.splits.items():
         for name, count in zip(info.shards(split), counts, strict=True):
             yield directory / name, count, split
@@ -85,6 +87,6 @@ def verify(directory: str | Path) -> list[str]:
     faults += [
         f"{path} is no shard of this dataset" for path in sorted(directory.glob("*.tfrecord-*")) if path not in known
     ]
-    indices = [index_beside(path) for path in known if index_beside(path).is_file()]
+    indices = [index_path(path) for path in known if index_path(path).is_file()]
     tiles = Counter(entry.tile for index in indices for entry in read_index(index) if entry.state == MADE)
     return faults + [f"{tile} is in {count} records" for tile, count in tiles.items() if count > 1]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-STATISTICS = "statistics.json"
+STATISTICS_FILE = "statistics.json"
 
 
 def shard_name(dataset: str, split: str, shard: int, shards: int) -> str:
@@ -15,16 +15,16 @@ def index_name(dataset: str, split: str, shard: int, shards: int) -> str:
     return f"{dataset}-{split}.index-{shard:05d}-of-{shards:05d}.csv"
 
 
-def shard_beside(index: Path) -> Path:
+def shard_path(index: Path) -> Path:
     """The shard that an index describes."""
     return index.with_name(index.name.removesuffix(".csv").replace(".index-", ".tfrecord-"))
 
 
-def tally_beside(index: Path) -> Path:
+def counts_path(index: Path) -> Path:
     """The tally of the shard that an index describes."""
     return index.with_name(index.name.removesuffix(".csv").replace(".index-", ".statistics-") + ".npz")
 
 
-def index_beside(shard: Path) -> Path:
+def index_path(shard: Path) -> Path:
     """The index of a shard."""
     return shard.with_name(f"{shard.name.replace('.tfrecord-', '.index-')}.csv")

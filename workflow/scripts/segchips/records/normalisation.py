@@ -8,13 +8,13 @@ import numpy as np
 
 from segchips.arrays import Array
 from segchips.errors import InputError
-from segchips.records.dataset_info import read_info
+from segchips.records.dataset_files import read_info
 from segchips.records.pixel_values import is_wide, valid_pixels
 from segchips.records.statistics import statistics
 
 
 @dataclass(frozen=True)
-class Scale:
+class Normaliser:
     """What makes an image's bands comparable: valid pixels become (value - mean) / std, all others 0."""
 
     mean: Array
@@ -22,7 +22,7 @@ class Scale:
     nodata: float | None
 
     @classmethod
-    def of(cls, directory: Path, normalise: bool | str) -> "Scale":
+    def of(cls, directory: Path, normalise: bool | str) -> "Normaliser":
         """From the statistics of split "train", or of the one that `normalise` names; InputError where it is missing.
 
         A band of one value, or without any, has a standard deviation of 1.

@@ -19,12 +19,12 @@ from segchips.grids.tile import Tile
 
 BLOCK = 512
 """Pixels along the side of a mosaic's blocks."""
-_OFF = 1e-3
+_GRID_TOLERANCE = 1e-3
 """The share of a pixel by which a chip may lie off the mosaic's grid."""
 
 
 @dataclass(frozen=True)
-class ChipPlace:
+class ChipLocation:
     """Where a chip lies: CRS, west and north edge, a pixel's width and height, and the padding of a tile of `size`."""
 
     crs: str
@@ -46,27 +46,27 @@ class SpooledChip:
     width: int
 
 
-def chip_place(identifier: str) -> ChipPlace:
+def chip_location(identifier: str) -> ChipLocation:
     """From a tile key, or from `name|geotransform|crs`; InputError where neither tells a place."""
     if "|" not in identifier:
         tile = Tile.from_name(identifier)
         west, across, _, north, _, down = tile.geotransform
-        return ChipPlace(tile.crs, west, north, (across, -down), tile.grid.pad, tile.grid.size)
+        return ChipLocation(tile.crs, west, north, (across, -down), tile.grid.pad, tile.grid.size)
     name, transform, crs = identifier.rsplit("|", 2)
     with suppress(ValueError, TypeError):
         west, across, right, north, below, down = json.loads(transform)
         if crs and (right, below) == (0, 0) and across > 0 > down:
-            return ChipPlace(crs, west, north, (across, -down))
+            return ChipLocation(crs, west, north, (across, -down))
     raise InputError(f"chip {name} has no CRS and upright geotransform ({crs or 'no CRS'}, {transform}); leave it out")
 
 
-def _plain(value: Any) -> Any:
+def _as_numpy(value: Any) -> Any:
     """A tensor of TensorFlow or PyTorch as numpy's, anything else as it is."""
     value = value.detach().cpu() if hasattr(value, "detach") else value
     return value.numpy() if hasattr(value, "numpy") else value
 
 
-def _text(identifier: Any) -> str:
+def _identifier_text(identifier: Any) -> str:
     return identifier.decode() if isinstance(identifier, bytes) else str(identifier)
 
 
@@ -74,13 +74,15 @@ def single_predictions(predictions: Iterable[tuple[Any, Any]]) -> Iterator[tuple
     """Identifier and prediction (bands x height x width) of each chip, whether they come alone or in batches."""
     for identifiers, arrays in predictions:
         last = not hasattr(arrays, "detach")
-        names, values = _plain(identifiers), np.asarray(_plain(arrays))
+        names, values = _as_numpy(identifiers), np.asarray(_as_numpy(arrays))
         alone = isinstance(names, (str, bytes)) or np.ndim(names) == 0
         for name, array in zip([names] if alone else names, values[None] if alone else values, strict=True):
             if array.ndim not in (2, 3):
-                raise InputError(f"the prediction of {_text(name)} has shape {array.shape}; it is a plane or several")
+                raise InputError(
+                    f"the prediction of {_identifier_text(name)} has shape {array.shape}; it is a plane or several"
+                )
             bands = array[None] if array.ndim == 2 else array.transpose(2, 0, 1) if last else array
-            yield _text(name), bands.astype({"b1": "u1", "f2": "f4"}.get(array.dtype.str[1:], array.dtype))
+            yield _identifier_text(name), bands.astype({"b1": "u1", "f2": "f4"}.get(array.dtype.str[1:], array.dtype))
 
 
 class Spool:
@@ -94,7 +96,7 @@ class Spool:
 
     def add(self, name: str, bands: Array) -> None:
         """Keep a prediction without its padding; InputError where it differs from the others or from its tile."""
-        place, shape = chip_place(name), bands.shape
+        place, shape = chip_location(name), bands.shape
         if not self._end:
             self.bands, self.dtype = shape[0], bands.dtype
         if (shape[0], bands.dtype) != (self.bands, self.dtype):
@@ -128,6 +130,6 @@ def piece_corners(
     for piece in pieces:
         down, right = (north - piece.north) / step[1], (piece.west - west) / step[0]
         corners.append((round(down), round(right)))
-        if max(abs(down - round(down)), abs(right - round(right))) > _OFF:
+        if max(abs(down - round(down)), abs(right - round(right))) > _GRID_TOLERANCE:
             raise InputError(f"the chip at {piece.west}, {piece.north} lies off the grid of the others; leave it out")
     return corners

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from segchips.errors import InputError, RecordError
-from segchips.records.chip_reading import decode_chip
-from segchips.records.dataset_info import read_info, shard_paths
-from segchips.records.index import read_index
-from segchips.records.layout import Info, Layout
-from segchips.records.names import index_beside
+from segchips.records.chip_reader import decode_chip
+from segchips.records.dataset_files import read_info, shard_paths
+from segchips.records.dataset_info import ChipLayout, DatasetInfo
+from segchips.records.file_names import index_path
+from segchips.records.shard_index import read_index
 from segchips.records.tf_example import decode
 from segchips.records.tfrecord import read_record
 from segchips.tiles.assignment import MADE
@@ -37,7 +37,7 @@ def _picture(content: bytes) -> Pixels:
     return array
 
 
-def _array(value: Any, layout: Layout, storage: str) -> Pixels:
+def _array(value: Any, layout: ChipLayout, storage: str) -> Pixels:
     if storage == "array":
         flat = np.frombuffer(value, np.dtype(layout.dtype).newbyteorder("<")).astype(layout.dtype)
     elif storage == "float":
@@ -49,7 +49,7 @@ def _array(value: Any, layout: Layout, storage: str) -> Pixels:
     return flat.reshape(layout.shape)
 
 
-def decode_example(payload: bytes, info: Info) -> Example:
+def decode_example(payload: bytes, info: DatasetInfo) -> Example:
     """A record's arrays; RecordError where it does not hold what the dataset's description says."""
     record: dict[str, Any] = decode(payload)
     try:
@@ -69,7 +69,7 @@ def read(directory: str | Path, name: str) -> Example:
     directory = Path(directory)
     info = read_info(directory)
     for shard in (path for split in info.splits for path in shard_paths(directory, info, split)):
-        for entry in read_index(index_beside(shard)):
+        for entry in read_index(index_path(shard)):
             if entry.tile == name and entry.state == MADE:
                 return decode_example(read_record(shard, entry.offset or 0, entry.length or 0, info.compression), info)
     raise InputError(f"no shard in {directory} holds a chip named '{name}'; the index files beside them list all names")

@@ -9,7 +9,8 @@ from os.path import basename
 from typing import TYPE_CHECKING
 
 from segchips.errors import InputError
-from segchips.records.chip_reading import ALONE, Header, encode_like, open_chip, read_chip, read_file
+from segchips.records.chip_header import ChipHeader
+from segchips.records.chip_reader import ALONE, encode_like, open_chip, read_chip, read_file
 from segchips.records.tf_example import array_bytes, encode
 from segchips.tiles.assignment import hash64
 
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from segchips.config.model import TFRecordsConfig
     from segchips.records.tf_example import Piece, Value
 
-ReferenceHeaders = tuple[Header, Header]
+ReferenceHeaders = tuple[ChipHeader, ChipHeader]
 _FLOAT32_HOLDS = ("uint8", "int8", "uint16", "int16", "float32")
 
 
 @dataclass(frozen=True)
-class Pair:
+class ChipPair:
     """An image chip and its label chip under one name, a tile key or that of the files."""
 
     name: str
@@ -38,7 +39,7 @@ def record_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: hash64(name, b"order"))
 
 
-def _floats(header: Header, pixels: Pixels) -> Pixels:
+def _as_float32(header: ChipHeader, pixels: Pixels) -> Pixels:
     """As float32; InputError where that would change a value."""
     import numpy as np
 
@@ -53,7 +54,7 @@ def _floats(header: Header, pixels: Pixels) -> Pixels:
     return floats
 
 
-def _picture(header: Header, pixels: Pixels, storage: str, quality: int) -> bytes:
+def _encode_picture(header: ChipHeader, pixels: Pixels, storage: str, quality: int) -> bytes:
     import imagecodecs
     import numpy as np
 
@@ -67,23 +68,23 @@ def _picture(header: Header, pixels: Pixels, storage: str, quality: int) -> byte
     return bytes(imagecodecs.png_encode(plane, strategy=imagecodecs.PNG.STRATEGY.RLE))
 
 
-def _stored(path: str, beside: int, storage: str, quality: int) -> tuple[Header, Value, Pixels | None]:
+def _read_and_encode(path: str, beside: int, storage: str, quality: int) -> tuple[ChipHeader, Value, Pixels | None]:
     """A chip's header, what a record holds of it, and its pixels where they were decoded."""
     if storage == "encoded":
         return *read_file(path, beside), None
     header, pixels = read_chip(path, beside)
-    return header, _value(header, pixels, storage, quality), pixels
+    return header, _encode_pixels(header, pixels, storage, quality), pixels
 
 
-def _value(header: Header, pixels: Pixels, storage: str, quality: int) -> Value:
+def _encode_pixels(header: ChipHeader, pixels: Pixels, storage: str, quality: int) -> Value:
     if storage == "array":
         return array_bytes(pixels)
     if storage == "encoded":
         return encode_like(header.path, pixels)
-    return _floats(header, pixels) if storage == "float" else _picture(header, pixels, storage, quality)
+    return _as_float32(header, pixels) if storage == "float" else _encode_picture(header, pixels, storage, quality)
 
 
-def _unseen(image: Header) -> Pixels | None:
+def _pixels_without_data(image: ChipHeader) -> Pixels | None:
     """Where (height x width) some band of the image has no valid value; None where there is no such pixel."""
     if image.valid is None or image.valid == 1:
         return None
@@ -92,7 +93,7 @@ def _unseen(image: Header) -> Pixels | None:
     return unseen if unseen.any() else None
 
 
-def _unknown(label: Header, pixels: Pixels | None, unseen: Pixels, beside: int, value: int) -> Pixels:
+def _mark_unknown(label: ChipHeader, pixels: Pixels | None, unseen: Pixels, beside: int, value: int) -> Pixels:
     """The label's pixels with `value` where the image shows nothing."""
     import numpy as np
 
@@ -105,7 +106,7 @@ def describe_layout(layout: tuple[int, int, int, str]) -> str:
     return f"{width} x {height} pixels with {channels} band{'s'[: channels != 1]} of {dtype}"
 
 
-def _check_label(image: Header, label: Header) -> None:
+def _check_label_layout(image: ChipHeader, label: ChipHeader) -> None:
     if label.layout != (image.height, image.width, 1, label.dtype):
         raise InputError(
             f"{label.path} is {describe_layout(label.layout)}; "
@@ -114,20 +115,20 @@ def _check_label(image: Header, label: Header) -> None:
 
 
 def make_record(
-    pair: Pair, split: str, config: TFRecordsConfig, unknown: int | None = None
+    pair: ChipPair, split: str, config: TFRecordsConfig, unknown: int | None = None
 ) -> tuple[ReferenceHeaders, list[Piece], tuple[Pixels | None, Pixels | None]]:
     """A pair's headers, its serialized record in pieces and its pixels where they were decoded.
 
     Where a band of the image has no valid value, the label becomes `unknown`, unless that is None. InputError names a
     chip that cannot become a record.
     """
-    image, image_data, image_pixels = _stored(pair.image, pair.beside, config.storage, config.quality)
+    image, image_data, image_pixels = _read_and_encode(pair.image, pair.beside, config.storage, config.quality)
     lossless = "png" if config.storage == "jpeg" else config.storage
-    label, label_data, label_pixels = _stored(pair.label, pair.beside, lossless, config.quality)
-    _check_label(image, label)
-    if unknown is not None and (unseen := _unseen(image)) is not None:
-        label_pixels = _unknown(label, label_pixels, unseen, pair.beside, unknown)
-        label_data = _value(label, label_pixels, lossless, config.quality)
+    label, label_data, label_pixels = _read_and_encode(pair.label, pair.beside, lossless, config.quality)
+    _check_label_layout(image, label)
+    if unknown is not None and (unseen := _pixels_without_data(image)) is not None:
+        label_pixels = _mark_unknown(label, label_pixels, unseen, pair.beside, unknown)
+        label_data = _encode_pixels(label, label_pixels, lossless, config.quality)
     transform = list(image.geotransform)
     features: dict[str, Value] = {
         "image/image_data": image_data,

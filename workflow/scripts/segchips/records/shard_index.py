@@ -10,7 +10,7 @@ from segchips.errors import RecordError
 
 
 @dataclass(frozen=True)
-class Entry:
+class IndexEntry:
     """One line of a shard's index; `offset` and `length` are bytes in the shard file, framing included.
 
     `acquired` and `scenes` are as in `segchips.records.chip_tags.ChipTags`.
@@ -26,10 +26,10 @@ class Entry:
     scenes: tuple[tuple[str, str], ...] = ()
 
 
-_COLUMNS = [field.name for field in fields(Entry)]
+_COLUMNS = [field.name for field in fields(IndexEntry)]
 
 
-def write_index(path: Path, entries: Iterable[Entry]) -> None:
+def write_index(path: Path, entries: Iterable[IndexEntry]) -> None:
     """Write a shard's index as CSV."""
     with path.open("w", newline="") as stream:
         rows = csv.writer(stream, lineterminator="\n")
@@ -39,23 +39,23 @@ def write_index(path: Path, entries: Iterable[Entry]) -> None:
             rows.writerow((vars(entry) | {"acquired": " ".join(entry.acquired), "scenes": scenes}).values())
 
 
-def read_index(path: Path) -> list[Entry]:
+def read_index(path: Path) -> list[IndexEntry]:
     """The entries of a shard's index, records in their order; RecordError where it cannot be read."""
     try:
         with path.open(newline="") as stream:
             header, *rows = csv.reader(stream)
             if header != _COLUMNS:
                 raise ValueError(f"its columns are {', '.join(header)}")
-            return [_entry(*row) for row in rows]
+            return [_parse_entry(*row) for row in rows]
     except (OSError, TypeError, ValueError, csv.Error) as error:
         raise RecordError(f"{path} cannot be read as the index of a shard: {error}") from error
 
 
-def _entry(
+def _parse_entry(
     tile: str, state: str, reason: str, valid: str, offset: str, length: str, acquired: str, scenes: str
-) -> Entry:
+) -> IndexEntry:
     start, size = (int(text) if text else None for text in (offset, length))
     if min(start or 0, size or 0) < 0:
         raise ValueError(f"byte {offset} and length {length} of {tile}")
     used = tuple((product, scene) for product, scene in json.loads(scenes or "[]"))
-    return Entry(tile, state, reason, float(valid) if valid else None, start, size, tuple(acquired.split()), used)
+    return IndexEntry(tile, state, reason, float(valid) if valid else None, start, size, tuple(acquired.split()), used)

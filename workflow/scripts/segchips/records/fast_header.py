@@ -4,7 +4,8 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from segchips.records.tiff_header import DamagedError, FastHeader, read_tiff_header
+from segchips.records.chip_header import DamagedFileError, FastHeader
+from segchips.records.tiff_header import read_tiff_header
 
 _PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 
@@ -14,11 +15,11 @@ def _png_chunks(content: bytes) -> Iterator[bytes]:
     offset, kind = 8, b""
     while kind != b"IEND":
         if offset + 12 > len(content):
-            raise DamagedError
+            raise DamagedFileError
         size, kind = struct.unpack_from(">I4s", content, offset)
         checked = memoryview(content)[offset + 4 : offset + 8 + size]
         if zlib.crc32(checked).to_bytes(4) != content[offset + 8 + size : offset + 12 + size]:
-            raise DamagedError
+            raise DamagedFileError
         yield kind
         offset += 12 + size
 

@@ -5,55 +5,30 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segchips.errors import InputError, RecordError
+from segchips.records.chip_header import NO_GEOTRANSFORM, DamagedFileError, FastHeader
 from segchips.records.chip_tags import read_chip_tags
-from segchips.records.headers import read_fast_header
-from segchips.records.layout import item_bytes
-from segchips.records.tiff_header import UNREFERENCED, DamagedError, FastHeader, utm_geokeys
+from segchips.records.dataset_info import item_bytes
+from segchips.records.fast_header import read_fast_header
+from segchips.records.tiff_header import utm_geokeys
 
 if TYPE_CHECKING:
     from segchips.arrays import Pixels
 
+from segchips.records.chip_header import ChipHeader
 
 ALONE, WORLD_FILE, OTHER = range(3)
 """What lies beside a chip file and tells more about it: nothing, a world file, or anything else, such as .aux.xml."""
 
-MAX_BYTES = 2**30
+MAX_CHIP_BYTES = 2**30
 """Of the pixels of one chip."""
 _REFERRING = ("VRT", "WMS", "WMTS", "WCS", "GTI", "STACIT", "STACTA")
 _RAW_DRIVERS = ("ENVI", "EHdr", "GenBin")
 """GDAL fills what is missing of such files with zeros."""
 _crs_texts = {b"": "", **utm_geokeys()}
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a chip says about itself; `valid`, `bands`, `acquired` and `scenes` are as in `segchips.headers.Told`.
-
-    `bare` says that it is a GeoTIFF known to name no nodata value and no bands.
-    """
-
-    path: str | Path
-    height: int
-    width: int
-    channels: int
-    dtype: str
-    crs: str
-    geotransform: tuple[float, ...]
-    valid: float | None
-    bands: tuple[str, ...] = ()
-    acquired: tuple[str, ...] = ()
-    scenes: tuple[tuple[str, str], ...] = ()
-    bare: bool = False
-
-    @property
-    def layout(self) -> tuple[int, int, int, str]:
-        """Height, width, channels and dtype: what all images, or all labels, of a dataset share."""
-        return self.height, self.width, self.channels, self.dtype
 
 
 @contextmanager
@@ -77,13 +52,13 @@ def open_chip(path: str | Path) -> Iterator[Any]:
         raise InputError(f"{path} cannot be read as a raster: {error.__cause__ or error}") from error
 
 
-def _gdal_header(path: str | Path, source: Any) -> Header:
+def _gdal_header(path: str | Path, source: Any) -> ChipHeader:
     crs = source.crs.to_string() if source.crs else ""
     size = source.height, source.width, source.count, source.dtypes[0]
     transform = tuple(map(float, source.transform.to_gdal()))
     tags = source.tags()
     about = read_chip_tags(tags.get("VALID"), tags.get("SCENES"), source.descriptions)
-    return Header(path, *size, crs, transform, about.valid, about.bands, about.acquired, about.scenes)
+    return ChipHeader(path, *size, crs, transform, about.valid, about.bands, about.acquired, about.scenes)
 
 
 def _gdal_pixels(source: Any) -> Pixels:
@@ -96,20 +71,20 @@ def _gdal_pixels(source: Any) -> Pixels:
 
 def _check_size(path: str | Path, size: int) -> None:
     """InputError where pixels would fill the memory: a small file can claim any size."""
-    if size > MAX_BYTES:
-        raise InputError(f"{path} has {size} bytes of pixels; a chip may have up to {MAX_BYTES}")
+    if size > MAX_CHIP_BYTES:
+        raise InputError(f"{path} has {size} bytes of pixels; a chip may have up to {MAX_CHIP_BYTES}")
 
 
-def _quick_header(path: str | Path, quick: FastHeader) -> Header:
+def _from_fast_header(path: str | Path, quick: FastHeader) -> ChipHeader:
     if quick.geokeys not in _crs_texts:
         with open_chip(path) as source:
             _crs_texts[quick.geokeys] = _gdal_header(path, source).crs
     size = quick.height, quick.width, quick.channels, quick.dtype
     about = quick.told.valid, quick.told.bands, quick.told.acquired, quick.told.scenes
-    return Header(path, *size, _crs_texts[quick.geokeys], quick.geotransform, *about, quick.bare)
+    return ChipHeader(path, *size, _crs_texts[quick.geokeys], quick.geotransform, *about, quick.bare)
 
 
-def _quick_pixels(content: bytes, quick: FastHeader) -> Pixels | None:
+def _decode_without_gdal(content: bytes, quick: FastHeader) -> Pixels | None:
     """The pixels without GDAL; None where no other decoder is proven equal to it, or where that one fails."""
     import imagecodecs
 
@@ -126,7 +101,7 @@ def _quick_pixels(content: bytes, quick: FastHeader) -> Pixels | None:
     return array.reshape(quick.height, quick.width, quick.channels)
 
 
-def _load(path: str | Path) -> tuple[bytes, FastHeader | None]:
+def _read_content(path: str | Path) -> tuple[bytes, FastHeader | None]:
     try:
         with open(path, "rb", buffering=0) as stream:
             content = stream.read()
@@ -138,42 +113,42 @@ def _load(path: str | Path) -> tuple[bytes, FastHeader | None]:
         return content, quick
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except DamagedError as error:
+    except DamagedFileError as error:
         raise InputError(f"{path} cannot be read as a raster: it is cut off or damaged") from error
 
 
-def _suffices(quick: FastHeader, beside: int) -> bool:
+def _is_complete(quick: FastHeader, beside: int) -> bool:
     """Whether nothing beside the file adds to its header; a world file does where the file has no georeference."""
-    return beside == ALONE or (beside == WORLD_FILE and quick.geotransform != UNREFERENCED)
+    return beside == ALONE or (beside == WORLD_FILE and quick.geotransform != NO_GEOTRANSFORM)
 
 
-def read_header(path: str | Path, beside: int = OTHER) -> Header:
+def read_header(path: str | Path, beside: int = OTHER) -> ChipHeader:
     """A chip's header; InputError names a file that is no raster."""
-    _, quick = _load(path)
-    if quick and _suffices(quick, beside):
-        return _quick_header(path, quick)
+    _, quick = _read_content(path)
+    if quick and _is_complete(quick, beside):
+        return _from_fast_header(path, quick)
     with open_chip(path) as source:
         return _gdal_header(path, source)
 
 
-def read_chip(path: str | Path, beside: int = OTHER) -> tuple[Header, Pixels]:
+def read_chip(path: str | Path, beside: int = OTHER) -> tuple[ChipHeader, Pixels]:
     """A chip's header and pixels, height x width x channels in its own dtype; InputError names a damaged file."""
-    content, quick = _load(path)
-    pixels = _quick_pixels(content, quick) if quick else None
-    if quick and pixels is not None and _suffices(quick, beside):
-        return _quick_header(path, quick), pixels
+    content, quick = _read_content(path)
+    pixels = _decode_without_gdal(content, quick) if quick else None
+    if quick and pixels is not None and _is_complete(quick, beside):
+        return _from_fast_header(path, quick), pixels
     with open_chip(path) as source:
         return _gdal_header(path, source), _gdal_pixels(source) if pixels is None else pixels
 
 
-def read_file(path: str | Path, beside: int = OTHER) -> tuple[Header, bytes]:
+def read_file(path: str | Path, beside: int = OTHER) -> tuple[ChipHeader, bytes]:
     """A chip's header and the file's bytes; InputError names a damaged file.
 
     Where the layout does not show that the file is whole, its pixels are decoded to find out.
     """
-    content, quick = _load(path)
-    if quick and _suffices(quick, beside):
-        return _quick_header(path, quick), content
+    content, quick = _read_content(path)
+    if quick and _is_complete(quick, beside):
+        return _from_fast_header(path, quick), content
     with open_chip(path) as source:
         if not quick:
             _gdal_pixels(source)
@@ -184,9 +159,9 @@ def decode_chip(content: bytes) -> Pixels:
     """The pixels of a file's bytes, height x width x channels in its own dtype; RecordError where there are none."""
     try:
         quick = read_fast_header(content)
-    except DamagedError as error:
+    except DamagedFileError as error:
         raise RecordError("a record's file is cut off or damaged") from error
-    pixels = _quick_pixels(content, quick) if quick else None
+    pixels = _decode_without_gdal(content, quick) if quick else None
     return _gdal_decode(content) if pixels is None else pixels
 
 

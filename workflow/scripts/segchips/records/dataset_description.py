@@ -8,34 +8,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segchips.errors import InputError
-from segchips.records.chip_reading import Header, open_chip, read_header
-from segchips.records.dataset_info import write_description
-from segchips.records.index import read_index
-from segchips.records.layout import Info, Layout
-from segchips.records.names import shard_beside, tally_beside
+from segchips.records.chip_header import ChipHeader
+from segchips.records.chip_reader import open_chip, read_header
+from segchips.records.dataset_files import write_description
+from segchips.records.dataset_info import ChipLayout, DatasetInfo
+from segchips.records.file_names import counts_path, shard_path
+from segchips.records.shard_index import read_index
 from segchips.records.tf_example import decode
 from segchips.records.tfrecord import read_record
 from segchips.tiles.assignment import MADE
 
 if TYPE_CHECKING:
     from segchips.config.model import TFRecordsConfig
-from segchips.records.record import ReferenceHeaders, describe_layout
+from segchips.records.record_encoding import ReferenceHeaders, describe_layout
 
 
-def layout_of(header: Header) -> Layout:
+def chip_layout(header: ChipHeader) -> ChipLayout:
     shape = header.height, header.width, header.channels
     if header.bare:
-        return Layout(header.dtype, shape, "GTiff", None, (None,) * header.channels)
+        return ChipLayout(header.dtype, shape, "GTiff", None, (None,) * header.channels)
     with open_chip(header.path) as source:
-        return Layout(header.dtype, shape, source.driver, source.nodata, tuple(source.descriptions))
+        return ChipLayout(header.dtype, shape, source.driver, source.nodata, tuple(source.descriptions))
 
 
-def _check_shard(index: Path, image: Layout, compression: str | None) -> tuple[int, int]:
+def _check_shard(index: Path, image: ChipLayout, compression: str | None) -> tuple[int, int]:
     """The number of records and bytes of a shard, whose chips must have this layout."""
     made = [entry for entry in read_index(index) if entry.state == MADE]
     if made:
         place = made[0].offset or 0, made[0].length or 0
-        record: dict[str, Any] = decode(read_record(shard_beside(index), *place, compression))
+        record: dict[str, Any] = decode(read_record(shard_path(index), *place, compression))
         size = (record[f"image/{key}"] for key in ("height", "width", "channels"))
         found: Any = (*size, bytes(record["image/dtype"]).decode())
         expected: Any = (*image.shape, image.dtype)
@@ -46,7 +47,7 @@ def _check_shard(index: Path, image: Layout, compression: str | None) -> tuple[i
     return len(made), sum(entry.length or 0 for entry in made)
 
 
-def describe(
+def describe_shards(
     directory: Path,
     dataset: str,
     config: TFRecordsConfig,
@@ -56,17 +57,17 @@ def describe(
     unknown: int | None = None,
 ) -> None:
     """As `write_info`, from the headers of a pair."""
-    image, label = layout_of(like[0]), layout_of(like[1])
+    image, label = chip_layout(like[0]), chip_layout(like[1])
     checked = {
         split: [_check_shard(path, image, config.compression) for path in paths] for split, paths in indices.items()
     }
     counts = {split: tuple(count for count, _ in shards) for split, shards in checked.items()}
     label = replace(label, shape=label.shape[:2], nodata=background, bands=())
-    info = Info(dataset, config.storage, config.compression, counts, image, label, unknown)
+    info = DatasetInfo(dataset, config.storage, config.compression, counts, image, label, unknown)
     write_description(directory, info, {split: sum(size for _, size in shards) for split, shards in checked.items()})
 
 
-def write_info(
+def describe_dataset(
     directory: Path,
     dataset: str,
     config: TFRecordsConfig,
@@ -83,5 +84,5 @@ def write_info(
     """
     from segchips.records.statistics import write_statistics
 
-    describe(directory, dataset, config, indices, (read_header(image), read_header(label)), background, unknown)
-    write_statistics(directory, {split: [tally_beside(path) for path in paths] for split, paths in indices.items()})
+    describe_shards(directory, dataset, config, indices, (read_header(image), read_header(label)), background, unknown)
+    write_statistics(directory, {split: [counts_path(path) for path in paths] for split, paths in indices.items()})

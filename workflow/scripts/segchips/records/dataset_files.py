@@ -1,0 +1,119 @@
+"""The files that describe shards: their names, the index beside each, and TensorFlow Datasets' three JSON files."""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segchips.errors import InputError, RecordError
+from segchips.files import atomic_write
+from segchips.records.dataset_info import ChipLayout, DatasetInfo
+from segchips.records.file_names import index_path
+from segchips.records.shard_index import IndexEntry, read_index
+from segchips.records.tfds_features import feature_tree
+from segchips.tiles.assignment import MADE
+
+STORAGES = ("array", "float", "encoded", "png", "jpeg")
+COMPRESSIONS = (None, "GZIP", "ZLIB")
+_DTYPE = re.compile(r"(u?int|float|complex|complex_int)(8|16|32|64|128)")
+
+
+def shard_paths(directory: Path, info: DatasetInfo, split: str) -> list[Path]:
+    """The paths of a split's shards; RecordError names one that is missing."""
+    paths = [directory / name for name in info.shards(split)]
+    for path in paths:
+        if not path.is_file():
+            raise RecordError(
+                f"{path} is missing of the {len(paths)} shards of split '{split}'; copy it there or make it again"
+            )
+    return paths
+
+
+def made_entries(directory: Path, info: DatasetInfo) -> dict[str, IndexEntry]:
+    """The index entries of all records of a dataset by tile; RecordError names an index that cannot be read."""
+    indices = (index_path(directory / name) for split in info.splits for name in info.shards(split))
+    return {entry.tile: entry for path in indices for entry in read_index(path) if entry.state == MADE}
+
+
+def _metadata(info: DatasetInfo) -> dict[str, Any]:
+    rasters = {}
+    for key, layout in (("image", info.image), ("label", info.label)):
+        finite = layout.nodata is None or math.isfinite(layout.nodata)
+        rasters[key] = vars(layout) | {"nodata": layout.nodata if finite else repr(layout.nodata)}
+    return {"storage": info.storage, "compression": info.compression, "unknown": info.unknown, **rasters}
+
+
+def _dataset_info(info: DatasetInfo, sizes: Mapping[str, int]) -> dict[str, Any]:
+    template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+    splits = [
+        {
+            "name": name,
+            "shardLengths": [str(count) for count in counts],
+            "numBytes": str(sizes[name]),
+            "filepathTemplate": template,
+        }
+        for name, counts in info.splits.items()
+    ]
+    text = "Image chips and label chips for semantic segmentation."
+    return {"name": info.name, "version": "1.0.0", "fileFormat": "tfrecord", "description": text, "splits": splits}
+
+
+def write_description(directory: Path, info: DatasetInfo, sizes: Mapping[str, int]) -> None:
+    """Write features.json, metadata.json and dataset_info.json; `sizes` gives each split's bytes."""
+    files = {"features": feature_tree(info), "metadata": _metadata(info), "dataset_info": _dataset_info(info, sizes)}
+    for name, content in files.items():
+        atomic_write(directory / f"{name}.json", json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        return content
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); name a folder of shards: results/<dataset>/tfrecords"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not valid ({error}); write the dataset again") from error
+
+
+def _layout(content: Mapping[str, Any]) -> ChipLayout:
+    nodata, dtype, shape = content["nodata"], content["dtype"], tuple(content["shape"])
+    if not _DTYPE.fullmatch(dtype) or not all(isinstance(size, int) and size > 0 for size in shape):
+        raise ValueError(f"dtype {dtype} and shape {shape}")
+    return ChipLayout(
+        dtype,
+        shape,
+        content["driver"],
+        nodata if nodata is None else float(nodata),
+        tuple(content["bands"]),
+    )
+
+
+def _one_of(value: Any, known: Sequence[Any]) -> Any:
+    if value not in known:
+        raise ValueError(f"{value!r} is none of {known}")
+    return value
+
+
+def read_info(directory: str | Path) -> DatasetInfo:
+    """Read what describes the shards of a directory; InputError when nothing does."""
+    directory = Path(directory)
+    info, facts = _read_json(directory / "dataset_info.json"), _read_json(directory / "metadata.json")
+    try:
+        splits = {str(split["name"]): tuple(map(int, split["shardLengths"])) for split in info["splits"]}
+        return DatasetInfo(
+            str(info["name"]),
+            _one_of(facts["storage"], STORAGES),
+            _one_of(facts["compression"], COMPRESSIONS),
+            splits,
+            _layout(facts["image"]),
+            _layout(facts["label"]),
+            facts.get("unknown"),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(
+            f"{directory} holds dataset_info.json and metadata.json that are not segchips' ({error!r})"
+        ) from error
