@@ -214,7 +214,8 @@ def dataset() -> Dataset:
 
 
 def work(part: list[str], out: Path) -> None:
-    plan, features = ImagePlan(dataset(), read_lock(out / "scenes.parquet")), LabelFeatures(dataset().labels)
+    plan = ImagePlan(dataset().imagery, read_lock(out / "scenes.parquet"), code_version="", config_key="")
+    features = LabelFeatures(dataset().labels)
     lock = read_label_lock(out / "labels.parquet")
     for key in part:
         tile = Tile.from_key(key)
@@ -230,7 +231,7 @@ def plain_loop() -> None:
     """All that the workflow does with the same library calls, without Snakemake, in two processes."""
     out, many = Path("loop"), dataset()
     make_tiles(many, out / "tiles.parquet")
-    list(resolve(many, out / "tiles.parquet", out / "scenes.parquet", anew=True))
+    list(resolve(many, out / "tiles.parquet", out / "scenes.parquet", refresh=True))
     tiles = [Tile.from_key(row.key) for row in read_manifest(out / "tiles.parquet")]
     write_label_lock(out / "labels.parquet", lock_labels(LabelFeatures(many.labels), tiles, "code"))
     make_splits(many, out / "tiles.parquet", out / "splits.parquet", None, "")
@@ -245,7 +246,7 @@ def plain_loop() -> None:
         example = Tile.from_key(rows[0].key).name
         chips = [out / kind / f"{example}.tif" for kind in ("images", "labels")]
         describe_dataset(out, "many", many.tfrecords, indices, *chips, many.labels.background)
-        plan = ImagePlan(many, read_lock(out / "scenes.parquet"))
+        plan = ImagePlan(many.imagery, read_lock(out / "scenes.parquet"), code_version="", config_key="")
         write_ledger(
             out / "ledger.csv", finished_rows(rows, plan, [path for paths in indices.values() for path in paths])
         )

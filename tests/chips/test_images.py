@@ -22,7 +22,6 @@ from rasterio.transform import Affine
 from rasterio.warp import reproject
 
 from segchips.chips import readers
-from segchips.chips.image_plan import ImagePlan
 from segchips.chips.images import make_image
 from segchips.errors import ConfigError, InputError, SceneError
 from segchips.grids.outlines import footprints
@@ -30,9 +29,9 @@ from segchips.grids.tile import Tile
 from segchips.scenes.lock import read_lock, write_lock
 from segchips.scenes.pinning import SceneLock, pin_scenes
 from segchips.scenes.query import SceneQuery
-from segchips.scenes.stac_catalogue import search
+from segchips.scenes.stac_catalogue import StacCatalogue
 from support.catalogues import make_asset, make_item, write_catalogue
-from support.datasets import make_dataset, tile_at
+from support.datasets import image_plan, make_dataset, tile_at
 from support.rasters import OUTSIDE, nearest_by_loop, raster_outline, transform_over, write_raster
 
 TILE = tile_at()
@@ -65,9 +64,9 @@ class Shots:
         keys, outlines = [tile.key for tile in tiles], footprints(tiles)
         write_lock(
             self.folder / "scenes.parquet",
-            pin_scenes(SceneQuery.of(dataset.imagery), search(dataset.imagery, outlines), keys, outlines),
+            pin_scenes(SceneQuery.of(dataset.imagery), StacCatalogue(dataset.imagery).search(outlines), keys, outlines),
         )
-        return ImagePlan(dataset, read_lock(self.folder / "scenes.parquet"))
+        return image_plan(dataset, read_lock(self.folder / "scenes.parquet"))
 
     def chip(self, tile=TILE, traced=False, **imagery):
         """Make the tile's chip; gives the open result's parts."""
@@ -533,9 +532,12 @@ def test_a_tile_that_lacks_a_product_gets_no_chip_and_says_why(tmp_path):
         if each["collection"] == "coarse"
     ]
     plan = shots.plan(products=PRODUCTS)
-    assert plan.made() == [] and plan.missing(TILE.key) == "no scene of coarse within the dates and the cloud limit"
-    assert shots.plan(products=PRODUCTS[1:]).made() == [TILE.key]
-    assert shots.plan(products=PRODUCTS[1:]).missing(TILE.key) is None
+    assert (
+        plan.tiles_with_chips() == []
+        and plan.missing_scenes(TILE.key) == "no scene of coarse within the dates and the cloud limit"
+    )
+    assert shots.plan(products=PRODUCTS[1:]).tiles_with_chips() == [TILE.key]
+    assert shots.plan(products=PRODUCTS[1:]).missing_scenes(TILE.key) is None
 
 
 # Nodata of scenes that differ.
@@ -1006,7 +1008,7 @@ def test_scenes_of_products_that_the_dataset_does_not_take_leave_plan_and_chip_a
     stranger = replace(plan.lock.scenes[0], product="aaa", assets={})
     scenes = (stranger, *plan.lock.scenes)
     tiles = {key: (0, *(index + 1 for index in indices)) for key, indices in plan.lock.tiles.items()}
-    other = ImagePlan(plan.dataset, SceneLock(plan.lock.query, scenes, tiles))
+    other = replace(plan, lock=SceneLock(plan.lock.query, scenes, tiles))
     for tile in (TILE, NEIGHBOUR):
         assert other.digest(tile.key) == plan.digest(tile.key)
     make_image(plan, TILE, tmp_path / "a.tif")
@@ -1060,11 +1062,11 @@ def azure(serve, monkeypatch, tmp_path):
     monkeypatch.setenv("GDAL_HTTP_PROXY", serve(Blobs).removeprefix("http://"))
     planetary_computer.settings.Settings.get.cache_clear()
     planetary_computer.sas.TOKEN_CACHE.clear()
-    readers._files.cache_clear()
+    readers.shared_raster_reader.cache_clear()
     yield asked
     planetary_computer.settings.Settings.get.cache_clear()
     planetary_computer.sas.TOKEN_CACHE.clear()
-    readers._files.cache_clear()
+    readers.shared_raster_reader.cache_clear()
 
 
 def signed_plan(folder, blob, container="good"):
@@ -1145,8 +1147,10 @@ def test_real_scenes_by_loop(tmp_path, real_data, kind, options):
         }
     )
     outlines = footprints([tile])
-    lock = pin_scenes(SceneQuery.of(dataset.imagery), search(dataset.imagery, outlines), [tile.key], outlines)
-    make_image(ImagePlan(dataset, lock), tile, tmp_path / "chip.tif")
+    lock = pin_scenes(
+        SceneQuery.of(dataset.imagery), StacCatalogue(dataset.imagery).search(outlines), [tile.key], outlines
+    )
+    make_image(image_plan(dataset, lock), tile, tmp_path / "chip.tif")
     chip = Chip(tmp_path / "chip.tif")
 
     items = [(path, json.loads(path.read_text())) for path in sorted(folder.glob("s2-l1c/*/*.json"))]

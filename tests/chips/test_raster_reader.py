@@ -274,7 +274,7 @@ def test_bands_of_several_files_are_stacked_in_the_order_asked(tmp_path):
 def test_a_mask_band_is_read_as_it_is_with_where_it_reaches(tmp_path):
     data = noise((24, 24), "uint8", 0, 5)
     path = write_raster(tmp_path / "a.tif", data, transform_over(TILE, (24, 24), 10, shift=(7, 0)), TILE.crs, nodata=0)
-    values, covered = RasterReader(2).read_raw(band(path), TILE)
+    values, covered = RasterReader(2).read_mask(band(path), TILE)
     expected = nearest_by_loop(path, TILE)[0]
     for place in np.ndindex(covered.shape):
         assert covered[place] == (expected[place[0]][place[1]] is not OUTSIDE)
@@ -576,7 +576,7 @@ def test_a_raster_without_georeference_is_named(tmp_path):
 
 def test_a_band_that_the_catalogue_promised_in_vain_is_named(tmp_path):
     path = write_raster(tmp_path / "a.tif", noise((2, 4, 4)), transform_over(TILE, (4, 4), 10), TILE.crs)
-    with pytest.raises(SceneError, match=r"a\.tif: has 2 bands, but its catalogue promises band 3"):
+    with pytest.raises(SceneError, match=r"a\.tif: has 2 bands, but its catalogue lists band 3"):
         read(path, indexes=(1, 3))
 
 

@@ -10,7 +10,7 @@ import shapely
 
 from segchips.commands.raster_catalogue import write_catalogue
 from segchips.errors import InputError
-from segchips.scenes.stac_catalogue import search
+from segchips.scenes.stac_catalogue import StacCatalogue
 from support.catalogues import COG_MEDIA_TYPE
 from support.datasets import make_dataset, tile_at, tile_outline
 from support.rasters import raster_outline, transform_over, write_raster
@@ -28,7 +28,7 @@ def raster(path, value=1, bands=1, dtype="uint16", **options):
 
 def scenes(folder, bands, **imagery):
     dataset = make_dataset(imagery={"catalog": str(folder), "products": [{"id": "ortho", "bands": bands}], **imagery})
-    return {scene.id: scene for scene in search(dataset.imagery, np.array([tile_outline(TILE)]))}
+    return {scene.id: scene for scene in StacCatalogue(dataset.imagery).search(np.array([tile_outline(TILE)]))}
 
 
 def test_files_of_several_bands_are_scenes_of_their_own(tmp_path):

@@ -10,7 +10,6 @@ import rasterio
 import shapely
 
 from conftest import Files
-from segchips.chips.image_plan import ImagePlan
 from segchips.chips.images import make_image
 from segchips.chips.open_rasters import GDAL_OPTIONS
 from segchips.chips.raster_reader import RasterReader
@@ -20,10 +19,10 @@ from segchips.scenes.lock import read_lock, write_lock
 from segchips.scenes.model import Band
 from segchips.scenes.pinning import pin_scenes
 from segchips.scenes.query import SceneQuery
-from segchips.scenes.stac_catalogue import search
+from segchips.scenes.stac_catalogue import StacCatalogue
 from segchips.scenes.stac_client import open_catalog
 from support.catalogues import make_asset, make_collection, make_item, make_link, write_catalogue, write_json
-from support.datasets import make_dataset, tile_at
+from support.datasets import image_plan, make_dataset, tile_at
 from support.projects import Project
 from support.rasters import OUTSIDE, nearest_by_loop, raster_outline, transform_over, write_raster
 
@@ -51,16 +50,16 @@ def scene_file(path, data=None, crs=None, nodata=NODATA, step=10, **profile):
 def make(folder, items, catalog=None, **imagery):
     """The chip of the tile from these items: pixels (row, column) and the ids of the scenes it tells."""
     dataset = make_dataset(imagery={"catalog": str(catalog or write_catalogue(folder, items)), **imagery})
-    outlines, left_out = footprints([TILE]), []
-    found = search(dataset.imagery, outlines, left_out=left_out)
-    write_lock(folder / "scenes.parquet", pin_scenes(SceneQuery.of(dataset.imagery), found, [TILE.key], outlines))
-    plan = ImagePlan(dataset, read_lock(folder / "scenes.parquet"))
-    if not plan.run_and_count():
-        return None, [], left_out
+    outlines, catalogue = footprints([TILE]), StacCatalogue(dataset.imagery)
+    scenes = catalogue.search(outlines)
+    write_lock(folder / "scenes.parquet", pin_scenes(SceneQuery.of(dataset.imagery), scenes, [TILE.key], outlines))
+    plan = image_plan(dataset, read_lock(folder / "scenes.parquet"))
+    if not plan.tiles_with_chips():
+        return None, [], catalogue.skipped_items
     make_image(plan, TILE, folder / "chips" / "chip.tif")
     with rasterio.open(folder / "chips" / "chip.tif") as chip:
         ids = [each["id"] for each in json.loads(chip.tags()["SCENES"])["s2"]]
-        return chip.read(1), ids, left_out
+        return chip.read(1), ids, catalogue.skipped_items
 
 
 def slow(paths, nodata=NODATA):
@@ -92,10 +91,10 @@ def outline(path):
 def test_an_item_without_place_or_time_is_left_out_by_name(tmp_path, spoil, reason):
     good, bad = (scene_file(tmp_path / f"{name}.tif", pixels(seed)) for seed, name in enumerate("ab"))
     items = [make_item(path.stem, DAY, {"B1": make_asset(path)}, outline(path)) for path in (good, bad)]
-    chip, ids, left_out = make(tmp_path, [items[0], items[1] | spoil])
+    chip, ids, skipped = make(tmp_path, [items[0], items[1] | spoil])
     np.testing.assert_array_equal(chip, slow([good]))
     assert ids == ["a"]
-    assert left_out == [f"scene 'b' of product 's2' is left out: {reason}"]
+    assert skipped == [f"scene 'b' of product 's2' is left out: {reason}"]
 
 
 def test_an_item_without_place_outside_the_dates_is_nobodys_business(tmp_path):
@@ -153,9 +152,9 @@ def test_of_items_with_one_id_one_counts_and_the_other_is_named(tmp_path):
     first, second = (scene_file(tmp_path / f"{name}.tif", pixels(seed)) for seed, name in enumerate("ab"))
     items = [make_item("same", DAY, {"B1": make_asset(path)}, outline(path)) for path in (first, second)]
     results = [make(tmp_path / str(n), order) for n, order in enumerate((items, items[::-1]))]
-    for chip, ids, left_out in results:
+    for chip, ids, skipped in results:
         assert any(np.array_equal(chip, slow([path])) for path in (first, second))
-        assert ids == ["same"] and len(left_out) == 1 and "scene 'same' of product 's2'" in left_out[0]
+        assert ids == ["same"] and len(skipped) == 1 and "scene 'same' of product 's2'" in skipped[0]
     np.testing.assert_array_equal(results[0][0], results[1][0])
 
 
@@ -320,7 +319,7 @@ def test_a_remote_catalogue_has_no_local_members(tmp_path, liar, rel, form):
     write_json(folder / "s2.json", make_collection("s2", [make_link(rel, form.format(target))]))
     write_json(folder / "catalog.json", {**root, "links": [make_link("child", "./s2.json")]})
     with pytest.raises(InputError):
-        search(make_dataset(imagery={"catalog": f"{address}/catalog.json"}).imagery, footprints([TILE]))
+        StacCatalogue(make_dataset(imagery={"catalog": f"{address}/catalog.json"}).imagery).search(footprints([TILE]))
 
 
 @pytest.mark.parametrize(
@@ -345,7 +344,7 @@ def test_a_catalogue_whose_links_lead_in_circles_is_read_once(tmp_path, serve):
         )
         write_json(tmp_path / name, content)
     for place in (catalog, serve(tmp_path) + "/catalog.json"):
-        found = search(make_dataset(imagery={"catalog": str(place)}).imagery, footprints([TILE]))
+        found = StacCatalogue(make_dataset(imagery={"catalog": str(place)}).imagery).search(footprints([TILE]))
         assert [scene.id for scene in found] == ["a"]
 
 
@@ -466,7 +465,7 @@ def test_a_sibling_of_fewer_bands_than_it_promises_is_named(tmp_path):
         make_item(path.stem, f"2017-07-0{day}T10:00:00Z", {"B1": make_asset(path, **two)}, outline(path))
         for day, path in enumerate((first, second), 1)
     ]
-    with pytest.raises(SceneError, match=r"b\.tif: has 1 bands, but its catalogue promises band 2"):
+    with pytest.raises(SceneError, match=r"b\.tif: has 1 bands, but its catalogue lists band 2"):
         make(tmp_path, items, products=[{"id": "s2", "bands": ["one", "two"]}])
 
 

@@ -11,7 +11,6 @@ import pytest
 import rasterio
 
 from loopback.server import Platform
-from segchips.chips.image_plan import ImagePlan
 from segchips.chips.images import make_image
 from segchips.errors import ConfigError, CredentialsError, InputError
 from segchips.grids.outlines import footprints
@@ -19,9 +18,9 @@ from segchips.grids.tile import Tile
 from segchips.scenes.catalogue import open_catalogue
 from segchips.scenes.lock import read_lock, write_lock
 from segchips.scenes.pinning import pin_scenes
-from segchips.scenes.platform_service import _service
+from segchips.scenes.platform_service import services
 from segchips.scenes.query import SceneQuery
-from support.datasets import make_dataset
+from support.datasets import image_plan, make_dataset
 from support.rasters import OUTSIDE, nearest_by_loop
 
 PACKAGES = {"descarteslabs": "descarteslabs", "earthone": "earthdaily.earthone"}
@@ -40,9 +39,9 @@ def source(request, platform, monkeypatch):
     monkeypatch.delenv("CLIENT_ID", raising=False)
     settings = importlib.import_module(f"{PACKAGES[request.param]}.config").Settings
     monkeypatch.setattr(settings, "_settings", None)
-    _service.cache_clear()
+    services.clear()
     yield request.param
-    _service.cache_clear()
+    services.clear()
 
 
 def imagery(source, **changes):
@@ -57,7 +56,7 @@ def plan(dataset, folder, name="lock"):
     """The plan of a dataset through the lock file."""
     lock = pin_scenes(SceneQuery.of(dataset.imagery), search(dataset), [tile.key for tile in TILES], footprints(TILES))
     write_lock(folder / f"{name}.parquet", lock)
-    return ImagePlan(dataset, read_lock(folder / f"{name}.parquet"))
+    return image_plan(dataset, read_lock(folder / f"{name}.parquet"))
 
 
 def chip(plan, path, tile=TILES[1]):
@@ -131,7 +130,7 @@ def test_what_is_not_there_is_named_before_any_scene_is_asked_for(source, platfo
 
 def test_a_product_that_the_account_may_not_see_ends_everything(source, platform):
     platform.forbidden.add("sample-l2a")
-    with pytest.raises(CredentialsError, match="product 'sample-l2a': the account may not .403 .* auth login"):
+    with pytest.raises(CredentialsError, match="product 'sample-l2a': permission denied .403 .* auth login"):
         search(imagery(source))
     asked = len(platform.log)
     with pytest.raises(CredentialsError):
@@ -234,7 +233,7 @@ def test_an_alpha_band_is_asked_for_and_not_kept(source, sample_folder, tmp_path
             monkeypatch.setenv(name, value)
         settings = importlib.import_module(f"{PACKAGES[source]}.config").Settings
         monkeypatch.setattr(settings, "_settings", None)
-        _service.cache_clear()
+        services.clear()
         pixels, _, _, names = chip(plan(imagery(source), tmp_path), tmp_path / "a.tif")
         (asked,) = platform.log.of("raster")
     assert (asked.asked["bands"], asked.asked["mask_alpha"]) == (["B04", "B08", "alpha"], True)

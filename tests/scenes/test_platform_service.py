@@ -12,9 +12,9 @@ from test_platform_catalogue import BOTH, PACKAGES, TILES, imagery, plan, source
 
 from loopback.faults import PASSING, Fault
 from loopback.server import make_token
-from segchips.chips.platform_reader import PlatformReader
+from segchips.chips.platform_reader import PlatformSceneReader
 from segchips.errors import CredentialsError, InputError, ServiceError
-from segchips.scenes.platform_service import service
+from segchips.scenes.platform_service import get_service
 
 PATIENCE = 30
 
@@ -28,7 +28,7 @@ def read(source, platform, tmp_path):  # noqa: F811
 
     def go(patience=PATIENCE, tile=TILES[1]):
         config = imagery(source, patience=patience).imagery
-        return PlatformReader(config).read(scene, config.products[0], tile)
+        return PlatformSceneReader(config).read(scene, config.products[0], tile)
 
     return go
 
@@ -137,7 +137,7 @@ def test_without_a_login_nothing_is_asked_at_all(source, platform, monkeypatch, 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(CredentialsError, match=f"nobody is logged in .* set {name} to a valid token"):
-            service(source, 8).ask("anything", PATIENCE, lambda: 1)
+            get_service(source, 8).call("anything", PATIENCE, lambda: 1)
     assert len(platform.log) == 0
 
 
@@ -148,26 +148,26 @@ def test_a_refused_secret_is_a_matter_of_login_and_no_outage(source, platform, m
     monkeypatch.setenv(f"{prefix}_CLIENT_ID", "someone")
     monkeypatch.setenv(f"{prefix}_CLIENT_SECRET", "wrong-secret")
     with pytest.raises(CredentialsError) as caught:
-        service(source, 8).ask("anything", PATIENCE, lambda: 1)
+        get_service(source, 8).call("anything", PATIENCE, lambda: 1)
     assert "wrong-secret" not in str(caught.value) and len(platform.log.of("iam")) == 1
 
 
 def test_secrets_and_queries_are_in_no_message(source, platform):  # noqa: F811
-    here = service(source, 8)
+    here = get_service(source, 8)
     token = here.auth.token
 
     def fail():
         raise OSError(f"https://e.com/x?key={token} {token} went\nwrong")
 
     with pytest.raises(ServiceError) as caught:
-        here.ask("anything", 1, fail)
+        here.call("anything", 1, fail)
     assert token not in str(caught.value) and "key=" not in str(caught.value) and "\n" not in str(caught.value)
     assert "OSError: https://e.com/x *** went wrong" in str(caught.value)
 
 
 def test_a_mistake_in_the_program_is_none_of_the_platform(source, platform):  # noqa: F811
     with pytest.raises(TypeError):
-        service(source, 8).ask("anything", PATIENCE, lambda: len(5))
+        get_service(source, 8).call("anything", PATIENCE, lambda: len(5))
 
 
 def test_no_more_requests_are_under_way_than_the_config_allows(source, platform, tmp_path):  # noqa: F811
@@ -178,7 +178,9 @@ def test_no_more_requests_are_under_way_than_the_config_allows(source, platform,
     platform.latency = 0.3
     platform.log.clear()
     product = config.products[0]
-    threads = [threading.Thread(target=PlatformReader(config).read, args=(scene, product, tile)) for tile in TILES * 2]
+    threads = [
+        threading.Thread(target=PlatformSceneReader(config).read, args=(scene, product, tile)) for tile in TILES * 2
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -190,11 +192,11 @@ def test_a_client_that_cannot_be_set_up_is_named(source, platform, monkeypatch):
     prefix = {"descarteslabs": "DESCARTESLABS", "earthone": "EARTHONE"}[source]
     monkeypatch.setenv(f"{prefix}_ENV", "nowhere")
     with pytest.raises(InputError, match="its client cannot be used .*nowhere"):
-        service(source, 8)
+        get_service(source, 8)
 
 
 def test_the_clients_keep_their_own_ways(source, platform):  # noqa: F811
-    service(source, 8)
+    get_service(source, 8)
     package = PACKAGES[source]
     raster = importlib.import_module(f"{package}.core.client.services.raster").Raster
     plain = importlib.import_module(f"{package}.core.client.services.service.service").Session

@@ -27,14 +27,14 @@ class Place:
     def __init__(self, folder):
         self.folder, self.lock = folder, folder / "scenes.parquet"
 
-    def resolve(self, items=None, tiles=TILES[:2], anew=False, **imagery):
+    def resolve(self, items=None, tiles=TILES[:2], refresh=False, **imagery):
         """Run the step; gives what it says. Without items the catalogue is gone."""
         (self.folder / "catalog.json").unlink(missing_ok=True)
         if items is not None:
             write_catalogue(self.folder, items)
         dataset = make_dataset(imagery={"catalog": str(self.folder / "catalog.json"), **imagery})
         write_dataset_manifest(self.folder / "tiles.parquet", tiles, dataset)
-        return list(resolve(dataset, self.folder / "tiles.parquet", self.lock, anew))
+        return list(resolve(dataset, self.folder / "tiles.parquet", self.lock, refresh))
 
     @property
     def scenes(self):
@@ -77,7 +77,7 @@ def test_what_is_pinned_needs_no_catalogue(place):
 def test_resolving_anew_takes_what_there_is_now_and_tells_the_difference(place):
     place.resolve(FIRST)
     moved = covering("b", TILES[:2], "2017-07-01T10:00:00Z", href="https://e.com/moved.tif")
-    assert place.resolve([moved, *LATER], anew=True) == [
+    assert place.resolve([moved, *LATER], refresh=True) == [
         "2 scenes for 2 of 2 tiles",
         "+ s2/new",
         "- s2/a",
@@ -107,7 +107,7 @@ def test_a_new_tile_takes_a_scene_as_its_neighbours_have_it(place):
     place.resolve([moved], TILES[:3])
     lock = read_lock(place.lock)
     assert place.scenes[KEYS[2]] == ["b"]
-    assert {scene.find("B1").href for scene in lock.scenes if scene.id == "b"} == {"https://e.com/b.tif"}
+    assert {scene.find_band("B1").href for scene in lock.scenes if scene.id == "b"} == {"https://e.com/b.tif"}
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_no_scene_at_all_is_an_error_and_leaves_the_old_lock(place, items, image
     place.resolve(FIRST)
     before = place.lock.read_bytes()
     with pytest.raises(InputError):
-        place.resolve(items, anew=True, **imagery)
+        place.resolve(items, refresh=True, **imagery)
     assert place.lock.read_bytes() == before
 
 
@@ -166,5 +166,5 @@ def test_the_lock_is_the_same_wherever_the_catalogue_puts_its_items(place, tmp_p
     # the query names the catalogue's place; all else must be equal
     assert read_lock(other.lock).scenes == read_lock(place.lock).scenes
     assert read_lock(other.lock).tiles == read_lock(place.lock).tiles
-    place.resolve(LATER[::-1] + FIRST[::-1], anew=True)
+    place.resolve(LATER[::-1] + FIRST[::-1], refresh=True)
     assert place.lock.read_bytes() == with_catalog

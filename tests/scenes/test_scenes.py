@@ -15,7 +15,7 @@ import shapely
 from segchips.errors import InputError
 from segchips.scenes.lock import read_lock, write_lock
 from segchips.scenes.model import Band, Scene, parse_time
-from segchips.scenes.pinning import SceneLock, difference, merge_pins, pin_scenes
+from segchips.scenes.pinning import SceneLock, describe_changes, merge_pins, pin_scenes
 from segchips.scenes.query import SceneQuery, closest_order, natural_order
 from support.datasets import make_dataset, parse_utc
 
@@ -137,13 +137,13 @@ ASSETS = {
 )
 def test_a_band_is_found_by_asset_number_or_name(name, index, asset):
     one = scene(**ASSETS)
-    assert one.band(name) == one.find(name) == ASSETS[asset][index - 1][1]
+    assert one.band(name) == one.find_band(name) == ASSETS[asset][index - 1][1]
 
 
 @pytest.mark.parametrize("name", ["visual", "visual:0", "visual:4", "visual:-1", "visual:x", "B99", "", "stack:"])
 def test_a_band_that_is_not_there_is_named_with_those_that_are(name):
     one = scene(**ASSETS)
-    assert one.find(name) is None
+    assert one.find_band(name) is None
     with pytest.raises(InputError) as caught:
         one.band(name)
     assert f"scene 'a' of product 's2' has no band '{name}'" in str(caught.value)
@@ -152,7 +152,7 @@ def test_a_band_that_is_not_there_is_named_with_those_that_are(name):
 
 def test_a_name_that_two_assets_have_is_not_guessed():
     one = scene(first=[("x", band(1)), ("nir", band(2))], second=[("nir", band(1)), ("y", band(2))])
-    assert one.find("nir") is None and one.find("y") == band(2)
+    assert one.find_band("nir") is None and one.find_band("y") == band(2)
 
 
 def test_a_scene_without_rasters_says_so():
@@ -320,16 +320,16 @@ def test_difference_tells_scenes_that_came_went_and_changed():
     unused = scene("unused")
     old = SceneLock(QUERY.text, (a, b, unused), {"x": (0,), "y": (1,), "z": (0, 1), "gone": (0,)})
     new = SceneLock(QUERY.text, (b, c, unused), {"x": (0,), "y": (0,), "z": (0, 1), "fresh": (1,), "also": ()})
-    assert difference(old, new) == [
+    assert describe_changes(old, new) == [
         "+ s2/c",
         "- s2/a",
         "2 of 5 tiles have other scenes than before; 2 tiles are new, 1 gone",
     ]
-    assert difference(SceneLock(QUERY.text, (b,), {"y": (0,)}), SceneLock(QUERY.text, (moved,), {"y": (0,)})) == [
+    assert describe_changes(SceneLock(QUERY.text, (b,), {"y": (0,)}), SceneLock(QUERY.text, (moved,), {"y": (0,)})) == [
         "~ s2/b (assets changed)",
         "1 of 1 tiles have other scenes than before; 0 tiles are new, 0 gone",
     ]
-    assert difference(old, old) == ["0 of 4 tiles have other scenes than before; 0 tiles are new, 0 gone"]
+    assert describe_changes(old, old) == ["0 of 4 tiles have other scenes than before; 0 tiles are new, 0 gone"]
 
 
 @pytest.mark.parametrize(

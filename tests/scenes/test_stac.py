@@ -15,7 +15,7 @@ from conftest import Files
 from segchips.errors import InputError
 from segchips.scenes.model import Band
 from segchips.scenes.query import search_area
-from segchips.scenes.stac_catalogue import search
+from segchips.scenes.stac_catalogue import StacCatalogue
 from segchips.scenes.stac_client import example_scene, open_catalog
 from support.catalogues import make_asset, make_collection, make_item, make_link, write_catalogue, write_json
 from support.datasets import make_dataset
@@ -27,7 +27,7 @@ DAY = "2017-06-01T10:00:00Z"
 
 
 def find(catalog, footprints=FOOTPRINTS, **imagery):
-    return search(make_dataset(imagery={"catalog": str(catalog), **imagery}).imagery, footprints)
+    return StacCatalogue(make_dataset(imagery={"catalog": str(catalog), **imagery}).imagery).search(footprints)
 
 
 def ids(scenes):
@@ -125,7 +125,7 @@ def test_an_api_and_a_static_catalogue_give_the_same_scenes(tmp_path, stac_api):
     from_api = find(stac_api(items, [make_collection("s2")]))
     from_files = find(write_catalogue(tmp_path / "cat", items))
     assert sorted(from_api, key=lambda scene: scene.id) == sorted(from_files, key=lambda scene: scene.id)
-    assert from_api[0].find("B1") == Band("https://example.com/a.tif", 1, 0.0, 0.0001, -0.1)
+    assert from_api[0].find_band("B1") == Band("https://example.com/a.tif", 1, 0.0, 0.0001, -0.1)
 
 
 def test_the_last_day_counts_to_its_end(tmp_path, stac_api):
@@ -177,7 +177,7 @@ def test_a_limit_without_any_cloud_cover_to_compare_is_an_error(tmp_path, stac_a
     for catalog in (write_catalogue(tmp_path / "cat", items), stac_api(items, [make_collection("s2")])):
         assert ids(find(catalog)) == ["a", "b", "c"]
         with pytest.raises(
-            InputError, match="product 's2': none of its 3 scenes tells its cloud cover; set .*max_cloud"
+            InputError, match="product 's2': none of its 3 scenes declares its cloud cover; set .*max_cloud"
         ):
             find(catalog, max_cloud=0.5)
 
@@ -297,14 +297,14 @@ def test_items_are_found_wherever_they_lie_and_assets_beside_them(tmp_path, monk
         for scene in scenes:
             place = os.path.normpath(f"{PLACES[scene.id]}/{scene.id}.tif")
             right = os.path.join(base, place) if base else str(catalog).replace("catalog.json", place)
-            assert scene.find("B1").href == right
+            assert scene.find_band("B1").href == right
 
 
 def test_a_relative_catalogue_in_another_folder_keeps_relative_addresses(tmp_path, monkeypatch):
     write_catalogue(tmp_path / "data", [make_item("a", DAY, {"B1": make_asset("../../x/a.tif")}, HERE)])
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    assert find("../data/catalog.json")[0].find("B1").href == "../x/a.tif"
+    assert find("../data/catalog.json")[0].find_band("B1").href == "../x/a.tif"
 
 
 def test_an_item_that_two_catalogues_hold_is_one_scene_whichever_comes_first(tmp_path):
@@ -343,8 +343,8 @@ def test_an_item_that_two_catalogues_hold_is_one_scene_whichever_comes_first(tmp
 def test_addresses_in_a_local_catalogue(tmp_path, monkeypatch, href, expected):
     monkeypatch.chdir(tmp_path)
     path = write_catalogue(tmp_path / "cat", [make_item("a", DAY, {"B1": make_asset(href)}, HERE)])
-    assert find("cat/catalog.json")[0].find("B1").href == expected
-    assert find(path)[0].find("B1").href == (expected if "://" in expected else str(tmp_path / expected))
+    assert find("cat/catalog.json")[0].find_band("B1").href == expected
+    assert find(path)[0].find_band("B1").href == (expected if "://" in expected else str(tmp_path / expected))
 
 
 def test_absolute_addresses_in_a_local_catalogue(tmp_path, monkeypatch):
@@ -352,8 +352,8 @@ def test_absolute_addresses_in_a_local_catalogue(tmp_path, monkeypatch):
     target = tmp_path / "far away" / "a.tif"
     for href in (str(target), target.as_uri()):
         path = write_catalogue(tmp_path / "cat", [make_item("a", DAY, {"B1": make_asset(href)}, HERE)])
-        assert find(path)[0].find("B1").href == str(target)
-        assert find("cat/catalog.json")[0].find("B1").href == "far away/a.tif"
+        assert find(path)[0].find_band("B1").href == str(target)
+        assert find("cat/catalog.json")[0].find_band("B1").href == "far away/a.tif"
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_absolute_addresses_in_a_local_catalogue(tmp_path, monkeypatch):
 )
 def test_no_catalogue_may_point_into_gdals_virtual_file_systems(tmp_path, href):
     path = write_catalogue(tmp_path / "cat", [make_item("a", DAY, {"B1": make_asset(href)}, HERE)])
-    with pytest.raises(InputError, match="asset 'B1' of scene 'a' points at '.*', which a catalogue may not"):
+    with pytest.raises(InputError, match="asset 'B1' of scene 'a' points at '.*'; an asset must be a file or"):
         find(path)
 
 
@@ -375,13 +375,13 @@ def test_a_remote_catalogue_may_not_point_at_local_files(tmp_path, serve, stac_a
         catalog = serve(tmp_path) + "/catalog.json"
     else:
         catalog = stac_api(items, [make_collection("s2")])
-    with pytest.raises(InputError, match=f"asset 'B1' of scene 'a' points at '{href}', which a catalogue may not"):
+    with pytest.raises(InputError, match=f"asset 'B1' of scene 'a' points at '{href}'; (remote|an asset must)"):
         find(catalog)
 
 
 def test_an_apis_relative_address_is_relative_to_the_item(stac_api):
     api = stac_api([make_item("a", DAY, {"B1": make_asset("./data/a.tif")}, HERE)], [make_collection("s2")])
-    assert find(api)[0].find("B1").href == f"{api}/collections/s2/items/data/a.tif"
+    assert find(api)[0].find_band("B1").href == f"{api}/collections/s2/items/data/a.tif"
 
 
 # Bands, nodata, scale and offset.

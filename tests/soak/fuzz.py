@@ -24,7 +24,7 @@ with atheris.instrument_imports(include=["segchips"]):
     from segchips.records.record_decoding import decode_example
     from segchips.records.shard_index import read_index
     from segchips.records.tfrecord import read_records
-    from segchips.scenes.lock import _content_digest, read_lock, write_lock
+    from segchips.scenes.lock import lock_digest, read_lock, write_lock
 
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
@@ -92,7 +92,7 @@ def locks(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
     def run(data: bytes) -> None:
         text = pa.array([data.decode(errors="replace")] * len(table))
         forged = table.set_column(place, "assets", text)
-        checksum = _content_digest(about, forged.to_pydict())
+        checksum = lock_digest(about, forged.to_pydict())
         said = {b"segchips": json.dumps(about | {"digest": checksum}).encode()}
         pq.write_table(forged.replace_schema_metadata(metadata | said), path)
         try:

@@ -9,9 +9,11 @@ from typing import Any
 import pyproj
 import shapely
 
+from segchips.chips.image_plan import ImagePlan
 from segchips.config.loading import load_config
 from segchips.config.model import Dataset
 from segchips.grids.tile import Grid, Tile
+from segchips.scenes.pinning import SceneLock
 
 SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -71,3 +73,8 @@ def tile_at(
     """The tile at 14 degrees east, 46 degrees north, or so many tiles east and north of it."""
     grid = Grid(size, pad, resolution)
     return Tile(grid, zone, math.floor(-77_000 / grid.core) + east, math.floor(5_094_000 / grid.core) + north)
+
+
+def image_plan(dataset: Dataset, lock: SceneLock) -> ImagePlan:
+    """The plan of a dataset's only layer."""
+    return ImagePlan(dataset.imagery, lock, code_version="", config_key=f"datasets.{dataset.name}.imagery")

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import yaml
 
-from segchips.chips.image_plan import ImagePlan
 from segchips.chips.images import make_image
 from segchips.config.loading import SCHEMA, load_config
 from segchips.grids.tile import Tile
@@ -12,6 +11,7 @@ from segchips.scenes.lock import read_lock
 from segchips.scenes.resolve import resolve
 from segchips.tiles.manifest import read_manifest
 from segchips.tiles.tiles import make_tiles
+from support.datasets import image_plan
 
 
 def make_image_chips() -> None:
@@ -21,7 +21,7 @@ def make_image_chips() -> None:
         (folder / "images").mkdir(parents=True)
         make_tiles(dataset, folder / "tiles.parquet")
         tiles = [Tile.from_key(row.key) for row in read_manifest(folder / "tiles.parquet")]
-        list(resolve(dataset, folder / "tiles.parquet", folder / "scenes.parquet", anew=False))
-        plan = ImagePlan(dataset, read_lock(folder / "scenes.parquet"))
+        list(resolve(dataset, folder / "tiles.parquet", folder / "scenes.parquet", refresh=False))
+        plan = image_plan(dataset, read_lock(folder / "scenes.parquet"))
         for tile in tiles:
             make_image(plan, tile, folder / "images" / tile.filename)

@@ -6,6 +6,6 @@ from segchips.scenes.resolve import resolve
 
 with reported(snakemake.log[0]) as log:
     for lock, dataset in zip(snakemake.input, load_config(snakemake.config, SCHEMA).datasets.values(), strict=True):
-        for line in resolve(dataset, Path(lock).with_name("tiles.parquet"), Path(lock), anew=True):
+        for line in resolve(dataset, Path(lock).with_name("tiles.parquet"), Path(lock), refresh=True):
             print(f"{dataset.name}: {line}")
             print(f"{dataset.name}: {line}", file=log)

@@ -2,12 +2,23 @@
 
 import re
 
-_ADDRESS = re.compile(r"(\w+://)(?:[^/\s@]*@)?([^\s?'\"]*)(?:\?[^\s'\"]*)?")
+_USER = re.compile(r"(?<=://)[^/\s]*@")
+_QUERY = re.compile(r"(\w://[^\s?'\"]*)\?[^\s'\"]*")
 
 
 def redact_urls(text: str) -> str:
-    """The text with addresses as anybody may see them: without user, password and query, which may be a signature."""
-    return _ADDRESS.sub(r"\1\2", text)
+    """Remove the user, password and query from every URL in a text; a query may hold a signature."""
+    return _QUERY.sub(r"\1", _USER.sub("", text))
+
+
+def redact_message(text: str) -> str:
+    """Redact a library's message.
+
+    Returns:
+        The first line of the message, without anything between a question mark and the next space: libraries quote the
+        path and query of a URL without its scheme and host.
+    """
+    return re.sub(r"\?\S*", "", redact_urls((text.splitlines() or [""])[0]))
 
 
 class SegchipsError(Exception):

@@ -1,30 +1,44 @@
-"""Chips: LZW-compressed tiled GeoTIFFs on a tile's grid, with a checksum of their pixels."""
+"""Chip files: LZW-compressed tiled GeoTIFFs on a tile's grid, with a checksum of their pixels."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import google_crc32c
 import numpy as np
-import numpy.typing as npt
 import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
+from segchips.arrays import Pixels
 from segchips.files import atomic_write
 from segchips.grids.tile import Tile
+from segchips.scenes.model import Scaling
 
 
 def write_chip(
     path: Path,
-    pixels: npt.NDArray[np.generic],
+    pixels: Pixels,
     tile: Tile,
     bands: Sequence[str],
     nodata: float | None,
     tags: Mapping[str, str],
-    scaling: Sequence[tuple[float, float]] | None = None,
+    scaling: Sequence[Scaling] | None = None,
 ) -> None:
-    """Write pixels (band, row, column) as a chip; `scaling` is each band's scale and offset."""
+    """Write a chip file.
+
+    Args:
+        path: the file to write; appears whole or not at all.
+        pixels: band, row, column, on the tile's padded grid.
+        tile: the tile, which gives the CRS and the geotransform.
+        bands: the name of each band.
+        nodata: the value of pixels that are not valid, or None.
+        tags: further metadata items of the file.
+        scaling: each band's scale and offset.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
     block = min(256, -(-tile.grid.size // 16) * 16)
     profile = {
         "driver": "GTiff",
@@ -41,7 +55,7 @@ def write_chip(
         "blockxsize": block,
         "blockysize": block,
     }
-    with MemoryFile() as memory:  # for GDAL would pass over in silence that a disk is full
+    with MemoryFile() as memory:  # GDAL does not report a full disk
         with memory.open(**profile) as chip:
             chip.update_tags(**tags, TILE=tile.key, CHECKSUM=_checksum(pixels))
             chip.descriptions = tuple(bands)
@@ -52,7 +66,7 @@ def write_chip(
 
 
 def is_intact(path: Path, tile: Tile) -> bool:
-    """Whether the file is a chip of this tile with the pixels that were written."""
+    """Return whether the file is a chip of this tile with the pixels that were written."""
     try:
         with rasterio.open(path) as chip:
             tags, pixels = chip.tags(), chip.read()
@@ -61,7 +75,7 @@ def is_intact(path: Path, tile: Tile) -> bool:
     return (tags.get("TILE"), tags.get("CHECKSUM")) == (tile.key, _checksum(pixels))
 
 
-def _checksum(pixels: npt.NDArray[np.generic]) -> str:
-    """CRC32C of the pixels in little-endian band, row, column order, as eight hexadecimal digits."""
+def _checksum(pixels: Pixels) -> str:
+    """CRC32C of the pixels as little-endian bytes in band, row, column order: eight hexadecimal digits."""
     little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
     return f"{google_crc32c.value(little.tobytes()):08x}"

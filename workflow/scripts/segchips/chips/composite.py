@@ -1,4 +1,4 @@
-"""Composites of layers: each layer is pixels (band, row, column) and a mask of the same shape, True where valid."""
+"""Composites of several scenes' pixels: closest, mean and median."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -8,63 +8,87 @@ import numpy as np
 
 from segchips.arrays import Array, Mask, Pixels
 
-Layer = tuple[Pixels, Mask]
+MaskedPixels = tuple[Pixels, Mask]
+"""Pixels of one scene, and a mask of the same shape that is True where they are valid."""
 ContributionCounts = dict[int, int]
-"""The number of values that each layer gave, by its index; those that gave none are left out."""
+"""How many values each scene contributed, by the scene's index; scenes that contributed none have no entry."""
 
 
-def closest(layers: Iterable[Layer], origin: Pixels | None = None) -> tuple[Pixels, Mask, ContributionCounts]:
-    """The first valid value of each pixel and band; draws no further layer once all are found.
+def closest(scenes: Iterable[MaskedPixels], origin: Pixels | None = None) -> tuple[Pixels, Mask, ContributionCounts]:
+    """Take the first valid value of each pixel and band; stop reading scenes once all are found.
 
-    Returns the pixels, which are valid, and what each layer gave; `origin` receives the index of each value's layer.
+    Args:
+        scenes: pixels and masks (band, row, column) in order of preference; at least one.
+        origin: an integer array of the pixels' shape; receives the index of each value's scene where one is found.
+
+    Returns:
+        The pixels in the first scene's dtype, which of them are valid, and how many values each scene contributed.
     """
-    drawn = iter(enumerate(layers))
-    _, (pixels, valid) = next(drawn)
+    numbered = iter(enumerate(scenes))
+    _, (pixels, valid) = next(numbered)
     pixels, valid = pixels.copy(), valid.copy()
-    used = {0: count} if (count := int(np.count_nonzero(valid))) else {}
+    counts = {0: count} if (count := int(np.count_nonzero(valid))) else {}
     if origin is not None:
         origin[valid] = 0
     while not valid.all():
-        number, layer = next(drawn, (-1, None))
-        if layer is None:
+        number, scene = next(numbered, (-1, None))
+        if scene is None:
             break
-        fresh = layer[1] & ~valid
+        fresh = scene[1] & ~valid
         if count := int(np.count_nonzero(fresh)):
-            np.copyto(pixels, layer[0], where=fresh)
+            np.copyto(pixels, scene[0], where=fresh)
             valid |= fresh
-            used[number] = count
+            counts[number] = count
             if origin is not None:
                 origin[fresh] = number
-    return pixels, valid, used
+    return pixels, valid, counts
 
 
-def mean(layers: Sequence[Layer]) -> tuple[Pixels, Mask, ContributionCounts]:
-    """The mean over valid values, summed in 64 bits; integers round half to even."""
-    dtype = layers[0][0].dtype
+def mean(scenes: Sequence[MaskedPixels]) -> tuple[Pixels, Mask, ContributionCounts]:
+    """Average the valid values of each pixel and band.
+
+    Sums have 64 bits; integers round half to even.
+
+    Args:
+        scenes: pixels and masks (band, row, column) of one dtype; at least one.
+
+    Returns:
+        The means in the scenes' dtype, which of them are valid, and how many values each scene contributed.
+    """
+    dtype = scenes[0][0].dtype
     wide = np.int64 if np.issubdtype(dtype, np.integer) else np.float64
-    total, count = np.zeros(layers[0][0].shape, wide), np.zeros(layers[0][0].shape, np.int64)
-    for pixels, valid in layers:
+    total, count = np.zeros(scenes[0][0].shape, wide), np.zeros(scenes[0][0].shape, np.int64)
+    for pixels, valid in scenes:
         total += np.where(valid, pixels, 0)
         count += valid
     average: Array = total / np.maximum(count, 1)
-    return _to_dtype(average, dtype), count > 0, _contributors(layers)
+    return _to_dtype(average, dtype), count > 0, _contributions(scenes)
 
 
-def median(layers: Sequence[Layer]) -> tuple[Pixels, Mask, ContributionCounts]:
-    """The median over valid values; an even count takes the mean of the middle two, integers round half to even."""
-    dtype = layers[0][0].dtype
+def median(scenes: Sequence[MaskedPixels]) -> tuple[Pixels, Mask, ContributionCounts]:
+    """Take the median of the valid values of each pixel and band.
+
+    An even count takes the mean of the middle two; integers round half to even.
+
+    Args:
+        scenes: pixels and masks (band, row, column) of one dtype; at least one.
+
+    Returns:
+        The medians in the scenes' dtype, which of them are valid, and how many values each scene contributed.
+    """
+    dtype = scenes[0][0].dtype
     top = np.array(np.inf if np.issubdtype(dtype, np.floating) else np.iinfo(dtype).max, dtype)
-    planes = [np.where(valid, pixels, top) for pixels, valid in layers]
-    count = np.asarray(np.sum([valid for _, valid in layers], axis=0, dtype=np.int32))
+    planes = [np.where(valid, pixels, top) for pixels, valid in scenes]
+    count = np.asarray(np.sum([valid for _, valid in scenes], axis=0, dtype=np.int32))
     _sort(planes)
     stack = np.stack(planes)
     low = np.take_along_axis(stack, np.maximum(count - 1, 0)[None] // 2, axis=0)[0]
     high = np.take_along_axis(stack, (count // 2).clip(max=len(planes) - 1)[None], axis=0)[0]
-    return _middle(low, high), count > 0, _contributors(layers)
+    return _middle(low, high), count > 0, _contributions(scenes)
 
 
-def _contributors(layers: Sequence[Layer]) -> ContributionCounts:
-    counts = (int(np.count_nonzero(valid)) for _, valid in layers)
+def _contributions(scenes: Sequence[MaskedPixels]) -> ContributionCounts:
+    counts = (int(np.count_nonzero(valid)) for _, valid in scenes)
     return {number: count for number, count in enumerate(counts) if count}
 
 
@@ -82,15 +106,15 @@ def _to_dtype(values: Array, dtype: np.dtype[Any]) -> Pixels:
 
 
 def _sort(planes: list[Pixels]) -> None:
-    """Sort whole planes against each other, pixel by pixel, in place of the list's order."""
-    for low, high in _network(len(planes)):
+    """Sort the planes in place, pixel by pixel: each pixel's lowest value ends in the first plane."""
+    for low, high in _sorting_network(len(planes)):
         small = np.minimum(planes[low], planes[high])
         np.maximum(planes[low], planes[high], out=planes[high])
         planes[low] = small
 
 
 @cache
-def _network(count: int) -> tuple[tuple[int, int], ...]:
+def _sorting_network(count: int) -> tuple[tuple[int, int], ...]:
     """Comparators of Batcher's odd-even merge sort for `count` items (Knuth, TAOCP 3, 5.2.2 M)."""
     return tuple(_comparators(count))
 

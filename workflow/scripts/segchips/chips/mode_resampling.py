@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from segchips.arrays import Mask, Pixels
+from segchips.arrays import Floats, Ints, Mask, Pixels
 from segchips.chips.open_rasters import OpenRaster
 from segchips.chips.pixel_index import cached_transformer
 from segchips.grids.tile import Tile
@@ -17,17 +17,15 @@ from segchips.grids.tile import Tile
 _STEP_BITS = 20
 """Extents are whole steps of 2**-20 source pixels: areas add up without rounding, so ties are ties on every machine."""
 
-Steps = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class PixelExtents:
     """The part of a raster that each tile pixel covers, an upright rectangle; each edge is size x size, in steps."""
 
-    left: Steps
-    right: Steps
-    top: Steps
-    bottom: Steps
+    left: Ints
+    right: Ints
+    top: Ints
+    bottom: Ints
 
 
 def pixel_extents(tile: Tile, source: OpenRaster) -> PixelExtents:
@@ -54,7 +52,7 @@ def pixel_extents(tile: Tile, source: OpenRaster) -> PixelExtents:
         return PixelExtents(*_extent(columns), *_extent(rows))
 
 
-def _extent(corners: npt.NDArray[np.float64]) -> tuple[Steps, Steps]:
+def _extent(corners: Floats) -> tuple[Ints, Ints]:
     """Lowest and highest coordinate of each pixel along one axis, from those of the corners."""
     upper_left, upper_right = corners[:-1, :-1], corners[:-1, 1:]
     lower_left, lower_right = corners[1:, :-1], corners[1:, 1:]
@@ -94,7 +92,7 @@ def resample_mode(pixels: Pixels, valid: Mask, extents: PixelExtents, origin: tu
     return result, covered
 
 
-def _overlaps(low: Steps, high: Steps, origin: int, length: int) -> tuple[npt.NDArray[np.intp], Steps]:
+def _overlaps(low: Ints, high: Ints, origin: int, length: int) -> tuple[npt.NDArray[np.intp], Ints]:
     """Along one axis: the window's pixels that each extent meets, and the steps of each that it covers."""
     low, high = (np.clip(edge - (origin << _STEP_BITS), 0, length << _STEP_BITS) for edge in (low, high))
     first = low >> _STEP_BITS
@@ -105,7 +103,7 @@ def _overlaps(low: Steps, high: Steps, origin: int, length: int) -> tuple[npt.ND
     return np.minimum(places, length - 1), np.maximum(stop - start, 0)
 
 
-def _weighted_mode(values: Pixels, weights: Steps) -> tuple[Pixels, Steps]:
+def _weighted_mode(values: Pixels, weights: Ints) -> tuple[Pixels, Ints]:
     """In each row, the value whose weights have the largest sum, the smallest of several such, and that sum."""
     order = np.argsort(values, axis=1, kind="stable")
     values, weights = np.take_along_axis(values, order, 1), np.take_along_axis(weights, order, 1)

@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""Open rasters, pooled and shared by the threads of a process."""
 
 import os
 import threading
@@ -27,11 +27,15 @@ GDAL_OPTIONS = {
     "GDAL_TIFF_INTERNAL_MASK": "YES",
 }
 _REMOTE_FORMATS = ["GTiff", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "HFA"]
-"""Those that hold their own pixels; a VRT under the name of a GeoTIFF could show any file of this machine."""
+"""GDAL drivers of files that hold their own pixels; a remote VRT could expose any file of this machine."""
 
 
 class OpenRaster:
-    """One open raster with what is asked of it for every tile."""
+    """One open raster, with the properties that every tile needs.
+
+    Attributes:
+        masked: whether the file has a mask band or an alpha band.
+    """
 
     def __init__(self, href: str) -> None:
         with rasterio.Env(**GDAL_OPTIONS):
@@ -50,12 +54,12 @@ class OpenRaster:
 
     @cached_property
     def epsg(self) -> int | None:
-        """The EPSG code, where the CRS has one."""
+        """The EPSG code of the CRS, or None where it has none."""
         return self.crs.to_epsg() if self.crs else None
 
     @property
     def upright(self) -> bool:
-        """Whether rows and columns run along the axes."""
+        """Whether rows and columns run along the axes of the CRS."""
         return self.transform.b == 0 and self.transform.d == 0
 
 
@@ -65,7 +69,11 @@ def _open_remote(href: str) -> DatasetReader:
 
 
 class DatasetPool:
-    """Open rasters shared by all threads: one is lent to one thread at a time, the longest unused is closed first."""
+    """Open rasters shared by all threads; each is used by one thread at a time.
+
+    Args:
+        limit: how many unused rasters stay open; the one unused for the longest time is closed first.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -75,22 +83,22 @@ class DatasetPool:
         self._serial = 0
 
     @contextmanager
-    def lend(self, address: str) -> Iterator[OpenRaster]:
-        """Lend the raster at an address, opened where none is idle; a new signature makes a new address."""
+    def acquire(self, address: str) -> Iterator[OpenRaster]:
+        """Use the raster at an address, opened where no open one is unused; a new signature makes a new address."""
         source = self._take(address) or OpenRaster(address)
         try:
             yield source
         except BaseException:
             source.dataset.close()
             raise
-        self._give_back(address, source)
+        self._release(address, source)
 
     def _take(self, address: str) -> OpenRaster | None:
         with self._lock:
             idle = self._by_address.get(address)
             return self._idle.pop(idle.pop())[1] if idle else None
 
-    def _give_back(self, address: str, source: OpenRaster) -> None:
+    def _release(self, address: str, source: OpenRaster) -> None:
         closed = None
         with self._lock:
             self._serial += 1

@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""Pixel indices: which raster pixel lies under each pixel centre of a tile."""
 
 import threading
 from collections import OrderedDict
@@ -12,13 +12,19 @@ from segchips.arrays import Array, Mask
 from segchips.chips.open_rasters import OpenRaster
 from segchips.grids.tile import Tile
 
-# A pixel centre on the edge of two source pixels belongs to the one right of and below it, whatever the last bit says.
+# A centre on the edge of two source pixels belongs to the right and lower one, however its coordinates are rounded.
 _EDGE = 1e-6
 
 
 @dataclass(frozen=True)
 class PixelIndex:
-    """Where a tile's pixel centres fall in a raster: indices of rows and columns and which lie inside it."""
+    """Where a tile's pixel centres fall in a raster.
+
+    Attributes:
+        rows: the raster's row of each centre; broadcasts with `columns` to size x size.
+        columns: the raster's column of each centre.
+        inside: size x size, True where the centre lies inside the raster.
+    """
 
     rows: npt.NDArray[np.intp]
     columns: npt.NDArray[np.intp]
@@ -26,7 +32,7 @@ class PixelIndex:
 
     @property
     def empty(self) -> bool:
-        """Whether no centre lies inside."""
+        """Whether no centre lies inside the raster."""
         return not self.inside.any()
 
 
@@ -34,6 +40,7 @@ _local = threading.local()
 
 
 def cached_transformer(tile: Tile, source: OpenRaster) -> pyproj.Transformer:
+    """Return the transformation from a tile's CRS to a raster's, cached for each thread."""
     cache: dict[tuple[str, str], pyproj.Transformer] = _local.__dict__.setdefault("transformers", {})
     key = (tile.crs, str(source.epsg) if source.epsg else source.crs.to_wkt())
     if key not in cache:
@@ -42,15 +49,15 @@ def cached_transformer(tile: Tile, source: OpenRaster) -> pyproj.Transformer:
 
 
 def pixel_centres(tile: Tile) -> tuple[Array, Array]:
-    """Easting of each column and northing of each row of pixel centres, in metres."""
+    """Return the easting of each column and the northing of each row of pixel centres, in metres."""
     west, step, _, north, _, _ = tile.geotransform
     middle = (np.arange(tile.grid.size) + 0.5) * step
     return west + middle, north - middle
 
 
 def pixel_index(tile: Tile, source: OpenRaster) -> PixelIndex:
-    """The raster's pixel under each of the tile's pixel centres; arrays broadcast to size x size."""
-    cache: OrderedDict[object, PixelIndex] = _local.__dict__.setdefault("footings", OrderedDict())
+    """Return the raster's pixel under each of the tile's pixel centres, cached for each thread."""
+    cache: OrderedDict[object, PixelIndex] = _local.__dict__.setdefault("pixel_indices", OrderedDict())
     key = (tile.key, source.epsg or source.crs.to_wkt(), source.transform, source.width, source.height)
     if key not in cache:
         cache[key] = _compute_pixel_index(tile, source)
@@ -62,12 +69,12 @@ def pixel_index(tile: Tile, source: OpenRaster) -> PixelIndex:
 def _compute_pixel_index(tile: Tile, source: OpenRaster) -> PixelIndex:
     x, y = pixel_centres(tile)
     inverse = ~source.transform
-    same = source.epsg is not None and f"EPSG:{source.epsg}" == tile.crs
-    if same and source.upright:
+    same_crs = source.epsg is not None and f"EPSG:{source.epsg}" == tile.crs
+    if same_crs and source.upright:
         columns, rows = (inverse.a * x + inverse.c)[None, :], (inverse.e * y + inverse.f)[:, None]
     else:
         x, y = np.meshgrid(x, y)
-        if not same:
+        if not same_crs:
             x, y = cached_transformer(tile, source).transform(x, y)
         columns, rows = inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f
     with np.errstate(invalid="ignore"):

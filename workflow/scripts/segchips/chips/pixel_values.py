@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""Pixel values: nodata, scaling and cloud masks."""
 
 import math
 from collections.abc import Sequence
@@ -7,13 +7,20 @@ from typing import Any
 import numpy as np
 
 from segchips.arrays import Mask, Pixels
-from segchips.chips.image_plan import Scaling
 from segchips.config.model import CloudMask
-from segchips.scenes.model import Band
+from segchips.scenes.model import Band, Scaling
 
 
 def chip_nodata(declared: Sequence[float], dtype: np.dtype[Any]) -> float:
-    """One nodata value for the chip: what the products agree on, else NaN if it can be, else the first's, else 0."""
+    """Choose the nodata value of a chip.
+
+    Args:
+        declared: the nodata value of each product that has one.
+        dtype: the chip's dtype.
+
+    Returns:
+        The value on which the products agree; else NaN where the dtype has it, else the first value, else 0.
+    """
     agreed = len({repr(float(value)) for value in declared}) == 1
     if not agreed and np.issubdtype(dtype, np.floating):
         return math.nan
@@ -21,7 +28,7 @@ def chip_nodata(declared: Sequence[float], dtype: np.dtype[Any]) -> float:
 
 
 def fits_dtype(value: float, dtype: np.dtype[Any]) -> bool:
-    """Tell whether the dtype holds the value exactly; floating point holds any."""
+    """Return whether a dtype can represent the value."""
     if np.issubdtype(dtype, np.floating):
         return True
     limits = np.iinfo(dtype)
@@ -29,7 +36,7 @@ def fits_dtype(value: float, dtype: np.dtype[Any]) -> bool:
 
 
 def is_clear(values: Pixels, mask: CloudMask) -> Mask:
-    """Tell which mask values mean clear; a float that is not a 64-bit integer has no bits and is not clear."""
+    """Return which values of a mask band mean clear sky: a clear class, or an integer with none of the bits."""
     if mask.clear:
         return np.isin(values, mask.clear)
     flags = sum(1 << bit for bit in mask.bits or ())
@@ -39,9 +46,9 @@ def is_clear(values: Pixels, mask: CloudMask) -> Mask:
     return has_bits & ((np.where(has_bits, values, 0).astype(np.int64) & flags) == 0)
 
 
-def rescale(plane: Pixels, band: Band, goal: Scaling) -> Pixels:
-    """The plane in the goal's scale and offset."""
-    scale, offset = goal
+def rescale(plane: Pixels, band: Band, target: Scaling) -> Pixels:
+    """Convert pixel values from a band's scale and offset to those of the target; integers are rounded and clipped."""
+    scale, offset = target
     values = plane * (band.scale / scale) + (band.offset - offset) / scale
     if np.issubdtype(plane.dtype, np.integer):
         limits = np.iinfo(plane.dtype)
@@ -50,13 +57,12 @@ def rescale(plane: Pixels, band: Band, goal: Scaling) -> Pixels:
 
 
 def avoid_nodata(pixels: Pixels, valid: Mask, nodata: float) -> Pixels:
-    """Move valid values that landed on nodata to the next value, as GDAL's warper does."""
-    landed = valid & (pixels == nodata)
-    if not landed.any():
+    """Move valid values that equal nodata to the next value, as GDAL's warper does."""
+    equal = valid & (pixels == nodata)
+    if not equal.any():
         return pixels
     integer = np.issubdtype(pixels.dtype, np.integer)
     lowest = np.iinfo(pixels.dtype).min if integer else np.finfo(pixels.dtype).min
-    up = nodata <= max(0, lowest)
-    toward = 1 if up else -1
-    beside = nodata + toward if integer else np.nextafter(np.array(nodata, pixels.dtype), toward * math.inf)
-    return np.where(landed, np.array(beside, pixels.dtype), pixels)
+    toward = 1 if nodata <= max(0, lowest) else -1
+    neighbour = nodata + toward if integer else np.nextafter(np.array(nodata, pixels.dtype), toward * math.inf)
+    return np.where(equal, np.array(neighbour, pixels.dtype), pixels)

@@ -1,59 +1,66 @@
-"""The pixels of platform scenes on tile grids, as the platform's raster service warps and mosaics them."""
+"""The pixels of platform scenes on tile grids, warped and mosaicked by the platform's raster service."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from segchips.chips.composite import Layer
+from segchips.chips.composite import MaskedPixels
 from segchips.config.model import ImageryConfig, Product
 from segchips.errors import InputError, SceneError
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Scene
-from segchips.scenes.platform_service import DTYPES, Service, service, single_attempt
+from segchips.scenes.platform_service import DTYPES, get_service
+from segchips.scenes.platform_sessions import single_attempt
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _RESAMPLERS = {"nearest": "near", "cubic_spline": "cubicspline"}
 _ALPHA = "alpha"
 
 
-class PlatformReader:
-    """Whoever asks a platform for pixels."""
+class PlatformSceneReader:
+    """Reads scenes of a platform; implements `SceneReader`."""
 
     def __init__(self, imagery: ImageryConfig) -> None:
         self._imagery = imagery
-        self._service: Service = service(imagery.source, imagery.requests)
+        self._service = get_service(imagery.source, imagery.requests)
 
     def describe(self, scene: Scene, product: Product) -> tuple[np.dtype[Any], float | None]:
-        """The common dtype of a product's bands, as pinned; InputError where the platform cannot give it."""
+        """Return the common dtype of a product's bands, as the lock pins it; the platform declares all nodata.
+
+        Raises:
+            InputError: a band has a data type without a NumPy equivalent.
+        """
         bands = {name: scene.band(name) for name in product.bands}
         for name, band in bands.items():
             if band.dtype is None:
-                raise InputError(f"band '{name}' of product '{product.id}' has a data type that is not known here")
+                raise InputError(f"band '{name}' of product '{product.id}' has a data type that is not supported")
         dtype = np.result_type(*(str(band.dtype) for band in bands.values()))
         return (dtype if dtype.name in _NAMES else np.dtype("float64")), None
 
-    def read(self, scene: Scene, product: Product, tile: Tile) -> Layer:
-        """Pixels (band, row, column) of one scene and which are valid: one request."""
+    def read(self, scene: Scene, product: Product, tile: Tile) -> MaskedPixels:
+        """Read one scene in one request: pixels (band, row, column) and which are valid."""
         return self._fetch([scene], product, tile)
 
-    def read_mask(self, scene: Scene, name: str, tile: Tile) -> Layer:
-        """A mask band's values (row, column), nearest, and which of them are there and not nodata: one request."""
+    def read_mask(self, scene: Scene, name: str, tile: Tile) -> MaskedPixels:
+        """Read a mask band, nearest, in one request: values (row, column) and which are covered and not nodata."""
         product = Product(scene.product, (name,), "nearest", None)
         values, valid = self._fetch([scene], product, tile)
         return values[0], valid[0]
 
-    def mosaic(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> Layer | None:
-        """The first valid value of each pixel and band among the scenes: one request.
+    def mosaic(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> MaskedPixels | None:
+        """Read the first valid value of each pixel and band among the scenes in one request.
 
-        None where nodata is configured that the platform does not know of, and so has to be sought scene by scene.
+        Returns:
+            Pixels (band, row, column) and which are valid. None where the scenes' dtypes differ, or where the config
+            sets a nodata value that the platform does not know: each scene has to be read by itself then.
         """
         bands = [scene.band(name) for scene in scenes for name in product.bands]
         overridden = product.nodata is not None and any(band.nodata != product.nodata for band in bands)
-        alike = {self.describe(scene, product)[0] for scene in scenes}
-        return None if overridden or len(alike) > 1 else self._fetch(scenes, product, tile)
+        dtypes = {self.describe(scene, product)[0] for scene in scenes}
+        return None if overridden or len(dtypes) > 1 else self._fetch(scenes, product, tile)
 
-    def _fetch(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> Layer:
+    def _fetch(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> MaskedPixels:
         dtype, _ = self.describe(scenes[0], product)
         names = f"scene '{scenes[0].id}'" if len(scenes) == 1 else f"{len(scenes)} scenes"
         options = {
@@ -62,10 +69,10 @@ class PlatformReader:
             "data_type": _NAMES[dtype.name],
             "resampler": _RESAMPLERS.get(product.resampling, product.resampling),
             "processing_level": product.processing_level,
-            **_alpha(scenes, product),
+            **_alpha_options(scenes, product),
         }
         fixed = {"dltile": tile.key, "order": "gdal", "mask_nodata": True, "progress": False, "_retry": single_attempt}
-        array, _ = self._service.ask(
+        array, _ = self._service.call(
             f"reading {names} of product '{product.id}'",
             self._imagery.patience,
             lambda: self._service.raster.ndarray(**options, **fixed),
@@ -82,8 +89,8 @@ class PlatformReader:
         return pixels, valid if product.nodata is None else valid & (pixels != product.nodata)
 
 
-def _alpha(scenes: Sequence[Scene], product: Product) -> dict[str, Any]:
-    """What asks for the transparent pixels to be masked, too, where every scene has a band that knows them."""
+def _alpha_options(scenes: Sequence[Scene], product: Product) -> dict[str, Any]:
+    """Options that mask transparent pixels too, where every scene has an alpha band."""
     if _ALPHA in product.bands or not all(_ALPHA in scene.assets for scene in scenes):
         return {}
     return {"bands": [*product.bands, _ALPHA], "mask_alpha": True, "drop_alpha": True}

@@ -1,7 +1,6 @@
-"""Reading a scene's bands on a tile's grid: nearest and mode by arithmetic, other resamplings by GDAL's warper."""
+"""Bands of raster files read on tile grids: nearest and mode by arithmetic, other resampling by GDAL's warper."""
 
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +18,7 @@ from segchips.arrays import Mask, Pixels
 from segchips.chips.mode_resampling import pixel_extents, resample_mode
 from segchips.chips.open_rasters import DatasetPool, OpenRaster
 from segchips.chips.pixel_index import cached_transformer, pixel_index
-from segchips.errors import SceneError
+from segchips.errors import SceneError, redact_message
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Band
 
@@ -27,18 +26,33 @@ _KERNEL_RADIUS = {"bilinear": 1, "cubic": 2, "cubic_spline": 2, "lanczos": 3}
 
 
 class RasterReader:
-    """Reads bands on tile grids through a pool of open handles; `sign` turns an address into one that may be read."""
+    """Reads bands of raster files on tile grids, and keeps the files open.
+
+    Args:
+        limit: how many unused files stay open.
+        sign: returns the URL to read a URL from, with a signature.
+    """
 
     def __init__(self, limit: int, sign: Callable[[str], str] | None = None) -> None:
-        self._handles = DatasetPool(limit)
+        self._pool = DatasetPool(limit)
         self._sign = sign
 
     def read(
         self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None = None
     ) -> tuple[Pixels, Mask]:
-        """Pixels (band, row, column) in the scene's dtype and which of them are valid; `nodata` overrides the scene's.
+        """Read bands of one scene.
 
-        SceneError names the file that cannot be read.
+        Args:
+            bands: the bands, of one file or several.
+            tile: the tile on whose padded grid they are read.
+            resampling: the name of a GDAL resampling method.
+            nodata: replaces the nodata value that catalogue and file declare.
+
+        Returns:
+            Pixels (band, row, column) in the files' dtype, and which of them are valid.
+
+        Raises:
+            SceneError: a file cannot be read; the message names it.
         """
         parts: list[tuple[Pixels, Mask]] = []
         start = 0
@@ -52,14 +66,14 @@ class RasterReader:
             return parts[0]
         return np.concatenate([data for data, _ in parts]), np.concatenate([valid for _, valid in parts])
 
-    def read_raw(self, band: Band, tile: Tile) -> tuple[Pixels, Mask]:
-        """A mask band's values (row, column), nearest, and which pixels the raster covers, nodata or not."""
+    def read_mask(self, band: Band, tile: Tile) -> tuple[Pixels, Mask]:
+        """Read a mask band, nearest: values (row, column), nodata or not, and which pixels the raster covers."""
         with self._open([band]) as source:
-            place = pixel_index(tile, source)
-            return _nearest(source, [band], tile, None)[0][0], place.inside
+            inside = pixel_index(tile, source).inside
+            return _read_nearest(source, [band], tile, None)[0][0], inside
 
     def describe(self, bands: Sequence[Band]) -> tuple[np.dtype[Any], float | None]:
-        """The common dtype of bands, and the nodata value that the first file with one declares."""
+        """Return the common dtype of the bands, and the first nodata value that a file declares, or None."""
         dtypes, nodata = [], []
         for band in bands:
             with self._open([band]) as source:
@@ -72,26 +86,21 @@ class RasterReader:
     ) -> tuple[Pixels, Mask]:
         with self._open(bands) as source:
             if resampling == "nearest":
-                return _nearest(source, bands, tile, nodata)
-            return _warped(source, bands, tile, resampling, nodata)
+                return _read_nearest(source, bands, tile, nodata)
+            return _read_warped(source, bands, tile, resampling, nodata)
 
     @contextmanager
     def _open(self, bands: Sequence[Band]) -> Iterator[OpenRaster]:
         href = bands[0].href
         try:
-            with self._handles.lend(self._sign(href) if self._sign else href) as source:
+            with self._pool.acquire(self._sign(href) if self._sign else href) as source:
                 _check_source(source, bands, href)
                 yield source
         except (RasterioError, CPLE_BaseError) as error:
-            reason = _public(str(error.__cause__ or error))
+            reason = redact_message(str(error.__cause__ or error))
             raise SceneError(
                 f"{href}: cannot be read ({reason}); repair it, or take its scene out of the catalogue and resolve"
             ) from error
-
-
-def _public(text: str) -> str:
-    """A message without the query part of an address, which may be signed."""
-    return re.sub(r"\?\S*", "", text.splitlines()[0])
 
 
 def _check_source(source: OpenRaster, bands: Sequence[Band], href: str) -> None:
@@ -99,25 +108,27 @@ def _check_source(source: OpenRaster, bands: Sequence[Band], href: str) -> None:
         raise SceneError(f"{href}: has no georeference; a scene needs a CRS and a geotransform")
     highest = max(band.index for band in bands)
     if highest > source.dataset.count:
-        raise SceneError(f"{href}: has {source.dataset.count} bands, but its catalogue promises band {highest}")
+        raise SceneError(f"{href}: has {source.dataset.count} bands, but its catalogue lists band {highest}")
 
 
-def _nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata: float | None) -> tuple[Pixels, Mask]:
-    place = pixel_index(tile, source)
+def _read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata: float | None) -> tuple[Pixels, Mask]:
+    index = pixel_index(tile, source)
     shape = (len(bands), tile.grid.size, tile.grid.size)
-    if place.empty:
+    if index.empty:
         return np.zeros(shape, source.dataset.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
-    rows, columns = np.clip(place.rows, 0, source.height - 1), np.clip(place.columns, 0, source.width - 1)
+    rows, columns = np.clip(index.rows, 0, source.height - 1), np.clip(index.columns, 0, source.width - 1)
     top, left = int(rows.min()), int(columns.min())
-    data, valid = _window(
+    data, valid = _read_window(
         source, bands, Window(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1), nodata
     )
     rows, columns = rows - top, columns - left
-    return data[:, rows, columns], valid[:, rows, columns] & place.inside
+    return data[:, rows, columns], valid[:, rows, columns] & index.inside
 
 
-def _window(source: OpenRaster, bands: Sequence[Band], window: Window, nodata: float | None) -> tuple[Pixels, Mask]:
-    """A window of the raster as it is stored, and its valid pixels: not nodata, not masked, not NaN or infinite."""
+def _read_window(
+    source: OpenRaster, bands: Sequence[Band], window: Window, nodata: float | None
+) -> tuple[Pixels, Mask]:
+    """Pixels of a window as stored, and which are valid: not nodata, not masked, finite."""
     indexes = [band.index for band in bands]
     data = source.dataset.read(indexes, window=window)
     valid = source.dataset.read_masks(indexes, window=window) != 0 if source.masked else np.ones(data.shape, bool)
@@ -132,7 +143,7 @@ def _window(source: OpenRaster, bands: Sequence[Band], window: Window, nodata: f
     return data, valid
 
 
-def _warped(
+def _read_warped(
     source: OpenRaster, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None
 ) -> tuple[Pixels, Mask]:
     """Resample the window under the tile over valid pixels: mode by area, others by GDAL to 1/8 of a source pixel."""
@@ -140,14 +151,14 @@ def _warped(
     window = _source_window(source, tile, resampling)
     if window is None:
         return np.zeros((len(bands), size, size), dtype), np.zeros((len(bands), size, size), bool)
-    data, valid = _window(source, bands, window, nodata)
+    data, valid = _read_window(source, bands, window, nodata)
     if resampling == "mode":
         return resample_mode(data, valid, pixel_extents(tile, source), (window.row_off, window.col_off))
-    loose = np.where(valid, data, np.nan).astype(np.float64)
+    source_values = np.where(valid, data, np.nan).astype(np.float64)
     warped = np.full((len(bands), size, size), np.nan)
     for number in range(len(bands)):
         reproject(
-            loose[number],
+            source_values[number],
             warped[number],
             src_transform=source.dataset.window_transform(window),
             src_crs=source.crs,
@@ -165,7 +176,7 @@ def _warped(
 
 
 def _source_window(source: OpenRaster, tile: Tile, resampling: str) -> Window | None:
-    """The raster's window that the kernel can reach from the tile, or None where they do not meet."""
+    """The raster's window that the resampling kernel reaches from the tile; None where they do not meet."""
     west, south, east, north = tile.bounds
     edge = np.linspace(0, 1, 33)
     along, zero = west + edge * (east - west), np.zeros_like(edge)

@@ -1,4 +1,4 @@
-"""Where pixels come from: one interface for raster files and the platforms."""
+"""Scene readers: one interface for the pixels of raster files and of the platforms."""
 
 import resource
 from collections.abc import Sequence
@@ -7,75 +7,71 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from segchips.chips.composite import Layer
+from segchips.chips.composite import MaskedPixels
 from segchips.chips.raster_reader import RasterReader
 from segchips.config.model import ImageryConfig, Product
 from segchips.errors import SceneError
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Scene
-from segchips.scenes.signing import signed
+from segchips.scenes.signing import with_signature
 
 
 class SceneReader(Protocol):
-    """Whoever gives a scene's bands on a tile's grid; SceneError where they cannot be had."""
+    """Reads a scene's bands on a tile's grid; every method raises SceneError where it cannot."""
 
     def describe(self, scene: Scene, product: Product) -> tuple[np.dtype[Any], float | None]:
-        """The common dtype of the product's bands, and a nodata value that the catalogue does not tell."""
+        """Return the common dtype of the product's bands, and a nodata value that the catalogue does not declare."""
 
-    def read(self, scene: Scene, product: Product, tile: Tile) -> Layer:
-        """Pixels (band, row, column) in the scene's dtype and which are valid."""
+    def read(self, scene: Scene, product: Product, tile: Tile) -> MaskedPixels:
+        """Read the product's bands: pixels (band, row, column) in the scene's dtype and which are valid."""
 
-    def read_mask(self, scene: Scene, name: str, tile: Tile) -> Layer:
-        """A mask band's values (row, column), nearest, and which pixels it covers."""
+    def read_mask(self, scene: Scene, name: str, tile: Tile) -> MaskedPixels:
+        """Read a mask band, nearest: values (row, column) and which pixels the band covers."""
 
-    def mosaic(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> Layer | None:
-        """The first valid value of each pixel and band among the scenes, where that can be had at once."""
+    def mosaic(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> MaskedPixels | None:
+        """Read the first valid value of each pixel and band among the scenes; None where one request cannot do that."""
 
 
 class FileSceneReader:
-    """Scenes whose bands are raster files."""
+    """Reads scenes whose bands are raster files; implements `SceneReader`."""
 
     def __init__(self, imagery: ImageryConfig) -> None:
-        self._imagery, self._reader = imagery, _files(imagery.sign)
+        self._imagery, self._rasters = imagery, shared_raster_reader(imagery.sign)
 
     def describe(self, scene: Scene, product: Product) -> tuple[np.dtype[Any], float | None]:
-        """As the files declare them."""
-        return self._reader.describe([signed(self._imagery, scene, name) for name in product.bands])
+        """Return the common dtype of the product's bands, and the nodata value that the files declare."""
+        return self._rasters.describe([with_signature(self._imagery, scene, name) for name in product.bands])
 
-    def read(self, scene: Scene, product: Product, tile: Tile) -> Layer:
-        """From the open files."""
-        bands = [signed(self._imagery, scene, name) for name in product.bands]
-        return self._reader.read(bands, tile, product.resampling, product.nodata)
+    def read(self, scene: Scene, product: Product, tile: Tile) -> MaskedPixels:
+        """Read the product's bands: pixels (band, row, column) in the files' dtype and which are valid."""
+        bands = [with_signature(self._imagery, scene, name) for name in product.bands]
+        return self._rasters.read(bands, tile, product.resampling, product.nodata)
 
-    def read_mask(self, scene: Scene, name: str, tile: Tile) -> Layer:
-        """Nodata or not."""
-        return self._reader.read_raw(signed(self._imagery, scene, name), tile)
+    def read_mask(self, scene: Scene, name: str, tile: Tile) -> MaskedPixels:
+        """Read a mask band, nearest: values (row, column), nodata or not, and which pixels the file covers."""
+        return self._rasters.read_mask(with_signature(self._imagery, scene, name), tile)
 
-    def mosaic(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> Layer | None:
-        """Never: further files are opened only where the first leave gaps."""
+    def mosaic(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> MaskedPixels | None:
+        """Return None: files are read one by one, each only where those before it leave gaps."""
         return None
 
 
 def open_reader(imagery: ImageryConfig) -> SceneReader:
-    """The reader of what the config names; a process keeps its rasters open whoever reads them."""
+    """Return the reader of the config's source; all readers of a process share its open rasters."""
     if imagery.on_platform:
-        return _platform(imagery)
+        from segchips.chips import platform_reader
+
+        return platform_reader.PlatformSceneReader(imagery)
     return FileSceneReader(imagery)
 
 
 @cache
-def _files(sign: str | None) -> RasterReader:
-    """The process's open rasters; at most half of the files that the process may open."""
-    return RasterReader(_handle_limit(), _planetary_computer if sign == "planetary_computer" else None)
+def shared_raster_reader(sign: str | None) -> RasterReader:
+    """Return the reader of raster files that all scene readers of the process share."""
+    return RasterReader(_open_raster_limit(), _sign_planetary_computer if sign == "planetary_computer" else None)
 
 
-def _platform(imagery: ImageryConfig) -> SceneReader:
-    from segchips.chips import platform_reader
-
-    return platform_reader.PlatformReader(imagery)
-
-
-def _planetary_computer(href: str) -> str:
+def _sign_planetary_computer(href: str) -> str:
     import planetary_computer
     import requests
 
@@ -87,6 +83,7 @@ def _planetary_computer(href: str) -> str:
         ) from error
 
 
-def _handle_limit() -> int:
+def _open_raster_limit() -> int:
+    """Half of the files that the process may open, from 4 to 512."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 512 if soft == resource.RLIM_INFINITY else max(4, min(512, soft // 2 - 16))

@@ -107,7 +107,7 @@ def _described(scene: Any, place: str, days: Sequence[date], sign: str | None) -
     for key, parts in scene.assets.items():
         if key.lower() not in MASKS and not _NO_BAND.search(key):
             names = [name for name, _ in parts]
-            clear = len(parts) > 1 and all(scene.find(name) for name in names)
+            clear = len(parts) > 1 and all(scene.find_band(name) for name in names)
             bands += [key] if len(parts) == 1 else names if clear else [f"{key}:{n}" for n in range(1, len(parts) + 1)]
     if not bands:
         raise InputError(f"catalogue {place}: scene '{scene.id}' has no raster asset that could be a band")

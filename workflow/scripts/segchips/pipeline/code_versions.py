@@ -19,6 +19,7 @@ _STAC = ("scenes.stac_catalogue", "scenes.stac_client", "scenes.stac_items")
 _PLATFORM = (
     "scenes.platform_catalogue",
     "scenes.platform_service",
+    "scenes.platform_sessions",
     "scenes.platform_responses",
     "chips.platform_reader",
 )

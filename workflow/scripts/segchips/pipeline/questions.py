@@ -136,7 +136,7 @@ class Questions:
         def read(path: Path) -> ImagePlan:
             dataset = self.dataset(name)
             code = module_version("chips.images", *foreign_to_images(dataset.imagery.source))
-            return ImagePlan(dataset, read_lock(path), code)
+            return ImagePlan(dataset.imagery, read_lock(path), code, f"datasets.{name}.imagery")
 
         return self._once(("plan", name), self.folder(name) / "scenes.parquet", read)
 
@@ -275,7 +275,7 @@ class Questions:
 
     def _members(self, name: str) -> Mapping[tuple[str, int], list[str]]:
         def gather(_: Path) -> Mapping[tuple[str, int], list[str]]:
-            made = set(self.plan(name).made())
+            made = set(self.plan(name).tiles_with_chips())
             members: dict[tuple[str, int], list[str]] = {}
             for row in self.placed(name):
                 if row.state == PLANNED and row.key in made:

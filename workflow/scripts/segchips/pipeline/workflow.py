@@ -126,7 +126,7 @@ class State(Questions):
         from segchips.scenes.resolve import resolve
 
         def make() -> None:
-            lines = list(resolve(self.dataset(name), self.folder(name) / "tiles.parquet", Path(path), anew=False))
+            lines = list(resolve(self.dataset(name), self.folder(name) / "tiles.parquet", Path(path), refresh=False))
             atomic_write(log, "".join(f"{line}\n" for line in lines))
             for line in lines:
                 if " is left out: " in line:

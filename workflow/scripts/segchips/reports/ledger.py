@@ -137,7 +137,7 @@ def _outcome(assignment: TileAssignment, plan: ImagePlan, entries: Mapping[str, 
     if assignment.key in entries:
         entry = entries[assignment.key]
         return entry.state, entry.reason, entry.valid
-    missing = plan.missing(assignment.key)
+    missing = plan.missing_scenes(assignment.key)
     if missing:
         return NO_SCENES, missing, None
     return UNFINISHED, "not sharded yet; run again", None

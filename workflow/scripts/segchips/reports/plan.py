@@ -30,20 +30,20 @@ def write_plan(dataset: Dataset, folder: Path) -> list[str]:
     Returns:
         The content of plan.json as lines to print.
     """
-    plan = ImagePlan(dataset, read_lock(folder / "scenes.parquet"))
-    assignments, lock = read_splits(folder / "splits.parquet"), read_label_lock(folder / "labels.parquet")
-    planned = [row for row in assignments if row.state == PLANNED and not plan.missing(row.key)]
-    content = _content(plan, assignments, planned)
-    content |= {"class_pixels": _class_pixels(dataset, planned, lock, folder / "splits.parquet")}
+    scene_lock, label_lock = read_lock(folder / "scenes.parquet"), read_label_lock(folder / "labels.parquet")
+    plan = ImagePlan(dataset.imagery, scene_lock, code_version="", config_key=f"datasets.{dataset.name}.imagery")
+    assignments = read_splits(folder / "splits.parquet")
+    planned = [row for row in assignments if row.state == PLANNED and not plan.missing_scenes(row.key)]
+    content = _content(dataset, plan, assignments, planned)
+    content |= {"class_pixels": _class_pixels(dataset, planned, label_lock, folder / "splits.parquet")}
     atomic_write(folder / "plan.json", json.dumps(content, indent=2) + "\n")
     return [*_lines(content)]
 
 
 def _content(
-    plan: ImagePlan, assignments: Sequence[TileAssignment], planned: Sequence[TileAssignment]
+    dataset: Dataset, plan: ImagePlan, assignments: Sequence[TileAssignment], planned: Sequence[TileAssignment]
 ) -> dict[str, Any]:
-    dataset = plan.dataset
-    without_scenes = [row for row in assignments if row.state == PLANNED and plan.missing(row.key)]
+    without_scenes = [row for row in assignments if row.state == PLANNED and plan.missing_scenes(row.key)]
     pixels, bands = dataset.tiles.size**2, sum(len(product.bands) for product in dataset.imagery.products)
     scenes = {index for row in planned for index in plan.lock.tiles[row.key]}
     least, most = _band_reads(plan, [row.key for row in planned])
@@ -61,7 +61,7 @@ def _content(
 
 def _band_reads(plan: ImagePlan, keys: Sequence[str]) -> tuple[int, int]:
     """How many bands of scenes are read at least and at most; `closest` reads until every pixel is valid."""
-    imagery = plan.dataset.imagery
+    imagery = plan.imagery
     mask_bands = 1 if imagery.cloud_mask else 0
     least = most = 0
     for key in keys:

@@ -1,4 +1,4 @@
-"""Where scenes come from: one interface for STAC catalogues and the platforms."""
+"""Scene catalogues: one interface for STAC catalogues and the platforms."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,19 +10,35 @@ from segchips.scenes.model import Scene
 
 
 class SceneCatalogue(Protocol):
-    """Whoever is asked for scenes; `left_out` names those that a search could not use, with the reasons."""
+    """Scene catalogue interface.
 
-    left_out: list[str]
+    Attributes:
+        skipped_items: one line for each catalogue item that a search could not use, with the reason.
+    """
+
+    skipped_items: list[str]
 
     def check(self, product: str, bands: Sequence[str], level: str | None, /) -> None:
-        """InputError where there is no such product, band or processing level, as far as can be told."""
+        """Check that the catalogue has the product with these bands and this processing level.
+
+        Raises:
+            InputError: the product, a band or the level does not exist, as far as the catalogue describes them.
+        """
 
     def search(self, footprints: np.ndarray) -> list[Scene]:
-        """All scenes of the configured products, dates and cloud limit that meet the footprints (lon/lat polygons)."""
+        """Find the scenes of the configured products, dates and cloud limit that meet any footprint.
+
+        Args:
+            footprints: polygons in longitude and latitude.
+        """
 
 
 def open_catalogue(imagery: ImageryConfig) -> SceneCatalogue:
-    """The catalogue that the config names; InputError where it cannot be reached or used."""
+    """Open the catalogue that the config names.
+
+    Raises:
+        InputError: the catalogue cannot be reached or read.
+    """
     if imagery.on_platform:
         from segchips.scenes import platform_catalogue
 

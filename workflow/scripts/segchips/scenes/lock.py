@@ -1,4 +1,4 @@
-"""Scenes, and the lock file that pins which of them each tile is made from."""
+"""Scene lock files: GeoParquet that pins which scenes each tile is made from."""
 
 import json
 from collections.abc import Mapping
@@ -34,21 +34,25 @@ def write_lock(path: Path, lock: SceneLock) -> None:
     )
     geometry = {"encoding": "WKB", "geometry_types": []}
     geo = {"version": "1.0.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
-    bare = sorted(key for key, indices in lock.tiles.items() if not indices)
-    about = {"query": json.loads(lock.query), "tiles_without_scenes": bare}
-    about["digest"] = _content_digest(about, table.to_pydict())
-    metadata = {"geo": json.dumps(geo), "segchips": json.dumps(about)}
+    without_scenes = sorted(key for key, indices in lock.tiles.items() if not indices)
+    header = {"query": json.loads(lock.query), "tiles_without_scenes": without_scenes}
+    header["digest"] = lock_digest(header, table.to_pydict())
+    metadata = {"geo": json.dumps(geo), "segchips": json.dumps(header)}
     with atomic_path(path) as part:
         pq.write_table(table.replace_schema_metadata(metadata), part, compression="zstd")
 
 
 def read_lock(path: Path) -> SceneLock:
-    """Read a lock; InputError where the file is not one, or not as it was written."""
+    """Read a lock file.
+
+    Raises:
+        InputError: the file is not a scene lock, or its content has changed since it was written.
+    """
     try:
         table = read_parquet(path)
-        about = json.loads(table.schema.metadata[b"segchips"])
+        header = json.loads(table.schema.metadata[b"segchips"])
         columns = table.to_pydict()
-        if about.pop("digest") != _content_digest(about, columns):
+        if header.pop("digest") != lock_digest(header, columns):
             raise ValueError("checksum")
         scenes = tuple(
             Scene(product, name, acquired.astimezone(UTC), cloud, assets_from_json(assets), footprint)
@@ -56,18 +60,18 @@ def read_lock(path: Path) -> SceneLock:
                 *(columns[key] for key in ("product", "scene", "acquired", "cloud", "assets", "geometry")), strict=True
             )
         )
-        tiles: dict[str, list[int]] = {key: [] for key in about["tiles_without_scenes"]}
+        tiles: dict[str, list[int]] = {key: [] for key in header["tiles_without_scenes"]}
         for index, keys in enumerate(columns["tiles"]):
             for key in keys:
                 tiles.setdefault(key, []).append(index)
-        query = json.dumps(about["query"], sort_keys=True)
-    except Exception as error:  # a damaged file can make Arrow and what follows stumble over anything
+        query = json.dumps(header["query"], sort_keys=True)
+    except Exception as error:  # a damaged file can raise almost anything from Arrow or from the code above
         raise InputError(
-            f"{path}: not a scene lock ({type(error).__name__}); delete it and run again to resolve the scenes anew"
+            f"{path}: not a scene lock ({type(error).__name__}); delete it and run again to resolve the scenes"
         ) from error
     return SceneLock(query, scenes, {key: tuple(indices) for key, indices in tiles.items()})
 
 
-def _content_digest(about: Mapping[str, object], columns: Mapping[str, object]) -> str:
-    """Of all that a lock says: compressed Parquet has no checksum that tells a flipped bit."""
-    return digest(json.dumps(about, sort_keys=True), *(columns[name] for name in sorted(columns)))
+def lock_digest(header: Mapping[str, object], columns: Mapping[str, object]) -> str:
+    """Digest the whole content of a lock; the checksums of compressed Parquet miss flipped bits."""
+    return digest(json.dumps(header, sort_keys=True), *(columns[name] for name in sorted(columns)))

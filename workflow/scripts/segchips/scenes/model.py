@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""Scenes and their bands, and their JSON form in scene locks."""
 
 import json
 import re
@@ -12,12 +12,24 @@ import numpy as np
 from segchips.errors import InputError
 from segchips.files import digest
 
+Scaling = tuple[float, float]
+"""Scale and offset: physical value = pixel * scale + offset."""
+
 
 @dataclass(frozen=True)
 class Band:
-    """One band of one raster file, or of one image of a platform, which tells its dtype.
+    """One band of a raster file or of a platform's image.
 
-    Physical value = pixel * scale + offset. Of a `signed` address the signature is left out.
+    Physical value = pixel * scale + offset.
+
+    Attributes:
+        href: the file's address, without its signature where `signed`; empty on a platform.
+        index: the band's number in the file, from 1.
+        nodata: the nodata value that the catalogue declares, or None.
+        scale: physical units of one step of the pixel value.
+        offset: the physical value of pixel 0.
+        dtype: the NumPy name of the pixels' data type; None where only the file declares it.
+        signed: whether reading the file needs a new signature from the catalogue.
     """
 
     href: str
@@ -28,10 +40,24 @@ class Band:
     dtype: str | None = None
     signed: bool = False
 
+    @property
+    def scaling(self) -> Scaling:
+        """The band's scale and offset."""
+        return self.scale, self.offset
+
 
 @dataclass(frozen=True)
 class Scene:
-    """One catalogue item: UTC acquisition, cloud fraction 0 to 1, its raster assets and lon/lat footprint (WKB)."""
+    """One catalogue item.
+
+    Attributes:
+        product: the id of the product (a STAC collection, or a product of a platform).
+        id: the scene's id within the product.
+        acquired: time of acquisition, UTC.
+        cloud: cloud fraction from 0 to 1, or None where the catalogue does not declare it.
+        assets: for each raster asset, its bands in file order with their names.
+        footprint: outline in longitude and latitude, as WKB.
+    """
 
     product: str
     id: str
@@ -40,55 +66,65 @@ class Scene:
     assets: Mapping[str, Sequence[tuple[str, Band]]]
     footprint: bytes = field(repr=False, compare=False)
 
-    def find(self, name: str) -> Band | None:
-        """The band called `name`: an asset of one band, `asset:2`, or a band name that one asset has."""
+    def find_band(self, name: str) -> Band | None:
+        """Find a band by name.
+
+        Args:
+            name: an asset of one band, `asset:2` for an asset's second band, or a band name that exactly one asset has.
+        """
         if len(self.assets.get(name, ())) == 1:
             return self.assets[name][0][1]
         asset, _, index = name.rpartition(":")
         if asset in self.assets and index.isdecimal() and 0 < int(index) <= len(self.assets[asset]):
             return self.assets[asset][int(index) - 1][1]
-        named = [band for bands in self.assets.values() for known, band in bands if known == name]
-        return named[0] if len(named) == 1 and name not in self.assets else None
+        matches = [band for bands in self.assets.values() for band_name, band in bands if band_name == name]
+        return matches[0] if len(matches) == 1 and name not in self.assets else None
 
     def band(self, name: str) -> Band:
-        """As `find`, or an InputError that lists what the scene has."""
-        found = self.find(name)
-        if found is None:
-            known = ", ".join(
+        """Return the band of that name, as `find_band` does.
+
+        Raises:
+            InputError: the scene has no such band; the message lists the bands that it has.
+        """
+        band = self.find_band(name)
+        if band is None:
+            names = ", ".join(
                 key if len(bands) == 1 else f"{key}:1 to {key}:{len(bands)}" for key, bands in self.assets.items()
             )
             raise InputError(
                 f"scene '{self.id}' of product '{self.product}' has no band '{name}'; "
-                f"it has {known or 'no raster asset'}"
+                f"it has {names or 'no raster asset'}"
             )
-        return found
+        return band
 
     @cached_property
     def pin(self) -> str:
-        """A digest of everything that decides what is read."""
+        """A digest of everything that decides which pixels are read."""
         return digest(self.product, self.id, self.acquired.isoformat(), assets_to_json(self.assets))
 
 
 def assets_to_json(assets: Mapping[str, Sequence[tuple[str, Band]]]) -> str:
-    plain = {
+    """Serialise a scene's assets as stable JSON; all bands of an asset share the address of the first."""
+    content = {
         key: {
             "href": bands[0][1].href,
             **({"signed": True} if bands[0][1].signed else {}),
-            "bands": [_band_json(name, band) for name, band in bands],
+            "bands": [_band_to_json(name, band) for name, band in bands],
         }
         for key, bands in assets.items()
         if bands
     }
-    return json.dumps(plain, sort_keys=True)
+    return json.dumps(content, sort_keys=True)
 
 
-def _band_json(name: str, band: Band) -> dict[str, object]:
+def _band_to_json(name: str, band: Band) -> dict[str, object]:
     nodata = "nan" if band.nodata is not None and np.isnan(band.nodata) else band.nodata
-    plain: dict[str, object] = {"name": name, "nodata": nodata, "scale": band.scale, "offset": band.offset}
-    return plain if band.dtype is None else {**plain, "dtype": band.dtype}
+    content: dict[str, object] = {"name": name, "nodata": nodata, "scale": band.scale, "offset": band.offset}
+    return content if band.dtype is None else {**content, "dtype": band.dtype}
 
 
 def assets_from_json(text: str) -> dict[str, list[tuple[str, Band]]]:
+    """Parse what `assets_to_json` writes."""
     return {
         key: [
             (
@@ -110,7 +146,6 @@ def assets_from_json(text: str) -> dict[str, list[tuple[str, Band]]]:
 
 
 def parse_time(text: str) -> datetime:
-    """An RFC 3339 time as UTC; one without zone is taken as UTC."""
-    cut = re.sub(r"(\.\d{6})\d+", r"\1", text.upper())
-    parsed = datetime.fromisoformat(cut)
+    """Parse an RFC 3339 time as UTC, cut to microseconds; a time without a zone counts as UTC."""
+    parsed = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.upper()))
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

@@ -1,6 +1,6 @@
-"""TODO: describe."""
+"""Scene locks: which scenes each tile is made from, and how two locks merge and differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,37 +12,54 @@ from segchips.scenes.query import SceneQuery
 
 @dataclass(frozen=True)
 class SceneLock:
-    """The pinned scenes, for each tile the indices of those that meet it, and the query that found them."""
+    """The scenes that each tile is pinned to.
+
+    Attributes:
+        query: the catalogue query that found the scenes, as JSON.
+        scenes: all pinned scenes.
+        tiles: for each tile key, the indices in `scenes` of those that meet the tile.
+    """
 
     query: str
     scenes: tuple[Scene, ...]
     tiles: Mapping[str, tuple[int, ...]]
 
 
-def pin_scenes(query: SceneQuery, found: Sequence[Scene], keys: Sequence[str], footprints: np.ndarray) -> SceneLock:
-    """Give each tile the scenes whose footprint meets its padded footprint (lon/lat polygons, one for each key)."""
-    scenes = tuple(sorted(found, key=lambda scene: (scene.product, scene.acquired, scene.id)))
+def pin_scenes(query: SceneQuery, scenes: Sequence[Scene], keys: Sequence[str], footprints: np.ndarray) -> SceneLock:
+    """Pin each tile to the scenes whose footprint meets that of the tile.
+
+    Args:
+        query: the query that found the scenes.
+        scenes: the scenes found, in any order.
+        keys: tile keys.
+        footprints: each tile's padded footprint, a polygon in longitude and latitude.
+    """
+    ordered = _in_lock_order(scenes)
     tiles: dict[str, list[int]] = {key: [] for key in keys}
-    if scenes:
-        outlines = shapely.make_valid(shapely.from_wkb([scene.footprint for scene in scenes]))
-        order, hits = shapely.STRtree(footprints).query(outlines, predicate="intersects")
-        for scene, tile in zip(order.tolist(), hits.tolist(), strict=True):
+    if ordered:
+        outlines = shapely.make_valid(shapely.from_wkb([scene.footprint for scene in ordered]))
+        scene_indices, tile_indices = shapely.STRtree(footprints).query(outlines, predicate="intersects")
+        for scene, tile in zip(scene_indices.tolist(), tile_indices.tolist(), strict=True):
             tiles[keys[tile]].append(scene)
-    return SceneLock(query.text, scenes, {key: tuple(indices) for key, indices in tiles.items()})
+    return SceneLock(query.text, ordered, {key: tuple(indices) for key, indices in tiles.items()})
 
 
 def merge_pins(old: SceneLock, new: SceneLock) -> SceneLock:
-    """`new` with the scenes of every tile that `old` had pinned put back."""
-    merged = {(scene.product, scene.id): scene for lock in (new, old) for scene in lock.scenes}
-    chosen = {key: _members(old if key in old.tiles else new, key) for key in new.tiles}
-    scenes = sorted(merged.values(), key=lambda scene: (scene.product, scene.acquired, scene.id))
+    """Return `new` with the scenes of every tile that `old` pins put back."""
+    by_name = {(scene.product, scene.id): scene for lock in (new, old) for scene in lock.scenes}
+    pinned = {key: _scenes_of(old if key in old.tiles else new, key) for key in new.tiles}
+    scenes = _in_lock_order(by_name.values())
     position = {(scene.product, scene.id): index for index, scene in enumerate(scenes)}
-    tiles = {key: tuple(position[scene.product, scene.id] for scene in members) for key, members in chosen.items()}
-    return SceneLock(new.query, tuple(scenes), tiles)
+    tiles = {key: tuple(position[scene.product, scene.id] for scene in members) for key, members in pinned.items()}
+    return SceneLock(new.query, scenes, tiles)
 
 
-def difference(old: SceneLock, new: SceneLock) -> list[str]:
-    """What a changed lock means: the scenes that came, went or changed, and how many tiles they touch."""
+def describe_changes(old: SceneLock, new: SceneLock) -> list[str]:
+    """Describe a changed lock: the scenes added, removed or changed, and how many tiles they touch.
+
+    Returns:
+        One line for each scene, and a summary.
+    """
     before = {(scene.product, scene.id): scene.pin for scene in _used(old)}
     after = {(scene.product, scene.id): scene.pin for scene in _used(new)}
     lines = [f"+ {'/'.join(key)}" for key in sorted(after.keys() - before.keys())]
@@ -53,20 +70,24 @@ def difference(old: SceneLock, new: SceneLock) -> list[str]:
         if before[key] != after[key]
     ]
     changed = sum(_pins(old, key) != _pins(new, key) for key in old.tiles.keys() & new.tiles.keys())
-    fresh, gone = len(new.tiles.keys() - old.tiles.keys()), len(old.tiles.keys() - new.tiles.keys())
+    added, removed = len(new.tiles.keys() - old.tiles.keys()), len(old.tiles.keys() - new.tiles.keys())
     return [
         *lines,
-        f"{changed} of {len(new.tiles)} tiles have other scenes than before; {fresh} tiles are new, {gone} gone",
+        f"{changed} of {len(new.tiles)} tiles have other scenes than before; {added} tiles are new, {removed} gone",
     ]
+
+
+def _in_lock_order(scenes: Iterable[Scene]) -> tuple[Scene, ...]:
+    return tuple(sorted(scenes, key=lambda scene: (scene.product, scene.acquired, scene.id)))
 
 
 def _used(lock: SceneLock) -> list[Scene]:
     return [lock.scenes[index] for index in sorted({index for indices in lock.tiles.values() for index in indices})]
 
 
-def _members(lock: SceneLock, key: str) -> list[Scene]:
+def _scenes_of(lock: SceneLock, key: str) -> list[Scene]:
     return [lock.scenes[index] for index in lock.tiles[key]]
 
 
 def _pins(lock: SceneLock, key: str) -> list[str]:
-    return [scene.pin for scene in _members(lock, key)]
+    return [scene.pin for scene in _scenes_of(lock, key)]

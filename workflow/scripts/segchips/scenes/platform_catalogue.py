@@ -1,6 +1,7 @@
-"""Descartes Labs and EarthOne as sources: scenes from their catalogues.
+"""The catalogues of Descartes Labs and EarthOne, searched for scenes.
 
-A scene's id is its image's name, which its companions in other products share; the image's id is `product:name`.
+A scene's id is its image's name, which the images of the same acquisition in other products share. The image's id is
+`product:name`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,87 +14,102 @@ import shapely
 from segchips.config.model import ImageryConfig
 from segchips.errors import InputError, ServiceError
 from segchips.scenes.model import Band, Scene, parse_time
-from segchips.scenes.platform_service import DTYPES, service
+from segchips.scenes.platform_service import DTYPES, get_service
 from segchips.scenes.query import filter_by_cloud, search_area
 
 T = TypeVar("T")
 
 
 class PlatformCatalogue:
-    """The platform's catalogue, as far as a config needs it."""
+    """A platform's catalogue; implements `SceneCatalogue`.
+
+    Raises:
+        InputError: the platform's client cannot be set up.
+    """
 
     def __init__(self, imagery: ImageryConfig) -> None:
-        self._imagery, self._service = imagery, service(imagery.source, imagery.requests)
-        self.left_out: list[str] = []
+        self._imagery, self._service = imagery, get_service(imagery.source, imagery.requests)
+        self.skipped_items: list[str] = []
 
     def check(self, product: str, bands: Sequence[str], level: str | None) -> None:
-        """InputError where the account sees no such product, or it has no such bands or processing level."""
-        known = self._bands(product, level)
+        """Check that the account can see the product, and that it has these bands and this processing level.
+
+        Raises:
+            InputError: the product, a band or the level does not exist.
+        """
+        product_bands = self._bands(product, level)
         for band in bands:
-            if band not in known:
-                has = ", ".join(sorted(known)) or "none"
-                raise InputError(f"{self._title}: product '{product}' has no band '{band}'; it has {has}")
+            if band not in product_bands:
+                names = ", ".join(sorted(product_bands)) or "none"
+                raise InputError(f"{self._title}: product '{product}' has no band '{band}'; it has {names}")
 
     def search(self, footprints: np.ndarray) -> list[Scene]:
-        """All scenes of the configured products in the date window that meet the footprints (lon/lat polygons).
+        """Find all scenes of the configured products in the date window that meet any footprint.
 
-        The cloud limit is applied, strictly below, to image products; a mask product is taken whole.
+        Args:
+            footprints: polygons in longitude and latitude.
+
+        Returns:
+            Scenes of image products whose cloud fraction is strictly below the limit, and all scenes of a mask product.
+
+        Raises:
+            InputError: a product does not exist, or the platform does not answer.
         """
         imagery = self._imagery
         levels = {product.id: product.processing_level for product in imagery.products}
-        wanted: dict[str, float | None] = dict.fromkeys(levels, imagery.max_cloud)
+        cloud_limits: dict[str, float | None] = dict.fromkeys(levels, imagery.max_cloud)
         if imagery.cloud_mask and imagery.cloud_mask.product:
-            wanted.setdefault(imagery.cloud_mask.product, None)
-        near = shapely.STRtree(footprints)
+            cloud_limits.setdefault(imagery.cloud_mask.product, None)
+        tree = shapely.STRtree(footprints)
         scenes: list[Scene] = []
-        for product, limit in sorted(wanted.items()):
+        for product, limit in sorted(cloud_limits.items()):
             bands = self._bands(product, levels.get(product))
-            found = [_scene(image, bands) for image in self._images(product, limit, search_area(footprints))]
+            listed = [_scene(image, bands) for image in self._images(product, limit, search_area(footprints))]
             meeting = [
-                scene for scene in found if near.query(shapely.from_wkb(scene.footprint), predicate="intersects").size
+                scene for scene in listed if tree.query(shapely.from_wkb(scene.footprint), predicate="intersects").size
             ]
-            scenes += filter_by_cloud(product, [scene for scene in meeting if self._in_time(scene)], limit)
+            scenes += filter_by_cloud(product, [scene for scene in meeting if self._in_dates(scene)], limit)
         return scenes
 
     @property
     def _title(self) -> str:
         return self._service.client.title
 
-    def _ask(self, what: str, request: Callable[[], T]) -> T:
+    def _call(self, what: str, request: Callable[[], T]) -> T:
         try:
-            return self._service.ask(what, self._imagery.patience, request)
+            return self._service.call(what, self._imagery.patience, request)
         except ServiceError as error:
             raise InputError(str(error)) from error
 
-    def _in_time(self, scene: Scene) -> bool:
+    def _in_dates(self, scene: Scene) -> bool:
         return self._imagery.start <= scene.acquired.date() <= self._imagery.end
 
     def _images(self, product: str, limit: float | None, area: shapely.Geometry) -> list[Any]:
-        """The images that have pixels, all pages of them; the end of the window is the next day, exclusive."""
-        catalog, known = self._service.catalog, self._service.catalog.properties
+        """All images of a product in the date window that have pixels, from all pages of the result."""
+        catalog, properties = self._service.catalog, self._service.catalog.properties
         start, end = (datetime.combine(day, time.min) for day in (self._imagery.start, self._imagery.end))
         search = catalog.Image.search(client=self._service.records).intersects(area).sort("acquired")
-        search = search.filter(known.product_id == product)
-        search = search.filter(known.acquired >= start).filter(known.acquired < end + timedelta(days=1))
+        search = search.filter(properties.product_id == product)
+        search = search.filter(properties.acquired >= start).filter(properties.acquired < end + timedelta(days=1))
         if limit is not None:
-            search = search.filter(known.cloud_fraction < limit)
-        images = self._ask(f"searching product '{product}'", lambda: list(search))
+            search = search.filter(properties.cloud_fraction < limit)
+        images = self._call(f"searching product '{product}'", lambda: list(search))
         return [image for image in images if image.geometry and image.storage_state != "remote"]
 
     def _bands(self, product: str, level: str | None) -> dict[str, Band]:
-        """A product's bands with the dtypes that they have at a processing level."""
+        """A product's bands by name, with their dtypes at a processing level."""
         catalog, client = self._service.catalog, self._service.records
-        if self._ask(f"product '{product}'", lambda: catalog.Product.get(product, client=client)) is None:
+        if self._call(f"product '{product}'", lambda: catalog.Product.get(product, client=client)) is None:
             raise InputError(f"{self._title} has no product '{product}' that the account sees; check imagery.products")
         search = catalog.Band.search(client=client).filter(catalog.properties.product_id == product)
-        found = {band.name: band for band in self._ask(f"the bands of product '{product}'", lambda: list(search))}
+        bands = {band.name: band for band in self._call(f"the bands of product '{product}'", lambda: list(search))}
         try:
             types = {
-                name: self._service.scaling.scaling_parameters(found, [name], level, None, None)[1] for name in found
+                name: self._service.scaling.scaling_parameters(bands, [name], level, None, None)[1] for name in bands
             }
         except ValueError as error:
             raise InputError(f"{self._title}: product '{product}': {error}") from error
-        return {name: _band(band, DTYPES.get(types[name])) for name, band in found.items()}
+        return {name: _band(band, DTYPES.get(types[name])) for name, band in bands.items()}
 
 
 def _band(band: Any, dtype: str | None) -> Band:

@@ -1,48 +1,54 @@
-"""TODO: describe."""
+"""Response bodies that are complete or fail."""
 
 import time
 from typing import Any
 
 
 class BoundedResponse:
-    """The body of an answer, which gives as many bytes as it is asked for, or fails.
+    """The body of a response; a read returns as many bytes as requested, or fails.
 
-    The clients take a body that ends early for whole: one hands on a part, the other masks at random.
+    The platform clients accept a body that ends early: one returns a part of it, the other masks random pixels.
     """
 
     def __init__(self, raw: Any, deadline: float) -> None:
-        self._raw, self._deadline, self._held = raw, deadline, b""
+        self._raw, self._deadline, self._buffer = raw, deadline, b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._raw, name)
 
     def read(self, size: int) -> bytes:
-        """Exactly so many bytes; EarlyEndError where there are fewer."""
-        while len(self._held) < size:
-            if not self._more():
-                raise EarlyEndError(f"the answer ended {size - len(self._held)} bytes early")
-        return self._cut(size)
+        """Read exactly `size` bytes.
+
+        Raises:
+            EarlyEndError: the body has fewer bytes, or declares a negative size.
+            TimeoutError: the deadline has passed.
+        """
+        while len(self._buffer) < size:
+            if not self._receive():
+                raise EarlyEndError(f"the response ended {size - len(self._buffer)} bytes early")
+        return self._take(size)
 
     def readline(self) -> bytes:
-        """A whole line."""
-        while b"\n" not in self._held:
-            if not self._more():
-                raise EarlyEndError("the answer ended within a line")
-        return self._cut(self._held.index(b"\n") + 1)
+        """Read one complete line, with its line break; raises as `read` does."""
+        while b"\n" not in self._buffer:
+            if not self._receive():
+                raise EarlyEndError("the response ended within a line")
+        return self._take(self._buffer.index(b"\n") + 1)
 
-    def _more(self) -> bool:
+    def _receive(self) -> bool:
+        """Add bytes from the connection to the buffer; False at the end of the body."""
         part = self._raw.read1(2**16)
         if time.monotonic() > self._deadline:
-            raise TimeoutError("the answer took too long")
-        self._held += part
+            raise TimeoutError("the response took too long")
+        self._buffer += part
         return bool(part)
 
-    def _cut(self, size: int) -> bytes:
+    def _take(self, size: int) -> bytes:
         if size < 0:
-            raise EarlyEndError("the answer holds a buffer without a header")
-        cut, self._held = self._held[:size], self._held[size:]
-        return cut
+            raise EarlyEndError("the response holds a buffer without a header")
+        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        return taken
 
 
 class EarlyEndError(ConnectionError):
-    """An answer is not whole."""
+    """A response is not complete."""

@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""Catalogue queries: what is searched, and how its results are filtered and ordered."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -15,9 +15,9 @@ from segchips.scenes.model import Scene
 
 @dataclass(frozen=True)
 class SceneQuery:
-    """What was asked of which catalogue; while it stays the same, pinned tiles keep their scenes.
+    """A search of a catalogue; pinned tiles keep their scenes while it stays the same.
 
-    A platform is asked for each product's bands at one processing level, which decides their dtypes.
+    A platform product is searched at one processing level, which decides the dtypes of its bands.
     """
 
     source: str
@@ -30,7 +30,7 @@ class SceneQuery:
 
     @classmethod
     def of(cls, imagery: ImageryConfig) -> "SceneQuery":
-        """The query that a dataset's imagery block asks."""
+        """Build the query of a dataset's imagery block."""
         mask = imagery.cloud_mask.product if imagery.cloud_mask else None
         levels = {product.id: product.processing_level for product in imagery.products}
         products = tuple(f"{id} ({level})" if level else id for id, level in sorted(levels.items()))
@@ -45,35 +45,46 @@ class SceneQuery:
 
 
 def search_area(footprints: np.ndarray) -> shapely.Geometry:
-    """A simple lon/lat outline around all footprints, in two parts where they straddle the antimeridian."""
+    """Return a simple outline around all footprints, to send to a catalogue.
+
+    Args:
+        footprints: polygons in longitude and latitude; one across the antimeridian is a multipolygon cut there.
+
+    Returns:
+        The convex hull in longitude and latitude; one hull on each side of the antimeridian for footprints across it.
+    """
     west, _, east, _ = shapely.total_bounds(footprints)
     if east - west <= 180:
         return shapely.convex_hull(shapely.geometrycollections(footprints))
     parts = shapely.get_parts(footprints)
-    side = shapely.get_coordinates(shapely.centroid(parts))[:, 0] < 0
-    hulls = [shapely.convex_hull(shapely.geometrycollections(parts[half])) for half in (side, ~side) if half.any()]
-    return shapely.multipolygons(hulls)
+    is_west = shapely.get_coordinates(shapely.centroid(parts))[:, 0] < 0
+    sides = [parts[side] for side in (is_west, ~is_west) if side.any()]
+    return shapely.multipolygons([shapely.convex_hull(shapely.geometrycollections(side)) for side in sides])
 
 
 def filter_by_cloud(product: str, scenes: Sequence[Scene], limit: float | None) -> list[Scene]:
-    """Those whose cloud fraction is below the limit; InputError where none tells it."""
+    """Keep the scenes whose cloud fraction is below the limit; all of them where there is no limit.
+
+    Raises:
+        InputError: there are scenes, and none declares its cloud cover.
+    """
     if limit is None:
         return list(scenes)
     if scenes and all(scene.cloud is None for scene in scenes):
         raise InputError(
-            f"product '{product}': none of its {len(scenes)} scenes tells its cloud cover;"
+            f"product '{product}': none of its {len(scenes)} scenes declares its cloud cover;"
             " set imagery.max_cloud to null"
         )
     return [scene for scene in scenes if scene.cloud is not None and scene.cloud < limit]
 
 
 def natural_order(scenes: Iterable[Scene]) -> list[Scene]:
-    """By acquisition, then id: the order of median and mean, whose result does not depend on it."""
+    """Sort by acquisition, then id: the order of median and mean, whose result does not depend on it."""
     return sorted(scenes, key=lambda scene: (scene.acquired, scene.id))
 
 
 def closest_order(scenes: Iterable[Scene], reference: datetime) -> list[Scene]:
-    """By whole calendar days from the reference day; ties by nearness to its 00:00 UTC, then id."""
+    """Sort by whole calendar days from the reference day; ties by nearness to its 00:00 UTC, then id."""
     return sorted(
         scenes,
         key=lambda scene: (

@@ -1,4 +1,4 @@
-"""Addresses that a catalogue itself has signed: pinned without the signature, asked for afresh when they are read."""
+"""Signed URLs: pinned without the signature, signed again by the catalogue when they are read."""
 
 import re
 import time
@@ -10,8 +10,8 @@ from segchips.config.model import ImageryConfig
 from segchips.errors import SceneError, SegchipsError
 from segchips.scenes.model import Band, Scene
 
-_LASTS = 240.0
-"""Seconds for which a signature is used once it was given; those that end sooner are of little use to anybody."""
+_REUSE_SECONDS = 240.0
+"""How long a signature is used again; catalogues sign for longer."""
 _SECRET = re.compile(
     r"x-(amz|goog|oss|obs)-(?!.*version).*|.*(token|secret|password|credential|signature|apikey|api[-_]key).*"
     r"|sig|auth|authorization|key|awsaccesskeyid|googleaccessid|key-pair-id|policy|expires",
@@ -20,8 +20,11 @@ _SECRET = re.compile(
 _AZURE = re.compile(r"s[vsretp]|srt|sip|spr|sdd|sk(oid|tid|[tesv])|sa?oid|suoid|scid")
 
 
-def unsigned(href: str) -> str:
-    """The address without user, password and what signs it."""
+def strip_signature(href: str) -> str:
+    """Remove the user, the password and the query parameters that sign a URL.
+
+    Other query parameters stay, because reading the file needs them; `errors.redact_urls` removes these too.
+    """
     parts = urlsplit(href)
     if not parts.scheme or not (parts.query or "@" in parts.netloc):
         return href
@@ -33,40 +36,44 @@ def unsigned(href: str) -> str:
 
 
 def without_signatures(scene: Scene) -> Scene:
-    """The scene with addresses that anybody may see."""
-    assets = {key: [(name, _plain(band)) for name, band in bands] for key, bands in scene.assets.items()}
+    """Return the scene with unsigned URLs; bands whose URL was signed are marked `signed`."""
+    assets = {key: [(name, _without_signature(band)) for name, band in bands] for key, bands in scene.assets.items()}
     return replace(scene, assets=assets)
 
 
-def _plain(band: Band) -> Band:
-    href = unsigned(band.href)
+def _without_signature(band: Band) -> Band:
+    href = strip_signature(band.href)
     return band if href == band.href else replace(band, href=href, signed=True)
 
 
-def signed(imagery: ImageryConfig, scene: Scene, name: str) -> Band:
-    """A scene's band as it may be read now; SceneError where the catalogue no longer gives its address."""
+def with_signature(imagery: ImageryConfig, scene: Scene, name: str) -> Band:
+    """Return a pinned scene's band with a URL that can be read now.
+
+    Raises:
+        SceneError: the catalogue cannot be reached, or no longer lists the band under this URL.
+    """
     band = scene.band(name)
     if not band.signed or imagery.sign:
         return band
-    given = (each.find(name) for each in _afresh(str(imagery.catalog), scene.product, scene.id))
-    found = next((each for each in given if each and unsigned(each.href) == band.href), None)
-    if found is None:
+    candidates = (listed.find_band(name) for listed in _listed_scenes(str(imagery.catalog), scene.product, scene.id))
+    current = next((other for other in candidates if other and strip_signature(other.href) == band.href), None)
+    if current is None:
         raise SceneError(
-            f"{band.href}: the catalogue no longer gives this address for '{name}' of scene '{scene.id}'; run resolve"
+            f"{band.href}: the catalogue no longer lists this address for '{name}' of scene '{scene.id}'; run resolve"
         )
-    return replace(band, href=found.href)
+    return replace(band, href=current.href)
 
 
-def _afresh(catalog: str, product: str, scene: str) -> list[Scene]:
-    """The scenes of that id as the catalogue gives them now, or gave them a moment ago."""
+def _listed_scenes(catalog: str, product: str, scene: str) -> list[Scene]:
+    """Look up the scenes of that id in the catalogue, or in this process's recent lookups."""
     try:
-        return _lookup(catalog, product, scene, int(time.monotonic() // _LASTS))
+        return _lookup(catalog, product, scene, int(time.monotonic() // _REUSE_SECONDS))
     except SegchipsError as error:
-        raise SceneError(f"scene '{scene}' of product '{product}': no fresh signature to be had ({error})") from error
+        raise SceneError(f"scene '{scene}' of product '{product}': cannot get a new signature ({error})") from error
 
 
 @lru_cache(maxsize=4096)
-def _lookup(catalog: str, product: str, scene: str, _: int) -> list[Scene]:
-    from segchips.scenes.stac_client import scenes_called
+def _lookup(catalog: str, product: str, scene: str, _period: int) -> list[Scene]:
+    from segchips.scenes.stac_client import find_scenes_by_id
 
-    return scenes_called(scene, product, catalog)
+    return find_scenes_by_id(scene, product, catalog)

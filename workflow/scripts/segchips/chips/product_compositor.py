@@ -1,0 +1,181 @@
+"""The composite of one product's scenes on one tile."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segchips.arrays import Mask, Pixels
+from segchips.chips import composite
+from segchips.chips.composite import MaskedPixels
+from segchips.chips.image_plan import ImagePlan
+from segchips.chips.pixel_values import fits_dtype, is_clear, rescale
+from segchips.chips.readers import open_reader
+from segchips.config.model import CloudMask, Product
+from segchips.errors import ConfigError, SceneError
+from segchips.grids.tile import Tile
+from segchips.scenes.model import Scene
+
+NO_ORIGIN = -(2**15)
+"""The provenance of pixels that no scene contributed."""
+
+
+@dataclass(frozen=True)
+class ProductComposite:
+    """One product's bands of a chip.
+
+    Attributes:
+        pixels: band, row, column, on the tile's padded grid.
+        valid: which of the pixels are valid.
+        scenes: id, time and share of each scene that contributed, as the chip's tags list them.
+        provenance: int16 planes (band, row, column) by kind: `scene` numbers `scenes` from 1 and `days` counts from the
+            reference date for a closest composite, `count` is the number of valid scenes for others; empty unless asked
+            for.
+    """
+
+    pixels: Pixels
+    valid: Mask
+    scenes: Sequence[Mapping[str, object]]
+    provenance: Mapping[str, Pixels]
+
+
+class ProductCompositor:
+    """Reads and composites the scenes of one product on one tile.
+
+    Args:
+        plan: the plan of the layer.
+        product: a product of the layer; the tile has a scene of it.
+        tile: the tile.
+        with_provenance: whether to record where each value comes from.
+
+    Raises:
+        ConfigError: the configured nodata value does not fit the scenes' dtype.
+        SceneError: the first scene cannot be read.
+    """
+
+    def __init__(self, plan: ImagePlan, product: Product, tile: Tile, with_provenance: bool) -> None:
+        self.product = product
+        self._plan, self._tile, self._with_provenance = plan, tile, with_provenance
+        self._scenes = plan.scenes(tile.key, product.id)
+        self._reader = open_reader(plan.imagery)
+        self._dtype, file_nodata = self._reader.describe(self._scenes[0], product)
+        self.nodata = self._choose_nodata(file_nodata)
+
+    def composite(self) -> ProductComposite:
+        """Composite the scenes as the config says.
+
+        Raises:
+            SceneError: a scene cannot be read, or its dtype differs from the first scene's.
+        """
+        method = self._plan.imagery.composite
+        if method == "closest":
+            mosaic = None if self._with_provenance else self._mosaic()
+            return mosaic or self._closest()
+        scenes: list[Scene] = []
+        stack = list(self._read_scenes(scenes))
+        pixels, valid, counts = {"median": composite.median, "mean": composite.mean}[method](stack)
+        provenance = {}
+        if self._with_provenance:
+            provenance = {"count": np.asarray(np.sum([mask for _, mask in stack], axis=0, dtype=np.int16))}
+        total = sum(counts.values())
+        shares = [_share(scenes[number], count / total) for number, count in counts.items()]
+        return ProductComposite(pixels, valid, shares, provenance)
+
+    def _closest(self) -> ProductComposite:
+        scenes: list[Scene] = []
+        shape = len(self.product.bands), self._tile.grid.size, self._tile.grid.size
+        origin = np.full(shape, -1, np.int16) if self._with_provenance else None
+        pixels, valid, counts = composite.closest(self._read_scenes(scenes), origin)
+        shares = [_share(scenes[number], count / valid.size) for number, count in counts.items()]
+        provenance = {} if origin is None else self._provenance(origin, scenes, list(counts))
+        return ProductComposite(pixels, valid, shares, provenance)
+
+    def _mosaic(self) -> ProductComposite | None:
+        """The closest composite in one request, which does not report the shares of several scenes.
+
+        None where a cloud mask applies, or where the source cannot do that.
+        """
+        if self._plan.imagery.cloud_mask:
+            return None
+        mosaic = self._reader.mosaic(self._scenes, self.product, self._tile)
+        if mosaic is None:
+            return None
+        pixels, valid = mosaic
+        share = float(valid.mean()) if len(self._scenes) == 1 else None
+        return ProductComposite(pixels, valid, [_share(scene, share) for scene in self._scenes], {})
+
+    def _provenance(self, origin: Pixels, scenes: Sequence[Scene], contributors: list[int]) -> dict[str, Pixels]:
+        """Each value's scene, numbered from 1 among the contributors, and its days from the reference date."""
+        reference = self._plan.imagery.reference_date
+        # The last element of both tables stands for origin -1: no scene.
+        numbers, days = (np.full(max(contributors, default=0) + 2, NO_ORIGIN, np.int16) for _ in range(2))
+        dates = [scenes[number].acquired.date() for number in contributors]
+        numbers[contributors] = range(1, len(contributors) + 1)
+        days[contributors] = [(date - (reference or date)).days for date in dates]
+        return {"scene": numbers[origin], "days": days[origin]}
+
+    def _read_scenes(self, scenes: list[Scene]) -> Iterator[MaskedPixels]:
+        """Read the scenes in order, and add each to `scenes`.
+
+        A scene whose mask leaves no clear pixel is not read, unless no scene would be read at all.
+        """
+        for scene in self._scenes:
+            clear = self._clear(scene)
+            if clear is not None and not clear.any() and (scenes or scene is not self._scenes[-1]):
+                continue
+            pixels, valid = self._read(scene)
+            scenes.append(scene)
+            yield pixels, valid if clear is None else valid & clear
+
+    def _read(self, scene: Scene) -> MaskedPixels:
+        bands = [scene.band(name) for name in self.product.bands]
+        pixels, valid = self._reader.read(scene, self.product, self._tile)
+        if pixels.dtype != self._dtype:
+            raise SceneError(
+                f"scene '{scene.id}' of product '{self.product.id}' holds {pixels.dtype}, "
+                f"but '{self._scenes[0].id}' holds {self._dtype}; "
+                "a product's scenes need one dtype"
+            )
+        targets = [self._plan.scaling[self.product.id, name] for name in self.product.bands]
+        if all(band.scaling == target for band, target in zip(bands, targets, strict=True)):
+            return pixels, valid
+        return np.stack([rescale(*plane) for plane in zip(pixels, bands, targets, strict=True)]), valid
+
+    def _clear(self, scene: Scene) -> Mask | None:
+        """Which pixels (row, column) the cloud mask calls clear; None where the config has no cloud mask."""
+        mask = self._plan.imagery.cloud_mask
+        if mask is None:
+            return None
+        clear = np.zeros((self._tile.grid.size, self._tile.grid.size), bool)
+        classified = clear.copy()
+        for mask_scene, name in self._mask_bands(scene, mask):
+            values, covered = self._reader.read_mask(mask_scene, name, self._tile)
+            fresh = covered & ~classified
+            clear |= fresh & is_clear(values, mask)
+            classified |= fresh
+        return clear
+
+    def _mask_bands(self, scene: Scene, mask: CloudMask) -> list[tuple[Scene, str]]:
+        """The scene's own mask, or those of the mask product acquired at the same time, that of the same id first."""
+        if mask.asset:
+            return [(scene, mask.asset)]
+        paired = [
+            other for other in self._plan.scenes(self._tile.key, str(mask.product)) if other.acquired == scene.acquired
+        ]
+        return [(other, str(mask.band)) for other in sorted(paired, key=lambda other: (other.id != scene.id, other.id))]
+
+    def _choose_nodata(self, file_nodata: float | None) -> float | None:
+        """The product's nodata value: configured, else declared by the catalogue, else by the file."""
+        configured = self.product.nodata
+        if configured is not None and not fits_dtype(configured, self._dtype):
+            raise ConfigError(
+                f"{self._plan.config_key}.products: nodata {configured} of '{self.product.id}' "
+                f"does not fit its {self._dtype}; choose another"
+            )
+        candidates = (configured, self._plan.declared_nodata.get(self.product.id), file_nodata)
+        return next((value for value in candidates if value is not None and fits_dtype(value, self._dtype)), None)
+
+
+def _share(scene: Scene, share: float | None) -> dict[str, object]:
+    rounded = None if share is None else round(share, 6)
+    return {"id": scene.id, "acquired": f"{scene.acquired:%Y-%m-%dT%H:%M:%SZ}", "share": rounded}
