@@ -1,4 +1,4 @@
-"""conflicts.py against points in polygons."""
+"""Counts of pixels in conflict against points in polygons."""
 
 import geopandas
 import numpy as np
@@ -27,7 +27,7 @@ def layer(folder, seed, name="labels.gpkg"):
     return shapes, [*values, 2, 2], write_vectors(folder / name, shapes, "EPSG:32633", kind=[*values, 2, 2])
 
 
-def slowly(tile, shapes, values):
+def count_by_points(tile, shapes, values):
     west, step, _, north, _, _ = tile.geotransform
     count = 0
     for row in range(tile.grid.size):
@@ -45,9 +45,9 @@ def test_every_pixel_with_its_middle_in_features_of_different_classes_counts(tmp
         make_dataset(labels={"path": path, "attribute": "kind", "all_touched": all_touched}).labels
     )
     write_conflicts(tmp_path / "conflicts.parquet", features, lock_labels(features, TILES, "code"))
-    found = read_conflicts(tmp_path / "conflicts.parquet")
-    assert found == {tile.key: slowly(tile, shapes, values) for tile in TILES}
-    assert sum(found.values()) > 0 and found[TILES[5].key] == 0
+    counts = read_conflicts(tmp_path / "conflicts.parquet")
+    assert counts == {tile.key: count_by_points(tile, shapes, values) for tile in TILES}
+    assert sum(counts.values()) > 0 and counts[TILES[5].key] == 0
 
 
 def test_neighbours_that_share_an_edge_do_not_conflict(tmp_path):
@@ -60,14 +60,14 @@ def test_neighbours_that_share_an_edge_do_not_conflict(tmp_path):
     assert read_conflicts(tmp_path / "conflicts.parquet") == {TILES[0].key: 0}
 
 
-def test_only_tiles_whose_labels_changed_are_counted_anew(tmp_path):
+def test_only_tiles_whose_labels_changed_are_counted_again(tmp_path):
     *_, path = layer(tmp_path, 0)
     features = LabelFeatures(make_dataset(labels={"path": path, "attribute": "kind"}).labels)
     lock = lock_labels(features, TILES, "code")
     write_conflicts(tmp_path / "a.parquet", features, lock)
     frame = geopandas.read_parquet(tmp_path / "a.parquet")
     assert frame.crs == "EPSG:4326" and frame.key.tolist() == [tile.key for tile in TILES]
-    # what stays is taken over, were it wrong
+    # counts of unchanged tiles are kept, even wrong ones
     frame["pixels"] = 999
     frame.to_parquet(tmp_path / "b.parquet")
     lock.digests[TILES[0].key] = "other"

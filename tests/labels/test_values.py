@@ -1,0 +1,85 @@
+"""Attribute values and class maps: the label values that they burn, and the messages about the others."""
+
+import math
+
+import numpy as np
+import pytest
+
+from segchips.errors import InputError
+from support.label_features import UTM, burn_tile, read_features, squares
+from support.vectors import write_vectors
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([1, 300, 2], r"1 feature \(FID 2: '300'\) has a value that is not a whole number from 0 to 255"),
+        ([1, -1, 300], r"2 features \(FID 2: '-1', 3: '300'\) have a value that is not a whole number"),
+        ([1.0, 2.5, 3.0], r"1 feature \(FID 2: '2\.5'\) has a value that is not a whole number"),
+        ([1, 255, 2], r"1 feature \(FID 2: '255'\) has the value of the background; choose another labels\.background"),
+        ([math.nan, 1.0, 2.0], r"1 feature \(FID 1: 'nan'\) has no value; give them one, remove them, or map '' in"),
+        ([300] * 8, r"8 features \(FID 1: '300', 2: '300', 3: '300', 4: '300', 5: '300', \.\.\.\) have"),
+        (
+            ["water", "wood", "water"],
+            r"attribute 'number' of layer 'a' of '.*a\.gpkg' holds text; .*\{water: 1, wood: 2\}",
+        ),
+        (["1", "2", "3"], "holds text; map it to numbers with labels.classes, such as {1: 1, 2: 2, 3: 3}"),
+        (["water", None, "water"], r"1 feature \(FID 2: 'None'\) has no value"),
+        (["water", "", "wood"], r"holds text; .*\{'': 1, water: 2, wood: 3\}"),
+    ],
+)
+def test_values_that_cannot_be_burned_are_named(tmp_path, values, words):
+    path = write_vectors(tmp_path / "a.gpkg", squares(len(values)), UTM, number=values)
+    with pytest.raises(InputError, match=words) as caught:
+        read_features(path, attribute="number")
+    assert "attribute 'number' of layer 'a'" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "expected"),
+    [
+        (["water", "wood", "rock"], {"water": 1, "wood": 2, "rock": 1}, [1, 2, 1]),
+        ([10, 20, 300], {10: 1, 20: 2, 300: 3}, [1, 2, 3]),
+        ([10, 20, 300], {"10": 1, "20": 2, "300": 3}, [1, 2, 3]),
+        ([1.0, 2.5, 3.0], {1: 7, 2.5: 8, 3: 9}, [7, 8, 9]),
+        (["water", "wood", "rock"], {"water": 0, "wood": 255, "rock": 3}, [0, 255, 3]),
+        (["water", "wood", "rock"], {"water": 4, "wood": None, "rock": None}, [4, 255, 255]),
+        ([True, False, True], {True: 5, False: 6}, [5, 6, 5]),
+        (["water", None, ""], {"water": 1, "": 2}, [1, 2, 2]),
+        (["water", None, ""], {"water": 1, "": None}, [1, 255, 255]),
+        ([1.0, math.nan, 2.0], {1: 1, 2: 2, "": None}, [1, 255, 2]),
+    ],
+)
+def test_class_maps(tmp_path, values, classes, expected):
+    """A class that is the background, or no class, is meant to be."""
+    path = write_vectors(tmp_path / "a.gpkg", squares(3), UTM, number=values)
+    features = read_features(path, attribute="number", classes=classes, all_touched=False)
+    pixels = burn_tile(features)
+    assert [int(pixels[31, 2 * number]) for number in range(3)] == expected
+    assert (
+        len(features) == sum(classes_value is not None for classes_value in (list(classes.values())))
+        or len(expected) == 3
+    )
+
+
+def test_features_without_a_value_lend_their_class_no_name(tmp_path):
+    path = write_vectors(tmp_path / "a.gpkg", squares(3), UTM, number=["water", None, ""])
+    assert read_features(path, attribute="number", classes={"": 0, "water": 1, "other": 0}).config.names == {
+        0: "other",
+        1: "water",
+    }
+
+
+def test_a_value_that_the_class_map_lacks_is_named(tmp_path):
+    path = write_vectors(tmp_path / "a.gpkg", squares(3), UTM, number=["water", "wood", "water"])
+    with pytest.raises(
+        InputError, match=r"1 feature \(FID 2: 'wood'\) has a value that labels\.classes does not map; .*null"
+    ):
+        read_features(path, attribute="number", classes={"water": 1})
+
+
+def test_whole_numbers_of_any_type_are_values(tmp_path):
+    for number, dtype in enumerate(("int16", "int32", "int64", "float32", "float64", "uint8")):
+        path = write_vectors(tmp_path / f"{number}.gpkg", squares(3), UTM, number=np.array([0, 7, 254], dtype))
+        pixels = burn_tile(read_features(path, attribute="number", all_touched=False))
+        assert [int(pixels[31, 2 * place]) for place in range(3)] == [0, 7, 254]
