@@ -137,7 +137,7 @@ def test_an_address_that_the_catalogue_gives_no_more_is_named(tmp_path: Path, gu
     write_catalogue(www, [content])
     imagery, scene = pinned(tmp_path, f"{files}/catalog.json", tile)
     write_catalogue(www, [{**content, "assets": {"B1": make_asset(f"{files}/b.tif")}}])
-    with pytest.raises(SceneError, match="no longer gives this address for 'B1' of scene 'a'; run resolve") as caught:
+    with pytest.raises(SceneError, match="no longer lists this address for 'B1' of scene 'a'; run resolve") as caught:
         open_reader(imagery).read(scene, make_dataset().imagery.products[0], tile)
     assert MARK not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""platform.py with both real clients against a platform on loopback: what is found, read and asked for."""
+"""platform_catalogue.py and platform_reader.py with both real clients: what is found, read and asked for."""
 
 import importlib
 import json
@@ -8,61 +8,23 @@ import sys
 
 import numpy as np
 import pytest
-import rasterio
 
 from loopback.server import Platform
-from segchips.chips.images import make_image
 from segchips.errors import ConfigError, CredentialsError, InputError
-from segchips.grids.outlines import footprints
-from segchips.grids.tile import Tile
 from segchips.scenes.catalogue import open_catalogue
-from segchips.scenes.lock import read_lock, write_lock
-from segchips.scenes.pinning import pin_scenes
 from segchips.scenes.platform_service import services
 from segchips.scenes.query import SceneQuery
-from support.datasets import image_plan, make_dataset
+from support.platform_scenes import (
+    BOTH,
+    MASK,
+    PACKAGES,
+    TILES,
+    find_scenes,
+    make_chip,
+    plan_images,
+    platform_dataset,
+)
 from support.rasters import OUTSIDE, nearest_by_loop
-
-PACKAGES = {"descarteslabs": "descarteslabs", "earthone": "earthdaily.earthone"}
-TILES = [Tile.from_key(f"60:2:10.0:33:-33{column}:890{row}") for row in (3, 4) for column in (2, 3, 4)]
-BOTH = [{"id": "sample-l2a", "bands": ["B04", "B08"]}]
-MASK = {"product": "sample-l2a:cloud_mask", "band": "cloud_mask", "clear": [0]}
-YEAR = {"start": "2023-01-01", "end": "2023-12-31", "reference_date": "2023-06-30", "patience": 60, "products": BOTH}
-
-
-@pytest.fixture(params=PACKAGES)
-def source(request, platform, monkeypatch):
-    """One of the clients, set up for the platform as a user's environment would, as if the process were new."""
-    monkeypatch.chdir(platform.home.parent)
-    for name, value in platform.settings.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("CLIENT_ID", raising=False)
-    settings = importlib.import_module(f"{PACKAGES[request.param]}.config").Settings
-    monkeypatch.setattr(settings, "_settings", None)
-    services.clear()
-    yield request.param
-    services.clear()
-
-
-def imagery(source, **changes):
-    return make_dataset(imagery={"source": source, **YEAR, **changes})
-
-
-def search(dataset):
-    return open_catalogue(dataset.imagery).search(footprints(TILES))
-
-
-def plan(dataset, folder, name="lock"):
-    """The plan of a dataset through the lock file."""
-    lock = pin_scenes(SceneQuery.of(dataset.imagery), search(dataset), [tile.key for tile in TILES], footprints(TILES))
-    write_lock(folder / f"{name}.parquet", lock)
-    return image_plan(dataset, read_lock(folder / f"{name}.parquet"))
-
-
-def chip(plan, path, tile=TILES[1]):
-    make_image(plan, tile, path)
-    with rasterio.open(path) as file:
-        return file.read(), file.tags(), file.nodata, file.descriptions
 
 
 def items(sample_folder):
@@ -75,7 +37,7 @@ def items(sample_folder):
 
 def test_scenes_are_those_of_the_catalogue_on_as_many_pages_as_it_takes(source, platform, sample_folder):
     platform.page_size = 3
-    found = {scene.id: scene for scene in search(imagery(source))}
+    found = {scene.id: scene for scene in find_scenes(platform_dataset(source))}
     known = {item["id"]: item["properties"] for item in items(sample_folder)}
     assert found.keys() == known.keys() and len(known) > 6
     for name, scene in found.items():
@@ -88,7 +50,7 @@ def test_scenes_are_those_of_the_catalogue_on_as_many_pages_as_it_takes(source, 
 @pytest.mark.parametrize("cloud_mask", [None, MASK])
 def test_each_product_is_searched_once(source, platform, sample_folder, cloud_mask):
     products = [{"id": "sample-l2a", "bands": ["B04"]}]
-    found = search(imagery(source, products=products, cloud_mask=cloud_mask, max_cloud=0.3))
+    found = find_scenes(platform_dataset(source, products=products, cloud_mask=cloud_mask, max_cloud=0.3))
     asked = platform.log.of("catalog", "/images")
     assert len(asked) == (2 if cloud_mask else 1)
     # a mask product knows no clouds of its own, so that it is taken whole
@@ -100,17 +62,17 @@ def test_both_days_are_included_and_the_cloud_limit_is_not(source, platform, sam
     known = sorted(items(sample_folder), key=lambda item: item["properties"]["datetime"])
     first, last = known[3]["properties"], known[6]["properties"]
     days = {"start": first["datetime"][:10], "end": last["datetime"][:10]}
-    assert {scene.id for scene in search(imagery(source, **days))} == {item["id"] for item in known[3:7]}
+    assert {scene.id for scene in find_scenes(platform_dataset(source, **days))} == {item["id"] for item in known[3:7]}
     limit = known[4]["properties"]["eo:cloud_cover"] / 100
     clear = {item["id"] for item in known if item["properties"]["eo:cloud_cover"] / 100 < limit}
-    assert {scene.id for scene in search(imagery(source, max_cloud=limit))} == clear
+    assert {scene.id for scene in find_scenes(platform_dataset(source, max_cloud=limit))} == clear
 
 
 def test_a_scene_at_the_very_end_of_the_last_day_counts(source, platform):
     image = next(iter(platform.catalogue.images.values()))
     for second, inside in (("2023-05-31T23:59:59.999999Z", True), ("2023-06-01T00:00:00Z", False)):
         image.attributes["acquired"] = second
-        found = search(imagery(source, start="2023-05-31", end="2023-05-31"))
+        found = find_scenes(platform_dataset(source, start="2023-05-31", end="2023-05-31"))
         assert [scene.id for scene in found] == [image.attributes["name"]] * inside
 
 
@@ -124,17 +86,17 @@ def test_a_scene_at_the_very_end_of_the_last_day_counts(source, platform):
 )
 def test_what_is_not_there_is_named_before_any_scene_is_asked_for(source, platform, product, bands, level, words):
     with pytest.raises(InputError, match=words):
-        open_catalogue(imagery(source).imagery).check(product, bands, level)
+        open_catalogue(platform_dataset(source).imagery).check(product, bands, level)
     assert not platform.log.of("catalog", "/images") and not platform.log.of("raster")
 
 
 def test_a_product_that_the_account_may_not_see_ends_everything(source, platform):
     platform.forbidden.add("sample-l2a")
     with pytest.raises(CredentialsError, match="product 'sample-l2a': permission denied .403 .* auth login"):
-        search(imagery(source))
+        find_scenes(platform_dataset(source))
     asked = len(platform.log)
     with pytest.raises(CredentialsError):
-        search(imagery(source))
+        find_scenes(platform_dataset(source))
     assert len(platform.log) == asked == 1
 
 
@@ -145,15 +107,15 @@ def test_a_product_that_the_account_may_not_see_ends_everything(source, platform
 def test_chips_are_those_of_the_files(source, platform, sample_folder, tmp_path, composite, cloud_mask):
     catalog = str(sample_folder / "resources/sample/catalog.json")
     of_files = {"asset": "cloud_mask", "clear": [0]} if cloud_mask == MASK else cloud_mask
-    files = imagery("stac", catalog=catalog, composite=composite, cloud_mask=of_files)
+    files = platform_dataset("stac", catalog=catalog, composite=composite, cloud_mask=of_files)
     theirs, ours = (
-        plan(files, tmp_path, "files"),
-        plan(imagery(source, composite=composite, cloud_mask=cloud_mask), tmp_path),
+        plan_images(files, tmp_path, "files"),
+        plan_images(platform_dataset(source, composite=composite, cloud_mask=cloud_mask), tmp_path),
     )
     platform.log.clear()
     for tile in TILES[::3]:
-        expected, tags, *layout = chip(theirs, tmp_path / "files.tif", tile)
-        pixels, found, *others = chip(ours, tmp_path / "platform.tif", tile)
+        expected, tags, *layout = make_chip(theirs, tmp_path / "files.tif", tile)
+        pixels, found, *others = make_chip(ours, tmp_path / "platform.tif", tile)
         np.testing.assert_array_equal(pixels, expected)
         assert pixels.dtype == expected.dtype and others == layout and found["VALID"] == tags["VALID"]
     asked = len(platform.log.of("raster"))
@@ -166,20 +128,22 @@ def test_chips_are_those_of_the_files(source, platform, sample_folder, tmp_path,
         assert 2 * scenes - 8 < asked <= 2 * scenes if cloud_mask else asked == scenes
 
 
-@pytest.mark.parametrize("resampling", ["bilinear", "cubic_spline", "average", "mode"])
+@pytest.mark.parametrize("resampling", ["bilinear", "cubic_spline", "average", "max"])
 def test_products_are_stacked_each_with_its_resampling(source, platform, sample_folder, tmp_path, resampling):
     products = [
         {"id": "sample-l2a", "bands": ["B08", "B02"], "resampling": resampling},
         {"id": "sample-l2a:cloud_mask", "bands": ["cloud_mask"]},
     ]
-    ours = plan(imagery(source, products=products), tmp_path)
+    ours = plan_images(platform_dataset(source, products=products), tmp_path)
     platform.log.clear()
-    pixels, *_ = chip(ours, tmp_path / "stacked.tif")
+    pixels, *_ = make_chip(ours, tmp_path / "stacked.tif")
     assert len(platform.log.of("raster")) == 2
     catalog = str(sample_folder / "resources/sample/catalog.json")
     for plane, band, how in ((0, "B08", resampling), (1, "B02", resampling), (2, "cloud_mask", "nearest")):
-        alone = imagery("stac", catalog=catalog, products=[{"id": "sample-l2a", "bands": [band], "resampling": how}])
-        (expected,), _, nodata, _ = chip(plan(alone, tmp_path, "file"), tmp_path / "a.tif")
+        alone = platform_dataset(
+            "stac", catalog=catalog, products=[{"id": "sample-l2a", "bands": [band], "resampling": how}]
+        )
+        (expected,), _, nodata, _ = make_chip(plan_images(alone, tmp_path, "file"), tmp_path / "a.tif")
         if band == "cloud_mask":
             # the chip's nodata is that of the first product, so that a clear 0 becomes 1
             expected = np.where(expected == nodata, 0, np.maximum(expected, 1))
@@ -191,19 +155,21 @@ def test_without_a_mask_of_its_acquisition_a_scene_is_not_clear(source, platform
     for name in masks[1:]:
         del platform.catalogue.images[name]
     kept = masks[0].removeprefix("sample-l2a:cloud_mask:")
-    masked = imagery(source, composite="median", cloud_mask=MASK)
-    pixels, tags, *_ = chip(plan(masked, tmp_path), tmp_path / "a.tif")
+    masked = platform_dataset(source, composite="median", cloud_mask=MASK)
+    pixels, tags, *_ = make_chip(plan_images(masked, tmp_path), tmp_path / "a.tif")
     assert [scene["id"] for scene in json.loads(tags["SCENES"])["sample-l2a"]] == [kept]
     day = platform.catalogue.images[f"sample-l2a:{kept}"].attributes["acquired"][:10]
-    alone = imagery(source, composite="median", cloud_mask=MASK, start=day, end=day)
-    np.testing.assert_array_equal(pixels, chip(plan(alone, tmp_path), tmp_path / "b.tif")[0])
+    alone = platform_dataset(source, composite="median", cloud_mask=MASK, start=day, end=day)
+    np.testing.assert_array_equal(pixels, make_chip(plan_images(alone, tmp_path), tmp_path / "b.tif")[0])
 
 
 def test_nodata_of_the_config_is_nodata_besides_and_sought_scene_by_scene(source, platform, sample_folder, tmp_path):
-    common, *_ = chip(plan(imagery(source), tmp_path), tmp_path / "a.tif")
+    common, *_ = make_chip(plan_images(platform_dataset(source), tmp_path), tmp_path / "a.tif")
     value = int(np.bincount(common[0].ravel()).argmax())
-    own = plan(imagery(source, products=[{"id": "sample-l2a", "bands": ["B04"], "nodata": value}]), tmp_path)
-    (pixels,), _, nodata, _ = chip(own, tmp_path / "b.tif")
+    own = plan_images(
+        platform_dataset(source, products=[{"id": "sample-l2a", "bands": ["B04"], "nodata": value}]), tmp_path
+    )
+    (pixels,), _, nodata, _ = make_chip(own, tmp_path / "b.tif")
     folder = sample_folder / "resources/sample/sample-l2a"
     scenes = [scene.id for scene in own.scenes(TILES[1].key, "sample-l2a")]
     layers = [nearest_by_loop(folder / name / "B04.tif", TILES[1])[0] for name in scenes]
@@ -214,12 +180,12 @@ def test_nodata_of_the_config_is_nodata_besides_and_sought_scene_by_scene(source
 
 
 def test_what_is_pinned_decides_what_is_read(source, platform, tmp_path):
-    pinned = plan(imagery(source), tmp_path)
-    before, *_ = chip(pinned, tmp_path / "a.tif")
+    pinned = plan_images(platform_dataset(source), tmp_path)
+    before, *_ = make_chip(pinned, tmp_path / "a.tif")
     for band in platform.catalogue.bands.values():
         band["data_type"] = "Float64"
     platform.log.clear()
-    after, *_ = chip(pinned, tmp_path / "b.tif")
+    after, *_ = make_chip(pinned, tmp_path / "b.tif")
     np.testing.assert_array_equal(after, before)
     (asked,) = platform.log.of("raster")
     assert asked.asked["ot"] == "UInt16" and len(platform.log) == 1
@@ -234,26 +200,26 @@ def test_an_alpha_band_is_asked_for_and_not_kept(source, sample_folder, tmp_path
         settings = importlib.import_module(f"{PACKAGES[source]}.config").Settings
         monkeypatch.setattr(settings, "_settings", None)
         services.clear()
-        pixels, _, _, names = chip(plan(imagery(source), tmp_path), tmp_path / "a.tif")
+        pixels, _, _, names = make_chip(plan_images(platform_dataset(source), tmp_path), tmp_path / "a.tif")
         (asked,) = platform.log.of("raster")
     assert (asked.asked["bands"], asked.asked["mask_alpha"]) == (["B04", "B08", "alpha"], True)
     assert names == ("B04", "B08") and len(pixels) == 2
 
 
 def test_a_level_is_sent_and_asks_the_catalogue_anew(source, platform, tmp_path):
-    levelled = imagery(source, products=[{**BOTH[0], "processing_level": "surface"}])
-    chip(plan(levelled, tmp_path), tmp_path / "a.tif")
+    levelled = platform_dataset(source, products=[{**BOTH[0], "processing_level": "surface"}])
+    make_chip(plan_images(levelled, tmp_path), tmp_path / "a.tif")
     assert [request.asked["processing_level"] for request in platform.log.of("raster")] == ["surface"]
-    assert SceneQuery.of(levelled.imagery).text != SceneQuery.of(imagery(source).imagery).text
+    assert SceneQuery.of(levelled.imagery).text != SceneQuery.of(platform_dataset(source).imagery).text
 
 
 def test_sources_are_different_questions_and_different_chips(tmp_path):
-    queries = {SceneQuery.of(imagery(source, catalog="c.json").imagery).text for source in ("stac", *PACKAGES)}
+    queries = {SceneQuery.of(platform_dataset(source, catalog="c.json").imagery).text for source in ("stac", *PACKAGES)}
     assert len(queries) == 3
     with pytest.raises(ConfigError, match="processing_level: 'toa' is for descarteslabs and earthone"):
-        imagery("stac", products=[{**BOTH[0], "processing_level": "toa"}])
+        platform_dataset("stac", products=[{**BOTH[0], "processing_level": "toa"}])
     with pytest.raises(ConfigError, match="source 'earthone' does not offer 'rms'"):
-        imagery("earthone", products=[{**BOTH[0], "resampling": "rms"}])
+        platform_dataset("earthone", products=[{**BOTH[0], "resampling": "rms"}])
 
 
 def test_chips_from_files_need_no_client(sample_folder, tmp_path):
@@ -262,8 +228,9 @@ def test_chips_from_files_need_no_client(sample_folder, tmp_path):
 import sys
 sys.path[:0] = {sys.path!r}
 from pathlib import Path
-from test_platform_catalogue import TILES, chip, imagery, plan
-chip(plan(imagery("stac", catalog={str(folder / "sample/catalog.json")!r}), Path({str(tmp_path)!r})), Path("chip.tif"))
+from support.platform_scenes import TILES, make_chip, plan_images, platform_dataset
+dataset = platform_dataset("stac", catalog={str(folder / "sample/catalog.json")!r}), Path({str(tmp_path)!r}))
+make_chip(plan_images(dataset, Path({str(tmp_path)!r})), Path("chip.tif"))
 assert not {{"descarteslabs", "earthdaily.earthone.catalog", "segchips.scenes.platform_catalogue"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)

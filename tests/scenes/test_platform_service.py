@@ -1,4 +1,4 @@
-"""service.py: what goes wrong between a real client and a platform on loopback, and how long that may take."""
+"""platform_service.py: what goes wrong between a real client and a platform on loopback, and how long that may take."""
 
 import importlib
 import math
@@ -8,26 +8,32 @@ import warnings
 
 import numpy as np
 import pytest
-from test_platform_catalogue import BOTH, PACKAGES, TILES, imagery, plan, source  # noqa: F401
 
 from loopback.faults import PASSING, Fault
 from loopback.server import make_token
 from segchips.chips.platform_reader import PlatformSceneReader
 from segchips.errors import CredentialsError, InputError, ServiceError
 from segchips.scenes.platform_service import get_service
+from support.platform_scenes import (
+    BOTH,
+    PACKAGES,
+    TILES,
+    plan_images,
+    platform_dataset,
+)
 
 PATIENCE = 30
 
 
 @pytest.fixture
-def read(source, platform, tmp_path):  # noqa: F811
+def read(source, platform, tmp_path):
     """Read the newest scene of a tile; the platform's log holds what that took."""
-    dataset = imagery(source, patience=PATIENCE)
-    scene = plan(dataset, tmp_path).scenes(TILES[1].key, "sample-l2a")[0]
+    dataset = platform_dataset(source, patience=PATIENCE)
+    scene = plan_images(dataset, tmp_path).scenes(TILES[1].key, "sample-l2a")[0]
     platform.log.clear()
 
     def go(patience=PATIENCE, tile=TILES[1]):
-        config = imagery(source, patience=patience).imagery
+        config = platform_dataset(source, patience=patience).imagery
         return PlatformSceneReader(config).read(scene, config.products[0], tile)
 
     return go
@@ -118,7 +124,7 @@ def test_what_no_waiting_mends_is_asked_once(read, platform, status, words):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_without_permission_nothing_more_is_asked(read, platform, source, status):  # noqa: F811
+def test_without_permission_nothing_more_is_asked(read, platform, source, status):
     platform.faults.add(Fault("status", status), "raster")
     login = {"descarteslabs": "descarteslabs auth login", "earthone": "earthone auth login"}[source]
     for _ in range(3):
@@ -128,7 +134,7 @@ def test_without_permission_nothing_more_is_asked(read, platform, source, status
 
 
 @pytest.mark.parametrize("token", [None, "h.e30.s", "nonsense", "expired"])
-def test_without_a_login_nothing_is_asked_at_all(source, platform, monkeypatch, token):  # noqa: F811
+def test_without_a_login_nothing_is_asked_at_all(source, platform, monkeypatch, token):
     name = {"descarteslabs": "DESCARTESLABS_TOKEN", "earthone": "EARTHONE_TOKEN"}[source]
     monkeypatch.delenv(name)
     monkeypatch.setenv(f"{name}_INFO_PATH", "/nowhere/token_info.json")
@@ -141,7 +147,7 @@ def test_without_a_login_nothing_is_asked_at_all(source, platform, monkeypatch, 
     assert len(platform.log) == 0
 
 
-def test_a_refused_secret_is_a_matter_of_login_and_no_outage(source, platform, monkeypatch):  # noqa: F811
+def test_a_refused_secret_is_a_matter_of_login_and_no_outage(source, platform, monkeypatch):
     prefix = {"descarteslabs": "DESCARTESLABS", "earthone": "EARTHONE"}[source]
     monkeypatch.delenv(f"{prefix}_TOKEN")
     monkeypatch.setenv(f"{prefix}_NO_JWT_CACHE", "true")
@@ -152,7 +158,7 @@ def test_a_refused_secret_is_a_matter_of_login_and_no_outage(source, platform, m
     assert "wrong-secret" not in str(caught.value) and len(platform.log.of("iam")) == 1
 
 
-def test_secrets_and_queries_are_in_no_message(source, platform):  # noqa: F811
+def test_secrets_and_queries_are_in_no_message(source, platform):
     here = get_service(source, 8)
     token = here.auth.token
 
@@ -165,16 +171,16 @@ def test_secrets_and_queries_are_in_no_message(source, platform):  # noqa: F811
     assert "OSError: https://e.com/x *** went wrong" in str(caught.value)
 
 
-def test_a_mistake_in_the_program_is_none_of_the_platform(source, platform):  # noqa: F811
+def test_a_mistake_in_the_program_is_none_of_the_platform(source, platform):
     with pytest.raises(TypeError):
         get_service(source, 8).call("anything", PATIENCE, lambda: len(5))
 
 
-def test_no_more_requests_are_under_way_than_the_config_allows(source, platform, tmp_path):  # noqa: F811
+def test_no_more_requests_are_under_way_than_the_config_allows(source, platform, tmp_path):
     from dataclasses import replace
 
-    config = replace(imagery(source).imagery, requests=3)
-    scene = plan(imagery(source), tmp_path).scenes(TILES[1].key, "sample-l2a")[0]
+    config = replace(platform_dataset(source).imagery, requests=3)
+    scene = plan_images(platform_dataset(source), tmp_path).scenes(TILES[1].key, "sample-l2a")[0]
     platform.latency = 0.3
     platform.log.clear()
     product = config.products[0]
@@ -188,14 +194,14 @@ def test_no_more_requests_are_under_way_than_the_config_allows(source, platform,
     assert len(platform.log.of("raster")) == 12 and platform.log.most_at_once("raster") == 3
 
 
-def test_a_client_that_cannot_be_set_up_is_named(source, platform, monkeypatch):  # noqa: F811
+def test_a_client_that_cannot_be_set_up_is_named(source, platform, monkeypatch):
     prefix = {"descarteslabs": "DESCARTESLABS", "earthone": "EARTHONE"}[source]
     monkeypatch.setenv(f"{prefix}_ENV", "nowhere")
     with pytest.raises(InputError, match="its client cannot be used .*nowhere"):
         get_service(source, 8)
 
 
-def test_the_clients_keep_their_own_ways(source, platform):  # noqa: F811
+def test_the_clients_keep_their_own_ways(source, platform):
     get_service(source, 8)
     package = PACKAGES[source]
     raster = importlib.import_module(f"{package}.core.client.services.raster").Raster

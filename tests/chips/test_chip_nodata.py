@@ -1,0 +1,137 @@
+"""The nodata value of a chip, and valid values that equal it."""
+
+import math
+
+import numpy as np
+import pytest
+
+from segchips.errors import ConfigError
+from support.scene_series import Shots, flat, noise
+
+# Nodata of scenes that differ.
+
+
+def test_each_scenes_own_nodata_counts_and_a_valid_value_never_becomes_nodata(tmp_path):
+    shots = Shots(tmp_path)
+    first, second = noise(1, "uint8", 0, 256), noise(2, "uint8", 0, 256)
+    first[::2], second[:, ::2] = 0, 0
+    first[1::4, 1::3], second[0::4, 1::3] = 255, 255
+    shots.add("a", "2017-07-01T10:00:00Z", {"B1": first}, nodata=0)
+    shots.add("b", "2017-07-02T10:00:00Z", {"B1": second}, nodata=255)
+    chip = shots.chip()
+    one, two = shots.under_tile("a", "B1"), shots.under_tile("b", "B1")
+    assert chip.nodata == 0
+    seen = set()
+    for row, column in np.ndindex(16, 16):
+        if one[row][column] != 0:
+            right = one[row][column]
+        elif two[row][column] != 255:
+            # 0 is a value of this scene; in the chip it would be nodata, so it moves by one
+            right = max(1, two[row][column])
+            seen.add(int(two[row][column]))
+        else:
+            right = 0
+        assert chip.pixels[0, row, column] == right
+    assert 0 in seen and (chip.pixels == 0).any() and chip.valid == (chip.pixels != 0).mean()
+
+
+def test_a_source_without_any_nodata_keeps_its_zeros(tmp_path):
+    shots = Shots(tmp_path)
+    data = noise(1, "uint8", 0, 3)
+    shots.add("a", "2017-07-01T10:00:00Z", {"B1": data}, grid={"step": 10, "shift": (9, 0)})
+    for options in (
+        {},
+        {"composite": "median"},
+        {"composite": "mean"},
+        {"products": [{"id": "s2", "bands": ["B1"], "resampling": "bilinear"}]},
+    ):
+        chip = shots.chip(**options)
+        assert chip.nodata == 0 and chip.valid == 11 / 16
+        np.testing.assert_array_equal(chip.pixels[0, :, 5:], data[4:20, :11])
+
+
+def test_floats_without_any_nodata_take_nan(tmp_path):
+    shots = Shots(tmp_path)
+    data = noise(1, "float32", -2, 3)
+    data[4:8] = math.inf
+    shots.add("a", "2017-07-01T10:00:00Z", {"B1": data})
+    for kind in ("closest", "median", "mean"):
+        chip = shots.chip(composite=kind)
+        assert math.isnan(chip.nodata)
+        np.testing.assert_array_equal(chip.pixels[0], np.where(np.isinf(data), np.nan, data)[4:20, 4:20])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata"),
+    [("uint8", 254), ("uint8", 1), ("int8", 0), ("int8", -127), ("uint16", 40000), ("int16", -9999), ("int32", 0)]
+    + [("float32", 0.0), ("float32", 3.0), ("float32", -9999.0), ("float64", 0.5)],
+)
+@pytest.mark.parametrize("kind", ["median", "mean"])
+def test_a_computed_value_that_lands_on_nodata_moves_beside_it(tmp_path, kind, dtype, nodata):
+    shots = Shots(tmp_path)
+    for day, value in enumerate((nodata - 1, nodata + 1), 1):
+        shots.add(f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B1": flat(value, dtype)}, nodata=nodata)
+    chip = shots.chip(composite=kind)
+    stored = np.array(nodata, dtype)
+    beside = (
+        {nodata - 1, nodata + 1}
+        if stored.dtype.kind in "iu"
+        else {np.nextafter(stored, stored.dtype.type(side)).item() for side in (-np.inf, np.inf)}
+    )
+    assert chip.valid == 1 and chip.nodata == nodata and set(chip.pixels.ravel().tolist()) < beside
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "beside"),
+    [("uint8", 0, 1), ("uint8", 255, 254), ("int8", -128, -127), ("int8", 127, 126), ("int16", -32768, -32767)]
+    + [("float32", float(np.finfo("float32").max), float(np.nextafter(np.finfo("float32").max, np.float32(0))))],
+)
+def test_nodata_at_a_limit_of_the_dtype_has_one_neighbour(tmp_path, dtype, nodata, beside):
+    shots = Shots(tmp_path)
+    shots.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, dtype, 3, 9, holes=nodata, share=0.5)}, nodata=nodata)
+    shots.add("b", "2017-07-02T10:00:00Z", {"B1": flat(nodata, dtype)}, nodata=1)
+    chip = shots.chip()
+    one = shots.under_tile("a", "B1")
+    assert chip.nodata == nodata and chip.valid == 1
+    for row, column in np.ndindex(16, 16):
+        right = one[row][column] if one[row][column] != np.array(nodata, dtype) else beside
+        assert chip.pixels[0, row, column] == right
+
+
+def test_the_mean_is_taken_before_a_value_moves_off_nodata(tmp_path):
+    shots = Shots(tmp_path)
+    for day, value in enumerate((0, 0, 6), 1):
+        shots.add(f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B1": flat(value)}, nodata=9)
+    products = [{"id": "s2", "bands": ["B1"], "nodata": 9}]
+    assert (shots.chip(composite="mean", products=products).pixels == 2).all()
+    shots.add("b", "2017-01-01T10:00:00Z", {"B1": flat(1)}, said={"B1": {"nodata": 0}}, nodata=0)
+    chip = shots.chip(composite="mean", end="2017-12-31")
+    assert (chip.pixels == 2).all()  # (0 + 0 + 6 + 1) / 4 = 1.75
+
+
+def test_the_catalogues_nodata_is_the_chips_even_where_files_say_nothing(tmp_path):
+    shots = Shots(tmp_path)
+    said = {"B1": {"raster:bands": [{"nodata": 7}]}}
+    shots.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, "uint8", 5, 9)}, said=said)
+    chip = shots.chip()
+    assert chip.nodata == 7 and chip.valid == (noise(1, "uint8", 5, 9)[4:20, 4:20] != 7).mean()
+
+
+@pytest.mark.parametrize(
+    ("nodata", "dtype"), [(-1, "uint8"), (256, "uint8"), (0.5, "int16"), (math.nan, "uint16"), (70000, "int16")]
+)
+def test_a_configured_nodata_that_does_not_fit_is_named(tmp_path, nodata, dtype):
+    shots = Shots(tmp_path)
+    shots.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, dtype, 0, 100)})
+    with pytest.raises(
+        ConfigError, match=rf"datasets\.d\.imagery\.products: nodata {nodata} of 's2' does not fit its {dtype}"
+    ):
+        shots.chip(products=[{"id": "s2", "bands": ["B1"], "nodata": nodata}])
+
+
+def test_a_catalogues_nodata_that_does_not_fit_is_ignored(tmp_path):
+    shots = Shots(tmp_path)
+    said = {"B1": {"raster:bands": [{"nodata": -9999}]}}
+    shots.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, "uint8", 0, 100)}, said=said, nodata=3)
+    chip = shots.chip()
+    assert chip.nodata == 3
