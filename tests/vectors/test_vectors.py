@@ -14,7 +14,7 @@ import pytest
 import shapely
 
 from segchips.errors import InputError
-from segchips.vectors.geometry import polygonal, reproject_geometries
+from segchips.vectors.geometry import extract_polygons, reproject_geometries
 from segchips.vectors.layers import find_layer, layer_names, read_layer
 
 SQUARE = "POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0))"
@@ -132,14 +132,14 @@ def test_collections_keep_their_polygons_however_deep(tmp_path):
 
 def test_overlapping_polygons_of_a_collection_become_one():
     collection = shapely.GeometryCollection([shapely.box(0, 0, 2, 2), shapely.box(1, 1, 3, 3)])
-    made, repaired = polygonal(np.array([collection]))
+    made, repaired = extract_polygons(np.array([collection]))
     assert (made[0].area, repaired.tolist()) == (7, [True])
 
 
 def test_polygonal_leaves_its_input_alone():
     given = shapely.from_wkt([BROKEN["bow-tie"][0], "POINT (1 1)", SQUARE])
     kept = given.copy()
-    made, _ = polygonal(given)
+    made, _ = extract_polygons(given)
     assert (given == kept).all() and made[1] is None and shapely.equals(made[2], given[2])
 
 

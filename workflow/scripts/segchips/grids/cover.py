@@ -15,7 +15,7 @@ from segchips.errors import ConfigError, InputError
 from segchips.grids.tile import FALSE_EASTING, HALF_ZONE, POLE, Grid, Tile
 from segchips.grids.utm import ZONE_WIDTH, box_outlines, central_meridian, over_poles, utm_bounds
 from segchips.vectors.antimeridian import within_globe
-from segchips.vectors.geometry import Geometries, polygon_parts, polygonal
+from segchips.vectors.geometry import Geometries, extract_polygons, polygon_parts
 
 MAX_TILES = 5_000_000
 BLOCK = 100_000.0
@@ -40,7 +40,7 @@ def cover_area(aoi: Any, grid: Grid) -> list[Tile]:
     """
     if float(grid.key.split(":")[2]) != grid.resolution:
         raise ConfigError(f"tiles.resolution: {grid.resolution} has more than the six decimals that fit into tile keys")
-    valid, _ = polygonal(np.atleast_1d(np.asarray(aoi, dtype=object)))
+    valid, _ = extract_polygons(np.atleast_1d(np.asarray(aoi, dtype=object)))
     parts, _ = polygon_parts(within_globe(valid))
     if not parts.size:
         raise InputError("the area of interest is empty: it has no polygon between 90 degrees south and north")

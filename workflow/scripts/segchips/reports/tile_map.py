@@ -14,7 +14,7 @@ from segchips.config.model import TilesConfig
 from segchips.files import read_parquet
 from segchips.reports.ledger import LedgerRow
 from segchips.vectors.antimeridian import to_lonlat_geometries
-from segchips.vectors.geometry import Geometries, polygonal
+from segchips.vectors.geometry import Geometries, extract_polygons
 from segchips.vectors.layers import read_layer
 
 MAX_TOOLTIPS = 10_000
@@ -158,7 +158,7 @@ class _MapView:
             shapely.transform(area, lambda points, shift=shift: points + (shift, 0)) for shift in (-360.0, 0.0, 360.0)
         ]
         surroundings = self.west - 1, self.south - 1, self.east + 1, self.north + 1
-        nearby, _ = polygonal(shapely.clip_by_rect(np.concatenate(copies), *surroundings))
+        nearby, _ = extract_polygons(shapely.clip_by_rect(np.concatenate(copies), *surroundings))
         outline = shapely.boundary(shapely.union_all(nearby, grid_size=0.25 / self.scale))
         limits = shapely.box(self.west, self.south, self.east, self.north)
         inside = shapely.intersection(shapely.simplify(outline, 0.5 / self.scale), limits)

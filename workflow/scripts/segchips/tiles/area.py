@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""Which tiles the config asks for: those of an AOI, of the label layers, or of a list of keys."""
 
 import csv
 from collections.abc import Sequence
@@ -16,7 +16,14 @@ from segchips.vectors.layers import VectorLayer, read_layer
 
 
 def aoi_layers(tiles: TilesConfig, labels: LabelsConfig) -> list[VectorLayer]:
-    """The layers that say where tiles are: the AOI, else every label layer; none where the config lists keys."""
+    """Reads the layers that tiles must meet.
+
+    Returns:
+        The AOI, or every label layer where there is no AOI, or nothing where the config lists tile keys.
+
+    Raises:
+        InputError: A layer cannot be read.
+    """
     if tiles.keys is not None:
         return []
     if tiles.aoi is not None:
@@ -25,7 +32,15 @@ def aoi_layers(tiles: TilesConfig, labels: LabelsConfig) -> list[VectorLayer]:
 
 
 def find_tiles(config: TilesConfig, layers: Sequence[VectorLayer]) -> list[Tile]:
-    """The tiles the config lists, or those that the features of the layers meet; ordered as `enumerate_tiles`."""
+    """Returns the tiles that the config lists, or those that meet a feature, ordered as by `in_grid_order`.
+
+    Args:
+        config: The grid, and the keys where it lists them.
+        layers: The layers from `aoi_layers`.
+
+    Raises:
+        InputError: The keys cannot be used, or the features have no area or too many tiles.
+    """
     if config.keys is not None:
         return in_grid_order(read_tile_keys(config.keys, config.grid))
     return cover_area(np.concatenate([to_lonlat_geometries(layer) for layer in layers]), config.grid)

@@ -1,1 +1,1 @@
-"""Vector files: layers read, repaired, moved between CRSs, written as GeoParquet."""
+"""Vector files: reading layers, repairing and reprojecting geometries, writing GeoParquet."""

@@ -18,23 +18,34 @@ WGS84 = pyproj.CRS(4326)
 
 
 def to_lonlat_geometries(layer: VectorLayer) -> Geometries:
-    """The layer's geometries in lon/lat; those that cross the antimeridian or hold a pole stay whole."""
+    """Converts a layer's geometries to lon/lat; those across the antimeridian or around a pole keep their shape.
+
+    Raises:
+        InputError: The layer's coordinates do not exist in its CRS.
+    """
     moved = reproject_geometries(layer.geometries, layer.crs, WGS84, layer)
     west, _, east, _ = shapely.total_bounds(moved)
     if max(-west, east) > 720:
-        place = f"longitudes from {west:g} to {east:g}"
-        raise InputError(f"{layer} has {place}: {layer.crs.name} cannot be its CRS; assign the right one")
+        extent = f"longitudes from {west:g} to {east:g}"
+        raise InputError(f"{layer} has {extent}: {layer.crs.name} cannot be its CRS; assign the right one")
     if moved is layer.geometries:
         return moved
     coordinates, owners = shapely.get_coordinates(moved, return_index=True)
     jumps = (np.abs(np.diff(coordinates[:, 0])) > 180) & (np.diff(owners) == 0)
-    torn = np.unique(owners[1:][jumps])
-    moved[torn] = [_unwrap_antimeridian(geometry) for geometry in moved[torn]]
+    crossing = np.unique(owners[1:][jumps])
+    moved[crossing] = [_unwrap_antimeridian(geometry) for geometry in moved[crossing]]
     return moved
 
 
 def within_globe(geometries: Geometries) -> Geometries:
-    """Geometries with longitudes wrapped into -180..180, split there, and latitudes clipped to -90..90."""
+    """Wraps longitudes into -180..180 and clips latitudes to -90..90.
+
+    Args:
+        geometries: Lon/lat geometries (n), whose longitudes may leave -180..180 by any number of turns.
+
+    Returns:
+        The geometries (n), split where they cross the antimeridian.
+    """
     bounds = shapely.bounds(geometries)
     outside = ((bounds < [-180, -90, -180, -90]) | (bounds > [180, 90, 180, 90])).any(axis=1)
     if not outside.any():
@@ -51,15 +62,16 @@ def within_globe(geometries: Geometries) -> Geometries:
 
 
 def _unwrap_antimeridian(geometry: Any) -> Any:
-    """A polygon whose rings jump between -180 and 180, rebuilt from rings that go on."""
+    """Rebuilds a polygon whose rings jump between -180 and 180 from rings with continuous longitudes."""
     polygons = []
     for polygon in shapely.get_parts(geometry):
-        shell, *holes = (within_globe(np.array([_ring_area(ring)]))[0] for ring in shapely.get_rings(polygon))
+        shell, *holes = (within_globe(np.array([_unwrap_ring(ring)]))[0] for ring in shapely.get_rings(polygon))
         polygons.append(shapely.difference(shell, shapely.union_all(holes)))
     return shapely.union_all(polygons)
 
 
-def _ring_area(ring: Any) -> Any:
+def _unwrap_ring(ring: Any) -> Any:
+    """Returns the polygon inside a ring; one that runs around the globe encloses the pole of its hemisphere."""
     coordinates = shapely.get_coordinates(ring)
     lon = np.unwrap(coordinates[:, 0], period=360)
     lat = coordinates[:, 1]

@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""Repair, reprojection and checks of geometries."""
 
 from typing import Any
 
@@ -13,19 +13,26 @@ from segchips.errors import InputError
 Geometries = npt.NDArray[np.object_]
 
 EARTH_RADIUS = 6_378_137.0
-FARTHEST = 1e8
-"""Metres from a CRS's origin beyond which coordinates are no place on earth."""
+"""Metres from the earth's centre to the equator (WGS 84)."""
+MAX_COORDINATE = 1e8
+"""Metres from a CRS's origin beyond which coordinates are not on the earth."""
 MAX_EDGE = 1000.0
-"""Metres on the ground beyond which an edge is densified before it moves to another CRS."""
-
+"""Metres on the ground beyond which an edge gets more vertices before it moves to another CRS."""
 MAX_CROSSINGS = 1e9
-"""Pairs of edges of a feature with overlapping boxes that may be looked at: minutes; usual are a few million."""
+"""Pairs of a feature's edges with overlapping boxes that are still handled, in minutes; a few million are common."""
+_SAMPLED_EDGES = 64
 
 
-def polygonal(geometries: Geometries) -> tuple[Geometries, Mask]:
-    """Each geometry's polygonal part, valid, or None; and which of them were invalid.
+def extract_polygons(geometries: Geometries) -> tuple[Geometries, Mask]:
+    """Extracts and repairs the polygonal part of each geometry.
 
-    Rings that overlap count as one area ("structure"), where "linework" would cut holes into it.
+    Rings that overlap count as one area (GEOS's method "structure"; "linework" would cut holes into it).
+
+    Args:
+        geometries: Geometries (n) of any type.
+
+    Returns:
+        Valid polygons or multipolygons (n), None where there is no area, and which geometries (n) were invalid.
     """
     result = np.array(geometries, dtype=object)
     mixed = shapely.get_type_id(result) == shapely.GeometryType.GEOMETRYCOLLECTION
@@ -37,13 +44,13 @@ def polygonal(geometries: Geometries) -> tuple[Geometries, Mask]:
     areal = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
     result[~np.isin(shapely.get_type_id(result), areal)] = None
     invalid = ~shapely.is_valid(result) & ~shapely.is_missing(result)
-    result[invalid] = shapely.make_valid(_finite(result[invalid]), method="structure", keep_collapsed=False)
+    result[invalid] = shapely.make_valid(_drop_non_finite(result[invalid]), method="structure", keep_collapsed=False)
     result[shapely.is_empty(result)] = None
     return result, invalid
 
 
 def polygon_parts(geometries: Geometries) -> tuple[Geometries, Ints]:
-    """The single polygons in the geometries, however deep, and the index of the geometry each came from."""
+    """Returns the single polygons (m) in geometries, however nested, and the index (m) of the geometry of each."""
     parts, owners = shapely.get_parts(geometries, return_index=True)
     while (shapely.get_type_id(parts) > shapely.GeometryType.POLYGON).any():
         parts, inner = shapely.get_parts(parts, return_index=True)
@@ -53,30 +60,49 @@ def polygon_parts(geometries: Geometries) -> tuple[Geometries, Ints]:
 
 
 def reproject_geometries(geometries: Geometries, source: pyproj.CRS, target: pyproj.CRS, name: object) -> Geometries:
-    """Move geometries to another CRS, edges where they were on the ground; InputError names the layer by `name`."""
+    """Moves geometries to another CRS; edges stay where they were on the ground.
+
+    Args:
+        geometries: Geometries (n).
+        source: Their CRS.
+        target: The CRS of the result.
+        name: How messages name the layer.
+
+    Returns:
+        The geometries (n), which are the same array where both CRSs are equal.
+
+    Raises:
+        InputError: Coordinates do not exist in one of the CRSs.
+    """
     if source.equals(target, ignore_axis_order=True):
         return geometries
-    astray = InputError(f"{name} has coordinates that do not exist in {target.name}; is {source.name} its CRS?")
-    if np.abs(shapely.total_bounds(geometries)).max() > FARTHEST / _ground_unit(source):
-        raise astray
+    error = InputError(f"{name} has coordinates that do not exist in {target.name}; is {source.name} its CRS?")
+    if np.abs(shapely.total_bounds(geometries)).max() > MAX_COORDINATE / _metres_per_unit(source):
+        raise error
     project = pyproj.Transformer.from_crs(source, target, always_xy=True).transform
-    dense = shapely.segmentize(geometries, max_segment_length=MAX_EDGE / _ground_unit(source))
+    dense = shapely.segmentize(geometries, max_segment_length=MAX_EDGE / _metres_per_unit(source))
     moved: Geometries = shapely.transform(dense, project, interleaved=False)
     if not np.isfinite(shapely.get_coordinates(moved)).all():
-        raise astray
+        raise error
     return moved
 
 
-def _ground_unit(crs: pyproj.CRS) -> float:
-    """Metres on the ground, at most, in one unit of the CRS's coordinates."""
+def _metres_per_unit(crs: pyproj.CRS) -> float:
+    """Returns the metres on the ground, at most, in one unit of the CRS's coordinates."""
     unit = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
     return float(unit * (EARTH_RADIUS if crs.is_geographic else 1.0))
 
 
 def check_edges(geometries: Geometries, fids: Ints, layer: str) -> None:
-    """InputError names a feature whose edges lie across one another so often that hardly anything can be told of it."""
+    """Raises InputError for a feature whose edges overlap so often that repairing it takes hours.
+
+    Args:
+        geometries: Geometries (n).
+        fids: Their feature ids (n).
+        layer: How messages name the layer.
+    """
     for index in np.flatnonzero(shapely.get_num_coordinates(geometries) > np.sqrt(2 * MAX_CROSSINGS)):
-        if _crossings(geometries[index]) > MAX_CROSSINGS:
+        if _count_crossings(geometries[index]) > MAX_CROSSINGS:
             count = f"{shapely.get_num_coordinates(geometries[index]):,}"
             raise InputError(
                 f"{layer}: feature FID {fids[index]} has {count} vertices on long edges side by side, as of a star, "
@@ -84,19 +110,19 @@ def check_edges(geometries: Geometries, fids: Ints, layer: str) -> None:
             )
 
 
-def _crossings(geometry: Any) -> float:
-    """How many pairs of edges have overlapping boxes, estimated from 64 of the edges."""
+def _count_crossings(geometry: Any) -> float:
+    """Estimates from a sample of edges how many pairs of edges have overlapping boxes."""
     parts, _ = polygon_parts(np.array([geometry], dtype=object))
     points, ring = shapely.get_coordinates(shapely.get_rings(parts), return_index=True)
-    inner = ring[1:] == ring[:-1]
-    low, high = np.minimum(points[1:], points[:-1])[inner], np.maximum(points[1:], points[:-1])[inner]
-    some: Any = np.linspace(0, len(low) - 1, 64).astype(int) if len(low) else []
-    met = [((low <= high[one]) & (high >= low[one])).all(axis=1).sum() for one in some]
-    return sum(met) / 64 * len(low) / 2
+    same_ring = ring[1:] == ring[:-1]
+    low, high = np.minimum(points[1:], points[:-1])[same_ring], np.maximum(points[1:], points[:-1])[same_ring]
+    sample: Any = np.linspace(0, len(low) - 1, _SAMPLED_EDGES).astype(int) if len(low) else []
+    overlaps = [((low <= high[edge]) & (high >= low[edge])).all(axis=1).sum() for edge in sample]
+    return sum(overlaps) / _SAMPLED_EDGES * len(low) / 2
 
 
-def _finite(geometries: Geometries) -> Geometries:
+def _drop_non_finite(geometries: Geometries) -> Geometries:
+    """Sets geometries with infinite or missing coordinates to None, in place."""
     coordinates, owners = shapely.get_coordinates(geometries, return_index=True)
-    lost = owners[~np.isfinite(coordinates).all(axis=1)]
-    geometries[lost] = None
+    geometries[owners[~np.isfinite(coordinates).all(axis=1)]] = None
     return geometries

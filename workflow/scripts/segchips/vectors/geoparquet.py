@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""Writes GeoParquet."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,14 @@ from segchips.vectors.geometry import Geometries
 def write_geoparquet(
     path: str | Path, columns: Mapping[str, Any], geometry: Geometries, about: Mapping[str, str] | None = None
 ) -> None:
-    """Write columns (lists or Arrow arrays) and lon/lat geometries as GeoParquet 1.1; `about` is further metadata."""
+    """Writes a GeoParquet 1.1 file, the same bytes for the same content.
+
+    Args:
+        path: The file.
+        columns: Lists or Arrow arrays, by name.
+        geometry: Lon/lat geometries of the same length, at least one; the last column.
+        about: Further metadata of the file, as text by key.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -28,7 +35,7 @@ def write_geoparquet(
 def _geo_metadata(geometry: Geometries) -> dict[str, Any]:
     column = {
         "encoding": "WKB",
-        "geometry_types": sorted({polygon.geom_type for polygon in geometry}),
+        "geometry_types": sorted({shape.geom_type for shape in geometry}),
         "crs": WGS84.to_json_dict(),
         "bbox": shapely.total_bounds(geometry).tolist(),
     }

@@ -1,4 +1,4 @@
-"""Polygons from any vector layer GDAL reads: found, repaired, counted, and moved between CRSs."""
+"""Reads the polygons of any vector layer that GDAL reads."""
 
 import difflib
 from collections.abc import Iterable
@@ -11,12 +11,23 @@ import shapely
 
 from segchips.arrays import Array, Ints, Mask
 from segchips.errors import InputError
-from segchips.vectors.geometry import Geometries, check_edges, polygonal
+from segchips.vectors.geometry import Geometries, check_edges, extract_polygons
 
 
 @dataclass(frozen=True)
 class VectorLayer:
-    """The valid polygonal features of one layer, in the order GDAL reads them, which is the file's."""
+    """The polygonal features of one layer, in the file's order.
+
+    Attributes:
+        path: The file, folder or other GDAL source.
+        name: The layer's name.
+        crs: The CRS of the geometries.
+        geometries: Valid polygons and multipolygons (n).
+        fids: Feature ids (n).
+        values: The attribute's values (n), None where no attribute was asked for.
+        repaired: How many of the features were invalid.
+        dropped: How many features of the file have no area and are left out.
+    """
 
     path: str
     name: str
@@ -33,7 +44,11 @@ class VectorLayer:
 
 
 def layer_names(path: str) -> list[str]:
-    """The names of the spatial layers of a file, folder or other GDAL source; InputError where there is none."""
+    """Returns the names of the spatial layers of a file, folder or other GDAL source.
+
+    Raises:
+        InputError: The source does not exist, cannot be read, or has no spatial layer.
+    """
     import pyogrio
 
     try:
@@ -50,23 +65,41 @@ def layer_names(path: str) -> list[str]:
 
 
 def find_layer(path: str, layer: str | None = None, attribute: str | None = None) -> tuple[str, pyproj.CRS]:
-    """The layer's name and CRS without reading its features; InputError where layer, attribute or CRS is missing."""
+    """Returns a layer's name and CRS without reading its features.
+
+    Args:
+        path: The file, folder or other GDAL source.
+        layer: The layer's name, None for the only one.
+        attribute: An attribute that the layer must have.
+
+    Raises:
+        InputError: The source cannot be read, or the layer, the attribute or the CRS is missing.
+    """
     import pyogrio
 
-    name = _chosen(path, layer)
+    name = _layer_name(path, layer)
     info = pyogrio.read_info(path, layer=name)
     if attribute is not None and attribute not in info["fields"]:
         fields = [str(field) for field in info["fields"]]
-        hint = _nearest(attribute, fields)
+        hint = _suggestion(attribute, fields)
         raise InputError(f"layer '{name}' of '{path}' has no attribute '{attribute}'{hint}; it has {_listed(fields)}")
     return name, _crs(info["crs"], path, name)
 
 
 def read_layer(path: str, layer: str | None = None, attribute: str | None = None) -> VectorLayer:
-    """Read a layer's polygons and, where named, one attribute; InputError where nothing can be used."""
+    """Reads a layer's polygons and, where it is named, one attribute.
+
+    Args:
+        path: The file, folder or other GDAL source.
+        layer: The layer's name, None for the only one.
+        attribute: The attribute whose values are read.
+
+    Raises:
+        InputError: The source cannot be read, the layer, the attribute or the CRS is missing, or there is no polygon.
+    """
     import pyogrio.raw
 
-    name = _chosen(path, layer)
+    name = _layer_name(path, layer)
     columns = [] if attribute is None else [attribute]
     try:
         meta, fids, wkb, fields = pyogrio.raw.read(path, layer=name, columns=columns, return_fids=True, force_2d=True)
@@ -75,13 +108,14 @@ def read_layer(path: str, layer: str | None = None, attribute: str | None = None
     if len(fields) < len(columns):
         find_layer(path, name, attribute)
     crs = _crs(meta["crs"], path, name)
-    read, closed = _decoded(wkb)
-    check_edges(read, fids, f"layer '{name}' of '{path}'")
-    geometries, repaired = polygonal(read)
+    decoded, unclosed = _decode(wkb)
+    check_edges(decoded, fids, f"layer '{name}' of '{path}'")
+    geometries, repaired = extract_polygons(decoded)
     kept = ~shapely.is_missing(geometries)
     if not kept.any():
-        found = f"no polygon among its {len(kept)} features"
-        raise InputError(f"layer '{name}' of '{path}' has {found}; name a layer of polygons")
+        raise InputError(
+            f"layer '{name}' of '{path}' has no polygon among its {len(kept)} features; name a layer of polygons"
+        )
     return VectorLayer(
         path=path,
         name=name,
@@ -89,23 +123,23 @@ def read_layer(path: str, layer: str | None = None, attribute: str | None = None
         geometries=geometries[kept],
         fids=fids[kept].astype(np.int64),
         values=fields[0][kept] if attribute is not None else None,
-        repaired=int(((repaired | closed) & kept).sum()),
+        repaired=int(((repaired | unclosed) & kept).sum()),
         dropped=int((~kept).sum()),
     )
 
 
-def _chosen(path: str, layer: str | None) -> str:
+def _layer_name(path: str, layer: str | None) -> str:
     names = layer_names(path)
     if layer is None and len(names) > 1:
         raise InputError(f"'{path}' has several layers; name one of them: {_listed(names)}")
     name = names[0] if layer is None else layer
     if name not in names:
-        raise InputError(f"'{path}' has no layer '{name}'{_nearest(name, names)}; it has {_listed(names)}")
+        raise InputError(f"'{path}' has no layer '{name}'{_suggestion(name, names)}; it has {_listed(names)}")
     return name
 
 
-def _decoded(wkb: Geometries | None) -> tuple[Geometries, Mask]:
-    """Geometries from WKB, and which of them had rings that were not closed."""
+def _decode(wkb: Geometries | None) -> tuple[Geometries, Mask]:
+    """Returns geometries (n) from WKB (n), and which of them had rings that were not closed."""
     if wkb is None:
         return np.empty(0, dtype=object), np.empty(0, dtype=bool)
     with np.errstate(invalid="ignore"):
@@ -133,6 +167,6 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names) or "none"
 
 
-def _nearest(name: str, names: list[str]) -> str:
+def _suggestion(name: str, names: list[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1) or [n for n in names if n.lower() == name.lower()]
     return f" (did you mean '{near[0]}'?)" if near else ""
