@@ -229,7 +229,7 @@ import sys
 sys.path[:0] = {sys.path!r}
 from pathlib import Path
 from support.platform_scenes import TILES, make_chip, plan_images, platform_dataset
-dataset = platform_dataset("stac", catalog={str(folder / "sample/catalog.json")!r}), Path({str(tmp_path)!r}))
+dataset = platform_dataset("stac", catalog={str(folder / "sample/catalog.json")!r})
 make_chip(plan_images(dataset, Path({str(tmp_path)!r})), Path("chip.tif"))
 assert not {{"descarteslabs", "earthdaily.earthone.catalog", "segchips.scenes.platform_catalogue"}} & set(sys.modules)
 """
