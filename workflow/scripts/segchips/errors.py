@@ -1,4 +1,4 @@
-"""The one exception tree: every error a user can cause is a SegchipsError whose text is advice."""
+"""Exceptions: every error that a user can cause is a SegchipsError whose text says what to do."""
 
 import re
 
@@ -11,8 +11,8 @@ def redact_urls(text: str) -> str:
     return _QUERY.sub(r"\1", _USER.sub("", text))
 
 
-def redact_message(text: str) -> str:
-    """Redact a library's message.
+def redact_library_message(text: str) -> str:
+    """Shorten a library's message to a line that is safe to show.
 
     Returns:
         The first line of the message, without anything between a question mark and the next space: libraries quote the
@@ -22,19 +22,20 @@ def redact_message(text: str) -> str:
 
 
 class SegchipsError(Exception):
-    """Bad input, named, with what to do about it; shown without a traceback."""
+    """An error that a user can repair; the workflow shows its text without a traceback."""
 
     def __str__(self) -> str:
-        """One line without secrets, whatever the names hold that it quotes."""
-        return "".join(each if each.isprintable() else repr(each)[1:-1] for each in redact_urls(super().__str__()))
+        """The message as one line: URLs redacted, control characters of quoted names escaped."""
+        text = redact_urls(super().__str__())
+        return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 class LibraryError(SegchipsError, ImportError):
-    """A library that only this needs is not installed."""
+    """An optional library is not installed."""
 
 
 class ConfigError(SegchipsError):
-    """Keys of the config have values that cannot work; one line for each."""
+    """Keys of the config have invalid values; the message has one line for each."""
 
     def __str__(self) -> str:
         return redact_urls(Exception.__str__(self))
@@ -49,15 +50,15 @@ class StorageError(SegchipsError):
 
 
 class SceneError(InputError):
-    """A scene's raster cannot be read or does not fit its siblings."""
+    """A scene's raster cannot be read, or does not fit the other scenes of its product."""
 
 
 class ServiceError(SceneError):
-    """A service would not, or did not within the patience of the config, give what was asked of it."""
+    """A service refused a request, or did not answer within `imagery.patience`."""
 
 
 class CredentialsError(SegchipsError):
-    """A service does not know the user: nothing can be had from it until that is mended."""
+    """A service refuses the user's login; all requests fail until the user logs in."""
 
 
 class RecordError(SegchipsError):

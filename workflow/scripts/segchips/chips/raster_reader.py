@@ -18,7 +18,7 @@ from segchips.arrays import Mask, Pixels
 from segchips.chips.mode_resampling import pixel_extents, resample_mode
 from segchips.chips.open_rasters import DatasetPool, OpenRaster
 from segchips.chips.pixel_index import cached_transformer, pixel_index
-from segchips.errors import SceneError, redact_message
+from segchips.errors import SceneError, redact_library_message
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Band
 
@@ -97,7 +97,7 @@ class RasterReader:
                 _check_source(source, bands, href)
                 yield source
         except (RasterioError, CPLE_BaseError) as error:
-            reason = redact_message(str(error.__cause__ or error))
+            reason = redact_library_message(str(error.__cause__ or error))
             raise SceneError(
                 f"{href}: cannot be read ({reason}); repair it, or take its scene out of the catalogue and resolve"
             ) from error

@@ -17,7 +17,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, TypeVar
 
-from segchips.errors import CredentialsError, InputError, SegchipsError, ServiceError, redact_message
+from segchips.errors import CredentialsError, InputError, SegchipsError, ServiceError, redact_library_message
 from segchips.scenes.platform_sessions import exchange, retry_after_seconds, single_attempt_session, with_session
 
 T = TypeVar("T")
@@ -213,7 +213,7 @@ class PlatformService:
         text = " ".join(f"{type(error).__name__}: {error}".split())
         for secret in self._secrets:
             text = text.replace(secret, "***") if secret else text
-        return redact_message(text)[:300]
+        return redact_library_message(text)[:300]
 
 
 @cache

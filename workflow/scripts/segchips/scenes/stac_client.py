@@ -11,7 +11,7 @@ import pystac
 import pystac_client
 from pystac_client.warnings import NoConformsTo
 
-from segchips.errors import InputError, SegchipsError, redact_message
+from segchips.errors import InputError, SegchipsError, redact_library_message
 from segchips.scenes.model import Scene
 from segchips.scenes.stac_items import Json, is_remote, local_path, scene_from_item
 
@@ -118,7 +118,7 @@ def item_errors(item: Json) -> Iterator[None]:
 
 
 def _brief(error: Exception) -> str:
-    return redact_message(f"{type(error).__name__}: {error}")[:300]
+    return redact_library_message(f"{type(error).__name__}: {error}")[:300]
 
 
 def is_api(client: pystac.Catalog) -> bool:
