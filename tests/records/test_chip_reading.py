@@ -10,8 +10,8 @@ from PIL import Image
 from rasterio.control import GroundControlPoint
 
 from segchips.errors import InputError
-from segchips.records.chip_header import DamagedFileError
-from segchips.records.chip_reader import ALONE, OTHER, WORLD_FILE, decode_chip, read_chip, read_file, read_header
+from segchips.records.chip_header import DamagedFileError, Sidecars
+from segchips.records.chip_reader import decode_chip, read_chip, read_file, read_header
 from segchips.records.fast_header import read_fast_header
 from support.chips import TRANSFORM, random_pixels, write_chip
 
@@ -27,16 +27,16 @@ def by_gdal(path):
         return source.read().transpose(1, 2, 0), crs, source.transform.to_gdal()
 
 
-def equal(path, beside=ALONE):
+def equal(path, sidecars=Sidecars.NONE):
     """What we read is what GDAL reads, bit by bit; returns whether GDAL was spared."""
     expected, crs, transform = by_gdal(path)
-    header, found = read_chip(path, beside)
+    header, found = read_chip(path, sidecars)
     assert found.dtype == expected.dtype
     assert found.shape == expected.shape == (header.height, header.width, header.channels)
     assert found.tobytes() == expected.tobytes()
     assert (header.dtype, header.crs, header.geotransform) == (str(expected.dtype), crs, transform)
-    assert read_header(path, beside) == header
-    assert read_file(path, beside) == (header, path.read_bytes())
+    assert read_header(path, sidecars) == header
+    assert read_file(path, sidecars) == (header, path.read_bytes())
     assert decode_chip(path.read_bytes()).tobytes() == expected.tobytes()
     return read_fast_header(path.read_bytes()) is not None
 
@@ -153,7 +153,7 @@ def by_hand(path, array, **tags):
 def test_tiffs_that_others_write_are_read_as_by_gdal(tmp_path, tags, quick):
     path = tmp_path / "chip.tif"
     by_hand(path, random_pixels("uint8", (5, 4, 3)), **tags)
-    theirs, ours = outcome(lambda: by_gdal(path)), outcome(lambda: read_chip(path, ALONE))
+    theirs, ours = outcome(lambda: by_gdal(path)), outcome(lambda: read_chip(path, Sidecars.NONE))
     assert (outcome(lambda: read_fast_header(path.read_bytes())) is not None) == quick
     if ours is not None:
         equal(path)
@@ -226,7 +226,7 @@ def test_crs_that_differ_in_one_number_are_told_apart(tmp_path, projection, opti
         crs = rasterio.crs.CRS.from_string(f"+proj={projection} +lon_0={meridian} +ellps=WGS84")
         write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), crs=crs, **options)
         assert equal(tmp_path / "chip.tif")
-        assert str(meridian) in read_header(tmp_path / "chip.tif", ALONE).crs
+        assert str(meridian) in read_header(tmp_path / "chip.tif", Sidecars.NONE).crs
 
 
 @pytest.mark.parametrize(
@@ -256,14 +256,14 @@ def test_what_lies_beside_a_chip_counts(tmp_path):
     path, world = tmp_path / "chip.tif", tmp_path / "chip.tfw"
     world.write_text("2\n0\n0\n-2\n1001\n1999\n")
     write_chip(path, random_pixels("uint8", (4, 4, 1)))
-    assert read_header(path, WORLD_FILE).geotransform == by_gdal(path)[2] == TRANSFORM.to_gdal()
-    equal(path, WORLD_FILE)
+    assert read_header(path, Sidecars.WORLD_FILE).geotransform == by_gdal(path)[2] == TRANSFORM.to_gdal()
+    equal(path, Sidecars.WORLD_FILE)
     write_chip(path, random_pixels("uint8", (4, 4, 1)), transform=None, crs=None)
-    assert read_header(path, WORLD_FILE).geotransform == by_gdal(path)[2] == (1000, 2, 0, 2000, 0, -2)
-    equal(path, WORLD_FILE)
+    assert read_header(path, Sidecars.WORLD_FILE).geotransform == by_gdal(path)[2] == (1000, 2, 0, 2000, 0, -2)
+    equal(path, Sidecars.WORLD_FILE)
     path.with_name("chip.tif.aux.xml").write_text("<PAMDataset><SRS>EPSG:3035</SRS></PAMDataset>")
-    assert read_header(path, OTHER).crs == by_gdal(path)[1] == "EPSG:3035"
-    equal(path, OTHER)
+    assert read_header(path, Sidecars.OTHER).crs == by_gdal(path)[1] == "EPSG:3035"
+    equal(path, Sidecars.OTHER)
 
 
 def test_the_share_of_valid_pixels_is_read(tmp_path):
@@ -276,8 +276,10 @@ def test_the_share_of_valid_pixels_is_read(tmp_path):
         write_chip(
             tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 2)), tags=others | ({"VALID": value} if value else {})
         )
-        for beside in (ALONE, OTHER):
-            assert read_header(tmp_path / "chip.tif", beside).valid == (None if value in (None, "no") else float(value))
+        for sidecars in (Sidecars.NONE, Sidecars.OTHER):
+            assert read_header(tmp_path / "chip.tif", sidecars).valid == (
+                None if value in (None, "no") else float(value)
+            )
         assert equal(tmp_path / "chip.tif")
 
 
@@ -366,7 +368,7 @@ def test_no_damage_gives_other_pixels_than_gdal(tmp_path, options):
     path.with_name("chip.tif.aux.xml").unlink(missing_ok=True)
     for content in damaged(path.read_bytes(), np.random.default_rng(3)):
         path.write_bytes(content)
-        ours, theirs = outcome(lambda: read_chip(path, ALONE)), outcome(lambda: by_gdal(path))
+        ours, theirs = outcome(lambda: read_chip(path, Sidecars.NONE)), outcome(lambda: by_gdal(path))
         if driver == "PNG":
             assert ours is None or ours[1].tobytes() == good.tobytes()
         elif ours is not None:
@@ -393,9 +395,9 @@ def test_a_file_that_is_cut_off_or_none_is_named(tmp_path, name):
     for content in (b"", b"text", good[: len(good) // 2], good[:-30]):
         path.write_bytes(content)
         for read in (read_chip, read_file):
-            for beside in (ALONE, OTHER):
+            for sidecars in (Sidecars.NONE, Sidecars.OTHER):
                 with pytest.raises(InputError, match=f"{name} {'cannot be read' if content else 'is empty'}"):
-                    read(path, beside)
+                    read(path, sidecars)
     path.unlink()
     with pytest.raises(InputError, match=f"{name} cannot be read: No such file"):
         read_chip(path)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segchips.records import reuse
-from segchips.records.file_names import counts_path, index_name, shard_name
+from segchips.records.file_names import counts_path, index_name, provenance_path, shard_name
 from segchips.records.shard_writer import write_shard
 from support.chips import random_pixels, records_config, write_chip
 
@@ -62,7 +62,7 @@ def shard(root, keys, out="kept", recipe="as ever", **options):
 def fresh(root, keys, **options):
     """The same from nothing."""
     (made, none), content = shard(root, keys, "fresh", "", **options)
-    assert none == 0 and not reuse.provenance_path(root / "fresh" / index_name("d", "train", 0, 1)).exists()
+    assert none == 0 and not provenance_path(root / "fresh" / index_name("d", "train", 0, 1)).exists()
     return made, content
 
 
@@ -149,9 +149,9 @@ def flip(path, at):
 
 
 def edit_sources(index, edit):
-    notes = json.loads(reuse.provenance_path(index).read_text())
+    notes = json.loads(provenance_path(index).read_text())
     edit(notes["sources"])
-    reuse.provenance_path(index).write_text(json.dumps(notes))
+    provenance_path(index).write_text(json.dumps(notes))
 
 
 def others(folder):
@@ -177,15 +177,15 @@ DAMAGES = {
     "no tally": lambda shard, index, root: counts_path(index).unlink(),
     "no index": lambda shard, index, root: index.unlink(),
     "no shard": lambda shard, index, root: shard.unlink(),
-    "no notes": lambda shard, index, root: reuse.provenance_path(index).unlink(),
-    "notes cut off": lambda shard, index, root: os.truncate(reuse.provenance_path(index), 700),
-    "notes of another kind": lambda shard, index, root: reuse.provenance_path(index).write_text("[1, 2]"),
+    "no notes": lambda shard, index, root: provenance_path(index).unlink(),
+    "notes cut off": lambda shard, index, root: os.truncate(provenance_path(index), 700),
+    "notes of another kind": lambda shard, index, root: provenance_path(index).write_text("[1, 2]"),
     "notes of nothing": lambda shard, index, root: edit_sources(
         index, lambda sources: sources.update(dict.fromkeys(KEYS, 5))
     ),
     "notes without a tile": lambda shard, index, root: edit_sources(index, lambda sources: sources.popitem()),
     "another one's notes": lambda shard, index, root: shutil.copy(
-        reuse.provenance_path(root / "other" / "kept" / index.name), reuse.provenance_path(index)
+        provenance_path(root / "other" / "kept" / index.name), reuse.provenance_path(index)
     ),
 }
 
@@ -248,5 +248,5 @@ def test_a_chip_unlike_the_kept_ones_is_named(tmp_path):
     shard(tmp_path, KEYS)
     name = f"{KEYS[5].replace(':', '#')}.tif"
     write_chip(tmp_path / "images" / name, random_pixels("uint16", SHAPE))
-    with pytest.raises(Exception, match="the chips of a dataset are alike"):
+    with pytest.raises(Exception, match="all chips of a dataset need the same size"):
         shard(tmp_path, KEYS)

@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""Pairs of image chips and label chips in two folders, by file name."""
 
 import os
 import re
@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 from segchips.errors import InputError
 from segchips.grids.tile import Tile, chip_key
-from segchips.records.chip_reader import ALONE, OTHER, WORLD_FILE
-from segchips.records.record_encoding import ChipPair, ReferenceHeaders, make_record, record_order
+from segchips.records.chip_header import Sidecars
+from segchips.records.record_encoding import ChipPair, PairHeaders, make_record, record_order
 from segchips.records.shard_index import IndexEntry
 from segchips.tiles.assignment import REJECTED
 
 if TYPE_CHECKING:
     from segchips.config.model import TFRecordsConfig
+
 _SAMPLE_SIZE = 25
+"""The number of pairs from which the most common layout is taken."""
 _SIDECAR = re.compile(
     r"\.(?:(?P<world>wld|(?:tf|tif|tiff|pg|png|jg|jp|jpg|jpeg|gf|gif|bp|bmp|j2|jp2)w)"
     r"|aux|aux\.xml|ovr|msk|prj|hdr|tab|xml|json|csv|txt|md|html|lock|db|emd)$",
@@ -27,21 +29,21 @@ _SIDECAR = re.compile(
 
 @dataclass(frozen=True)
 class _ChipFolder:
-    """The chip files of a folder by chip name, and what lies beside them by base name."""
+    """A folder of chips: file names by chip name, and the kind of sidecars by file name or stem."""
 
     path: Path
     chips: Mapping[str, Sequence[str]]
-    companions: Mapping[str, int]
+    sidecars: Mapping[str, Sidecars]
 
-    def beside(self, file: str) -> int:
-        """What lies beside a chip file."""
-        if not self.companions:
-            return ALONE
-        return max(self.companions.get(base, ALONE) for base in (file, file.rpartition(".")[0]))
+    def sidecars_of(self, file: str) -> Sidecars:
+        """The files beside a chip file that can add to its header."""
+        if not self.sidecars:
+            return Sidecars.NONE
+        return max(self.sidecars.get(name, Sidecars.NONE) for name in (file, file.rpartition(".")[0]))
 
 
 def _chip_name(stem: str) -> str:
-    """The tile key that a file's name stands for, else that name."""
+    """The tile key that a file's stem stands for, else the stem."""
     return chip_key(stem) if _is_tile_key(stem) else stem
 
 
@@ -57,24 +59,25 @@ def _is_tile_key(name: str) -> bool:
 
 def _list_chips(folder: Path) -> _ChipFolder:
     chips: dict[str, list[str]] = defaultdict(list)
-    companions: dict[str, int] = {}
+    sidecars: dict[str, Sidecars] = {}
     try:
         files = sorted(entry.name for entry in os.scandir(folder) if entry.is_symlink() or entry.is_file())
     except OSError as error:
         raise InputError(f"{folder} cannot be read ({error.strerror}); name a folder of chips") from error
     for file in files:
-        if found := _SIDECAR.search(file):
-            base = file[: found.start()]
-            companions[base] = max(companions.get(base, ALONE), WORLD_FILE if found["world"] else OTHER)
+        if match := _SIDECAR.search(file):
+            name = file[: match.start()]
+            kind = Sidecars.WORLD_FILE if match["world"] else Sidecars.OTHER
+            sidecars[name] = max(sidecars.get(name, Sidecars.NONE), kind)
         elif not file.startswith("."):
             chips[_chip_name(file.rpartition(".")[0] or file)].append(file)
     if not chips:
         raise InputError(f"{folder} holds no chips; folders inside it are not searched")
-    return _ChipFolder(folder, chips, companions)
+    return _ChipFolder(folder, chips, sidecars)
 
 
 def _pairing_error(name: str, images: _ChipFolder, labels: _ChipFolder) -> str:
-    """Why the files of one name are no pair; empty where they are one."""
+    """Why the files of one name are not a pair; empty if they are."""
     for folder, other, missing in ((images, labels, "label"), (labels, images, "image")):
         files = [f"{folder.path.name}/{file}" for file in folder.chips.get(name, ())]
         if len(files) > 1:
@@ -86,44 +89,63 @@ def _pairing_error(name: str, images: _ChipFolder, labels: _ChipFolder) -> str:
 
 def _chip_pair(name: str, images: _ChipFolder, labels: _ChipFolder) -> ChipPair:
     (image,), (label,) = images.chips[name], labels.chips[name]
-    beside = max(images.beside(image), labels.beside(label))
-    return ChipPair(name, f"{images.path}/{image}", f"{labels.path}/{label}", _is_tile_key(name), beside)
+    sidecars = max(images.sidecars_of(image), labels.sidecars_of(label))
+    return ChipPair(name, f"{images.path}/{image}", f"{labels.path}/{label}", _is_tile_key(name), sidecars)
 
 
 def pair_chips(images: Path, labels: Path) -> tuple[list[ChipPair], list[IndexEntry]]:
-    """The pairs of two folders by file name without extension, and an entry with a reason for each chip that has none.
+    """Pair the chips of two folders by file name without extension.
 
-    InputError where a folder holds nothing, or no two names agree.
+    Args:
+        images: The folder of image chips.
+        labels: The folder of label chips.
+
+    Returns:
+        The pairs in the order of their names, and an entry with the reason for each chip that is not in a pair.
+
+    Raises:
+        InputError: A folder has no chips, or no two names agree.
     """
     if images.resolve() == labels.resolve():
         raise InputError(f"{images} is given for images and labels; the labels need a folder of their own")
-    found = _list_chips(images), _list_chips(labels)
+    image_folder, label_folder = _list_chips(images), _list_chips(labels)
     pairs, rejected = [], []
-    for name in sorted(found[0].chips.keys() | found[1].chips.keys()):
-        if reason := _pairing_error(name, *found):
+    for name in sorted(image_folder.chips.keys() | label_folder.chips.keys()):
+        if reason := _pairing_error(name, image_folder, label_folder):
             rejected.append(IndexEntry(name, REJECTED, reason, None))
         else:
-            pairs.append(_chip_pair(name, *found))
-    if not found[0].chips.keys() & found[1].chips.keys():
-        first = [next(iter(folder.chips)) for folder in found]
+            pairs.append(_chip_pair(name, image_folder, label_folder))
+    if not image_folder.chips.keys() & label_folder.chips.keys():
+        first_image, first_label = next(iter(image_folder.chips)), next(iter(label_folder.chips))
         raise InputError(
-            f"no chip of {images} has a label of its name in {labels}; the first are {first[0]} and {first[1]}"
+            f"no chip of {images} has a label of its name in {labels}; the first are {first_image} and {first_label}"
         )
     return pairs, rejected
 
 
-def most_common_headers(pairs: Sequence[ChipPair], config: "TFRecordsConfig") -> ReferenceHeaders:
-    """The headers of a pair such as most of a sample are; InputError where no pair can become a record."""
-    by_name, found, reason = {pair.name: pair for pair in pairs}, [], ""
+def most_common_headers(pairs: Sequence[ChipPair], config: "TFRecordsConfig") -> PairHeaders:
+    """Find a pair with the layout that is most common in a sample of the pairs.
+
+    Args:
+        pairs: All pairs.
+        config: How records are stored.
+
+    Returns:
+        The headers of that pair's image and label.
+
+    Raises:
+        InputError: No pair can become a record.
+    """
+    by_name, sample, reason = {pair.name: pair for pair in pairs}, [], ""
     for name in record_order(by_name):
         try:
-            found.append(make_record(by_name[name], "", config)[0])
+            sample.append(make_record(by_name[name], "", config).headers)
         except InputError as error:
             reason = reason or str(error)
-        if len(found) == _SAMPLE_SIZE:
+        if len(sample) == _SAMPLE_SIZE:
             break
-    if not found:
+    if not sample:
         folder = Path(pairs[0].image).parent
         raise InputError(f"none of the {len(pairs)} pairs of {folder} can become a record: {reason}")
-    layouts = [tuple(header.layout for header in headers) for headers in found]
-    return found[layouts.index(Counter(layouts).most_common(1)[0][0])]
+    layouts = [(image.layout, label.layout) for image, label in sample]
+    return sample[layouts.index(Counter(layouts).most_common(1)[0][0])]

@@ -1,45 +1,44 @@
 """What a chip file says about itself: size, dtype, georeference and tags."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from segchips.records.chip_tags import ChipTags
 
-if TYPE_CHECKING:
-    pass
-
 NO_GEOTRANSFORM = (0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+"""The geotransform of a raster without georeference, in GDAL's order."""
 
 
 class DamagedFileError(Exception):
     """A file is cut off or has a wrong checksum."""
 
 
-@dataclass(frozen=True)
-class FastHeader:
-    """A file whose layout is plain; `geokeys` tells its CRS from others, empty where it has none.
+class Sidecars(IntEnum):
+    """The files beside a chip that can add to its header, such as .tfw (a world file) or .aux.xml (others)."""
 
-    `bare` says that it is a GeoTIFF that names no nodata value and no bands.
-    """
-
-    kind: str
-    height: int
-    width: int
-    channels: int
-    dtype: str
-    planar: bool = False
-    geotransform: tuple[float, ...] = NO_GEOTRANSFORM
-    geokeys: bytes = b""
-    told: ChipTags = ChipTags()
-    bare: bool = False
+    NONE = 0
+    WORLD_FILE = 1
+    OTHER = 2
 
 
 @dataclass(frozen=True)
 class ChipHeader:
-    """What a chip says about itself; `valid`, `bands`, `acquired` and `scenes` are as in `segchips.headers.Told`.
+    """The header of a chip file.
 
-    `bare` says that it is a GeoTIFF known to name no nodata value and no bands.
+    Attributes:
+        path: The file.
+        height: Rows.
+        width: Columns.
+        channels: Bands.
+        dtype: The NumPy name of the dtype that all bands share.
+        crs: The CRS as `rasterio.crs.CRS.to_string` writes it; empty without one.
+        geotransform: West, pixel width, rotation, north, rotation, minus pixel height, in units of the CRS.
+        valid: The share of valid pixels, from 0 to 1, as in `ChipTags`.
+        bands: Band names, as in `ChipTags`.
+        acquired: Acquisition times, as in `ChipTags`.
+        scenes: Product and id of the scenes, as in `ChipTags`.
+        bare: Whether the file is a GeoTIFF known to have neither a nodata value nor band names.
     """
 
     path: str | Path
@@ -57,5 +56,34 @@ class ChipHeader:
 
     @property
     def layout(self) -> tuple[int, int, int, str]:
-        """Height, width, channels and dtype: what all images, or all labels, of a dataset share."""
+        """Height, width, channels and dtype, which all images, or all labels, of a dataset share."""
         return self.height, self.width, self.channels, self.dtype
+
+
+@dataclass(frozen=True)
+class FastHeader:
+    """The header of a file in a layout that is read without GDAL.
+
+    Attributes:
+        kind: "tiff", "png" or "jpeg".
+        height: Rows.
+        width: Columns.
+        channels: Bands.
+        dtype: The NumPy name of the dtype.
+        planar: Whether the file stores band after band.
+        geotransform: As in `ChipHeader`.
+        geokeys: The bytes that determine the CRS; empty without one.
+        tags: The tags of the file.
+        bare: As in `ChipHeader`.
+    """
+
+    kind: str
+    height: int
+    width: int
+    channels: int
+    dtype: str
+    planar: bool = False
+    geotransform: tuple[float, ...] = NO_GEOTRANSFORM
+    geokeys: bytes = b""
+    tags: ChipTags = ChipTags()
+    bare: bool = False

@@ -1,4 +1,4 @@
-"""Chip files: header and pixels of one raster, in any format GDAL reads, without GDAL where the result is the same."""
+"""Header and pixels of one chip file in any format that GDAL reads, without GDAL where the result is the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segchips.errors import InputError, RecordError
-from segchips.records.chip_header import NO_GEOTRANSFORM, DamagedFileError, FastHeader
+from segchips.records.chip_header import NO_GEOTRANSFORM, ChipHeader, DamagedFileError, FastHeader, Sidecars
 from segchips.records.chip_tags import read_chip_tags
 from segchips.records.dataset_info import item_bytes
 from segchips.records.fast_header import read_fast_header
@@ -18,22 +18,21 @@ from segchips.records.tiff_header import utm_geokeys
 if TYPE_CHECKING:
     from segchips.arrays import Pixels
 
-from segchips.records.chip_header import ChipHeader
-
-ALONE, WORLD_FILE, OTHER = range(3)
-"""What lies beside a chip file and tells more about it: nothing, a world file, or anything else, such as .aux.xml."""
-
 MAX_CHIP_BYTES = 2**30
-"""Of the pixels of one chip."""
-_REFERRING = ("VRT", "WMS", "WMTS", "WCS", "GTI", "STACIT", "STACTA")
+"""The largest size of a chip's pixels in memory."""
+_REFERRING_DRIVERS = ("VRT", "WMS", "WMTS", "WCS", "GTI", "STACIT", "STACTA")
 _RAW_DRIVERS = ("ENVI", "EHdr", "GenBin")
-"""GDAL fills what is missing of such files with zeros."""
-_crs_texts = {b"": "", **utm_geokeys()}
+"""GDAL fills missing bytes of such files with zeros."""
+_crs_by_geokeys = {b"": "", **utm_geokeys()}
 
 
 @contextmanager
 def open_chip(path: str | Path) -> Iterator[Any]:
-    """The chip as a rasterio dataset; InputError names a file that GDAL cannot read, here or in the block."""
+    """Open a chip as a rasterio dataset.
+
+    Raises:
+        InputError: GDAL cannot read the file, here or in the block, or the file is not a chip.
+    """
     import numpy as np
     import rasterio
 
@@ -41,7 +40,7 @@ def open_chip(path: str | Path) -> Iterator[Any]:
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"), rasterio.open(path) as source:
             if len(set(source.dtypes)) != 1:
                 raise InputError(f"{path} mixes dtypes ({', '.join(source.dtypes)}); the bands of a chip share one")
-            if source.driver in _REFERRING:
+            if source.driver in _REFERRING_DRIVERS:
                 raise InputError(f"{path} is of format {source.driver}, which shows other files; give those themselves")
             size = source.height * source.width * sum(np.dtype(dtype).itemsize for dtype in source.dtypes)
             _check_size(path, size)
@@ -56,9 +55,9 @@ def _gdal_header(path: str | Path, source: Any) -> ChipHeader:
     crs = source.crs.to_string() if source.crs else ""
     size = source.height, source.width, source.count, source.dtypes[0]
     transform = tuple(map(float, source.transform.to_gdal()))
-    tags = source.tags()
-    about = read_chip_tags(tags.get("VALID"), tags.get("SCENES"), source.descriptions)
-    return ChipHeader(path, *size, crs, transform, about.valid, about.bands, about.acquired, about.scenes)
+    gdal_tags = source.tags()
+    tags = read_chip_tags(gdal_tags.get("VALID"), gdal_tags.get("SCENES"), source.descriptions)
+    return ChipHeader(path, *size, crs, transform, tags.valid, tags.bands, tags.acquired, tags.scenes)
 
 
 def _gdal_pixels(source: Any) -> Pixels:
@@ -70,35 +69,35 @@ def _gdal_pixels(source: Any) -> Pixels:
 
 
 def _check_size(path: str | Path, size: int) -> None:
-    """InputError where pixels would fill the memory: a small file can claim any size."""
+    """Raise InputError if the pixels do not fit in memory: a small file can claim any size."""
     if size > MAX_CHIP_BYTES:
-        raise InputError(f"{path} has {size} bytes of pixels; a chip may have up to {MAX_CHIP_BYTES}")
+        raise InputError(f"{path} has {size} bytes of pixels; a chip can have up to {MAX_CHIP_BYTES}")
 
 
-def _from_fast_header(path: str | Path, quick: FastHeader) -> ChipHeader:
-    if quick.geokeys not in _crs_texts:
+def _from_fast_header(path: str | Path, fast: FastHeader) -> ChipHeader:
+    if fast.geokeys not in _crs_by_geokeys:
         with open_chip(path) as source:
-            _crs_texts[quick.geokeys] = _gdal_header(path, source).crs
-    size = quick.height, quick.width, quick.channels, quick.dtype
-    about = quick.told.valid, quick.told.bands, quick.told.acquired, quick.told.scenes
-    return ChipHeader(path, *size, _crs_texts[quick.geokeys], quick.geotransform, *about, quick.bare)
+            _crs_by_geokeys[fast.geokeys] = _gdal_header(path, source).crs
+    size = fast.height, fast.width, fast.channels, fast.dtype
+    tags = fast.tags.valid, fast.tags.bands, fast.tags.acquired, fast.tags.scenes
+    return ChipHeader(path, *size, _crs_by_geokeys[fast.geokeys], fast.geotransform, *tags, fast.bare)
 
 
-def _decode_without_gdal(content: bytes, quick: FastHeader) -> Pixels | None:
-    """The pixels without GDAL; None where no other decoder is proven equal to it, or where that one fails."""
+def _decode_without_gdal(content: bytes, fast: FastHeader) -> Pixels | None:
+    """Decode the pixels; None if no other decoder is proven equal to GDAL's, or if it fails."""
     import imagecodecs
 
-    if quick.kind == "jpeg":
+    if fast.kind == "jpeg":
         return None
     try:
-        array: Pixels = (imagecodecs.tiff_decode if quick.kind == "tiff" else imagecodecs.png_decode)(content)
+        array: Pixels = (imagecodecs.tiff_decode if fast.kind == "tiff" else imagecodecs.png_decode)(content)
     except (RuntimeError, ValueError, IndexError):
         return None
-    if array.dtype != quick.dtype or array.size != quick.height * quick.width * quick.channels:
+    if array.dtype != fast.dtype or array.size != fast.height * fast.width * fast.channels:
         return None
-    if quick.planar:
-        return array.reshape(quick.channels, quick.height, quick.width).transpose(1, 2, 0)
-    return array.reshape(quick.height, quick.width, quick.channels)
+    if fast.planar:
+        return array.reshape(fast.channels, fast.height, fast.width).transpose(1, 2, 0)
+    return array.reshape(fast.height, fast.width, fast.channels)
 
 
 def _read_content(path: str | Path) -> tuple[bytes, FastHeader | None]:
@@ -107,61 +106,96 @@ def _read_content(path: str | Path) -> tuple[bytes, FastHeader | None]:
             content = stream.read()
         if not content:
             raise InputError(f"{path} is empty")
-        quick = read_fast_header(content)
-        if quick:
-            _check_size(path, quick.height * quick.width * quick.channels * item_bytes(quick.dtype))
-        return content, quick
+        fast = read_fast_header(content)
+        if fast:
+            _check_size(path, fast.height * fast.width * fast.channels * item_bytes(fast.dtype))
+        return content, fast
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except DamagedFileError as error:
         raise InputError(f"{path} cannot be read as a raster: it is cut off or damaged") from error
 
 
-def _is_complete(quick: FastHeader, beside: int) -> bool:
-    """Whether nothing beside the file adds to its header; a world file does where the file has no georeference."""
-    return beside == ALONE or (beside == WORLD_FILE and quick.geotransform != NO_GEOTRANSFORM)
+def _is_complete(fast: FastHeader, sidecars: Sidecars) -> bool:
+    """Whether no sidecar adds to the header; GDAL ignores a world file if the file has a georeference."""
+    if sidecars == Sidecars.WORLD_FILE:
+        return fast.geotransform != NO_GEOTRANSFORM
+    return sidecars == Sidecars.NONE
 
 
-def read_header(path: str | Path, beside: int = OTHER) -> ChipHeader:
-    """A chip's header; InputError names a file that is no raster."""
-    _, quick = _read_content(path)
-    if quick and _is_complete(quick, beside):
-        return _from_fast_header(path, quick)
+def read_header(path: str | Path, sidecars: Sidecars = Sidecars.OTHER) -> ChipHeader:
+    """Read a chip's header.
+
+    Args:
+        path: The chip file.
+        sidecars: The files beside it.
+
+    Raises:
+        InputError: The file cannot be read as a raster.
+    """
+    _, fast = _read_content(path)
+    if fast and _is_complete(fast, sidecars):
+        return _from_fast_header(path, fast)
     with open_chip(path) as source:
         return _gdal_header(path, source)
 
 
-def read_chip(path: str | Path, beside: int = OTHER) -> tuple[ChipHeader, Pixels]:
-    """A chip's header and pixels, height x width x channels in its own dtype; InputError names a damaged file."""
-    content, quick = _read_content(path)
-    pixels = _decode_without_gdal(content, quick) if quick else None
-    if quick and pixels is not None and _is_complete(quick, beside):
-        return _from_fast_header(path, quick), pixels
+def read_chip(path: str | Path, sidecars: Sidecars = Sidecars.OTHER) -> tuple[ChipHeader, Pixels]:
+    """Read a chip's header and pixels.
+
+    Args:
+        path: The chip file.
+        sidecars: The files beside it.
+
+    Returns:
+        The header, and the pixels (height x width x channels) in the chip's dtype.
+
+    Raises:
+        InputError: The file cannot be read as a raster, or is damaged.
+    """
+    content, fast = _read_content(path)
+    pixels = _decode_without_gdal(content, fast) if fast else None
+    if fast and pixels is not None and _is_complete(fast, sidecars):
+        return _from_fast_header(path, fast), pixels
     with open_chip(path) as source:
         return _gdal_header(path, source), _gdal_pixels(source) if pixels is None else pixels
 
 
-def read_file(path: str | Path, beside: int = OTHER) -> tuple[ChipHeader, bytes]:
-    """A chip's header and the file's bytes; InputError names a damaged file.
+def read_file(path: str | Path, sidecars: Sidecars = Sidecars.OTHER) -> tuple[ChipHeader, bytes]:
+    """Read a chip's header and the bytes of its file.
 
-    Where the layout does not show that the file is whole, its pixels are decoded to find out.
+    Where the layout of the file does not show that it is whole, its pixels are decoded as a check.
+
+    Args:
+        path: The chip file.
+        sidecars: The files beside it.
+
+    Raises:
+        InputError: The file cannot be read as a raster, or is damaged.
     """
-    content, quick = _read_content(path)
-    if quick and _is_complete(quick, beside):
-        return _from_fast_header(path, quick), content
+    content, fast = _read_content(path)
+    if fast and _is_complete(fast, sidecars):
+        return _from_fast_header(path, fast), content
     with open_chip(path) as source:
-        if not quick:
+        if not fast:
             _gdal_pixels(source)
         return _gdal_header(path, source), content
 
 
 def decode_chip(content: bytes) -> Pixels:
-    """The pixels of a file's bytes, height x width x channels in its own dtype; RecordError where there are none."""
+    """Decode the bytes of a chip file.
+
+    Returns:
+        The pixels (height x width x channels) in the file's dtype.
+
+    Raises:
+        RecordError: The bytes are not a raster file, or the file is damaged.
+    """
     try:
-        quick = read_fast_header(content)
+        fast = read_fast_header(content)
     except DamagedFileError as error:
         raise RecordError("a record's file is cut off or damaged") from error
-    pixels = _decode_without_gdal(content, quick) if quick else None
+    pixels = _decode_without_gdal(content, fast) if fast else None
     return _gdal_decode(content) if pixels is None else pixels
 
 
@@ -175,8 +209,16 @@ def _gdal_decode(content: bytes) -> Pixels:
         raise RecordError(f"a record's file cannot be read as a raster: {error.__cause__ or error}") from error
 
 
-def encode_like(path: str | Path, pixels: Pixels) -> bytes:
-    """A file's bytes with other pixels (height x width x channels), all else but their checksum as in a chip."""
+def replace_pixels(path: str | Path, pixels: Pixels) -> bytes:
+    """Encode a copy of a chip file with other pixels, and without the checksum of the old ones.
+
+    Args:
+        path: The chip file, from which format, georeference and tags are taken.
+        pixels: Height x width x channels, in the chip's dtype.
+
+    Returns:
+        The bytes of the new file.
+    """
     import rasterio
 
     with open_chip(path) as source, rasterio.MemoryFile() as file:

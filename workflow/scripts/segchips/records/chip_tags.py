@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""Tags of a chip file: its share of valid pixels, band names and scenes."""
 
 import html
 import json
@@ -8,13 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
+_ITEM = re.compile(r'<Item name="(VALID|SCENES|DESCRIPTION)"(?: sample="(\d+)")?[^>]*>([^<]*)</Item>')
+
 
 @dataclass(frozen=True)
 class ChipTags:
-    """What a chip says beyond its layout: its share of valid pixels, its bands' names, and when it was acquired.
+    """What a chip says beyond its layout.
 
-    Names are empty where no band has one, times (RFC 3339, in order, each once) where the chip names no scenes; these
-    are pairs of product and id.
+    Attributes:
+        valid: The share of valid pixels, from 0 to 1; None if the chip does not say.
+        bands: The name of each band, "" for a band without one; empty if no band has a name.
+        acquired: Acquisition times of the scenes (RFC 3339), ascending and without repetition.
+        scenes: Product and id of each scene.
     """
 
     valid: float | None = None
@@ -24,33 +29,42 @@ class ChipTags:
 
 
 def read_chip_tags(valid: str | None, scenes: str | None, bands: Sequence[str | None]) -> ChipTags:
-    """What the tags VALID and SCENES and the bands' descriptions say; what cannot be understood is left out."""
+    """Parse the tags of a chip. Values that cannot be parsed are ignored.
+
+    Args:
+        valid: The text of the tag VALID.
+        scenes: The text of the tag SCENES: JSON, a list of scenes by product.
+        bands: The description of each band.
+    """
     acquired: dict[str, None] = {}
     ids: tuple[tuple[str, str], ...] = ()
     with suppress(ValueError, TypeError, KeyError, AttributeError):
-        members = [(product, scene) for product, found in json.loads(scenes or "{}").items() for scene in found]
+        by_product = json.loads(scenes or "{}")
+        members = [(product, scene) for product, members in by_product.items() for scene in members]
         acquired = dict.fromkeys(sorted(str(scene["acquired"]) for _, scene in members if "acquired" in scene))
         ids = tuple((product, str(scene["id"])) for product, scene in members if "id" in scene)
-    return ChipTags(_share(valid), tuple(name or "" for name in bands) if any(bands) else (), tuple(acquired), ids)
+    names = tuple(name or "" for name in bands) if any(bands) else ()
+    return ChipTags(_parse_share(valid), names, tuple(acquired), ids)
 
 
 @lru_cache(256)
-def parse_chip_tags(metadata: bytes, channels: int) -> ChipTags:
-    """As `told`, from GDAL's metadata in XML, which escapes values twice."""
+def parse_gdal_metadata(metadata: bytes, channels: int) -> ChipTags:
+    """Parse the tags of a chip from the XML of the TIFF tag GDAL_METADATA, in which GDAL escapes values twice.
+
+    Args:
+        metadata: The content of the TIFF tag; empty without one.
+        channels: The number of bands.
+    """
     if not metadata:
         return ChipTags()
     items = _ITEM.findall(metadata.decode("utf-8", "replace"))
-    found = {(name, sample): html.unescape(html.unescape(text)) for name, sample, text in items}
-    bands = [found.get(("DESCRIPTION", str(band))) for band in range(channels)]
-    return read_chip_tags(found.get(("VALID", "")), found.get(("SCENES", "")), bands)
+    values = {(name, sample): html.unescape(html.unescape(text)) for name, sample, text in items}
+    bands = [values.get(("DESCRIPTION", str(band))) for band in range(channels)]
+    return read_chip_tags(values.get(("VALID", "")), values.get(("SCENES", "")), bands)
 
 
-def _share(text: str | None) -> float | None:
-    """The number that a VALID tag holds; None where it holds none."""
+def _parse_share(text: str | None) -> float | None:
     try:
         return float(text) if text else None
     except ValueError:
         return None
-
-
-_ITEM = re.compile(r'<Item name="(VALID|SCENES|DESCRIPTION)"(?: sample="(\d+)")?[^>]*>([^<]*)</Item>')

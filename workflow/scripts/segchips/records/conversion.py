@@ -1,119 +1,64 @@
-"""Chips made elsewhere: two folders paired by name, and their conversion to shards by several processes."""
+"""Conversion of two folders of chips, made elsewhere, to the shards of a dataset."""
 
 import os
-import pickle
 import re
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segchips.errors import InputError
 from segchips.files import atomic_path
+from segchips.records.chip_folders import most_common_headers, pair_chips
+from segchips.records.conversion_workers import started_workers, write_in_parallel
 from segchips.records.dataset_description import describe_shards
 from segchips.records.dataset_files import COMPRESSIONS, STORAGES
 from segchips.records.dataset_info import item_bytes
 from segchips.records.file_names import STATISTICS_FILE, index_name, shard_name
-from segchips.records.record_encoding import ChipPair, ReferenceHeaders, record_order
+from segchips.records.record_encoding import ChipPair, PairHeaders, record_order
 from segchips.records.shard_index import IndexEntry, read_index, write_index
-from segchips.records.shard_writer import ShardSpec, write_shard_files
+from segchips.records.shard_writer import ShardSpec
 from segchips.tiles.assignment import REJECTED, shard_of, split_of
 
 if TYPE_CHECKING:
     from segchips.config.model import TFRecordsConfig
-from segchips.records.chip_folders import most_common_headers, pair_chips
 
 SHARD_BYTES = 150_000_000
-"""The target size of a shard where the config does not say how many there are."""
-_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": "67108864"}
-"""What one chip frees the next one needs: the C library would give it back to the system."""
+"""The target size of a shard if the config does not say how many there are."""
 
 
-def _shard_count(pairs: Sequence[ChipPair], config: "TFRecordsConfig", like: ReferenceHeaders) -> int:
-    """How many shards a split has: as configured, else as many as bring them to about SHARD_BYTES."""
+def _shard_count(pairs: Sequence[ChipPair], config: "TFRecordsConfig", reference: PairHeaders) -> int:
+    """The number of shards of a split: as configured, else so many that each has about SHARD_BYTES."""
     if config.shards:
         return config.shards
     if config.storage in ("array", "float"):
-        image, label = (4 if config.storage == "float" else item_bytes(header.dtype) for header in like)
-        total = len(pairs) * like[0].height * like[0].width * (like[0].channels * image + label)
+        image, label = (4 if config.storage == "float" else item_bytes(header.dtype) for header in reference)
+        pixels = reference[0].height * reference[0].width
+        total = len(pairs) * pixels * (reference[0].channels * image + label)
     else:
         total = sum(os.stat(path).st_size for pair in pairs for path in (pair.image, pair.label))
     return max(1, round(total / SHARD_BYTES))
 
 
-def _jobs(
-    directory: Path, dataset: str, pairs: Sequence[ChipPair], config: "TFRecordsConfig", like: ReferenceHeaders
+def _plan_shards(
+    directory: Path, dataset: str, pairs: Sequence[ChipPair], config: "TFRecordsConfig", reference: PairHeaders
 ) -> list[ShardSpec]:
     splits: dict[str, list[ChipPair]] = {split: [] for split in config.splits}
     for pair in pairs:
         splits[split_of(pair.name, config.splits)].append(pair)
-    jobs = []
+    specs = []
     for split, members in splits.items():
-        count = _shard_count(members, config, like)
+        count = _shard_count(members, config, reference)
         shards: list[dict[str, ChipPair]] = [{} for _ in range(count)]
         for pair in members:
             shards[shard_of(pair.name, count)][pair.name] = pair
-        for number, named in enumerate(shards):
+        for number, by_name in enumerate(shards):
             shard, index = (directory / name(dataset, split, number, count) for name in (shard_name, index_name))
-            jobs.append(
-                ShardSpec(shard, index, [named[name] for name in record_order(named)], split, config, like=like)
-            )
-    return jobs
+            ordered = [by_name[name] for name in record_order(by_name)]
+            specs.append(ShardSpec(shard, index, ordered, split, config, reference=reference))
+    return specs
 
 
-@contextmanager
-def _processes(count: int, storage: str) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Fresh processes that wait for jobs; they neither fork a threaded parent nor import its main module again."""
-    command = [sys.executable, "-c", "from segchips.records.shard_writer import work; work()", storage]
-    path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
-    environment = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"} | _KEEP_MEMORY
-    pipe = subprocess.PIPE
-    processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment) for _ in range(count)]
-    try:
-        yield processes
-    finally:
-        for process in processes:
-            process.kill()
-            with process:
-                pass
-
-
-def _start(process: subprocess.Popen[bytes], jobs: Sequence[ShardSpec]) -> None:
-    assert process.stdin
-    with suppress(BrokenPipeError), process.stdin as pipe:
-        pickle.dump(jobs, pipe)
-
-
-def _finish(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdout
-    answer = process.stdout.read()
-    if code := process.wait():
-        raise RuntimeError(f"a worker process ended with code {code}")
-    if error := pickle.loads(answer):
-        raise error
-
-
-def _shares(jobs: Sequence[ShardSpec], count: int) -> list[list[ShardSpec]]:
-    """The jobs in as many parts, of about the same number of pairs."""
-    shares: list[list[ShardSpec]] = [[] for _ in range(count)]
-    for job in sorted(jobs, key=lambda job: -len(job.pairs)):
-        min(shares, key=lambda share: sum(len(job.pairs) for job in share)).append(job)
-    return shares
-
-
-def _run(jobs: Sequence[ShardSpec], processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Run the jobs in these processes and this one."""
-    mine, *others = _shares(jobs, len(processes) + 1)
-    for process, share in zip(processes, others, strict=True):
-        _start(process, share)
-    write_shard_files(mine)
-    for process in processes:
-        _finish(process)
-
-
-def _check(dataset: str, config: "TFRecordsConfig") -> None:
+def _check_settings(dataset: str, config: "TFRecordsConfig") -> None:
     if not re.fullmatch("[a-z][a-z0-9_]*", dataset):
         raise InputError(f"dataset name '{dataset}' must be lower-case letters, digits and _, beginning with a letter")
     for key, value, allowed in (
@@ -124,8 +69,9 @@ def _check(dataset: str, config: "TFRecordsConfig") -> None:
             raise InputError(f"{key} '{value}' is unknown; choose one of {', '.join(map(str, allowed))}")
 
 
-def _remove_stale(directory: Path, dataset: str, jobs: Sequence[ShardSpec]) -> None:
-    written = {path for job in jobs for path in (job.shard, job.index)}
+def _remove_stale_files(directory: Path, dataset: str, specs: Sequence[ShardSpec]) -> None:
+    """Remove the shards, indices and statistics of an earlier conversion."""
+    written = {path for spec in specs for path in (spec.shard, spec.index)}
     for kind in ("tfrecord", "index"):
         for path in directory.glob(f"{dataset}-*.{kind}-*-of-*"):
             if path not in written:
@@ -142,23 +88,37 @@ def convert(
     background: int | None = None,
     workers: int | None = None,
 ) -> list[IndexEntry]:
-    """Write two folders of chips as the shards of a dataset, in `workers` processes, by default one for each core.
+    """Write two folders of chips as the shards of a dataset.
 
-    Returns an entry for every chip; those that are in no shard, with the reason, are also in `rejected.csv` beside the
-    shards. Shards that an earlier call left there are replaced. InputError where no chip can be used.
+    Image and label of a pair have the same file name without extension. Shards of an earlier call are replaced.
+
+    Args:
+        images: The folder of image chips.
+        labels: The folder of label chips, each one band of the image's size.
+        directory: Where to write shards, indices, description and `rejected.csv`.
+        dataset: The dataset's name, which begins the names of the shards.
+        config: How to store records and split them.
+        background: The label value of the background; None without one.
+        workers: The number of processes, by default one for each core.
+
+    Returns:
+        An entry for every chip. `rejected.csv` lists those that are in no shard, with the reason.
+
+    Raises:
+        InputError: No chip can be used, or a setting is not valid.
     """
-    _check(dataset, config)
+    _check_settings(dataset, config)
     images, labels, directory = Path(images), Path(labels), Path(directory)
-    with _processes((workers or len(os.sched_getaffinity(0))) - 1, config.storage) as processes:
-        pairs, rejected = pair_chips(images, labels)
-        like = most_common_headers(pairs, config)
-        jobs = _jobs(directory, dataset, pairs, config, like)
-        _run(jobs, processes)
-    _remove_stale(directory, dataset, jobs)
-    indices = {split: [job.index for job in jobs if job.split == split] for split in config.splits}
-    describe_shards(directory, dataset, config, indices, like, background)
-    entries = [*rejected, *(entry for job in jobs for entry in read_index(job.index))]
+    with started_workers((workers or len(os.sched_getaffinity(0))) - 1, config.storage) as processes:
+        pairs, unpaired = pair_chips(images, labels)
+        reference = most_common_headers(pairs, config)
+        specs = _plan_shards(directory, dataset, pairs, config, reference)
+        write_in_parallel(specs, processes)
+    _remove_stale_files(directory, dataset, specs)
+    indices = {split: [spec.index for spec in specs if spec.split == split] for split in config.splits}
+    describe_shards(directory, dataset, config, indices, reference, background)
+    entries = [*unpaired, *(entry for spec in specs for entry in read_index(spec.index))]
     with atomic_path(directory / "rejected.csv") as part:
-        left_out = (entry for entry in entries if entry.state == REJECTED)
-        write_index(part, sorted(left_out, key=lambda entry: entry.tile))
+        rejected = (entry for entry in entries if entry.state == REJECTED)
+        write_index(part, sorted(rejected, key=lambda entry: entry.tile))
     return entries

@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""The description of a dataset, made from its shards and chips."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from segchips.records.chip_reader import open_chip, read_header
 from segchips.records.dataset_files import write_description
 from segchips.records.dataset_info import ChipLayout, DatasetInfo
 from segchips.records.file_names import counts_path, shard_path
+from segchips.records.record_encoding import PairHeaders, describe_layout
 from segchips.records.shard_index import read_index
 from segchips.records.tf_example import decode
 from segchips.records.tfrecord import read_record
@@ -20,10 +21,10 @@ from segchips.tiles.assignment import MADE
 
 if TYPE_CHECKING:
     from segchips.config.model import TFRecordsConfig
-from segchips.records.record_encoding import ReferenceHeaders, describe_layout
 
 
 def chip_layout(header: ChipHeader) -> ChipLayout:
+    """The layout of a chip file, with format, nodata value and band names."""
     shape = header.height, header.width, header.channels
     if header.bare:
         return ChipLayout(header.dtype, shape, "GTiff", None, (None,) * header.channels)
@@ -32,19 +33,20 @@ def chip_layout(header: ChipHeader) -> ChipLayout:
 
 
 def _check_shard(index: Path, image: ChipLayout, compression: str | None) -> tuple[int, int]:
-    """The number of records and bytes of a shard, whose chips must have this layout."""
-    made = [entry for entry in read_index(index) if entry.state == MADE]
-    if made:
-        place = made[0].offset or 0, made[0].length or 0
+    """The number of records and bytes of a shard; InputError if its images have another layout."""
+    entries = [entry for entry in read_index(index) if entry.state == MADE]
+    if entries:
+        place = entries[0].offset or 0, entries[0].length or 0
         record: dict[str, Any] = decode(read_record(shard_path(index), *place, compression))
         size = (record[f"image/{key}"] for key in ("height", "width", "channels"))
-        found: Any = (*size, bytes(record["image/dtype"]).decode())
+        layout: Any = (*size, bytes(record["image/dtype"]).decode())
         expected: Any = (*image.shape, image.dtype)
-        if found != expected:
+        if layout != expected:
             raise InputError(
-                f"tile {made[0].tile} is {describe_layout(found)}, others {describe_layout(expected)}; the chips of a dataset are alike"
+                f"tile {entries[0].tile} is {describe_layout(layout)}, others {describe_layout(expected)}; "
+                "all chips of a dataset need the same size, bands and dtype"
             )
-    return len(made), sum(entry.length or 0 for entry in made)
+    return len(entries), sum(entry.length or 0 for entry in entries)
 
 
 def describe_shards(
@@ -52,19 +54,32 @@ def describe_shards(
     dataset: str,
     config: TFRecordsConfig,
     indices: Mapping[str, Sequence[Path]],
-    like: ReferenceHeaders,
+    reference: PairHeaders,
     background: int | None,
     unknown: int | None = None,
 ) -> None:
-    """As `write_info`, from the headers of a pair."""
-    image, label = chip_layout(like[0]), chip_layout(like[1])
-    checked = {
+    """Write the files that describe shards; see `describe_dataset`.
+
+    Args:
+        directory: The directory of the shards.
+        dataset: The dataset's name.
+        config: How records are stored.
+        indices: The paths of the shards' indices, by split.
+        reference: The headers of any pair of the dataset.
+        background: The label value of the background; None without one.
+        unknown: The label value of pixels whose class is not known; None without one.
+
+    Raises:
+        InputError: The images of a shard differ from the reference in size, bands or dtype.
+    """
+    image, label = map(chip_layout, reference)
+    sizes = {
         split: [_check_shard(path, image, config.compression) for path in paths] for split, paths in indices.items()
     }
-    counts = {split: tuple(count for count, _ in shards) for split, shards in checked.items()}
+    records = {split: tuple(count for count, _ in shards) for split, shards in sizes.items()}
     label = replace(label, shape=label.shape[:2], nodata=background, bands=())
-    info = DatasetInfo(dataset, config.storage, config.compression, counts, image, label, unknown)
-    write_description(directory, info, {split: sum(size for _, size in shards) for split, shards in checked.items()})
+    info = DatasetInfo(dataset, config.storage, config.compression, records, image, label, unknown)
+    write_description(directory, info, {split: sum(size for _, size in shards) for split, shards in sizes.items()})
 
 
 def describe_dataset(
@@ -77,12 +92,26 @@ def describe_dataset(
     background: int | None,
     unknown: int | None = None,
 ) -> None:
-    """Write what describes shards, and their statistics, beside them; they are named by each split's indices.
+    """Write the files that describe shards, and their statistics.
 
-    `image` and `label` are any pair of the dataset: they give dtype, shape, band names and nodata. metadata.json is
-    TensorFlow Datasets' own place for further facts (`builder.info.metadata`). InputError where a shard's chips differ.
+    They are features.json, dataset_info.json and metadata.json, from which TensorFlow Datasets opens the shards, and
+    statistics.json. metadata.json is where TensorFlow Datasets keeps further facts (`builder.info.metadata`).
+
+    Args:
+        directory: The directory of the shards.
+        dataset: The dataset's name.
+        config: How records are stored.
+        indices: The paths of the shards' indices, by split.
+        image: Any image chip of the dataset, from which dtype, shape, band names and nodata are taken.
+        label: The label chip of that image.
+        background: The label value of the background; None without one.
+        unknown: The label value of pixels whose class is not known; None without one.
+
+    Raises:
+        InputError: The images of a shard differ from `image` in size, bands or dtype.
     """
     from segchips.records.statistics import write_statistics
 
-    describe_shards(directory, dataset, config, indices, (read_header(image), read_header(label)), background, unknown)
+    reference = read_header(image), read_header(label)
+    describe_shards(directory, dataset, config, indices, reference, background, unknown)
     write_statistics(directory, {split: [counts_path(path) for path in paths] for split, paths in indices.items()})

@@ -1,46 +1,71 @@
-"""TODO: describe."""
+"""The record of a chip pair: its values, in the storage of the config, as a serialized tf.train.Example."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from os.path import basename
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from segchips.errors import InputError
-from segchips.records.chip_header import ChipHeader
-from segchips.records.chip_reader import ALONE, encode_like, open_chip, read_chip, read_file
+from segchips.records.chip_header import ChipHeader, Sidecars
+from segchips.records.chip_reader import open_chip, read_chip, read_file, replace_pixels
 from segchips.records.tf_example import array_bytes, encode
 from segchips.tiles.assignment import hash64
 
 if TYPE_CHECKING:
-    from segchips.arrays import Pixels
+    from segchips.arrays import Mask, Pixels
     from segchips.config.model import TFRecordsConfig
     from segchips.records.tf_example import Piece, Value
 
-ReferenceHeaders = tuple[ChipHeader, ChipHeader]
-_FLOAT32_HOLDS = ("uint8", "int8", "uint16", "int16", "float32")
+PairHeaders = tuple[ChipHeader, ChipHeader]
+"""The headers of an image chip and of its label chip."""
+_EXACT_IN_FLOAT32 = ("uint8", "int8", "uint16", "int16", "float32")
+_LARGEST_EXACT_INTEGER = 2**24
+"""Up to this, float32 can represent all integers."""
 
 
-@dataclass(frozen=True)
-class ChipPair:
-    """An image chip and its label chip under one name, a tile key or that of the files."""
+class ChipPair(NamedTuple):
+    """An image chip and its label chip.
+
+    Attributes:
+        name: The tile key, or the files' name without extension.
+        image: The path of the image chip.
+        label: The path of the label chip.
+        is_tile: Whether `name` is a tile key.
+        sidecars: The files beside either chip.
+    """
 
     name: str
     image: str
     label: str
     is_tile: bool = True
-    beside: int = ALONE
+    sidecars: Sidecars = Sidecars.NONE
+
+
+class Record(NamedTuple):
+    """The record of a chip pair.
+
+    Attributes:
+        headers: The headers of image and label.
+        pieces: The serialized tf.train.Example, in pieces.
+        image: The pixels of the image, height x width x channels; None if they were not decoded.
+        label: The pixels of the label, height x width x 1; None if they were not decoded.
+    """
+
+    headers: PairHeaders
+    pieces: Sequence[Piece]
+    image: Pixels | None
+    label: Pixels | None
 
 
 def record_order(names: Iterable[str]) -> list[str]:
-    """The seeded order of records within a shard."""
+    """The order of records within a shard, which depends on the names alone."""
     return sorted(names, key=lambda name: hash64(name, b"order"))
 
 
 def _as_float32(header: ChipHeader, pixels: Pixels) -> Pixels:
-    """As float32; InputError where that would change a value."""
+    """Convert to float32; InputError if that changes a value."""
     import numpy as np
 
     with np.errstate(over="ignore"):
@@ -48,7 +73,8 @@ def _as_float32(header: ChipHeader, pixels: Pixels) -> Pixels:
     if header.dtype == "float64":
         exact = np.array_equal(floats, pixels, equal_nan=True)
     else:
-        exact = header.dtype in _FLOAT32_HOLDS or bool(np.all((pixels <= 2**24) & (pixels >= -(2**24))))
+        limit = _LARGEST_EXACT_INTEGER
+        exact = header.dtype in _EXACT_IN_FLOAT32 or bool(np.all((pixels <= limit) & (pixels >= -limit)))
     if not exact:
         raise InputError(f"{header.path} has {header.dtype} values that float32 cannot hold; use storage array")
     return floats
@@ -68,11 +94,11 @@ def _encode_picture(header: ChipHeader, pixels: Pixels, storage: str, quality: i
     return bytes(imagecodecs.png_encode(plane, strategy=imagecodecs.PNG.STRATEGY.RLE))
 
 
-def _read_and_encode(path: str, beside: int, storage: str, quality: int) -> tuple[ChipHeader, Value, Pixels | None]:
-    """A chip's header, what a record holds of it, and its pixels where they were decoded."""
+def _encode_chip(path: str, sidecars: Sidecars, storage: str, quality: int) -> tuple[ChipHeader, Value, Pixels | None]:
+    """A chip's header, the value that its record stores, and its pixels if they were decoded."""
     if storage == "encoded":
-        return *read_file(path, beside), None
-    header, pixels = read_chip(path, beside)
+        return *read_file(path, sidecars), None
+    header, pixels = read_chip(path, sidecars)
     return header, _encode_pixels(header, pixels, storage, quality), pixels
 
 
@@ -80,28 +106,31 @@ def _encode_pixels(header: ChipHeader, pixels: Pixels, storage: str, quality: in
     if storage == "array":
         return array_bytes(pixels)
     if storage == "encoded":
-        return encode_like(header.path, pixels)
-    return _as_float32(header, pixels) if storage == "float" else _encode_picture(header, pixels, storage, quality)
+        return replace_pixels(header.path, pixels)
+    if storage == "float":
+        return _as_float32(header, pixels)
+    return _encode_picture(header, pixels, storage, quality)
 
 
-def _pixels_without_data(image: ChipHeader) -> Pixels | None:
-    """Where (height x width) some band of the image has no valid value; None where there is no such pixel."""
+def _invalid_mask(image: ChipHeader) -> Mask | None:
+    """Where (height x width) some band of the image has no valid value; None if there is no such pixel."""
     if image.valid is None or image.valid == 1:
         return None
     with open_chip(image.path) as source:
-        unseen: Pixels = (source.read_masks() == 0).any(axis=0)
-    return unseen if unseen.any() else None
+        invalid: Mask = (source.read_masks() == 0).any(axis=0)
+    return invalid if invalid.any() else None
 
 
-def _mark_unknown(label: ChipHeader, pixels: Pixels | None, unseen: Pixels, beside: int, value: int) -> Pixels:
-    """The label's pixels with `value` where the image shows nothing."""
+def _mark_unknown(label: ChipHeader, pixels: Pixels | None, invalid: Mask, sidecars: Sidecars, unknown: int) -> Pixels:
+    """The label's pixels, with the value `unknown` where the image has no valid value."""
     import numpy as np
 
-    known = read_chip(label.path, beside)[1] if pixels is None else pixels
-    return np.where(unseen[..., None], np.array(value, known.dtype), known)
+    classes = read_chip(label.path, sidecars)[1] if pixels is None else pixels
+    return np.where(invalid[..., None], np.array(unknown, classes.dtype), classes)
 
 
 def describe_layout(layout: tuple[int, int, int, str]) -> str:
+    """Describe height, width, channels and dtype in words."""
     height, width, channels, dtype = layout
     return f"{width} x {height} pixels with {channels} band{'s'[: channels != 1]} of {dtype}"
 
@@ -114,21 +143,26 @@ def _check_label_layout(image: ChipHeader, label: ChipHeader) -> None:
         )
 
 
-def make_record(
-    pair: ChipPair, split: str, config: TFRecordsConfig, unknown: int | None = None
-) -> tuple[ReferenceHeaders, list[Piece], tuple[Pixels | None, Pixels | None]]:
-    """A pair's headers, its serialized record in pieces and its pixels where they were decoded.
+def make_record(pair: ChipPair, split: str, config: TFRecordsConfig, unknown: int | None = None) -> Record:
+    """Make the record of a chip pair.
 
-    Where a band of the image has no valid value, the label becomes `unknown`, unless that is None. InputError names a
-    chip that cannot become a record.
+    Args:
+        pair: The chips.
+        split: The split that the record belongs to.
+        config: How records are stored.
+        unknown: The value of label pixels where a band of the image has no valid value; None leaves the label as it is.
+
+    Raises:
+        InputError: A chip cannot become a record.
     """
-    image, image_data, image_pixels = _read_and_encode(pair.image, pair.beside, config.storage, config.quality)
-    lossless = "png" if config.storage == "jpeg" else config.storage
-    label, label_data, label_pixels = _read_and_encode(pair.label, pair.beside, lossless, config.quality)
+    storage, quality = config.storage, config.quality
+    image, image_data, image_pixels = _encode_chip(pair.image, pair.sidecars, storage, quality)
+    label_storage = "png" if storage == "jpeg" else storage  # JPEG would change classes
+    label, label_data, label_pixels = _encode_chip(pair.label, pair.sidecars, label_storage, quality)
     _check_label_layout(image, label)
-    if unknown is not None and (unseen := _pixels_without_data(image)) is not None:
-        label_pixels = _mark_unknown(label, label_pixels, unseen, pair.beside, unknown)
-        label_data = _encode_pixels(label, label_pixels, lossless, config.quality)
+    if unknown is not None and (invalid := _invalid_mask(image)) is not None:
+        label_pixels = _mark_unknown(label, label_pixels, invalid, pair.sidecars, unknown)
+        label_data = _encode_pixels(label, label_pixels, label_storage, quality)
     transform = list(image.geotransform)
     features: dict[str, Value] = {
         "image/image_data": image_data,
@@ -147,4 +181,4 @@ def make_record(
         "bands": json.dumps(image.bands),
         "acquired": json.dumps(image.acquired),
     }
-    return (image, label), encode(features), (image_pixels, label_pixels)
+    return Record((image, label), encode(features), image_pixels, label_pixels)

@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""The index of a shard: a CSV file that says where each record lies, and why a tile has none."""
 
 import csv
 import json
@@ -11,9 +11,17 @@ from segchips.errors import RecordError
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """One line of a shard's index; `offset` and `length` are bytes in the shard file, framing included.
+    """One line of a shard's index.
 
-    `acquired` and `scenes` are as in `segchips.records.chip_tags.ChipTags`.
+    Attributes:
+        tile: The tile key, or the name of a chip made elsewhere.
+        state: What became of the chip, such as "made" or "rejected"; see `segchips.tiles.assignment`.
+        reason: Why the chip has no record; empty if it has one.
+        valid: The share of valid pixels; None if the chip does not say.
+        offset: The byte at which the record begins in the shard file; None without a record.
+        length: The bytes of the record, framing included; None without a record.
+        acquired: Acquisition times, as in `segchips.records.chip_tags.ChipTags`.
+        scenes: Product and id of the scenes, as in `segchips.records.chip_tags.ChipTags`.
     """
 
     tile: str
@@ -40,7 +48,14 @@ def write_index(path: Path, entries: Iterable[IndexEntry]) -> None:
 
 
 def read_index(path: Path) -> list[IndexEntry]:
-    """The entries of a shard's index, records in their order; RecordError where it cannot be read."""
+    """Read a shard's index.
+
+    Returns:
+        The entries; those with a record are in the order of the records.
+
+    Raises:
+        RecordError: The file is missing or damaged.
+    """
     try:
         with path.open(newline="") as stream:
             header, *rows = csv.reader(stream)
@@ -57,5 +72,5 @@ def _parse_entry(
     start, size = (int(text) if text else None for text in (offset, length))
     if min(start or 0, size or 0) < 0:
         raise ValueError(f"byte {offset} and length {length} of {tile}")
-    used = tuple((product, scene) for product, scene in json.loads(scenes or "[]"))
-    return IndexEntry(tile, state, reason, float(valid) if valid else None, start, size, tuple(acquired.split()), used)
+    pairs = tuple((product, scene) for product, scene in json.loads(scenes or "[]"))
+    return IndexEntry(tile, state, reason, float(valid) if valid else None, start, size, tuple(acquired.split()), pairs)

@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""The content of features.json: the keys of a record as TensorFlow Datasets declares features."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from segchips.records.dataset_info import ChipLayout, DatasetInfo
 
 TEXT_KEYS = ("identifier", "crs", "transform", "split", "bands", "acquired")
-"""Keys of a record that hold text."""
+"""The keys of a record whose values are text."""
 _FEATURES = "tensorflow_datasets.core.features"
 _DECODED_BY_TFDS = ("uint8", "int8", "uint16", "int16", "int32", "int64", "float32", "float64")
 
@@ -21,7 +21,7 @@ def _features_dict(**features: Any) -> dict[str, Any]:
 
 
 def _pixel_feature(layout: ChipLayout, storage: str, lossless: bool = True) -> dict[str, Any]:
-    """Decoded by TensorFlow Datasets where it can; else the stored bytes."""
+    """The feature of an image or label: decoded by TensorFlow Datasets where it can, else the stored bytes."""
     if storage == "array" and layout.dtype in _DECODED_BY_TFDS:
         return _tensor_feature(layout.dtype, layout.shape, "bytes")
     if storage == "float":
@@ -34,6 +34,7 @@ def _pixel_feature(layout: ChipLayout, storage: str, lossless: bool = True) -> d
 
 
 def feature_tree(info: DatasetInfo) -> dict[str, Any]:
+    """Declare the features of a dataset's records, as `FeaturesDict.to_json` of TensorFlow Datasets writes them."""
     text, number = _tensor_feature("string"), _tensor_feature("int64")
     size = {"height": number, "width": number, "dtype": text}
     image = _features_dict(image_data=_pixel_feature(info.image, info.storage, lossless=False), channels=number, **size)
