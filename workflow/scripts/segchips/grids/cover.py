@@ -13,7 +13,7 @@ import shapely
 from segchips.arrays import Floats, Ints, Mask
 from segchips.errors import ConfigError, InputError
 from segchips.grids.tile import FALSE_EASTING, HALF_ZONE, POLE, Grid, Tile
-from segchips.grids.utm import ZONE_WIDTH, box_outlines, central_meridian, over_poles, utm_bounds
+from segchips.grids.utm import box_outlines, over_poles, utm_bounds, zone_longitudes
 from segchips.vectors.antimeridian import within_globe
 from segchips.vectors.geometry import Geometries, extract_polygons, polygon_parts
 
@@ -60,7 +60,7 @@ def _clip_to_zones(parts: Geometries) -> Iterator[tuple[int, Geometries]]:
     """Yields each UTM zone with the polygons clipped to it; a polygon that only touches a zone has no part there."""
     bounds = shapely.bounds(parts)
     for zone in range(1, 61):
-        west, east = central_meridian(zone) - ZONE_WIDTH / 2, central_meridian(zone) + ZONE_WIDTH / 2
+        west, east = zone_longitudes(zone)
         inside = (bounds[:, 0] >= west) & (bounds[:, 2] <= east)
         crossing = (bounds[:, 0] < east) & (bounds[:, 2] > west) & ~inside
         clipped, _ = polygon_parts(shapely.intersection(parts[crossing], shapely.box(west, -90, east, 90)))

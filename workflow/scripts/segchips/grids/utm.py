@@ -22,6 +22,16 @@ def central_meridian(zone: int | Ints) -> Any:
     return ZONE_WIDTH * zone - 183.0
 
 
+def zone_longitudes(zone: int) -> tuple[float, float]:
+    """Returns the longitudes in degrees of a zone's western and eastern border."""
+    return central_meridian(zone) - ZONE_WIDTH / 2, central_meridian(zone) + ZONE_WIDTH / 2
+
+
+def crs_longitudes(crs: str) -> tuple[float, float]:
+    """Returns the longitudes in degrees between which a tile's CRS, such as `EPSG:32633`, is meant to be used."""
+    return zone_longitudes(int(crs[-2:]))
+
+
 def adjacent_zones(zone: int) -> tuple[int, int]:
     """Returns the zones to the west and to the east."""
     return (zone - 2) % 60 + 1, zone % 60 + 1

@@ -16,7 +16,7 @@ from segchips.arrays import Mask
 from segchips.config.model import Coverage, LabelLayer, LabelsConfig
 from segchips.files import digest
 from segchips.grids.tile import Tile
-from segchips.grids.utm import ZONE_WIDTH, central_meridian
+from segchips.grids.utm import crs_longitudes
 from segchips.labels.thinning import thin_geometries
 from segchips.labels.values import feature_values
 from segchips.vectors.geometry import Geometries, reproject_geometries
@@ -229,8 +229,8 @@ def _reproject_to_zone(geometries: Geometries, layer: _FeatureLayer, crs: str) -
     wide = np.max(bounds[:, 2:] - bounds[:, :2], axis=1) > limit
     if not wide.any():
         return reproject_geometries(geometries, layer.crs, target, layer.name)
-    centre, reach = central_meridian(int(crs[-2:])), ZONE_WIDTH / 2 + _MAX_DEGREES_BEYOND_ZONE
-    surroundings = shapely.box(centre - reach, -90, centre + reach, 90)
+    west, east = crs_longitudes(crs)
+    surroundings = shapely.box(west - _MAX_DEGREES_BEYOND_ZONE, -90, east + _MAX_DEGREES_BEYOND_ZONE, 90)
     lonlat = reproject_geometries(geometries[wide], layer.crs, _WGS84, layer.name)
     reprojected = geometries.copy()
     clipped = shapely.intersection(lonlat, surroundings)
