@@ -123,7 +123,7 @@ def platform(sample_folder: Path, tmp_path: Path) -> Iterator[Platform]:
     """The small sample's scenes behind the platform's protocol; its children may contact nothing else."""
     with Platform(sample_folder / "resources" / "sample" / "catalog.json", home=tmp_path / "home") as platform:
         yield platform
-        assert (platform.attempts(), platform.troubles) == ([], [])
+        assert (platform.attempts(), platform.defects) == ([], [])
 
 
 @pytest.fixture(scope="session")

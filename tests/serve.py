@@ -1,8 +1,8 @@
-"""Serve the scenes of a static STAC catalogue as Descartes Labs and EarthOne would, until Ctrl-C.
+"""Serve the scenes of a static STAC catalogue through the API of Descartes Labs and EarthOne, until Ctrl-C.
 
 .venv/bin/python tests/serve.py resources/sample/catalog.json --latency 0.25
 
-Paste what it prints into the shell that shall meet this platform.
+Paste its output into the shell that runs the client.
 """
 
 import argparse
@@ -23,13 +23,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("catalogue", type=Path, help="catalog.json of a static STAC catalogue")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds that an answer takes")
-    parser.add_argument("--faults", type=seed_and_rate, metavar="SEED:RATE", help="let a share of requests fail, 7:0.1")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds that a response takes")
+    parser.add_argument(
+        "--faults", type=seed_and_rate, metavar="SEED:RATE", help="make a share of requests fail, such as 7:0.1"
+    )
     options = parser.parse_args()
     if not options.catalogue.is_file():
-        parser.error(f"{options.catalogue}: no such file; `make run` makes that of the sample")
-    for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, signal.default_int_handler)
+        parser.error(f"{options.catalogue}: no such file; `make run` makes the sample's catalogue")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with Platform(options.catalogue, options.port, options.latency) as platform:
         if options.faults:
             platform.faults.inject(*options.faults)

@@ -15,7 +15,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
-from loopback.faults import PASSING  # noqa: E402
+from loopback.faults import TRANSIENT  # noqa: E402
 from loopback.server import Platform  # noqa: E402
 from segchips.sample.sample import write_sample  # noqa: E402
 from support.catalogues import write_three_collections  # noqa: E402
@@ -76,9 +76,9 @@ def show_faults(folder: Path, source: str, seed: int, rate: float) -> None:
         assert result.returncode == 0, result.stdout
         bad = f"bad_{source}"
         project = project_of(folder, platform, SMALL, {bad: imagery})
-        platform.faults.inject(seed, rate, [*PASSING, "404"], "raster", most_in_a_row=2)
+        platform.faults.inject(seed, rate, [*TRANSIENT, "404"], "raster", most_in_a_row=2)
         platform.faults.inject(seed, rate / 100, ["401", "403"], "raster")
-        platform.faults.inject(seed, rate, PASSING, "catalog")
+        platform.faults.inject(seed, rate, TRANSIENT, "catalog")
         for number in range(1, MOST_RUNS + 1):
             platform.log.clear()
             start = time.monotonic()
@@ -92,7 +92,7 @@ def show_faults(folder: Path, source: str, seed: int, rate: float) -> None:
             if code == 0:
                 break
         assert images(project, bad) == images(project, f"good_{source}")
-        assert (set(states), platform.attempts(), platform.troubles) == ({"made"}, [], [])
+        assert (set(states), platform.attempts(), platform.defects) == ({"made"}, [], [])
         print(f"{source}: {states['made']} chips as on a good day", flush=True)
 
 

@@ -93,7 +93,7 @@ def run(folder: Path, source: str, requests: int, imagery: dict[str, Any]) -> tu
     with Platform(folder / "resources/sample/catalog.json", latency=LATENCY, home=folder / "home") as platform:
         workflow = ["--snakefile", str(REPOSITORY / "workflow/Snakefile"), "--configfile", str(folder / "config.yaml")]
         snakemake(folder, *workflow, env=platform.environment())
-        asked, most = len(platform.log.of("raster")), platform.log.most_at_once("raster")
+        asked, most = len(platform.log.of("raster")), platform.log.max_concurrent("raster")
     chips = len(list((folder / "results/sample/images").glob("*.tif")))
     return *rates(folder), asked / chips, most
 

@@ -93,7 +93,7 @@ def test_pages_follow_one_another(client: Client, platform: Platform, items: lis
     assert [image.name for image in client.search().sort("acquired", ascending=False)] == [
         item["id"] for item in reversed(items)
     ]
-    bodies = [request.asked for request in platform.log.of("catalog", "/images")]
+    bodies = [request.body for request in platform.log.of("catalog", "/images")]
     assert len(bodies) == 3 and bodies[0] == bodies[1] == bodies[2]
     assert [image.name for image in client.search().sort("acquired").limit(7)] == [item["id"] for item in items[:7]]
     assert client.search().count() == len(items)

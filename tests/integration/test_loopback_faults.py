@@ -17,8 +17,8 @@ from requests.exceptions import RetryError
 from urllib3.exceptions import ReadTimeoutError
 
 from loopback.faults import FAULTS, Fault, Faults
+from loopback.images import BandSource
 from loopback.log import Request
-from loopback.scenes import Source
 from loopback.server import Platform, make_token
 from segchips.grids.tile import Tile
 from support.platform_client import PRODUCT, SCENE, TILE, Client
@@ -118,9 +118,9 @@ def test_a_body_is_cut_short(platform: Platform, framing: str, keep: float) -> N
 
 def test_a_defect_is_no_silence(sample_folder: Path) -> None:
     with Platform(sample_folder / "resources" / "sample" / "catalog.json") as platform:
-        platform.catalogue.images[SCENE].sources["B02"] = Source("nowhere.tif", 1, 0)
+        platform.catalogue.images[SCENE].sources["B02"] = BandSource("nowhere.tif", 1, 0)
         assert ask_plainly(platform)[0].status == 500
-        assert "nowhere.tif" in platform.troubles[0]
+        assert "nowhere.tif" in platform.defects[0]
 
 
 def test_requests_overlap_and_the_log_knows(client: Client, platform: Platform) -> None:
@@ -130,7 +130,7 @@ def test_requests_overlap_and_the_log_knows(client: Client, platform: Platform) 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda _: some(client), range(12)))
     taken = [request.ended - request.started for request in platform.log]
-    assert platform.log.most_at_once("raster") == 6 and len(platform.log) == 12
+    assert platform.log.max_concurrent("raster") == 6 and len(platform.log) == 12
     assert min(taken) >= 0.3
 
 
@@ -142,9 +142,9 @@ def test_chance_depends_on_what_is_asked_and_not_when() -> None:
         faults.inject(7, 0.3, FAULTS, "raster", most_in_a_row=2)
         found: dict[str, list[str | None]] = {}
         for request in order * 6:
-            fault = faults.draw(request)
-            found.setdefault(request.asked["ids"][0], []).append(fault and fault.name)
-        assert faults.draw(Request("catalog", "GET", "/products/x", None)) is None
+            fault = faults.next_fault(request)
+            found.setdefault(request.body["ids"][0], []).append(fault and fault.name)
+        assert faults.next_fault(Request("catalog", "GET", "/products/x", None)) is None
         return found
 
     once = met(asked)

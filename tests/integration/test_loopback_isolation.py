@@ -17,7 +17,7 @@ from support.platform_client import PRODUCT, REPOSITORY
 def first_fault(seed: int) -> str:
     faults = Faults()
     faults.inject(seed, 1)
-    return faults.draw(Request("catalog", "GET", f"/products/{PRODUCT}", None)).name
+    return faults.next_fault(Request("catalog", "GET", f"/products/{PRODUCT}", None)).name
 
 
 PASTED = f"""

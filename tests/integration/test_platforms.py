@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loopback.faults import PASSING
+from loopback.faults import TRANSIENT
 from loopback.log import Request
 from loopback.server import Platform
 from segchips.grids.tile import Tile
@@ -49,7 +49,7 @@ def catalogue(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def served(catalogue: Path, tmp_path: Path) -> Iterator[Platform]:
     with Platform(catalogue, home=tmp_path / "home", alpha=True) as platform:
         yield platform
-        assert (platform.attempts(), platform.troubles) == ([], [])
+        assert (platform.attempts(), platform.defects) == ([], [])
 
 
 def configure(sample_folder: Path, catalogue: Path, folder: Path, platform: Platform) -> Project:
@@ -88,7 +88,7 @@ def test_the_source_of_a_chip_does_not_show(
         assert found[f"{kind}_descarteslabs"] == found[f"{kind}_stac"], kind
         assert found[f"{kind}_earthone"] == found[f"{kind}_stac"], kind
     assert len({str(found[f"{kind}_stac"]) for kind in KINDS}) == len(KINDS)
-    asked = Counter("+".join(request.asked["bands"]) for request in served.log.of("raster"))
+    asked = Counter("+".join(request.body["bands"]) for request in served.log.of("raster"))
     assert asked["B02+alpha"] == asked["B08+alpha"] == 2 * len(TILES)
     assert list((served.home or Path()).iterdir()) == []
 
@@ -120,7 +120,7 @@ def requests_of(platform: Platform) -> dict[str, list[Request]]:
     """The requests for pixels, by tile."""
     found: dict[str, list[Request]] = {}
     for request in platform.log.of("raster"):
-        west, _, _, north = request.asked["outputBounds"]
+        west, _, _, north = request.body["outputBounds"]
         found.setdefault(f"{west:.0f} {north:.0f}", []).append(request)
     return found
 
@@ -140,8 +140,8 @@ def test_a_bad_day_changes_no_pixel(
     project.change("defaults.imagery.patience", 6)
     for name in ("503", "truncated close", "reset"):
         served.faults.add(name, "catalog")
-    for name in [*PASSING, "404"]:
-        served.faults.add(name, "raster", lambda request: sum(other.asked == request.asked for other in served.log) < 2)
+    for name in [*TRANSIENT, "404"]:
+        served.faults.add(name, "raster", lambda request: sum(other.asked == request.body for other in served.log) < 2)
     bad = project.run()
     asked = requests_of(served)
     refused = {place for place, requests in asked.items() if requests[-1].status == 404}

@@ -1,4 +1,4 @@
-"""What may go wrong with a request, in a queue or at random."""
+"""Faults of the platform: queued for certain requests, or injected at random."""
 
 import json
 import threading
@@ -12,16 +12,16 @@ from loopback.log import Request
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong.
+    """One fault of a response.
 
     kind       what happens
-    status     answered with `status`, and `retry_after` in its header where that is given
+    status     the response has `status`, and the header Retry-After where `retry_after` is set
     reset      the connection is reset
-    header     nothing comes for `seconds`, then the connection closes
-    body       the share `keep` of the body comes, then nothing for `seconds`, then the connection closes
-    truncated  the share `keep` of the body comes, then the connection closes; `framing` length, close or chunked
-    chunk      an error stands in place of the raster's first chunk
-    slow       all goes well, `seconds` later
+    header     no byte arrives for `seconds`, then the connection closes
+    body       the share `keep` of the body arrives, then nothing for `seconds`, then the connection closes
+    truncated  the share `keep` of the body arrives, then the connection closes; `framing` length, close or chunked
+    chunk      the raster's first chunk is an error
+    slow       the response is right, `seconds` later
     """
 
     kind: str
@@ -33,7 +33,7 @@ class Fault:
 
     @property
     def name(self) -> str:
-        """What the log says."""
+        """The fault's name in the log."""
         after = "" if self.retry_after is None else " retry-after"
         return {"status": f"{self.status}{after}", "truncated": f"truncated {self.framing}"}.get(self.kind, self.kind)
 
@@ -49,7 +49,7 @@ _EVERY = [
     Fault("slow", seconds=1),
 ]
 FAULTS = {fault.name: fault for fault in _EVERY}
-PASSING = [name for name in FAULTS if name not in ("401", "403", "404")]  # those that a later try does not meet
+TRANSIENT = [name for name in FAULTS if name not in ("401", "403", "404")]  # those after which a retry may succeed
 
 
 @dataclass
@@ -70,12 +70,12 @@ class _Injection:
 
 
 class Faults:
-    """Which request meets which fault."""
+    """Decides which request gets which fault."""
 
     def __init__(self) -> None:
         self._queue: list[_Queued] = []
         self._injections: list[_Injection] = []
-        self._asked: Counter[str] = Counter()
+        self._requests: Counter[str] = Counter()
         self._in_a_row: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -86,7 +86,7 @@ class Faults:
         when: Callable[[Request], bool] = lambda request: True,
         times: float = 1,
     ) -> None:
-        """The next `times` requests (math.inf: all) to a service (catalog, raster, iam) that `when` takes meet it."""
+        """Queue a fault for the next `times` requests (math.inf: all) to a service that match `when`."""
         fault = FAULTS[fault] if isinstance(fault, str) else fault
         with self._lock:
             self._queue.append(_Queued(fault, service, when, times))
@@ -95,42 +95,42 @@ class Faults:
         self,
         seed: int,
         rate: float,
-        faults: Iterable[Fault | str] = PASSING,
+        faults: Iterable[Fault | str] = TRANSIENT,
         service: str | None = None,
         most_in_a_row: int = 1,
     ) -> None:
-        """A share of all requests meets one of the faults.
+        """Inject one of the faults into a share of all requests.
 
-        Which does depends on the seed, on what is asked and on how often that was asked, not on the order in which
-        different requests arrive; after `most_in_a_row` faults the same request goes well.
+        The choice depends on the seed, the request and how often it was made, not on the order in which different
+        requests arrive. After `most_in_a_row` faults the same request succeeds.
         """
-        found = [FAULTS[fault] if isinstance(fault, str) else fault for fault in faults]
+        choices = [FAULTS[fault] if isinstance(fault, str) else fault for fault in faults]
         with self._lock:
-            self._injections.append(_Injection(seed, rate, found, service, most_in_a_row))
+            self._injections.append(_Injection(seed, rate, choices, service, most_in_a_row))
 
     def clear(self) -> None:
-        """From now on all goes well."""
+        """Remove all faults."""
         with self._lock:
             self._queue.clear()
             self._injections.clear()
 
-    def draw(self, request: Request) -> Fault | None:
-        """The fault that a request meets."""
+    def next_fault(self, request: Request) -> Fault | None:
+        """The fault of a request, or None."""
         with self._lock:
             for queued in self._queue:
                 if queued.left > 0 and queued.service in (None, request.service) and queued.when(request):
                     queued.left -= 1
                     return queued.fault
-            return next(filter(None, (self._chance(each, request) for each in self._injections)), None)
+            return next(filter(None, (self._chance(injection, request) for injection in self._injections)), None)
 
     def _chance(self, injection: _Injection, request: Request) -> Fault | None:
         if injection.service not in (None, request.service):
             return None
-        asked = json.dumps([request.service, request.method, request.path, request.asked], sort_keys=True)
-        self._asked[asked] += 1
-        random = Random(f"{injection.seed} {self._asked[asked]} {asked}")
-        if random.random() >= injection.rate or self._in_a_row[asked] >= injection.most_in_a_row:
-            self._in_a_row[asked] = 0
+        key = json.dumps([request.service, request.method, request.path, request.body], sort_keys=True)
+        self._requests[key] += 1
+        random = Random(f"{injection.seed} {self._requests[key]} {key}")
+        if random.random() >= injection.rate or self._in_a_row[key] >= injection.most_in_a_row:
+            self._in_a_row[key] = 0
             return None
-        self._in_a_row[asked] += 1
+        self._in_a_row[key] += 1
         return replace(random.choice(injection.faults), keep=random.uniform(0.02, 0.98))

@@ -1,4 +1,4 @@
-"""What was asked of the platform, and when."""
+"""The log of requests to the platform."""
 
 import threading
 import time
@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass
 class Request:
-    """One request; `asked` is its JSON body, times are of time.monotonic(), `status` is None while none was sent."""
+    """One request; `body` is its JSON body, times are time.monotonic(), `status` is None until a response is sent."""
 
     service: str
     method: str
     path: str
-    asked: Any
+    body: Any
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     status: int | None = None
@@ -22,7 +22,7 @@ class Request:
 
 
 class Log:
-    """Every request, in the order of arrival; safe to read while the platform serves."""
+    """Every request in order of arrival; safe to read while the platform serves."""
 
     def __init__(self) -> None:
         self._requests: list[Request] = []
@@ -44,14 +44,14 @@ class Log:
         return len(self._requests)
 
     def of(self, service: str, path: str = "") -> list[Request]:
-        """The requests to catalog, raster or iam, whose path starts as given, such as `/images`."""
+        """The requests to a service (catalog, raster, iam) whose path starts with `path`, such as `/images`."""
         return [request for request in self if request.service == service and request.path.startswith(path)]
 
-    def most_at_once(self, service: str) -> int:
-        """How many requests to a service were under way at the same time, at most."""
-        found = self.of(service)
-        changes = [(request.started, 1) for request in found]
-        changes += [(request.ended, -1) for request in found if request.ended is not None]
+    def max_concurrent(self, service: str) -> int:
+        """The highest number of concurrent requests to a service."""
+        requests = self.of(service)
+        changes = [(request.started, 1) for request in requests]
+        changes += [(request.ended, -1) for request in requests if request.ended is not None]
         most = now = 0
         for _, change in sorted(changes):
             now += change

@@ -19,7 +19,7 @@ from rasterio.transform import Affine
 from rasterio.warp import reproject, transform_bounds
 from rasterio.windows import Window, from_bounds
 
-from loopback.scenes import DATA_TYPES, Image, Source
+from loopback.images import DATA_TYPES, BandSource, Image
 
 Array = npt.NDArray[Any]
 DTYPES = {name: dtype for dtype, name in DATA_TYPES.items()}
@@ -27,7 +27,7 @@ RESAMPLING = {
     name: name for name in ("bilinear", "cubic", "lanczos", "average", "mode", "max", "min", "med", "q1", "q3")
 }
 RESAMPLING |= {"cubicspline": "cubic_spline", "cubicsplice": "cubic_spline"}
-EDGE = 1e-6  # a pixel centre on the edge of two source pixels belongs to the one right of and below it
+EDGE = 1e-6  # a centre on the edge of two source pixels belongs to the right and lower one
 _exclusive = threading.Lock()
 
 
@@ -44,7 +44,7 @@ class Frame:
 
     @staticmethod
     def problem(request: dict[str, Any]) -> str | None:
-        """Why a request asks for no grid."""
+        """Why a request describes no grid; None where it does."""
         if not request.get("outputBounds") or not request.get("srs"):
             return "outputBounds and srs are required"
         if not request.get("resolution") and not request.get("outsize"):
@@ -53,7 +53,7 @@ class Frame:
         return None if west < east and south < north else "outputBounds must be west, south, east, north"
 
     @classmethod
-    def asked(cls, request: dict[str, Any]) -> "Frame":
+    def from_request(cls, request: dict[str, Any]) -> "Frame":
         """The grid of a request: bounds and CRS with a resolution, or with a size into which the bounds fit."""
         west, south, east, north = (float(value) for value in request["outputBounds"])
         if request.get("resolution"):
@@ -76,15 +76,15 @@ class Frame:
         )
 
 
-class Files:
-    """Open rasters, lent to one thread at a time; beyond the limit the longest unused is closed."""
+class RasterPool:
+    """Open rasters, each used by one thread at a time; beyond the limit the one unused for longest is closed."""
 
     def __init__(self, limit: int = 128) -> None:
         self._idle: OrderedDict[int, tuple[str, Any]] = OrderedDict()
         self._lock, self._limit = threading.Lock(), limit
 
     @contextmanager
-    def lend(self, path: str) -> Iterator[Any]:
+    def acquire(self, path: str) -> Iterator[Any]:
         with self._lock:
             number = next((number for number, (name, _) in reversed(self._idle.items()) if name == path), None)
             file = self._idle.pop(number)[1] if number is not None else None
@@ -97,7 +97,7 @@ class Files:
             closed.close()
 
 
-FILES = Files()
+RASTERS = RasterPool()
 
 
 def mosaic(
@@ -106,20 +106,20 @@ def mosaic(
     frame: Frame,
     resampling: str | None,
     dtype: npt.DTypeLike,
-    by_alpha: bool,
+    mask_alpha: bool,
 ) -> tuple[Array, Array]:
     """Pixels (band, row, column) and where they are masked; the last image lies on top, band by band.
 
-    If `by_alpha`, an image is not there where its last band is 0.
+    With `mask_alpha`, an image is transparent where its last band is 0.
     """
     pixels = np.zeros((len(bands), frame.height, frame.width), dtype)
     masked = np.ones(pixels.shape, bool)
     for image in reversed(images):
         if masked.any():
             data, valid = _stack(image, bands, frame, resampling)
-            valid = valid & (data[-1] != 0) if by_alpha else valid
-            shown = valid & masked
-            pixels[shown] = cast(data, dtype)[shown]
+            valid = valid & (data[-1] != 0) if mask_alpha else valid
+            visible = valid & masked
+            pixels[visible] = to_dtype(data, dtype)[visible]
             masked &= ~valid
     return pixels, masked
 
@@ -134,10 +134,10 @@ def _stack(image: Image, bands: Sequence[str], frame: Frame, resampling: str | N
     return np.stack([data for data, _ in parts]), np.stack([valid for _, valid in parts])
 
 
-def _nearest(source: Source, frame: Frame, _: str) -> tuple[Array, Array]:
+def _nearest(source: BandSource, frame: Frame, _: str) -> tuple[Array, Array]:
     """The source pixel under the centre of each pixel of the frame."""
-    with FILES.lend(source.path) as file:
-        rows, columns, inside = _under(frame, file.crs.wkt, file.transform, file.width, file.height)
+    with RASTERS.acquire(source.path) as file:
+        rows, columns, inside = _pixel_index(frame, file.crs.wkt, file.transform, file.width, file.height)
         if not inside.any():
             return np.zeros(inside.shape, file.dtypes[source.index - 1]), inside
         left, top = int(columns[inside].min()), int(rows[inside].min())
@@ -148,8 +148,8 @@ def _nearest(source: Source, frame: Frame, _: str) -> tuple[Array, Array]:
 
 
 @lru_cache(maxsize=256)
-def _under(frame: Frame, crs: str, transform: Affine, width: int, height: int) -> tuple[Array, Array, Array]:
-    """Rows and columns of a raster under the frame's pixel centres, and which of them it has."""
+def _pixel_index(frame: Frame, crs: str, transform: Affine, width: int, height: int) -> tuple[Array, Array, Array]:
+    """Rows and columns of a raster under the frame's pixel centres, and which lie inside it."""
     x, y = np.meshgrid(
         frame.west + (np.arange(frame.width) + 0.5) * frame.step,
         frame.north - (np.arange(frame.height) + 0.5) * frame.step,
@@ -167,7 +167,7 @@ def _transformer(source: str, target: str) -> pyproj.Transformer:
     return pyproj.Transformer.from_crs(source, target, always_xy=True)
 
 
-def _read(file: Any, source: Source, window: Window) -> tuple[Array, Array]:
+def _read(file: Any, source: BandSource, window: Window) -> tuple[Array, Array]:
     data = file.read(source.index, window=window, masked=True)
     valid = ~np.ma.getmaskarray(data)
     if source.nodata is not None:
@@ -175,9 +175,9 @@ def _read(file: Any, source: Source, window: Window) -> tuple[Array, Array]:
     return data.data, valid & np.isfinite(data.data)
 
 
-def _warped(source: Source, frame: Frame, resampling: str) -> tuple[Array, Array]:
+def _warped(source: BandSource, frame: Frame, resampling: str) -> tuple[Array, Array]:
     """GDAL's warp of the valid pixels, rounded half up where the band holds integers."""
-    with FILES.lend(source.path) as file:
+    with RASTERS.acquire(source.path) as file:
         dtype = np.dtype(file.dtypes[source.index - 1])
         bounds = transform_bounds(frame.crs, file.crs, *frame.bounds)
         reach = 8 * max(1.0, (bounds[2] - bounds[0]) / frame.width / file.transform.a)
@@ -201,30 +201,30 @@ def _warped(source: Source, frame: Frame, resampling: str) -> tuple[Array, Array
                 resampling=Resampling[RESAMPLING[resampling]],
             )
     valid = ~np.isnan(warped)
-    return cast(np.where(valid, warped, 0), dtype), valid
+    return to_dtype(np.where(valid, warped, 0), dtype), valid
 
 
-def cast(data: Array, dtype: npt.DTypeLike) -> Array:
-    """Numbers in a type, rounded half up and clipped where it holds integers."""
-    wanted = np.dtype(dtype)
-    if data.dtype == wanted:
+def to_dtype(data: Array, dtype: npt.DTypeLike) -> Array:
+    """Convert numbers to a data type; to integers with rounding half up and clipping."""
+    target = np.dtype(dtype)
+    if data.dtype == target:
         return data
-    if wanted.kind not in "iu":
-        return data.astype(wanted)
-    limits = np.iinfo(wanted)
+    if target.kind not in "iu":
+        return data.astype(target)
+    limits = np.iinfo(target)
     whole = np.floor(data + 0.5) if data.dtype.kind == "f" else data.astype("i8")
-    return np.clip(whole, limits.min, limits.max).astype(wanted)
+    return np.clip(whole, limits.min, limits.max).astype(target)
 
 
-def highest(dtype: npt.DTypeLike) -> float:
-    """The greatest number of a type."""
+def largest_value(dtype: npt.DTypeLike) -> float:
+    """The largest number of a data type."""
     return float(np.iinfo(dtype).max if np.dtype(dtype).kind in "iu" else np.finfo(dtype).max)
 
 
 def encode(pixels: Array, masked: Array) -> bytes:
-    """The reply's body: a line of metadata, a line about the array, then one chunk per band."""
-    about = {"shape": pixels.shape, "dtype": pixels.dtype.name, "chunks": len(pixels)}
-    parts = [_line({"driverShortName": "MEM"}), _line(about)]
+    """The response body: a line of metadata, a line about the array, then one chunk per band."""
+    array = {"shape": pixels.shape, "dtype": pixels.dtype.name, "chunks": len(pixels)}
+    parts = [_line({"driverShortName": "MEM"}), _line(array)]
     for number, (band, mask) in enumerate(zip(pixels, masked, strict=True)):
         parts += [_line({"offset": [number, 0, 0], "shape": [1, *band.shape]}), blosc(band), blosc(mask)]
     return b"".join(parts)
@@ -235,6 +235,6 @@ def _line(content: dict[str, Any]) -> bytes:
 
 
 def blosc(array: Array) -> bytes:
-    """A blosc buffer that holds the bytes as they are: the header, then the data."""
+    """A blosc buffer of uncompressed bytes: the header, then the data."""
     raw = np.ascontiguousarray(array).tobytes()
     return struct.pack("<BBBBIII", 2, 1, 0x02, array.itemsize, len(raw), len(raw), len(raw) + 16) + raw

@@ -1,4 +1,4 @@
-"""Searches as the clients put them: filter terms, a geometry, an order, a limit."""
+"""Searches that the clients send: filter terms, a geometry, an order, a limit."""
 
 import json
 import operator
@@ -22,29 +22,29 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 class BadQueryError(ValueError):
-    """The search cannot be understood."""
+    """The search is not valid."""
 
 
 class Query:
     """One search, from the body of its request."""
 
-    def __init__(self, asked: Json) -> None:
+    def __init__(self, body: Json) -> None:
         try:
-            self.terms = json.loads(asked.get("filter") or "[]")
-            self.geometry = shapely.geometry.shape(json.loads(asked["intersects"])) if "intersects" in asked else None
-            self.limit = None if asked.get("limit") is None else int(asked["limit"])
+            self.terms = json.loads(body.get("filter") or "[]")
+            self.geometry = shapely.geometry.shape(json.loads(body["intersects"])) if "intersects" in body else None
+            self.limit = None if body.get("limit") is None else int(body["limit"])
         except (ValueError, TypeError, KeyError, AttributeError, shapely.errors.ShapelyError) as error:
             raise BadQueryError(f"{type(error).__name__}: {error}") from error
-        self.sort = asked.get("sort") or "id"
+        self.sort = body.get("sort") or "id"
 
     @property
     def products(self) -> set[str]:
-        """The product ids that are named."""
+        """The product ids that the search names."""
         return {term["val"] for term in _leaves(self.terms) if term["name"] == "product_id" and term["op"] == "eq"}
 
     def order(self, objects: Iterable[tuple[str, Json]]) -> list[tuple[str, Json]]:
-        """Those that match every term, sorted; nulls come last."""
-        found = [
+        """The objects that match every term, sorted; nulls come last."""
+        matches = [
             (name, each) for name, each in objects if all(_holds(term, {"id": name, **each}) for term in self.terms)
         ]
         field = self.sort.removeprefix("-")
@@ -52,8 +52,10 @@ class Query:
         def key(pair: tuple[str, Json]) -> Any:
             return _value(field, ({"id": pair[0], **pair[1]}).get(field))
 
-        known = sorted((pair for pair in found if key(pair) is not None), key=key, reverse=self.sort.startswith("-"))
-        return known + [pair for pair in found if key(pair) is None]
+        with_value = sorted(
+            (pair for pair in matches if key(pair) is not None), key=key, reverse=self.sort.startswith("-")
+        )
+        return with_value + [pair for pair in matches if key(pair) is None]
 
 
 def _leaves(terms: Iterable[Json]) -> Iterable[Json]:

@@ -1,4 +1,4 @@
-"""The platform's HTTP server, and the faults that it delivers."""
+"""The platform's HTTP server, with faults."""
 
 import json
 import os
@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from loopback.answers import Answers, RefusalError, make_token
+from loopback.api import PlatformApi, StatusError, make_token
 from loopback.faults import Fault, Faults
 from loopback.log import Log, Request
 
 
-class Platform(Answers):
-    """The platform, serving between `with`; `latency` is the seconds that an answer takes at least.
+class Platform(PlatformApi):
+    """The platform, as a context manager; `latency` is the least number of seconds that a response takes.
 
-    Products in `forbidden` are answered with 403, what is taken out of `catalogue.images` with 404. Children that run
-    with `environment()` have `home` as home folder and may contact no other machine.
+    Products in `forbidden` get status 403, images removed from `catalogue.images` 404. Child processes that run with
+    `environment()` have `home` as home folder and can contact no other machine.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Platform(Answers):
 
     @property
     def settings(self) -> dict[str, str]:
-        """The environment variables by which both clients find the platform and log in."""
+        """The environment variables with which both clients reach the platform and log in."""
         places = {"CATALOG_V2_URL": "catalog", "RASTER_URL": "raster", "IAM_URL": "iam"}
         found: dict[str, str] = {}
         for client in ("DESCARTESLABS", "EARTHONE"):
@@ -61,7 +61,7 @@ class Platform(Answers):
         return found
 
     def environment(self) -> dict[str, str]:
-        """The whole environment of a child: this process's, with the platform in place of proxies and accounts."""
+        """The environment of a child process: this one's, without proxies and accounts, with the platform."""
         kept = {name: value for name, value in os.environ.items() if not _is_personal(name)} | self.settings
         if self.home:
             self.home.mkdir(exist_ok=True)
@@ -70,14 +70,14 @@ class Platform(Answers):
         return kept
 
     def attempts(self) -> list[str]:
-        """What children that ran with `environment()` tried to contact besides this machine."""
+        """Other machines that child processes with `environment()` tried to contact."""
         path = self.home.with_suffix(".attempts") if self.home else None
         return path.read_text().splitlines() if path and path.exists() else []
 
     @property
-    def troubles(self) -> list[str]:
-        """What went wrong in the server itself: nothing, if it has no defects."""
-        return self._server.troubles
+    def defects(self) -> list[str]:
+        """Tracebacks of errors in the server itself."""
+        return self._server.defects
 
 
 def _is_personal(name: str) -> bool:
@@ -86,13 +86,13 @@ def _is_personal(name: str) -> bool:
 
 
 class _Server(ThreadingHTTPServer):
-    """Keeps its open connections so that closing ends them."""
+    """Records its open connections so that closing the server ends them."""
 
     daemon_threads, block_on_close, request_queue_size = True, False, 256
 
     def __init__(self, address: tuple[str, int], platform: Platform) -> None:
         self.platform = platform
-        self.troubles: list[str] = []
+        self.defects: list[str] = []
         self.closing = threading.Event()
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -109,9 +109,9 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients may leave whenever they like; all else is a defect."""
+        """A client that disconnects is no error; everything else is a defect."""
         if not isinstance(sys.exc_info()[1], OSError):
-            self.troubles.append(traceback.format_exc())
+            self.defects.append(traceback.format_exc())
 
     def close(self) -> None:
         self.closing.set()
@@ -137,9 +137,9 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(service, self.command, f"/{path}", _parse(body))
         platform.log.add(request)
         try:
-            drawn = platform.faults.draw(request)
-            request.fault = drawn.name if drawn else None
-            fault = drawn or Fault("none")
+            fault = platform.faults.next_fault(request)
+            request.fault = fault.name if fault else None
+            fault = fault or Fault("none")
             status, reply = self._reply(request, fault, parse_qs(place.query))
             late = fault.seconds if fault.kind == "slow" else 0.0
             time.sleep(max(0.0, platform.latency + late - (time.monotonic() - request.started)))
@@ -150,16 +150,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _reply(self, request: Request, fault: Fault, query: dict[str, list[str]]) -> tuple[int, bytes]:
         try:
             if fault.kind == "status":
-                raise RefusalError(fault.status, f"Status {fault.status}", "a fault that was asked for")
+                raise StatusError(fault.status, f"Status {fault.status}", "an injected fault")
             return 200, self.server.platform.answer(request, query, self.headers.get("Authorization") or "")
-        except RefusalError as refusal:
+        except StatusError as refusal:
             return refusal.status, json.dumps(refusal.body).encode()
         except Exception:
-            self.server.troubles.append(traceback.format_exc())
+            self.server.defects.append(traceback.format_exc())
             return 500, b"a defect of the platform"
 
     def _deliver(self, request: Request, status: int, reply: bytes, fault: Fault) -> None:
-        """Send the reply as the fault would have it."""
+        """Send the response with the fault."""
         if fault.kind == "reset":
             self._reset()
         elif fault.kind == "header":
@@ -169,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._stall(fault)
         elif fault.kind == "chunk" and request.service == "raster" and status == 200:
             start = reply.split(b"\n", 2)[:2]
-            self._send(request, status, b"\n".join([*start, b'{"error": "a fault that was asked for"}\n']), fault)
+            self._send(request, status, b"\n".join([*start, b'{"error": "an injected fault"}\n']), fault)
         else:
             self._send(request, status, reply, fault)
 
@@ -193,14 +193,14 @@ class _Handler(BaseHTTPRequestHandler):
         if cut:
             reply = reply[: int(len(reply) * fault.keep)]
         else:
-            request.ended = time.monotonic()  # its sender may ask for the next before this thread goes on
+            request.ended = time.monotonic()  # the client may send its next request before this thread continues
         if framing == "chunked":
             reply = f"{len(reply):x}\r\n".encode() + reply + b"\r\n"
         if self.command != "HEAD":
             self.wfile.write(reply)
 
     def _stall(self, fault: Fault) -> None:
-        """Say nothing more for the fault's seconds, or until the client has left; the connection ends."""
+        """Send nothing for the fault's seconds or until the client disconnects, then close the connection."""
         until = time.monotonic() + fault.seconds
         while time.monotonic() < until and not self.server.closing.is_set():
             if select.select([self.connection], [], [], 0.05)[0]:
@@ -213,13 +213,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def __getattr__(self, name: str) -> Callable[[], None]:
-        """Every method of HTTP is served alike."""
+        """Serve every HTTP method in the same way."""
         if name.startswith("do_"):
             return self._serve
         raise AttributeError(name)
 
     def log_message(self, *_: object) -> None:
-        """Nothing on the terminal."""
+        """Print nothing."""
 
 
 def _parse(body: bytes) -> Any:

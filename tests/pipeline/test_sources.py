@@ -27,7 +27,7 @@ def served(sample_folder: Path, tmp_path: Path) -> Iterator[Project]:
         config["defaults"]["imagery"] |= {"source": "earthone", "catalog": None, "cloud_mask": None}
         project.write(config)
         yield project
-        assert (platform.attempts(), platform.troubles) == ([], [])
+        assert (platform.attempts(), platform.defects) == ([], [])
 
 
 def platform_of(project: Project) -> Platform:
@@ -37,7 +37,7 @@ def platform_of(project: Project) -> Platform:
 def pixels_of(tile: str) -> Callable[[Request], bool]:
     """Whether a request is for the pixels of a tile."""
     bounds = Tile.from_key(tile).bounds
-    return lambda request: bool(request.asked) and request.asked.get("outputBounds") == pytest.approx(bounds)
+    return lambda request: bool(request.body) and request.body.get("outputBounds") == pytest.approx(bounds)
 
 
 def test_a_run_asks_once_for_scenes_and_once_for_each_tile(served: Project) -> None:
@@ -61,7 +61,7 @@ def test_more_requests_are_under_way_than_there_are_cores(served: Project) -> No
     platform.latency = 0.5
     result = served.run(cores=1)
     assert result.returncode == 0, result.stdout
-    assert platform.log.most_at_once("raster") == 3
+    assert platform.log.max_concurrent("raster") == 3
 
 
 def test_a_tile_that_cannot_be_had_fails_alone_and_is_all_that_a_rerun_asks_for(served: Project) -> None:

@@ -188,9 +188,9 @@ def test_what_is_pinned_decides_what_is_read(source, platform, tmp_path):
     after, *_ = make_chip(pinned, tmp_path / "b.tif")
     np.testing.assert_array_equal(after, before)
     (asked,) = platform.log.of("raster")
-    assert asked.asked["ot"] == "UInt16" and len(platform.log) == 1
+    assert asked.body["ot"] == "UInt16" and len(platform.log) == 1
     order = [scene.id for scene in pinned.scenes(TILES[1].key, "sample-l2a")]
-    assert asked.asked["ids"] == [f"sample-l2a:{name}" for name in reversed(order)]
+    assert asked.body["ids"] == [f"sample-l2a:{name}" for name in reversed(order)]
 
 
 def test_an_alpha_band_is_asked_for_and_not_kept(source, sample_folder, tmp_path, monkeypatch):
@@ -202,14 +202,14 @@ def test_an_alpha_band_is_asked_for_and_not_kept(source, sample_folder, tmp_path
         services.clear()
         pixels, _, _, names = make_chip(plan_images(platform_dataset(source), tmp_path), tmp_path / "a.tif")
         (asked,) = platform.log.of("raster")
-    assert (asked.asked["bands"], asked.asked["mask_alpha"]) == (["B04", "B08", "alpha"], True)
+    assert (asked.body["bands"], asked.body["mask_alpha"]) == (["B04", "B08", "alpha"], True)
     assert names == ("B04", "B08") and len(pixels) == 2
 
 
 def test_a_level_is_sent_and_asks_the_catalogue_anew(source, platform, tmp_path):
     levelled = platform_dataset(source, products=[{**BOTH[0], "processing_level": "surface"}])
     make_chip(plan_images(levelled, tmp_path), tmp_path / "a.tif")
-    assert [request.asked["processing_level"] for request in platform.log.of("raster")] == ["surface"]
+    assert [request.body["processing_level"] for request in platform.log.of("raster")] == ["surface"]
     assert SceneQuery.of(levelled.imagery).text != SceneQuery.of(platform_dataset(source).imagery).text
 
 

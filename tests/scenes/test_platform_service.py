@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 
-from loopback.faults import PASSING, Fault
+from loopback.faults import TRANSIENT, Fault
 from loopback.server import make_token
 from segchips.chips.platform_reader import PlatformSceneReader
 from segchips.errors import CredentialsError, InputError, ServiceError
@@ -43,7 +43,7 @@ def asked(platform):
     return [request.fault for request in platform.log.of("raster")]
 
 
-@pytest.mark.parametrize("name", [name for name in PASSING if name not in ("header", "body", "slow")])
+@pytest.mark.parametrize("name", [name for name in TRANSIENT if name not in ("header", "body", "slow")])
 def test_what_passes_is_asked_again_and_never_becomes_pixels(read, platform, name):
     pixels, valid = read()
     platform.log.clear()
@@ -191,7 +191,7 @@ def test_no_more_requests_are_under_way_than_the_config_allows(source, platform,
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(platform.log.of("raster")) == 12 and platform.log.most_at_once("raster") == 3
+    assert len(platform.log.of("raster")) == 12 and platform.log.max_concurrent("raster") == 3
 
 
 def test_a_client_that_cannot_be_set_up_is_named(source, platform, monkeypatch):

@@ -1,6 +1,6 @@
-"""Keeps every Python process that has this folder on its PYTHONPATH from any address but this machine's own.
+"""Restricts every Python process that has this folder on its PYTHONPATH to loopback addresses.
 
-What is tried is refused, and written to the file that LOOPBACK_ATTEMPTS names.
+Other connections raise PermissionError and are listed in the file that LOOPBACK_ATTEMPTS names.
 """
 
 import ipaddress
@@ -12,7 +12,7 @@ SENDS = {"socket.connect": 1, "socket.sendto": 1, "socket.sendmsg": 1}
 
 
 def guard(event, arguments):
-    """An audit hook: addresses of other machines, and names that would have to be looked up, are errors."""
+    """Audit hook: addresses of other machines, and host names that need a lookup, are errors."""
     if event in LOOKUPS:
         host = arguments[LOOKUPS[event]]
     elif event in SENDS and isinstance(arguments[SENDS[event]], tuple):
@@ -26,7 +26,7 @@ def guard(event, arguments):
 
 
 def is_own(host):
-    """Whether a host is this machine; None and '' mean so, too."""
+    """Whether a host is this machine, as None and '' are too."""
     host = host.decode() if isinstance(host, bytes) else host
     if host in (None, "", "localhost"):
         return True

@@ -18,10 +18,10 @@ DATA_TYPES |= {"int32": "Int32", "float32": "Float32", "float64": "Float64"}
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where the pixels of one band of one image are: a file, the band's index there, the value that means nothing.
+class BandSource:
+    """The file of one band of one image, the band's index there, and its nodata value.
 
-    An alpha band is 1 where that band is valid, else 0.
+    With `alpha`, the pixels are 1 where that band is valid, else 0.
     """
 
     path: str
@@ -36,17 +36,17 @@ class Image:
 
     attributes: Json
     footprint: BaseGeometry
-    sources: dict[str, Source]
+    sources: dict[str, BandSource]
 
     @property
     def id(self) -> str:
         return f"{self.attributes['product_id']}:{self.attributes['name']}"
 
 
-class Catalogue:
+class ImageCatalogue:
     """Products, bands and images by id; bands carry the attributes of the product's first image that has them.
 
-    With `alpha`, products of images have that band, made from the first of each image.
+    With `alpha`, image products have an alpha band, made from each image's first band.
     """
 
     def __init__(self, path: Path, alpha: bool = False) -> None:
@@ -70,7 +70,7 @@ class Catalogue:
             path = str((folder / content["href"]).resolve())
             for index, stored in enumerate(content.get("raster:bands", [{}]), 1):
                 name = content["eo:bands"][index - 1]["name"] if "eo:bands" in content else asset
-                sources[name] = Source(path, index, stored.get("nodata"))
+                sources[name] = BandSource(path, index, stored.get("nodata"))
                 self._add_band(product, name, "class" if asset in masks else "spectral", sources[name])
         if self._alpha and not masks.issuperset(assets):
             sources["alpha"] = replace(next(iter(sources.values())), alpha=True)
@@ -78,7 +78,7 @@ class Catalogue:
         image = Image(_image(product, item, sources), shapely.geometry.shape(item["geometry"]), sources)
         self.images[image.id] = image
 
-    def _add_band(self, product: str, name: str, kind: str, source: Source) -> None:
+    def _add_band(self, product: str, name: str, kind: str, source: BandSource) -> None:
         if f"{product}:{name}" not in self.bands:
             number = sum(band["product_id"] == product for band in self.bands.values())
             self.bands[f"{product}:{name}"] = _band(product, name, kind, number, source)
@@ -97,7 +97,7 @@ def _items(path: Path) -> Iterator[tuple[Json, Path]]:
 
 @dataclass(frozen=True)
 class _Header:
-    """What a file says of its grid, and of each of its bands."""
+    """What a file declares about its grid and its bands."""
 
     grid: Json
     step: float
@@ -119,7 +119,7 @@ def _header(path: str) -> _Header:
         return _Header(grid, file.transform.a, unit, file.dtypes, file.nodatavals)
 
 
-def _image(product: str, item: Json, sources: dict[str, Source]) -> Json:
+def _image(product: str, item: Json, sources: dict[str, BandSource]) -> Json:
     properties = item["properties"]
     cover = properties.get("eo:cloud_cover")
     return {
@@ -135,7 +135,7 @@ def _image(product: str, item: Json, sources: dict[str, Source]) -> Json:
     }
 
 
-def _band(product: str, name: str, kind: str, number: int, source: Source) -> Json:
+def _band(product: str, name: str, kind: str, number: int, source: BandSource) -> Json:
     header = _header(source.path)
     dtype = np.dtype("u1" if source.alpha else header.dtypes[source.index - 1])
     limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
