@@ -4,14 +4,17 @@ BIN := $(VENV)/bin
 CORES ?= all
 WORKERS ?= 2
 
-.PHONY: run test lint notebooks docs bench lock clean
+.PHONY: run test test-all lint notebooks docs bench lock clean
 
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES)
 	@echo "The sample's shards lie in results/sample/tfrecords, its report is results/sample/report/index.html"
 
 test: $(VENV)/installed
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m "not slow"
+
+test-all: $(VENV)/installed
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

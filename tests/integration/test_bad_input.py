@@ -142,7 +142,11 @@ CASES: dict[str, tuple[Callable[[Project], None], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+FAST = {"typo in a key", "no label file", "unknown band", "text that no class maps", "unwritable results"}
+"""One mistake for each place where they are found; all messages are also tested without a run."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in CASES])
 def test_message(fresh: Project, name: str) -> None:
     spoil, expected = CASES[name]
     spoil(fresh)

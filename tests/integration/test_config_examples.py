@@ -99,7 +99,14 @@ def test_is_valid_and_in_the_manual(path: Path) -> None:
     assert all(dataset.imagery.on_platform for dataset in config.datasets.values()) or path in LOCAL
 
 
-@pytest.mark.parametrize("path", LOCAL, ids=lambda path: path.stem)
+FAST = ("arcgis_chips", "earth_search")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[] if path.stem in FAST else pytest.mark.slow) for path in LOCAL],
+    ids=lambda path: path.stem,
+)
 def test_runs_on_generated_files(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     raw, config = read(path)

@@ -89,6 +89,7 @@ def test_enormous_numbers_are_refused(key: tuple[str, str]) -> None:
         assert len(str(caught.value)) < 2000
 
 
+@pytest.mark.slow
 def test_no_text_of_the_config_is_executed(fresh: Project) -> None:
     """All strings of the config replaced by commands, one after the other; then three of them in real runs."""
     config = fresh.config
@@ -104,6 +105,7 @@ def test_no_text_of_the_config_is_executed(fresh: Project) -> None:
     assert not list(fresh.folder.rglob(f"*{MARK}")) and not Path(MARK).exists()
 
 
+@pytest.mark.slow
 def test_results_named_like_a_command_are_a_folder(fresh: Project) -> None:
     name = "".join(command.strip() for command in COMMANDS[:7])
     fresh.change("results", name)

@@ -9,6 +9,7 @@ import hashlib
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 import rasterio
 
 import segchips
@@ -55,6 +56,7 @@ def split_of(key: str) -> str:
     return "train" if draw < 0.5 else "val" if draw < 0.75 else "test"
 
 
+@pytest.mark.slow
 def test_a_config_of_the_first_release_makes_the_same_dataset(fresh: Project) -> None:
     fresh.write(CONFIG)
     result = fresh.run()

@@ -45,6 +45,7 @@ def again(undisturbed: tuple[Project, float], tmp_path: Path) -> Project:
     return Project(tmp_path / "again")
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(undisturbed: tuple[Project, float], again: Project) -> None:
     draws, (whole, seconds) = random.Random(SEED), undisturbed
     kills = finished = 0

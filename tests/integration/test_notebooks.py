@@ -41,6 +41,7 @@ def test_is_stored_without_outputs(path: Path) -> None:
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_named(tutorial: Project) -> None:
     folder = tutorial.folder / "results" / "notebooks" / "composites"
     shutil.rmtree(folder, ignore_errors=True)

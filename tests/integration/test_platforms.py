@@ -130,6 +130,7 @@ def corner(key: str) -> str:
     return f"{tile.bounds[0]:.0f} {tile.bounds[3]:.0f}"
 
 
+@pytest.mark.slow
 def test_a_bad_day_changes_no_pixel(
     sample_folder: Path, catalogue: Path, served: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

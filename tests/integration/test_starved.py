@@ -96,6 +96,7 @@ def test_a_missing_input_is_no_storage_trouble(tmp_path: Path) -> None:
         (tmp_path / "missing").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", DISKS)
 def test_a_run_on_a_disk_that_fills_up_says_so_and_completes_when_there_is_room(
     fresh: Project, sample_run: Project, size: str
@@ -128,9 +129,10 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("made", ["tiles.parquet", "images/*.tif", "tfrecords/*.tfrecord-*"])
-def test_results_that_a_run_loses_leave_nothing_half_and_are_taken_up_when_they_are_back(
+def test_results_lost_during_a_run_stay_whole_and_are_continued(
     fresh: Project, sample_run: Project, change: str, made: str
 ) -> None:
     """A folder mounted as the results is taken away once something is made."""
@@ -175,6 +177,7 @@ def test_read_only_results_are_named_before_anything_runs(fresh: Project) -> Non
     assert "Traceback" not in result.stdout
 
 
+@pytest.mark.slow
 def test_few_file_handles_are_enough(fresh: Project, sample_run: Project) -> None:
     process = fresh.start()
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (64, 64))
@@ -184,6 +187,7 @@ def test_few_file_handles_are_enough(fresh: Project, sample_run: Project) -> Non
         assert (fresh.folder / path).read_bytes() == content, path
 
 
+@pytest.mark.slow
 def test_results_that_vanish_in_between_are_made_again(project: Project) -> None:
     right = project.file_bytes("results/sample/tfrecords/*")
     shutil.rmtree(project.folder / "results")

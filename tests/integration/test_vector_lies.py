@@ -48,6 +48,7 @@ def slow(tile, polygons, values, background=255):
     return out
 
 
+@pytest.mark.slow
 def test_two_hundred_thousand_features(tmp_path):
     rng, tiles = (
         np.random.default_rng(SEED),
@@ -70,6 +71,7 @@ def test_two_hundred_thousand_features(tmp_path):
         np.testing.assert_array_equal(burn(found, tile), right)
 
 
+@pytest.mark.slow
 def test_a_polygon_of_twenty_megabytes(tmp_path):
     west, south, east, north = TILE.bounds
     angles = np.linspace(0, 2 * np.pi, 1_300_000, endpoint=False)

@@ -55,16 +55,30 @@ def test_a_deleted_chip_is_made_again_with_its_shard(project: Project) -> None:
     assert project.file_bytes("results/**/*.tif") == before
 
 
+@pytest.mark.slow
 def test_an_unrelated_key_remakes_nothing(project: Project) -> None:
     project.change("datasets.other", {"tiles": {"size": 128}})
     assert project.run_and_count("results/sample/ledger.csv") == Counter()
 
 
-@pytest.mark.parametrize("kind", ["images", "labels"])
-def test_a_damaged_chip_is_made_again_with_its_shard(project: Project, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "damages"),
+    [
+        ("labels", ["retouched"]),
+        pytest.param("images", ["truncated", "empty", "swapped", "retouched"], marks=pytest.mark.slow),
+        pytest.param("labels", ["truncated", "empty", "swapped"], marks=pytest.mark.slow),
+    ],
+)
+def test_a_damaged_chip_is_made_again_with_its_shard(project: Project, kind: str, damages: list[str]) -> None:
     before = project.file_bytes("results/**/*.tif")
     chip, other = sorted(project.results().glob(f"{kind}/*.tif"))[:2]
-    for damaged in (chip.read_bytes()[:-50], b"", other.read_bytes(), retouched(chip)):
+    contents = {
+        "truncated": chip.read_bytes()[:-50],
+        "empty": b"",
+        "swapped": other.read_bytes(),
+        "retouched": retouched(chip),
+    }
+    for damaged in (contents[damage] for damage in damages):
         chip.write_bytes(damaged)
         planned = " ".join(project.run("--dry-run").stdout.split())
         assert f"{chip.name} is not the chip that was made" in planned
@@ -98,6 +112,7 @@ def retouched(path: Path) -> bytes:
         return bytes(memory.read())
 
 
+@pytest.mark.slow
 def test_touched_and_copied_results_are_left_alone(project: Project) -> None:
     for path in (*project.folder.glob("resources/**/*.*"), *project.results().glob("**/*.tif")):
         path.touch()
@@ -110,9 +125,11 @@ def test_touched_and_copied_results_are_left_alone(project: Project) -> None:
 @pytest.mark.parametrize(
     ("module", "old", "new", "made"),
     [
-        ("composite", "valid.copy()", "valid | False", {"images": 6, "labels": 0}),
-        ("labels", "pixels[None]", "pixels[None, :]", {"images": 0, "labels": 6}),
-        ("composite", "Composites of layers", "All composites", {}),
+        ("chips/composite", "valid.copy()", "valid | False", {"images": 6, "labels": 0}),
+        pytest.param(
+            "labels/chip", "pixels[None]", "pixels[None, :]", {"images": 0, "labels": 6}, marks=pytest.mark.slow
+        ),
+        pytest.param("chips/composite", '"""', '"""Edited. ', {}, marks=pytest.mark.slow),
     ],
 )
 def test_changed_code_remakes_what_depends_on_it(
@@ -125,8 +142,8 @@ def test_changed_code_remakes_what_depends_on_it(
     assert project.run_and_count() == Counter()
     path = project.workflow / "scripts" / "segchips" / f"{module}.py"
     assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-    found = project.run_and_count()
-    assert {rule: found[rule] for rule in made} == made
-    assert bool(found) == bool(made)
+    path.write_text(path.read_text().replace(old, new, 1))
+    jobs = project.run_and_count()
+    assert {rule: jobs[rule] for rule in made} == made
+    assert bool(jobs) == bool(made)
     assert project.file_bytes("results/**/*.tif") == chips

@@ -2,6 +2,7 @@ import json
 from collections import Counter
 
 import numpy as np
+import pytest
 import rasterio
 
 import segchips
@@ -59,6 +60,7 @@ def test_chips_made_elsewhere_become_shards(fresh: Project) -> None:
     assert [split["shardLengths"] for split in info["splits"]] == [["8"]]
 
 
+@pytest.mark.slow
 def test_another_chip_converts_again(fresh: Project) -> None:
     write_pairs(fresh, 3)
     fresh.write({"datasets": {"foreign": {"chips": {"images": "chips/images", "labels": "chips/labels"}}}})
@@ -71,6 +73,7 @@ def test_another_chip_converts_again(fresh: Project) -> None:
     assert sum(row["state"] == "made" for row in fresh.ledger("foreign")) == 4
 
 
+@pytest.mark.slow
 def test_folders_without_a_pair_are_named(fresh: Project) -> None:
     (fresh.folder / "chips/images").mkdir(parents=True)
     (fresh.folder / "chips/labels").mkdir()

@@ -168,6 +168,7 @@ def test_arcgis_learn_finds_what_it_reads(sample_run: Project) -> None:
     assert "WellKnownBandNames (FYI, these band names can be used in ExtractBands)" in definition
 
 
+@pytest.mark.slow
 def test_another_name_for_a_class_remakes_the_descriptors_and_no_chip(project: Project) -> None:
     classes = project.config["defaults"]["labels"]["classes"]
     project.change("defaults.labels.classes", {**classes, "lake": 1})

@@ -2,6 +2,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
+import pytest
 import rasterio
 
 from support.projects import Project
@@ -31,6 +32,7 @@ def orders(project: Project, day: str, first: str, last: str) -> dict[str, list[
     return {tile: [scene[-1] for scene in sorted(found)] for tile, found in order.items()}
 
 
+@pytest.mark.slow
 def test_dates_remake_the_tiles_whose_scenes_or_their_order_change(project: Project) -> None:
     imagery = project.config["defaults"]["imagery"]
     year = str(imagery["start"]), str(imagery["end"])
@@ -45,11 +47,13 @@ def test_dates_remake_the_tiles_whose_scenes_or_their_order_change(project: Proj
     assert max(counts) > 0
 
 
+@pytest.mark.slow
 def test_a_cloud_limit_that_drops_no_scene_remakes_no_image(project: Project) -> None:
     project.change("defaults.imagery.max_cloud", 0.91)
     assert project.run_and_count() == Counter(scenes=1, ledger=1, audit=1, descriptors=1, report=1, verdict=1, all=1)
 
 
+@pytest.mark.slow
 def test_min_valid_keeps_chips_and_leaves_them_out_of_the_shards(project: Project) -> None:
     project.change("defaults.imagery.start", "2023-02-01")
     project.change("defaults.imagery.end", "2023-02-28")
@@ -62,7 +66,7 @@ def test_min_valid_keeps_chips_and_leaves_them_out_of_the_shards(project: Projec
     assert {row["state"] for row in project.ledger()} == {"made", "below min_valid"}
 
 
-def test_provenance_comes_with_the_images_and_follows_the_reference_date(project: Project) -> None:
+def test_provenance_comes_with_the_images(project: Project) -> None:
     before = project.file_bytes("results/*/images/*")
     project.change("defaults.imagery.provenance", True)
     made = project.run_and_count()
@@ -73,6 +77,12 @@ def test_provenance_comes_with_the_images_and_follows_the_reference_date(project
             assert origin.descriptions[:4] == tuple(f"{band} scene" for band in chip.descriptions)
             assert ((origin.read()[:4] == -32768) == (chip.read() == 0)).all()
             assert origin.tags()["SCENES"] == chip.tags()["SCENES"]
+
+
+@pytest.mark.slow
+def test_provenance_follows_the_reference_date(project: Project) -> None:
+    project.change("defaults.imagery.provenance", True)
+    project.run_and_count()
     assert project.run_and_count() == Counter()
     next(project.results().glob("provenance/*.tif")).unlink()
     assert project.run_and_count()["provenance"] == 1

@@ -3,6 +3,7 @@ from collections import Counter
 
 import geopandas
 import numpy as np
+import pytest
 import rasterio
 import shapely
 
@@ -29,6 +30,7 @@ def test_a_moved_polygon_remakes_the_chips_it_touches_before_or_after(project: P
     assert before != after
 
 
+@pytest.mark.slow
 def test_a_feature_added_deleted_or_reclassified_remakes_the_chips_it_touches(project: Project) -> None:
     layer = geopandas.read_file(project.folder / "resources/sample/labels.gpkg").to_crs(4326)
     number = next(n for n, shape in enumerate(layer.geometry) if len(chips_touched(project, [shape])) == 1)
@@ -48,6 +50,7 @@ def test_a_feature_added_deleted_or_reclassified_remakes_the_chips_it_touches(pr
     assert shape.equals(geopandas.read_file(project.folder / "mine.gpkg").geometry[number])
 
 
+@pytest.mark.slow
 def test_a_touched_layer_remakes_nothing(project: Project) -> None:
     source = project.folder / "resources/sample/labels.gpkg"
     copy = project.folder / "mine.gpkg"
@@ -58,6 +61,7 @@ def test_a_touched_layer_remakes_nothing(project: Project) -> None:
     assert not project.run_and_count()
 
 
+@pytest.mark.slow
 def test_layers_burn_over_each_other_in_the_order_of_the_config(project: Project) -> None:
     west, south, east, north = geopandas.read_file(project.folder / "resources/sample/aoi.gpkg").total_bounds
     middle = (west + east) / 2
@@ -87,6 +91,13 @@ def test_another_year_burns_no_label_a_second_time(project: Project) -> None:
     assert len(project.ledger("later")) == 6
     shared, own = (project.file_bytes(f"results/{name}/labels/*") for name in ("later", "sample"))
     assert list(shared.values()) == list(own.values())
+
+
+@pytest.mark.slow
+def test_a_deleted_shared_label_is_burned_once_for_both_datasets(project: Project) -> None:
+    before = project.file_bytes("results/sample/**/*.*")
+    add_year(project)
+    project.run_and_count()
     assert project.run_and_count() == Counter()
     chip = next(project.results().glob("labels/*.tif"))
     chip.unlink()
@@ -95,6 +106,7 @@ def test_another_year_burns_no_label_a_second_time(project: Project) -> None:
     assert project.file_bytes("results/sample/**/*.*") == before
 
 
+@pytest.mark.slow
 def test_a_dataset_whose_labels_part_from_those_of_another_burns_its_own(project: Project) -> None:
     before = project.file_bytes("results/sample/labels/*")
     add_year(project)
@@ -108,6 +120,7 @@ def test_a_dataset_whose_labels_part_from_those_of_another_burns_its_own(project
     assert project.run_and_count() == Counter()
 
 
+@pytest.mark.slow
 def test_a_dataset_whose_labels_came_from_one_that_is_gone_burns_its_own(project: Project) -> None:
     add_year(project)
     project.run_and_count()

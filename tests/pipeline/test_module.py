@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from support.projects import REPOSITORY, Project
@@ -29,6 +30,7 @@ rule size:
 """
 
 
+@pytest.mark.slow
 def test_a_workflow_with_this_one_as_a_module(fresh: Project) -> None:
     outer = fresh.folder / "workflow"
     outer.mkdir()

@@ -3,6 +3,8 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
+
 from segchips.pipeline.progress import Progress
 from support.projects import Project
 
@@ -29,6 +31,7 @@ def test_a_run_tells_how_many_tiles_are_done(fresh: Project) -> None:
     assert done == sorted(set(done)) and len(done) > 2
 
 
+@pytest.mark.slow
 def test_failed_tiles_are_counted(fresh: Project) -> None:
     fresh.run("results/sample/scenes.parquet")
     next(fresh.folder.glob("resources/sample/sample-l2a/*/*B04.tif")).write_bytes(b"II*\0")

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from support.projects import Project
 
@@ -37,6 +38,7 @@ def test_scenes_stay_pinned_until_resolved(project: Project) -> None:
     assert project.run_and_count() == Counter()
 
 
+@pytest.mark.slow
 def test_new_tiles_are_resolved_without_touching_the_others(project: Project) -> None:
     keys = [row["tile"] for row in project.ledger()]
     project.change("defaults.tiles", {"keys": keys[:5]})
@@ -51,6 +53,7 @@ def test_new_tiles_are_resolved_without_touching_the_others(project: Project) ->
     assert len(locked(project)) == 11
 
 
+@pytest.mark.slow
 def test_tiles_without_scenes_cost_no_job_and_are_in_the_ledger(fresh: Project) -> None:
     fresh.run("results/sample/tiles.parquet")
     keys = pq.read_table(fresh.results() / "tiles.parquet")["key"].to_pylist()
@@ -63,6 +66,7 @@ def test_tiles_without_scenes_cost_no_job_and_are_in_the_ledger(fresh: Project) 
     assert "no scene of sample-l2a" in row["reason"]
 
 
+@pytest.mark.slow
 def test_the_lock_names_no_folder_of_this_machine(project: Project) -> None:
     assets = pq.read_table(project.results() / "scenes.parquet")["assets"].to_pylist()
     assert all('"resources/sample/sample-l2a/' in text and str(project.folder) not in text for text in assets)

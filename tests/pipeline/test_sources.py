@@ -48,6 +48,13 @@ def test_a_run_asks_once_for_scenes_and_once_for_each_tile(served: Project) -> N
     assert len(platform.log.of("raster")) == 6
     asked = len(platform.log)
     assert served.run_and_count() == Counter() and len(platform.log) == asked
+
+
+@pytest.mark.slow
+def test_a_changed_number_of_requests_or_patience_asks_nothing(served: Project) -> None:
+    platform = platform_of(served)
+    served.run_and_count()
+    asked = len(platform.log)
     served.change("requests", 2)
     served.change("defaults.imagery.patience", 60)
     assert served.run_and_count() == Counter() and len(platform.log) == asked
@@ -55,6 +62,7 @@ def test_a_run_asks_once_for_scenes_and_once_for_each_tile(served: Project) -> N
     assert (served.run_and_count()["images"], len(platform.log)) == (6, asked + 6)
 
 
+@pytest.mark.slow
 def test_more_requests_are_under_way_than_there_are_cores(served: Project) -> None:
     platform = platform_of(served)
     served.change("requests", 3)
@@ -81,6 +89,7 @@ def test_a_tile_that_cannot_be_had_fails_alone_and_is_all_that_a_rerun_asks_for(
     assert {row["state"] for row in served.ledger()} == {"made"}
 
 
+@pytest.mark.slow
 def test_an_excluded_tile_is_left_out_named_and_tried_again(served: Project) -> None:
     platform = platform_of(served)
     served.change("defaults.imagery.on_failure", "exclude")
@@ -109,6 +118,7 @@ def test_an_excluded_tile_is_left_out_named_and_tried_again(served: Project) -> 
     assert served.run_and_count() == Counter()
 
 
+@pytest.mark.slow
 def test_where_no_tile_can_be_had_a_run_fails_though_it_may_exclude(served: Project) -> None:
     served.change("defaults.imagery.on_failure", "exclude")
     platform_of(served).faults.add("404", "raster", times=math.inf)
@@ -118,6 +128,7 @@ def test_where_no_tile_can_be_had_a_run_fails_though_it_may_exclude(served: Proj
     assert not list(served.results().glob("images/*.tif"))
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_read_are_excluded_alike(fresh: Project) -> None:
     fresh.change("defaults.imagery.on_failure", "exclude")
     fresh.change("defaults.imagery.cloud_mask", None)
@@ -139,6 +150,7 @@ def test_without_a_login_no_job_runs(served: Project) -> None:
     assert "Job stats" not in result.stdout and len(platform_of(served).log) == 0
 
 
+@pytest.mark.slow
 def test_a_login_that_ends_stops_the_run(served: Project) -> None:
     platform = platform_of(served)
     served.change("requests", 1)

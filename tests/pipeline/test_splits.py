@@ -4,6 +4,7 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
+import pytest
 import rasterio
 import shapely
 
@@ -29,6 +30,7 @@ def names(project: Project, kind: str) -> set[str]:
     return {path.stem.replace("#", ":") for path in project.results().glob(f"{kind}/*.tif")}
 
 
+@pytest.mark.slow
 def test_no_chip_is_made_of_tiles_that_share_ground_with_another_split(fresh: Project) -> None:
     regions(fresh)
     made = fresh.run_and_count()
@@ -56,6 +58,7 @@ def test_tiles_split_one_by_one_are_all_made_and_the_audit_says_what_they_share(
     assert f"{audit['shared']['pairs']} pairs of tiles" in (sample_run.folder / "logs/sample/audit.log").read_text()
 
 
+@pytest.mark.slow
 def test_other_regions_remake_shards_and_what_they_need_alone(project: Project) -> None:
     regions(project)
     made = project.run_and_count()
@@ -92,6 +95,7 @@ def test_a_failed_audit_is_shown_and_ends_the_run(project: Project) -> None:
     assert "<b>Failed.</b>" not in (project.results() / "report/index.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_plan_says_what_is_made_and_retrieves_nothing(fresh: Project) -> None:
     regions(fresh)
     result = fresh.run("plan")
@@ -115,6 +119,7 @@ def test_the_plan_says_what_is_made_and_retrieves_nothing(fresh: Project) -> Non
     assert plan["class_pixels"] == pixels
 
 
+@pytest.mark.slow
 def test_tiles_with_too_little_of_a_class_get_no_chip(fresh: Project, sample_run: Project) -> None:
     shares = {}
     for path in sample_run.results().glob("labels/*.tif"):
@@ -131,6 +136,7 @@ def test_tiles_with_too_little_of_a_class_get_no_chip(fresh: Project, sample_run
     assert fresh.run_and_count() == Counter()
 
 
+@pytest.mark.slow
 def test_a_coverage_remakes_the_labels_it_changes_and_drops_what_lies_outside(project: Project) -> None:
     keys = sorted(row["tile"] for row in project.ledger())
     tiles = [Tile.from_key(key) for key in keys]
@@ -160,6 +166,7 @@ def test_a_coverage_remakes_the_labels_it_changes_and_drops_what_lies_outside(pr
     assert project.run_and_count() == Counter()
 
 
+@pytest.mark.slow
 def test_labels_are_unknown_where_the_image_shows_nothing(project: Project) -> None:
     import segchips
 

@@ -5,6 +5,7 @@ from collections import Counter
 
 import geopandas
 import numpy as np
+import pytest
 import rasterio
 import shapely
 
@@ -58,6 +59,7 @@ def test_storage_remakes_shards_alone(project: Project) -> None:
         np.testing.assert_array_equal(after[key][1], pair[1])
 
 
+@pytest.mark.slow
 def test_a_moved_polygon_costs_the_records_it_touches(project: Project) -> None:
     """The others are kept, and the files are those of a run from nothing."""
     project.change("defaults.tfrecords", {"shards": 1, "splits": {"train": 1.0}})
@@ -80,6 +82,7 @@ def test_a_moved_polygon_costs_the_records_it_touches(project: Project) -> None:
     assert project.file_bytes("results/sample/**/*") == files
 
 
+@pytest.mark.slow
 def test_another_number_of_shards_leaves_none_of_the_old(project: Project) -> None:
     before = {row["tile"]: (row["split"], row["shard"]) for row in project.ledger()}
     project.change("defaults.tfrecords.shards", 3)

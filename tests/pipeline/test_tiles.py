@@ -1,6 +1,7 @@
 from collections import Counter
 
 import geopandas
+import pytest
 import shapely
 
 from support.projects import Project
@@ -27,6 +28,7 @@ def test_an_area_grown_by_one_tile_makes_that_tile_alone(project: Project) -> No
     assert [row for row in project.ledger() if row["tile"] not in new] == ledger
 
 
+@pytest.mark.slow
 def test_a_smaller_area_makes_no_chip(project: Project) -> None:
     keys = [row["tile"] for row in project.ledger()]
     project.change("defaults.tiles", {"keys": keys[:4]})
@@ -66,6 +68,7 @@ def test_chips_of_tiles_that_are_gone_stay_until_pruned(project: Project) -> Non
     assert project.run_and_count() == Counter()
 
 
+@pytest.mark.slow
 def test_a_shared_label_chip_is_pruned_when_no_dataset_needs_it(project: Project) -> None:
     keys = [row["tile"] for row in project.ledger()]
     project.change("datasets.few", {"tiles": {"aoi": None, "keys": keys[:2]}})

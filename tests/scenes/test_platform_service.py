@@ -54,7 +54,9 @@ def test_what_passes_is_asked_again_and_never_becomes_pixels(read, platform, nam
     np.testing.assert_array_equal(still, valid)
 
 
-@pytest.mark.parametrize("framing", ["length", "close", "chunked"])
+@pytest.mark.parametrize(
+    "framing", ["length", *(pytest.param(name, marks=pytest.mark.slow) for name in ("close", "chunked"))]
+)
 def test_an_answer_that_ends_anywhere_is_not_taken(read, platform, framing):
     pixels, valid = read()
     for keep in (0.0, 0.001, 0.004, 0.02, 0.3, 0.66, 0.67, 0.9, 0.999):
@@ -69,8 +71,8 @@ def test_a_stall_takes_a_third_of_the_patience(read, platform, name):
     pixels, _ = read()
     platform.faults.add(name, "raster")
     start = time.monotonic()
-    again, _ = read(patience=9)
-    assert (again == pixels).all() and 3 <= time.monotonic() - start < 9
+    again, _ = read(patience=3)
+    assert (again == pixels).all() and 1 <= time.monotonic() - start < 3
 
 
 def test_a_short_wait_is_as_long_as_told(read, platform):
@@ -102,17 +104,17 @@ def test_the_patience_ends_and_others_need_not_lose_it_again(read, platform, fau
     read()
     platform.faults.add(fault, "raster", times=math.inf)
     start = time.monotonic()
-    with pytest.raises(ServiceError, match="reading scene 'sample_.*imagery.patience is 6.; run again later"):
-        read(patience=6)
-    assert time.monotonic() - start < 8
+    with pytest.raises(ServiceError, match="reading scene 'sample_.*imagery.patience is 3.; run again later"):
+        read(patience=3)
+    assert time.monotonic() - start < 4
     platform.log.clear()
     with pytest.raises(ServiceError):
-        read(patience=6, tile=TILES[0])
+        read(patience=3, tile=TILES[0])
     assert len(asked(platform)) == 1
     platform.faults.clear()
-    read(patience=6)
+    read(patience=3)
     platform.faults.add("500", "raster")
-    read(patience=6)
+    read(patience=3)
 
 
 @pytest.mark.parametrize(("status", "words"), [(404, "not there .404"), (400, "refused .400"), (409, "refused .409")])
