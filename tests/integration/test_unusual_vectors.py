@@ -1,4 +1,4 @@
-"""Label layers and areas as they come from the field: every shape, size and name is burned as it lies, or is named."""
+"""Unusual label layers: odd shapes, sizes and names are burned exactly, or an error names them."""
 
 import json
 import random
@@ -13,35 +13,29 @@ import shapely
 
 from segchips.errors import InputError, SegchipsError
 from segchips.grids.cover import cover_area
-from segchips.labels.features import LabelFeatures
 from segchips.vectors.antimeridian import to_lonlat_geometries
 from segchips.vectors.layers import read_layer
-from support.datasets import make_dataset, tile_at
+from support.datasets import tile_at
+from support.label_features import TILE, UTM, burn_tile, read_features
 from support.projects import Project
 from support.vectors import write_vectors
 
 SEED = 11
-TILE = tile_at(32)
-UTM = "EPSG:32633"
 
 
-def features(path, **layer):
-    return LabelFeatures(make_dataset(labels={"all_touched": False, "path": str(path), **layer}).labels)
+def centre_features(path, **layer):
+    return read_features(path, all_touched=False, **layer)
 
 
-def burn(found, tile=TILE):
-    return found.burn(tile, found.intersecting([tile])[0])
-
-
-def centres(tile):
+def pixel_centres(tile):
     west, step, _, north, _, _ = tile.geotransform
     middle = (np.arange(tile.grid.size) + 0.5) * step
     return np.meshgrid(west + middle, north - middle)
 
 
-def slow(tile, polygons, values, background=255):
+def values_at_centres(tile, polygons, values, background=255):
     """The value of the last polygon over each pixel's centre."""
-    x, y = centres(tile)
+    x, y = pixel_centres(tile)
     out = np.full(x.shape, background, np.uint8)
     for polygon, value in zip(polygons, values, strict=True):
         out[shapely.contains_xy(polygon, x, y)] = value
@@ -50,25 +44,22 @@ def slow(tile, polygons, values, background=255):
 
 @pytest.mark.slow
 def test_two_hundred_thousand_features(tmp_path):
-    rng, tiles = (
-        np.random.default_rng(SEED),
-        [tile_at(32, east=east, north=north) for east in (0, 9) for north in (3,)],
-    )
+    rng, tiles = np.random.default_rng(SEED), [tile_at(32, east=east, north=3) for east in (0, 9)]
     bounds = np.array([tile.bounds for tile in tiles])
     west, south = bounds[:, :2].min(axis=0)
     corners = rng.uniform((west, south), bounds[:, 2:].max(axis=0), (200_000, 2)) + 0.001
     sizes, values = rng.uniform(3, 40, 200_000), rng.integers(0, 250, 200_000)
     boxes = shapely.box(*corners.T, *(corners + sizes[:, None]).T)
-    found = features(write_vectors(tmp_path / "many.gpkg", boxes, UTM, v=values), attribute="v")
+    features = centre_features(write_vectors(tmp_path / "many.gpkg", boxes, UTM, v=values), attribute="v")
     for tile in tiles:
-        x, y = centres(tile)
-        right = np.full(x.shape, 255, np.uint8)
+        x, y = pixel_centres(tile)
+        expected = np.full(x.shape, 255, np.uint8)
         for place in np.ndindex(x.shape):
             over = (corners < (x[place], y[place])).all(axis=1) & (corners + sizes[:, None] > (x[place], y[place])).all(
                 axis=1
             )
-            right[place] = values[over.nonzero()[0][-1]] if over.any() else 255
-        np.testing.assert_array_equal(burn(found, tile), right)
+            expected[place] = values[over.nonzero()[0][-1]] if over.any() else 255
+        np.testing.assert_array_equal(burn_tile(features, tile), expected)
 
 
 @pytest.mark.slow
@@ -81,11 +72,11 @@ def test_a_polygon_of_twenty_megabytes(tmp_path):
     path = write_vectors(tmp_path / "large.gpkg", [polygon], UTM)
     assert Path(path).stat().st_size > 20e6
     shapely.prepare(polygon)
-    np.testing.assert_array_equal(burn(features(path)), slow(TILE, [polygon], [1]))
+    np.testing.assert_array_equal(burn_tile(centre_features(path)), values_at_centres(TILE, [polygon], [1]))
     assert TILE in cover_area(to_lonlat_geometries(read_layer(path)), TILE.grid)
 
 
-def shapes():
+def labelled_shapes():
     """Well-behaved and other geometries around the tile, each with the area that counts; None where there is none."""
     west, south, _, _ = TILE.bounds
 
@@ -123,7 +114,7 @@ def shapes():
     ]
 
 
-def star(points, inner=5):
+def star_polygon(points, inner=5):
     """Spikes of 300 m around the middle of the tile."""
     west, south, east, north = TILE.bounds
     angle, radius = np.linspace(0, 2 * np.pi, points, endpoint=False), np.where(np.arange(points) % 2, 300.0, inner)
@@ -132,7 +123,7 @@ def star(points, inner=5):
     )
 
 
-def comb(points):
+def comb_polygon(points):
     """Teeth side by side across the tile, as many vertices as a star's."""
     west, south, east, north = TILE.bounds
     x, y = np.linspace(west, east, points), np.where(np.arange(points) % 2, north, (south + north) / 2)
@@ -140,8 +131,8 @@ def comb(points):
 
 
 @pytest.mark.parametrize("shape", ["ring", "collection"])
-def test_a_star_that_would_take_hours_is_named_before_anything_is_done_with_it(tmp_path, shape):
-    geometry = star(1_300_000)
+def test_a_star_that_would_take_hours_to_burn_is_an_error_at_once(tmp_path, shape):
+    geometry = star_polygon(1_300_000)
     if shape == "collection":
         geometry = shapely.geometrycollections([shapely.Point(0, 0), shapely.multipolygons([geometry])])
     path = write_vectors(tmp_path / "star.gpkg", [shapely.box(*TILE.bounds), geometry], UTM)
@@ -150,37 +141,39 @@ def test_a_star_that_would_take_hours_is_named_before_anything_is_done_with_it(t
 
 
 def test_a_star_whose_vertices_squared_are_more_than_32_bits_is_named(tmp_path):
-    path = write_vectors(tmp_path / "star.gpkg", [star(2**17)], UTM)
+    path = write_vectors(tmp_path / "star.gpkg", [star_polygon(2**17)], UTM)
     with pytest.raises(InputError, match=r"feature FID 1 has 131,073 vertices on long edges"):
         read_layer(str(path))
 
 
-@pytest.mark.parametrize("polygon", [star(1000), comb(300_000)], ids=["star", "comb"])
-def test_spikes_that_can_be_told_apart_are_burned_as_they_lie(tmp_path, polygon):
+@pytest.mark.parametrize("polygon", [star_polygon(1000), comb_polygon(300_000)], ids=["star", "comb"])
+def test_spikes_of_moderate_complexity_are_burned_exactly(tmp_path, polygon):
     path = write_vectors(tmp_path / "spikes.gpkg", [polygon], UTM)
-    np.testing.assert_array_equal(burn(features(path)), slow(TILE, [polygon], [1]))
+    np.testing.assert_array_equal(burn_tile(centre_features(path)), values_at_centres(TILE, [polygon], [1]))
 
 
 @pytest.mark.parametrize("suffix", ["gpkg", "geojson"])
 @pytest.mark.parametrize("seed", range(4))
 def test_geometries_of_every_kind_in_one_layer_in_any_order(tmp_path, suffix, seed):
-    drawn = shapes()
-    random.Random(seed).shuffle(drawn)
-    numbers = list(range(1, len(drawn) + 1))
+    shapes = labelled_shapes()
+    random.Random(seed).shuffle(shapes)
+    numbers = list(range(1, len(shapes) + 1))
     path = tmp_path / f"mixed.{suffix}"
-    write_vectors(path, [shape for shape, _ in drawn], UTM, v=np.array(numbers))
-    counting = [(area, number) for (_, area), number in zip(drawn, numbers, strict=True) if area is not None]
-    found = read_layer(str(path), None, "v")
-    np.testing.assert_array_equal(burn(features(path, attribute="v")), slow(TILE, *zip(*counting, strict=True)))
-    assert len(found.geometries) == len(counting) and found.dropped == len(drawn) - len(counting)
+    write_vectors(path, [shape for shape, _ in shapes], UTM, v=np.array(numbers))
+    counting = [(area, number) for (_, area), number in zip(shapes, numbers, strict=True) if area is not None]
+    layer = read_layer(str(path), None, "v")
+    np.testing.assert_array_equal(
+        burn_tile(centre_features(path, attribute="v")), values_at_centres(TILE, *zip(*counting, strict=True))
+    )
+    assert len(layer.geometries) == len(counting) and layer.dropped == len(shapes) - len(counting)
 
 
 @pytest.mark.parametrize("values", [["1", "two", "3"], ["", "2", "3"], ["1", "2", "3e9"], ["1", None, "nan"]])
 def test_text_among_numbers_names_attribute_and_value(tmp_path, values):
-    boxes = [area for _, area in shapes()[:3]]
+    boxes = [area for _, area in labelled_shapes()[:3]]
     path = write_vectors(tmp_path / "text.gpkg", boxes, UTM, v=values)
     with pytest.raises(InputError, match="attribute 'v'") as caught:
-        features(path, attribute="v")
+        centre_features(path, attribute="v")
     assert "\n" not in str(caught.value)
 
 
@@ -203,23 +196,25 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 def test_files_layers_and_attributes_may_have_any_name(tmp_path, name):
-    area = shapes()[0][0]
+    area = labelled_shapes()[0][0]
     layer = re.sub(r"[$&;%{}()-]", "", name)  # GDAL writes no layer of other names
     write_vectors(tmp_path / "plain.gpkg", [area], UTM, layer=layer, **{name: np.array([9])})
     write_vectors(tmp_path / "plain.gpkg", [area], UTM, layer="other", v=np.array([1]))
     path = (tmp_path / "plain.gpkg").rename(tmp_path / f"{name}.gpkg")
-    found = features(path, layer=layer, attribute=name)
-    np.testing.assert_array_equal(burn(found), slow(TILE, [area], [9]))
+    features = centre_features(path, layer=layer, attribute=name)
+    np.testing.assert_array_equal(burn_tile(features), values_at_centres(TILE, [area], [9]))
     with pytest.raises(InputError) as caught:
-        features(path, layer=f"{layer}x", attribute=name)
+        centre_features(path, layer=f"{layer}x", attribute=name)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "a;b"])
-def test_a_name_that_gdals_reader_cannot_take_is_an_error_of_one_line(tmp_path, name):
-    path = Path(write_vectors(tmp_path / "plain.gpkg", [shapes()[0][0]], UTM)).rename(tmp_path / f"{name}.gpkg")
+def test_a_name_that_gdal_cannot_read_is_an_error_of_one_line(tmp_path, name):
+    path = Path(write_vectors(tmp_path / "plain.gpkg", [labelled_shapes()[0][0]], UTM)).rename(
+        tmp_path / f"{name}.gpkg"
+    )
     with pytest.raises(InputError, match="cannot be read as a vector layer|does not exist") as caught:
-        features(path)
+        centre_features(path)
     assert "\n" not in str(caught.value)
 
 
@@ -228,8 +223,8 @@ def test_a_layer_damaged_anywhere_is_read_or_named(tmp_path):
     draws = random.Random(SEED)
     for suffix, rounds in (("geojson", 200), ("gpkg", 100)):
         path = tmp_path / f"good.{suffix}"
-        drawn = shapes()
-        write_vectors(path, [shape for shape, _ in drawn], UTM, v=np.arange(len(drawn)) + 1)
+        shapes = labelled_shapes()
+        write_vectors(path, [shape for shape, _ in shapes], UTM, v=np.arange(len(shapes)) + 1)
         content = path.read_bytes()
         for number in range(rounds):
             data = bytearray(content)
@@ -241,14 +236,14 @@ def test_a_layer_damaged_anywhere_is_read_or_named(tmp_path):
             bad = tmp_path / f"bad{number}.{suffix}"
             bad.write_bytes(data[: draws.choice([len(data)] * 3 + [draws.randrange(len(data))])])
             try:
-                burn(features(bad, attribute="v"))
+                burn_tile(centre_features(bad, attribute="v"))
                 cover_area(to_lonlat_geometries(read_layer(str(bad))), TILE.grid)
             except SegchipsError as error:
                 assert "\n" not in str(error)
             bad.unlink()
 
 
-def test_the_workflow_runs_with_names_and_places_of_any_kind(sample_run: Project, tmp_path: Path) -> None:
+def test_the_workflow_runs_with_unusual_names_and_folders(sample_run: Project, tmp_path: Path) -> None:
     project = Project(tmp_path / "проект №1 'x' 50%")
     shutil.copytree(sample_run.folder / "resources", project.folder / "resources")
     frame = pyogrio.read_dataframe(project.folder / "resources/sample/labels.gpkg")
@@ -267,8 +262,8 @@ def test_the_workflow_runs_with_names_and_places_of_any_kind(sample_run: Project
     assert result.returncode == 0, result.stdout
     made = project.folder / config["results"] / "sample"
     for kind in ("images", "labels"):
-        right = {path.name: path.read_bytes() for path in (sample_run.results() / kind).glob("*.tif")}
-        assert {path.name: path.read_bytes() for path in (made / kind).glob("*.tif")} == right
+        expected = {path.name: path.read_bytes() for path in (sample_run.results() / kind).glob("*.tif")}
+        assert {path.name: path.read_bytes() for path in (made / kind).glob("*.tif")} == expected
     assert json.loads((made / "tfrecords" / "dataset_info.json").read_text())["name"] == "sample"
     assert sorted(path.name for path in (made / "tfrecords").iterdir()) == sorted(
         path.name for path in (sample_run.results() / "tfrecords").iterdir()
