@@ -1,12 +1,15 @@
 """Tiles and grids against the client library's own."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from earthdaily.earthone.core.common.dltile import Tile as ClientTile
 from earthdaily.earthone.geo import DLTile
 
 from segchips.errors import InputError
-from segchips.grids.tile import Grid, Tile
+from segchips.grids.tile import Grid, Tile, chip_filename, chip_key, chip_name
 
 RESOLUTIONS = [10, 0.5, 0.3, 1.25, 30.000001, 0.333333, 4.7, 1000, 100]
 
@@ -76,3 +79,15 @@ def test_an_invalid_key_is_named_and_explained(key):
     with pytest.raises(InputError, match="tile key") as caught:
         Tile.from_key(key)
     assert repr(key) in str(caught.value)
+
+
+def test_chip_files_are_named_after_the_key():
+    tile = Tile.from_key("60:2:10.0:33:-58:8465")
+    assert (tile.name, tile.filename) == ("60#2#10.0#33#-58#8465", "60#2#10.0#33#-58#8465.tif")
+    assert (chip_name(tile.key), chip_filename(tile.key), chip_key(tile.name)) == (tile.name, tile.filename, tile.key)
+    assert Tile.from_name(tile.name) == tile
+
+
+def test_keys_and_names_need_no_numpy():
+    program = "import sys; import segchips.grids.tile; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -45,7 +45,7 @@ def test_tiles_follow_the_labels_where_nothing_else_is_named(fresh: Project) -> 
     assert fresh.run("results/sample/tiles.parquet").returncode == 0
     manifest = geopandas.read_parquet(fresh.results() / "tiles.parquet")
     labels = geopandas.read_file(fresh.folder / "resources/sample/labels.gpkg").to_crs(4326)
-    assert list(manifest.columns) == ["key", "split", "shard", "state", "geometry"]
+    assert list(manifest.columns) == ["key", "split", "shard", "state", "reason", "unit", "geometry"]
     assert manifest.geometry.apply(lambda tile: labels.intersects(tile).any()).all()
     assert labels.within(manifest.union_all().buffer(1e-5)).all()
 

@@ -23,8 +23,7 @@ from segchips.pipeline.messages import log_warning
 from segchips.pipeline.questions import SAMPLE, Questions
 from segchips.pipeline.workers import Workers
 from segchips.records.dataset_description import describe_dataset
-from segchips.records.file_names import counts_path, shard_path
-from segchips.records.file_names import provenance_path
+from segchips.records.file_names import counts_path, provenance_path, shard_path
 from segchips.records.shard_writer import write_shard
 from segchips.reports import ledger
 from segchips.splits.splits import make_splits

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segchips.files import atomic_write
-from segchips.grids.tile import chip_name
+from segchips.grids.tile import chip_filename, chip_name
 from segchips.records.shard_index import IndexEntry, read_index
 from segchips.tiles.assignment import DROPPED, EXCLUDED, MADE, PLANNED, REJECTED, TOO_FEW_VALID
 
@@ -145,9 +145,9 @@ def _outcome(assignment: TileAssignment, plan: ImagePlan, entries: Mapping[str, 
 
 def _failure(assignment: TileAssignment, folder: Path, logs: Path) -> _Outcome | None:
     """The outcome of a tile that lacks a chip and has a message in the chip's log."""
-    name = chip_name(assignment.key)
     for kind in ("images", "labels") if assignment.state == PLANNED else ():
-        chip, log = folder / kind / f"{name}.tif", logs / kind / f"{name}.log"
+        chip = folder / kind / chip_filename(assignment.key)
+        log = logs / kind / f"{chip_name(assignment.key)}.log"
         if (is_exclusion_marker(chip) or not chip.exists()) and log.exists() and log.stat().st_size:
             return EXCLUDED if chip.exists() else FAILED, log.read_text(encoding="utf-8").strip(), None
     return None
