@@ -29,6 +29,7 @@ notebooks: $(VENV)/installed
 	@echo "The tutorials lie in results/notebooks"
 
 docs: run
+	$(BIN)/python -m segchips.config.schema > workflow/schemas/config.schema.yaml
 	$(BIN)/python -m segchips.config.reference > config/REFERENCE.md
 	$(BIN)/python docs/picture.py results/sample
 

@@ -122,7 +122,7 @@ def plain(folder: str, storage: str, out: str) -> None:
 def ours(folder: str, storage: str, out: str) -> None:
     """The library call."""
     import segchips
-    from segchips.config.model import TFRecordsConfig
+    from segchips.config.tfrecords import TFRecordsConfig
 
     config = TFRecordsConfig(storage, SHARDS, None, {"train": 1.0})
     segchips.convert(f"{folder}/images", f"{folder}/labels", out, "bench", config, workers=WORKERS)

@@ -22,7 +22,7 @@ import yaml
 
 from segchips.chips.image_plan import ImagePlan
 from segchips.chips.images import make_image
-from segchips.config.loading import SCHEMA, load_config
+from segchips.config.loading import load_config
 from segchips.config.model import Dataset
 from segchips.grids.tile import Tile
 from segchips.labels.chip import make_label
@@ -210,7 +210,7 @@ def empty_run(folder: Path, keys: list[str]) -> float:
 
 
 def dataset() -> Dataset:
-    return load_config(yaml.safe_load(Path("config.yaml").read_text()), SCHEMA).datasets["many"]
+    return load_config(yaml.safe_load(Path("config.yaml").read_text())).datasets["many"]
 
 
 def work(part: list[str], out: Path) -> None:

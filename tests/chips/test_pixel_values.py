@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segchips.chips.pixel_values import is_clear
-from segchips.config.model import CloudMask
+from segchips.config.imagery import CloudMask
 
 INTEGERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
 

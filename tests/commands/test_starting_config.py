@@ -11,7 +11,7 @@ from shapely.geometry import box
 
 from segchips.cli import main
 from segchips.config.loading import load_config
-from support.datasets import SCHEMA, tile_at, tile_outline
+from support.datasets import tile_at, tile_outline
 from support.rasters import transform_over, write_raster
 from support.vectors import write_vectors
 
@@ -41,7 +41,7 @@ def init(*arguments):
     main(["init", *map(str, arguments)])
     (path,) = Path("config").glob("*.yaml")
     raw = yaml.safe_load(path.read_text())
-    ((name, dataset),) = load_config(raw, SCHEMA).datasets.items()
+    ((name, dataset),) = load_config(raw).datasets.items()
     assert name == path.stem
     path.unlink()
     return dataset

@@ -11,12 +11,13 @@ import shapely
 import yaml
 
 from segchips.cli import main
+from segchips.config.labels import LabelLayer
 from segchips.config.loading import load_config
-from segchips.config.model import Config, Dataset, LabelLayer
+from segchips.config.model import Config, Dataset
 from segchips.grids.tile import Tile
 from support.catalogues import make_asset, make_item, write_catalogue
 from support.chips import write_chip_folders
-from support.datasets import SCHEMA, tile_at, tile_outline
+from support.datasets import tile_at, tile_outline
 from support.projects import REPOSITORY, Project
 from support.rasters import raster_outline, transform_over, write_raster
 from support.vectors import write_vectors
@@ -27,7 +28,7 @@ LOCAL = [path for path in EXAMPLES if path.stem != "pleiades_1m_rgb"]
 
 def read(path: Path) -> tuple[dict[str, Any], Config]:
     raw = yaml.safe_load(path.read_text())
-    return raw, load_config(raw, SCHEMA)
+    return raw, load_config(raw)
 
 
 def tile_of(dataset: Dataset) -> Tile:

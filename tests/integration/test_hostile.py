@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from conftest import Files
-from segchips.config.loading import SCHEMA, load_config
+from segchips.config.loading import load_config
 from segchips.errors import ConfigError
 from support.catalogues import write_json
 from support.projects import REPOSITORY, Project
@@ -67,10 +67,10 @@ NAMES = [
 def test_a_datasets_name_is_no_path(name: str) -> None:
     config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
     with pytest.raises(ConfigError):
-        load_config({**config, "datasets": {name: {}}}, SCHEMA)
+        load_config({**config, "datasets": {name: {}}})
     with pytest.raises(ConfigError):
         splits = {"tfrecords": {"splits": {name: 1.0}}}
-        load_config({**config, "datasets": {"sample": splits}}, SCHEMA)
+        load_config({**config, "datasets": {"sample": splits}})
 
 
 NUMBERS = [1e308, -1e308, 10**400, float("inf"), float("nan"), -1, 2**63, "9" * 400, True]
@@ -85,7 +85,7 @@ def test_enormous_numbers_are_refused(key: tuple[str, str]) -> None:
         if key == ("imagery", "patience") and number in (1e308, 2**63):
             continue
         with pytest.raises(ConfigError) as caught:
-            load_config(replaced({**config}, ("defaults", *key), number), SCHEMA)
+            load_config(replaced({**config}, ("defaults", *key), number))
         assert len(str(caught.value)) < 2000
 
 
@@ -97,7 +97,7 @@ def test_no_text_of_the_config_is_executed(fresh: Project) -> None:
     for number, place in enumerate(places):
         for command in COMMANDS:
             with suppress(ConfigError):
-                load_config(replaced(config, place, command), SCHEMA)
+                load_config(replaced(config, place, command))
         if place[-1] in ("path", "catalog", "id"):
             fresh.write(replaced(config, place, COMMANDS[number % len(COMMANDS)]))
             result = fresh.run("--dry-run")

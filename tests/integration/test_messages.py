@@ -19,7 +19,7 @@ from segchips.pipeline.inputs import check_catalogue, check_conversion, check_da
 from segchips.tiles.area import aoi_layers, find_tiles
 from support.chips import records_config as records
 from support.chips import write_chip_folders
-from support.datasets import SCHEMA, tile_at, tile_outline
+from support.datasets import tile_at, tile_outline
 from support.projects import Project, sample_config
 from support.rasters import transform_over, write_raster
 from support.vectors import write_vectors
@@ -42,7 +42,7 @@ def configured(path: str, value: Any, *more: tuple[str, Any]) -> Do:
                 del block[key]
             else:
                 block[key] = wanted
-        config = load_config(raw, SCHEMA)
+        config = load_config(raw)
         check_writable(config.results)
         for dataset in config.datasets.values():
             check_dataset(dataset, Path("results") / dataset.name, Path("no sample"))
@@ -95,7 +95,7 @@ CASES: dict[str, Do] = {
     "text for a number": configured("defaults.tiles.size", "64 px"),
     "a fraction of a pixel": configured("defaults.tiles.size", 64.5),
     "cloud in percent": configured("defaults.imagery.max_cloud", 40),
-    "a day that is none": configured("defaults.imagery.start", "2023-13-01"),
+    "an invalid day": configured("defaults.imagery.start", "2023-13-01"),
     "German days": configured("defaults.imagery.start", "01.04.2023"),
     "no products": configured("defaults.imagery.products", KeyError),
     "a product without bands": configured("defaults.imagery.products", [{"id": "sample-l2a", "bands": []}]),

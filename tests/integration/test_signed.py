@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Files
 from segchips.chips.readers import open_reader
-from segchips.config.model import ImageryConfig
+from segchips.config.imagery import ImageryConfig
 from segchips.errors import SceneError
 from segchips.grids.outlines import footprints
 from segchips.grids.tile import Tile

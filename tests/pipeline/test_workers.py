@@ -10,7 +10,6 @@ import pytest
 
 from segchips.pipeline.workers import Workers
 from segchips.pipeline.workflow import State
-from support.datasets import SCHEMA
 
 CONFIG = {
     "datasets": {
@@ -31,7 +30,7 @@ CONFIG = {
 
 @pytest.mark.parametrize(("count", "threads"), [(1, 1), (2, 1), (1, 5), (2, 3)])
 def test_every_call_gets_its_own_answer(count, threads):
-    workers = Workers(count, CONFIG, SCHEMA, threads)
+    workers = Workers(count, CONFIG, threads)
     expected = State(CONFIG)
     found = {}
 
@@ -50,7 +49,7 @@ def test_every_call_gets_its_own_answer(count, threads):
 
 
 def test_one_process_more_than_are_at_work_is_ready():
-    workers = Workers(3, CONFIG, SCHEMA)
+    workers = Workers(3, CONFIG)
     for started in (1, 1):
         workers.reserve()
         assert len(workers._children) == started
@@ -64,7 +63,7 @@ def test_one_process_more_than_are_at_work_is_ready():
 
 
 def test_what_a_call_raises_is_raised_here():
-    workers = Workers(1, CONFIG, SCHEMA, 2)
+    workers = Workers(1, CONFIG, 2)
     for _ in range(3):
         with pytest.raises(KeyError, match="nobody"):
             workers.call("query", "nobody")
@@ -73,7 +72,7 @@ def test_what_a_call_raises_is_raised_here():
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_another_process_takes_the_place_of_one_that_dies(threads):
-    workers = Workers(1, CONFIG, SCHEMA, threads)
+    workers = Workers(1, CONFIG, threads)
     assert workers.call("query", "one")
     os.kill(workers._children[0].pid, signal.SIGKILL)
     workers._children[0].wait()
@@ -85,7 +84,7 @@ def test_another_process_takes_the_place_of_one_that_dies(threads):
 
 
 def test_processes_end_with_their_parent():
-    workers = Workers(1, CONFIG, SCHEMA, 3)
+    workers = Workers(1, CONFIG, 3)
     assert workers.call("query", "one")
     (child,) = workers._children
     del workers

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from segchips.config.model import TFRecordsConfig
+from segchips.config.tfrecords import TFRecordsConfig
 from segchips.grids.cover import cover_area
 from segchips.grids.tile import Grid
 from segchips.records.dataset_description import describe_dataset

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from segchips.config.model import TFRecordsConfig
+from segchips.config.tfrecords import TFRecordsConfig
 from segchips.errors import InputError
 from segchips.records.dataset_description import describe_dataset
 from segchips.records.dataset_files import read_info

@@ -4,9 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from segchips.config.model import (
-    LabelLayer,
-)
+from segchips.config.labels import LabelLayer
 from segchips.tiles.assignment import MADE
 from support.report_page import Page
 from support.report_results import BACKGROUND, SPLITS, label_pixels, report_dataset, write_page

@@ -12,7 +12,7 @@ import rasterio
 import shapely
 import yaml
 
-from segchips.config.loading import SCHEMA, load_config
+from segchips.config.loading import load_config
 from segchips.errors import InputError
 from segchips.grids.tile import Tile
 from segchips.reports.ledger import FAILED, NO_SCENES, STATES, write_ledger
@@ -106,7 +106,7 @@ def test_no_secret_and_no_absolute_folder(results, tmp_path):
 
 def test_config_can_be_used_again(page):
     shown = yaml.safe_load(page.texts["config"])
-    assert load_config(shown, SCHEMA).datasets == {"cropland": report_dataset()}
+    assert load_config(shown).datasets == {"cropland": report_dataset()}
 
 
 def test_versions(page):

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from segchips.config.model import Dataset, SplittingConfig
+from segchips.config.model import Dataset
+from segchips.config.splitting import SplittingConfig
 from segchips.grids.tile import Grid, Tile
 from segchips.splits.revision import revise_splits
 from segchips.tiles.assignment import TileAssignment, shard_of, split_of

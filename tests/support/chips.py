@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
-from segchips.config.model import TFRecordsConfig
+from segchips.config.tfrecords import TFRecordsConfig
 
 Pixels = npt.NDArray[Any]
 

@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyproj
@@ -14,8 +13,6 @@ from segchips.config.loading import load_config
 from segchips.config.model import Dataset
 from segchips.grids.tile import Grid, Tile
 from segchips.scenes.pinning import SceneLock
-
-SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 
 Block = dict[str, Any] | None
 
@@ -43,7 +40,7 @@ def make_dataset(
     imagery["catalog"], labels["path"] = places.values()
     # most tests differ in nothing but places, and loading takes long
     if repr(blocks) not in _datasets:
-        _datasets[repr(blocks)] = load_config({"datasets": {"d": blocks}}, SCHEMA).datasets["d"]
+        _datasets[repr(blocks)] = load_config({"datasets": {"d": blocks}}).datasets["d"]
     dataset = _datasets[repr(blocks)]
     layers = [replace(layer, path=path) if layer.path == places["path"] else layer for layer in dataset.labels.layers]
     return replace(

@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from segchips.chips.images import make_image
-from segchips.config.loading import SCHEMA, load_config
+from segchips.config.loading import load_config
 from segchips.grids.tile import Tile
 from segchips.scenes.lock import read_lock
 from segchips.scenes.resolve import resolve
@@ -16,7 +16,7 @@ from support.datasets import image_plan
 
 def make_image_chips() -> None:
     """Make every image chip of config.yaml in the working directory, one after the other."""
-    for name, dataset in load_config(yaml.safe_load(Path("config.yaml").read_text()), SCHEMA).datasets.items():
+    for name, dataset in load_config(yaml.safe_load(Path("config.yaml").read_text())).datasets.items():
         folder = Path("results") / name
         (folder / "images").mkdir(parents=True)
         make_tiles(dataset, folder / "tiles.parquet")

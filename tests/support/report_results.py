@@ -10,19 +10,12 @@ import rasterio
 import shapely
 
 from segchips.chips.chip_file import write_chip
-from segchips.config.model import (
-    CloudMask,
-    Dataset,
-    ImageryConfig,
-    LabelLayer,
-    LabelsConfig,
-    Product,
-    Range,
-    SelectConfig,
-    SplittingConfig,
-    TFRecordsConfig,
-    TilesConfig,
-)
+from segchips.config.imagery import CloudMask, ImageryConfig, Product
+from segchips.config.labels import LabelLayer, LabelsConfig
+from segchips.config.model import Dataset
+from segchips.config.splitting import Range, SelectConfig, SplittingConfig
+from segchips.config.tfrecords import TFRecordsConfig
+from segchips.config.tiles import TilesConfig
 from segchips.grids.outlines import core_outlines
 from segchips.grids.tile import Grid, Tile
 from segchips.records.dataset_files import write_description
@@ -107,9 +100,9 @@ def ledger_rows():
 def report_dataset():
     mask = CloudMask(None, "mask", "scl", (4, 5), None)
     return Dataset(
-        "cropland",
-        TilesConfig(16, 2, 10.0, "aoi.gpkg", None, None),
-        ImageryConfig(
+        name="cropland",
+        tiles=TilesConfig(16, 2, 10.0, "aoi.gpkg", None, None),
+        imagery=ImageryConfig(
             source="stac",
             catalog="catalog.json",
             sign=None,
@@ -123,10 +116,10 @@ def report_dataset():
             min_valid=0.5,
             provenance=False,
         ),
-        LabelsConfig((LabelLayer("crops.gpkg", None, "kind", 1, CLASSES),), BACKGROUND, True),
-        TFRecordsConfig("array", 1, None, SHARES),
-        SplittingConfig(SHARES, "tile", 960.0, 0, True, False, 0, None, None, "split"),
-        SelectConfig(Range(), {}, None),
+        labels=LabelsConfig((LabelLayer("crops.gpkg", None, "kind", 1, CLASSES),), BACKGROUND, True),
+        tfrecords=TFRecordsConfig("array", 1, None, SHARES),
+        splitting=SplittingConfig(SHARES, "tile", 960.0, 0, True, False, 0, None, None, "split"),
+        select=SelectConfig(Range(), {}, None),
     )
 
 

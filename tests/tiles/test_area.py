@@ -4,7 +4,8 @@ import pyproj
 import pytest
 import shapely
 
-from segchips.config.model import LabelLayer, LabelsConfig, TilesConfig
+from segchips.config.labels import LabelLayer, LabelsConfig
+from segchips.config.tiles import TilesConfig
 from segchips.errors import InputError
 from segchips.grids.cover import cover_area
 from segchips.grids.tile import Tile

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from functools import cached_property
 
-from segchips.config.model import ImageryConfig
+from segchips.config.imagery import ImageryConfig
 from segchips.files import digest
 from segchips.scenes.model import Scaling, Scene
 from segchips.scenes.pinning import SceneLock

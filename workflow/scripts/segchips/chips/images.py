@@ -14,7 +14,7 @@ from segchips.chips.image_plan import ImagePlan
 from segchips.chips.open_rasters import GDAL_OPTIONS
 from segchips.chips.pixel_values import avoid_nodata, chip_nodata
 from segchips.chips.product_compositor import NO_ORIGIN, ProductCompositor
-from segchips.config.model import Product
+from segchips.config.imagery import Product
 from segchips.grids.tile import Tile
 
 

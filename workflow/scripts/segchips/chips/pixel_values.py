@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from segchips.arrays import Mask, Pixels
-from segchips.config.model import CloudMask
+from segchips.config.imagery import CloudMask
 from segchips.scenes.model import Band, Scaling
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from segchips.chips.composite import MaskedPixels
-from segchips.config.model import ImageryConfig, Product
+from segchips.config.imagery import ImageryConfig, Product
 from segchips.errors import InputError, SceneError
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Scene

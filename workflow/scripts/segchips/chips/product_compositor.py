@@ -11,7 +11,7 @@ from segchips.chips.composite import MaskedPixels
 from segchips.chips.image_plan import ImagePlan
 from segchips.chips.pixel_values import fits_dtype, is_clear, rescale
 from segchips.chips.readers import open_reader
-from segchips.config.model import CloudMask, Product
+from segchips.config.imagery import CloudMask, Product
 from segchips.errors import ConfigError, SceneError
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Scene

@@ -9,7 +9,7 @@ import numpy as np
 
 from segchips.chips.composite import MaskedPixels
 from segchips.chips.raster_reader import RasterReader
-from segchips.config.model import ImageryConfig, Product
+from segchips.config.imagery import ImageryConfig, Product
 from segchips.errors import SceneError
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Scene

@@ -56,10 +56,10 @@ def notes_on(imagery: Imagery, labels: Labels) -> list[str]:
 
 def count_tiles(config: Mapping[str, Any]) -> int:
     """How many tiles the config asks for; ConfigError or InputError where it cannot work."""
-    from segchips.config.loading import SCHEMA, load_config
+    from segchips.config.loading import load_config
     from segchips.tiles.area import aoi_layers, find_tiles
 
-    (dataset,) = load_config(config, SCHEMA).datasets.values()
+    (dataset,) = load_config(config).datasets.values()
     return len(find_tiles(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels)))
 
 

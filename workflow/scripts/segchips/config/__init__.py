@@ -1,5 +1,5 @@
 """The config: declared, merged, checked and described."""
 
-from segchips.config.model import TFRecordsConfig
+from segchips.config.tfrecords import TFRecordsConfig
 
 __all__ = ["TFRecordsConfig"]

@@ -1,207 +1,95 @@
-"""The config as typed, merged datasets; see `workflow/schemas/config.schema.yaml` for every key's meaning."""
+"""The config file, and the datasets that it declares."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated, Any
 
-from segchips.grids.tile import Grid
+from pydantic import Field, model_validator
 
-PLATFORMS = ("descarteslabs", "earthone")
-
-
-@dataclass(frozen=True)
-class TilesConfig:
-    """Which tiles: the grid, and an AOI, explicit keys, or neither (the extent of the labels)."""
-
-    size: int
-    pad: int
-    resolution: float
-    aoi: str | None
-    layer: str | None
-    keys: tuple[str, ...] | str | None
-
-    @property
-    def grid(self) -> Grid:
-        """The grid the tiles are cut from."""
-        return Grid(self.size, self.pad, self.resolution)
+from segchips.config.blocks import Block, Derived, Integer, Name, Text, problem
+from segchips.config.imagery import ImageryConfig
+from segchips.config.labels import LabelsConfig
+from segchips.config.splitting import SelectConfig, SplittingConfig
+from segchips.config.tfrecords import TFRecordsConfig
+from segchips.config.tiles import TilesConfig
 
 
-@dataclass(frozen=True)
-class Product:
-    """One product (of a platform, or a STAC collection) and the bands taken from it, in chip order."""
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Block):
+    """A dataset with its defaults merged in."""
 
-    id: str
-    bands: tuple[str, ...]
-    resampling: str
-    nodata: float | None
-    processing_level: str | None = None
-
-
-@dataclass(frozen=True)
-class CloudMask:
-    """The band that says which pixels are clear: by `clear` values, or by `bits` that mark what is not clear."""
-
-    asset: str | None
-    product: str | None
-    band: str | None
-    clear: tuple[int, ...] | None
-    bits: tuple[int, ...] | None
-
-
-@dataclass(frozen=True)
-class ImageryConfig:
-    """Where the scenes come from and how they become one chip.
-
-    What is not in the text form changes no result: the policy on failures, and the platforms' requests at once.
-    """
-
-    source: str
-    catalog: str | None
-    sign: str | None
-    products: tuple[Product, ...]
-    start: date
-    end: date
-    max_cloud: float | None
-    composite: str
-    reference_date: date | None
-    cloud_mask: CloudMask | None
-    min_valid: float
-    provenance: bool
-    on_failure: str = field(default="fail", repr=False)
-    patience: float = field(default=300, repr=False)
-    requests: int = field(default=8, repr=False)
-
-    @property
-    def on_platform(self) -> bool:
-        """Whether a platform searches, warps and mosaics; else files are read."""
-        return self.source in PLATFORMS
-
-
-@dataclass(frozen=True)
-class LabelLayer:
-    """One vector layer and how its features become values."""
-
-    path: str
-    layer: str | None
-    attribute: str | None
-    value: int
-    classes: Mapping[str, int | None] | None
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """The polygons inside which everything is labelled."""
-
-    path: str
-    layer: str | None
-
-
-@dataclass(frozen=True)
-class LabelsConfig:
-    """The layers in burning order (later wins), and how they are burned.
-
-    `unknown` is the value of pixels that nobody knows: where the image shows nothing, and outside `coverage`, where
-    there is one.
-    """
-
-    layers: tuple[LabelLayer, ...]
-    background: int
-    all_touched: bool
-    unknown: int | None = None
-    coverage: Coverage | None = None
-
-    @property
-    def names(self) -> dict[int, str]:
-        """The names that the config gives to values: those of `classes`, or the layer's where it burns one value."""
-        names: dict[int, list[str]] = {}
-        for layer in self.layers:
-            given = layer.classes if layer.attribute else {layer.layer or Path(layer.path).stem: layer.value}
-            for name, value in (given or {}).items():
-                if value is not None and name not in names.setdefault(value, []) and name:
-                    names[value].append(name)
-        return {value: ", ".join(parts) for value, parts in names.items()}
-
-
-@dataclass(frozen=True)
-class SplittingConfig:
-    """How tiles are split: by tile, by ground blocks of `block` metres, or by regions; `guard` is in metres.
-
-    `shares` are those of `tfrecords.splits`.
-    """
-
-    shares: Mapping[str, float]
-    by: str
-    block: float
-    guard: float
-    allow_overlap: bool
-    cover: bool
-    seed: int
-    path: str | None
-    layer: str | None
-    attribute: str
-
-
-@dataclass(frozen=True)
-class Range:
-    """The least and the greatest share of a tile that is kept."""
-
-    min: float = 0
-    max: float = 1
-
-
-@dataclass(frozen=True)
-class SelectConfig:
-    """Which tiles are kept: by their shares of labelled pixels and of classes, and what share of empty tiles."""
-
-    labelled: Range
-    classes: Mapping[int, Range]
-    empty: float | None
-
-    @property
-    def by_label(self) -> bool:
-        """Whether the choice depends on labels."""
-        return self.labelled != Range() or bool(self.classes) or self.empty is not None
-
-
-@dataclass(frozen=True)
-class TFRecordsConfig:
-    """How chips become records; `shards` counts the files of each split, 0 lets their size decide."""
-
-    storage: str
-    shards: int
-    compression: str | None
-    splits: Mapping[str, float]
-    quality: int = 95
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """One named dataset: everything the steps need to know."""
-
-    name: str
-    tiles: TilesConfig
+    name: Derived[str] = ""
+    tiles: TilesConfig = TilesConfig()
+    """Which tiles are made."""
     imagery: ImageryConfig
+    """Where scenes come from and how they become one chip."""
     labels: LabelsConfig
-    tfrecords: TFRecordsConfig
-    splitting: SplittingConfig
-    select: SelectConfig
+    """The features and how they are burned."""
+    tfrecords: TFRecordsConfig = TFRecordsConfig()
+    """How chips become records."""
+    splitting: SplittingConfig = SplittingConfig()
+    """How tiles are assigned to the splits of `tfrecords.splits`."""
+    select: SelectConfig = SelectConfig()
+    """Which tiles are kept by their labels; the others are in the ledger as dropped, with the reason."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Dataset":
+        """Checks blocks against each other, and completes those that depend on others."""
+        if not self.tfrecords.shards:
+            reason = "a tile's shard follows from its key alone, so that it stays the same when the area grows"
+            raise problem("tfrecords.shards", f"null is for datasets of chips; give a number ({reason})")
+        storage, bands = self.tfrecords.storage, sum(len(product.bands) for product in self.imagery.products)
+        if storage in ("png", "jpeg") and bands not in (1, 3):
+            text = f"'{storage}' holds 1 or 3 bands, and the products have {bands}; choose 'array', or other bands"
+            raise problem("tfrecords.storage", text)
+        splitting = self.splitting.completed(self.tiles, self.tfrecords.splits)
+        return replace(self, splitting=splitting, select=self.select.completed(self.labels))
 
 
 @dataclass(frozen=True)
-class Conversion:
-    """A dataset that starts from two folders of chips made elsewhere."""
+class ChipFolders(Block):
+    """Folders of image and label chips in any raster format that GDAL reads, paired by file name."""
 
-    name: str
-    images: Path
-    labels: Path
-    background: int | None
-    tfrecords: TFRecordsConfig
+    images: Text
+    """Folder of the image chips."""
+    labels: Text
+    """Folder of the label chips, one band each."""
+    background: Integer | None = None
+    """The label value that stands for no class, if there is one; recorded as the labels' nodata."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion(Block):
+    """A dataset that starts from chips made elsewhere."""
+
+    name: Derived[str] = ""
+    chips: ChipFolders
+    """Folders of image and label chips in any raster format that GDAL reads, paired by file name."""
+    tfrecords: TFRecordsConfig = TFRecordsConfig()
+    """How chips become records."""
+
+
+@dataclass(frozen=True)
+class ConfigFile(Block):
+    """One file: a `defaults` block, and named datasets that override it key by key."""
+
+    datasets: Annotated[Mapping[Name, Mapping[str, Any] | None], Field(min_length=1)]
+    """The datasets by name; each overrides `defaults` key by key, an empty one takes them as they are."""
+    results: Annotated[Text, Field(pattern=r"^[^{}\x00-\x1f]+$")] = "results"
+    """Folder that receives one folder for each dataset; a path without braces."""
+    requests: Annotated[Integer, Field(ge=1, le=128)] = 8
+    """Requests that are sent to a Descartes Labs or EarthOne platform at the same time, for any number of cores."""
+    defaults: Annotated[Mapping[str, Any], Field(json_schema_extra={"default": {}})] = field(default_factory=dict)
+    """Values that every dataset starts from; same keys as a dataset."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """The whole config: results folder, requests at once, and by name the datasets and those that start from chips."""
+    """The checked config: results folder, concurrent requests, and datasets by name.
+
+    `datasets` start from an area, imagery and labels, `conversions` from folders of chips.
+    """
 
     results: Path
     requests: int

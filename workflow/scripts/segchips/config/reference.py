@@ -1,40 +1,39 @@
-"""The config's schema as tables for people: `python -m segchips.config.reference` prints what `config/REFERENCE.md` holds."""
+"""The reference of all keys as Markdown: `python -m segchips.config.reference` prints `config/REFERENCE.md`."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import yaml
 
+from segchips.config.schema import config_schema
+
 Json = dict[str, Any]
 _HEAD = """# Every key of the config
 
-Made from `workflow/schemas/config.schema.yaml` by `make docs`; [README.md](README.md) tells how keys work together.
+Made by `make docs`; [README.md](README.md) explains how keys work together.
 """
 
 
-def reference(schema: Path) -> str:
-    """The schema as Markdown: a table for each block, with each key's type or choices, default and meaning."""
-    rules: Json = yaml.safe_load(schema.read_text(encoding="utf-8"))
-    top = {key: value for key, value in rules["properties"].items()}
-    lines = [_HEAD, "## The file", *_table(top, rules)]
+def reference() -> str:
+    """Returns the schema as Markdown: a table for each block, with type, default and meaning of each key."""
+    schema = config_schema()
+    lines = [_HEAD, "## The file", *_table(schema["properties"], schema["required"])]
     for name in ("dataset", "conversion"):
-        block = rules["$defs"][name]
-        lines += ["", f"## {block['description'].rstrip('.')}", *_blocks("", block, rules)]
+        block = schema["$defs"][name]
+        lines += ["", f"## {block['description'].rstrip('.')}", *_blocks("", block)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _blocks(path: str, block: Json, rules: Json) -> Iterator[str]:
-    """The table of a block's plain keys, then the blocks in it, one after the other."""
-    known = {key: _resolved(value, rules) for key, value in block.get("properties", {}).items()}
-    plain = {key: value for key, value in known.items() if not _inner(value)}
+def _blocks(path: str, block: Json) -> Iterator[str]:
+    """The table of a block's plain keys, then the blocks inside it."""
+    properties = block["properties"]
+    plain = {key: value for key, value in properties.items() if not _inner(value)}
     if plain:
-        yield from _table(plain, rules, block.get("required", ()))
-    for key, value in known.items():
+        yield from _table(plain, block.get("required", ()))
+    for key, value in properties.items():
         if inner := _inner(value):
-            name = f"{path}{key}" + (" (each)" if "items" in value else "")
-            yield from ("", f"### {name}", str(value.get("description", "")), "")
-            yield from _blocks(f"{path}{key}.", inner, rules)
+            yield from ("", f"### {path}{key}" + (" (each)" if "items" in value else ""), value["description"], "")
+            yield from _blocks(f"{path}{key}.", inner)
 
 
 def _inner(value: Json) -> Json | None:
@@ -43,20 +42,14 @@ def _inner(value: Json) -> Json | None:
     return value if "properties" in value else items if "properties" in items else None
 
 
-def _resolved(value: Json, rules: Json) -> Json:
-    name = value.get("$ref", "").rpartition("/")[2]
-    return {**rules["$defs"].get(name, {}), **value}
-
-
-def _table(keys: Json, rules: Json, required: Any = ()) -> Iterator[str]:
+def _table(keys: Json, required: Collection[str]) -> Iterator[str]:
     yield from ("| key | type | default | meaning |", "|---|---|---|---|")
-    for key, raw in keys.items():
-        value = _resolved(raw, rules)
-        default = "required" if key in required else _shown(value["default"]) if "default" in value else ""
-        yield f"| `{key}` | {_kind(value)} | {default} | {value.get('description', '')} |"
+    for key, value in keys.items():
+        default = "required" if key in required else _default(value["default"]) if "default" in value else ""
+        yield f"| `{key}` | {_kind(value)} | {default} | {value['description']} |"
 
 
-def _shown(value: Any) -> str:
+def _default(value: Any) -> str:
     return f"`{yaml.safe_dump(value, default_flow_style=True).splitlines()[0]}`"
 
 
@@ -75,6 +68,4 @@ def _kind(value: Json) -> str:
 
 
 if __name__ == "__main__":
-    from segchips.config.loading import SCHEMA
-
-    print(reference(SCHEMA), end="")
+    print(reference(), end="")

@@ -13,7 +13,7 @@ from rasterio.features import rasterize
 from rasterio.transform import Affine
 
 from segchips.arrays import Mask
-from segchips.config.model import Coverage, LabelLayer, LabelsConfig
+from segchips.config.labels import Coverage, LabelLayer, LabelsConfig
 from segchips.files import digest
 from segchips.grids.tile import Tile
 from segchips.grids.utm import crs_longitudes

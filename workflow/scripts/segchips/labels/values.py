@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segchips.arrays import Mask
-from segchips.config.model import LabelLayer
+from segchips.config.labels import LabelLayer
 from segchips.errors import InputError
 from segchips.vectors.layers import VectorLayer
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from segchips.config.model import PLATFORMS
+from segchips.config.imagery import PLATFORMS
 from segchips.files import digest
 
 _PACKAGE = Path(__file__).parents[1]

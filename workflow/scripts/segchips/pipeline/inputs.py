@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from segchips.config.model import Conversion, Dataset, ImageryConfig
+from segchips.config.imagery import ImageryConfig
+from segchips.config.model import Conversion, Dataset
 from segchips.errors import InputError, SegchipsError
 from segchips.labels.features import LabelFeatures
 from segchips.records.chip_folders import pair_chips
@@ -37,7 +38,7 @@ def check_dataset(dataset: Dataset, folder: Path, sample: Path) -> None:
 def check_conversion(conversion: Conversion) -> None:
     """Check that there are pairs of chips."""
     with _about(f"datasets.{conversion.name}: chips"):
-        pair_chips(conversion.images, conversion.labels)
+        pair_chips(Path(conversion.chips.images), Path(conversion.chips.labels))
 
 
 def _check_tiles(dataset: Dataset, sample: Path) -> None:

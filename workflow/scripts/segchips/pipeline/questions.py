@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from segchips.chips.image_plan import ImagePlan
-from segchips.config.loading import SCHEMA, load_config
+from segchips.config.loading import load_config
 from segchips.config.model import Config, Dataset
 from segchips.errors import InputError
 from segchips.files import content_digest, digest
@@ -32,8 +32,8 @@ TEMPLATES = Path(__file__).parents[1] / "reports"
 class Questions:
     """Everything the rules ask about the datasets, read once and kept until the file it came from changes."""
 
-    def __init__(self, raw: Mapping[str, Any], schema: Path = SCHEMA) -> None:
-        self.config: Config = load_config(raw, schema)
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.config: Config = load_config(raw)
         self._kept: dict[object, tuple[object, Any]] = {}
         self._lock = threading.RLock()
 
@@ -51,7 +51,7 @@ class Questions:
         conversion = self.config.conversions[name]
         files = [
             (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
-            for folder in (conversion.images, conversion.labels)
+            for folder in (conversion.chips.images, conversion.chips.labels)
             for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)
         ]
         return digest(script_version("convert"), conversion, files)

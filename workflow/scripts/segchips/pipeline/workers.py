@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Any
 
@@ -34,8 +33,8 @@ class WorkerConnection:
 class Workers:
     """Up to `count` processes, started as they are needed; each has the config and serves `threads` calls at a time."""
 
-    def __init__(self, count: int, raw: Mapping[str, Any], schema: Path, threads: int = 1) -> None:
-        self._setting, self._threads, self._lock = (raw, schema), threads, threading.Lock()
+    def __init__(self, count: int, raw: Mapping[str, Any], threads: int = 1) -> None:
+        self._raw, self._threads, self._lock = raw, threads, threading.Lock()
         self._idle: LifoQueue[WorkerConnection | None] = LifoQueue()
         self._children: list[subprocess.Popen[bytes]] = []
         for _ in range(count):
@@ -91,7 +90,7 @@ class Workers:
         lines += [WorkerConnection(near, lines) for near, _ in pairs]
         for _, end in pairs:
             end.close()
-        lines[0].send(self._setting)
+        lines[0].send(self._raw)
         for line in lines[1:]:
             self._idle.put(line)
         return lines[0]
@@ -106,7 +105,7 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout = sys.stderr
     first, *others = [WorkerConnection(socket.socket(fileno=int(number)), []) for number in sys.argv[1:]]
-    state = State(*first.receive())
+    state = State(first.receive())
     for line in others:
         threading.Thread(target=_serve, args=(line, state)).start()
     _serve(first, state)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from segchips.chips.images import make_image
-from segchips.config.loading import SCHEMA
 from segchips.errors import InputError, SceneError, SegchipsError
 from segchips.files import atomic_write
 from segchips.grids.tile import Tile
@@ -53,11 +52,11 @@ def _guarded(log: str, job: str, make: Callable[[], None]) -> SegchipsError | No
 class State(Questions):
     """All that rules ask and do, and the processes that do it."""
 
-    def __init__(self, raw: Mapping[str, Any], schema: Path = SCHEMA, workers: int = 0) -> None:
-        super().__init__(raw, schema)
+    def __init__(self, raw: Mapping[str, Any], workers: int = 0) -> None:
+        super().__init__(raw)
         _tell_scripts_where_the_library_is()
-        self._workers = Workers(workers, dict(raw), schema) if workers else None
-        self._askers = Workers(1, dict(raw), schema, threads=self.jobs_at_once) if workers else None
+        self._workers = Workers(workers, dict(raw)) if workers else None
+        self._askers = Workers(1, dict(raw), threads=self.jobs_at_once) if workers else None
 
     def run(self, method: str, name: str, *arguments: object) -> SegchipsError | None:
         """Call a body below in a worker process, or here where there is none; gives back what went wrong.

@@ -16,7 +16,7 @@ from segchips.records.shard_index import IndexEntry
 from segchips.tiles.assignment import REJECTED
 
 if TYPE_CHECKING:
-    from segchips.config.model import TFRecordsConfig
+    from segchips.config.tfrecords import TFRecordsConfig
 
 _SAMPLE_SIZE = 25
 """The number of pairs from which the most common layout is taken."""

@@ -20,7 +20,7 @@ from segchips.records.shard_writer import ShardSpec
 from segchips.tiles.assignment import REJECTED, shard_of, split_of
 
 if TYPE_CHECKING:
-    from segchips.config.model import TFRecordsConfig
+    from segchips.config.tfrecords import TFRecordsConfig
 
 SHARD_BYTES = 150_000_000
 """The target size of a shard if the config does not say how many there are."""

@@ -20,7 +20,7 @@ from segchips.records.tfrecord import read_record
 from segchips.tiles.assignment import MADE
 
 if TYPE_CHECKING:
-    from segchips.config.model import TFRecordsConfig
+    from segchips.config.tfrecords import TFRecordsConfig
 
 
 def chip_layout(header: ChipHeader) -> ChipLayout:

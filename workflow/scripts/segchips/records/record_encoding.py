@@ -15,7 +15,7 @@ from segchips.tiles.assignment import hash64
 
 if TYPE_CHECKING:
     from segchips.arrays import Mask, Pixels
-    from segchips.config.model import TFRecordsConfig
+    from segchips.config.tfrecords import TFRecordsConfig
     from segchips.records.tf_example import Piece, Value
 
 PairHeaders = tuple[ChipHeader, ChipHeader]

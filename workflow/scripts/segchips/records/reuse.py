@@ -25,7 +25,7 @@ from segchips.records.tfrecord import checksum, read_record
 from segchips.tiles.assignment import MADE
 
 if TYPE_CHECKING:
-    from segchips.config.model import TFRecordsConfig
+    from segchips.config.tfrecords import TFRecordsConfig
     from segchips.records.pixel_counts import PixelCounts
     from segchips.records.record_decoding import Example
     from segchips.records.tf_example import Piece

@@ -26,7 +26,7 @@ from segchips.records.tfrecord import RecordWriter
 from segchips.tiles.assignment import EXCLUDED, MADE, REJECTED, TOO_FEW_VALID
 
 if TYPE_CHECKING:
-    from segchips.config.model import TFRecordsConfig
+    from segchips.config.tfrecords import TFRecordsConfig
     from segchips.records.pixel_counts import PixelCounts
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import jinja2
 
-from segchips.config.model import Dataset, LabelsConfig
+from segchips.config.labels import LabelsConfig
+from segchips.config.model import Dataset
 from segchips.files import atomic_write
 from segchips.labels.conflicts import read_conflicts
 from segchips.records.dataset_files import made_entries, read_info

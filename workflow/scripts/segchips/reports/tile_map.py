@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import shapely
 
-from segchips.config.model import TilesConfig
+from segchips.config.tiles import TilesConfig
 from segchips.files import read_parquet
 from segchips.reports.ledger import LedgerRow
 from segchips.vectors.antimeridian import to_lonlat_geometries

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 
-from segchips.config.model import Dataset, ImageryConfig
+from segchips.config.imagery import ImageryConfig
+from segchips.config.model import Dataset
 from segchips.scenes.model import Scene
 from segchips.scenes.pinning import SceneLock
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from segchips.config.model import ImageryConfig
+from segchips.config.imagery import ImageryConfig
 from segchips.scenes.model import Scene
 
 

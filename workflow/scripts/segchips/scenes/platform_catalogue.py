@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import shapely
 
-from segchips.config.model import ImageryConfig
+from segchips.config.imagery import ImageryConfig
 from segchips.errors import InputError, ServiceError
 from segchips.scenes.model import Band, Scene, parse_time
 from segchips.scenes.platform_service import DTYPES, get_service

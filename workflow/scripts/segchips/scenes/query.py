@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 import shapely
 
-from segchips.config.model import ImageryConfig
+from segchips.config.imagery import ImageryConfig
 from segchips.errors import InputError, redact_urls
 from segchips.scenes.model import Scene
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from segchips.config.model import ImageryConfig
+from segchips.config.imagery import ImageryConfig
 from segchips.errors import SceneError, SegchipsError
 from segchips.scenes.model import Band, Scene
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import shapely
 
-from segchips.config.model import ImageryConfig
+from segchips.config.imagery import ImageryConfig
 from segchips.scenes.model import Scene
 from segchips.scenes.query import filter_by_cloud, search_area
 from segchips.scenes.signing import without_signatures

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segchips.arrays import Mask
-from segchips.config.model import SplittingConfig
+from segchips.config.splitting import SplittingConfig
 from segchips.files import digest
 from segchips.splits.class_presence import ANY_CLASS, missing_classes
 from segchips.tiles.split_assignment import SplitAssignment

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from segchips.arrays import Ints, Mask
-from segchips.config.model import SplittingConfig
+from segchips.config.splitting import SplittingConfig
 from segchips.grids.tile import Tile
 from segchips.splits.class_presence import ANY_CLASS, class_table, missing_classes
 from segchips.splits.rebalancing import BalanceInput, rebalance
@@ -103,7 +103,7 @@ def _describe_missing(
     for split, value in missing:
         if value == ANY_CLASS:
             blocks = len({row.block_id for row in rows})
-            advice = f": {len(rows)} tiles lie in {blocks} blocks of {config.block:g} m; take smaller ones"
+            advice = f": {len(rows)} tiles lie in {blocks} blocks of {config.block_size:g} m; take smaller ones"
             yield f"split {names[split]} has no tile{advice if config.by == 'block' else ''}"
         else:
             yield f"split {names[split]} has no tile that a feature of class {value} meets"

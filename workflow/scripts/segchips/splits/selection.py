@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from segchips.arrays import Ints
-from segchips.config.model import LabelsConfig, SelectConfig
+from segchips.config.labels import LabelsConfig
+from segchips.config.splitting import SelectConfig
 from segchips.files import digest, read_parquet
 from segchips.grids.tile import Tile
 from segchips.labels.features import LabelFeatures
@@ -55,7 +56,7 @@ def _reason(config: SelectConfig, labels: LabelsConfig, key: str, pixels: Ints, 
         kept = int(digest("empty", seed, key), 16) / 2**64 < config.empty
         return "" if kept else f"select: no pixel is labelled, and select.empty keeps {config.empty:g} of such tiles"
     limits = {"labelled": (labelled, config.labelled)}
-    limits |= {f"classes.{value}": (int(pixels[value]), span) for value, span in config.classes.items()}
+    limits |= {f"classes.{value}": (int(pixels[value]), span) for value, span in config.class_ranges.items()}
     for name, (count, span) in limits.items():
         if not span.min <= count / total <= span.max:
             end, limit = ("min", span.min) if count / total < span.min else ("max", span.max)

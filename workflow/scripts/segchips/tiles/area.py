@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from segchips.config.model import LabelsConfig, TilesConfig
+from segchips.config.labels import LabelsConfig
+from segchips.config.tiles import TilesConfig
 from segchips.errors import InputError
 from segchips.grids.cover import cover_area, in_grid_order
 from segchips.grids.tile import Grid, Tile

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from segchips.arrays import Ints
-from segchips.config.model import SplittingConfig
+from segchips.config.splitting import SplittingConfig
 from segchips.grids.indices import decode_indices, tile_indices
 from segchips.grids.neighbours import neighbour_pairs, neighbourhood
 from segchips.grids.tile import Grid, Tile

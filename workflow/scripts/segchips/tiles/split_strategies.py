@@ -7,7 +7,7 @@ import numpy as np
 import shapely
 
 from segchips.arrays import Ints
-from segchips.config.model import SplittingConfig
+from segchips.config.splitting import SplittingConfig
 from segchips.errors import InputError
 from segchips.grids.indices import encode_indices, tile_centres
 from segchips.grids.tile import Grid, Tile
@@ -34,7 +34,7 @@ class ByBlock:
 
     def assign(self, indices: Ints) -> tuple[Ints, Ints]:
         """See `SplitStrategy`."""
-        blocks = Blocks(self.config.block, self.config.seed)
+        blocks = Blocks(self.config.block_size, self.config.seed)
         rows_columns = blocks.containing(*tile_centres(indices, self.grid))
         block_ids = (rows_columns[:, 0] << 32) + rows_columns[:, 1]
         return block_ids, split_numbers(blocks.draw(rows_columns), self.config.shares)

@@ -1,0 +1,149 @@
+"""The block `imagery`: where scenes come from and how they become a chip."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from segchips.config.blocks import KEEP_INTEGER, Block, Day, Derived, Flag, Integer, Number, Share, Text, problem
+
+PLATFORMS = ("descarteslabs", "earthone")
+REPEATED = "config_repeated"
+
+
+def _refuse_repeated(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        raise PydanticCustomError(REPEATED, "repeated")
+    return values
+
+
+@dataclass(frozen=True)
+class Product(Block):
+    """One product (of a platform, or a STAC collection) and the bands taken from it, in chip order."""
+
+    id: Text
+    """Product id, or STAC collection id."""
+    bands: Annotated[
+        tuple[Text, ...],
+        Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_refuse_repeated),
+    ]
+    """Asset keys, band names, or `asset:2` for the second band of an asset; for a platform, band names."""
+    resampling: Literal[
+        "nearest",
+        "bilinear",
+        "cubic",
+        "cubic_spline",
+        "lanczos",
+        "average",
+        "mode",
+        "max",
+        "min",
+        "med",
+        "q1",
+        "q3",
+        "rms",
+    ] = "nearest"
+    """How pixels are resampled to the tile's grid; nearest takes the pixel under the centre."""
+    nodata: Annotated[Number | None, Field(allow_inf_nan=True), KEEP_INTEGER] = None
+    """Nodata value of the scenes and the chip; null takes what the scenes declare."""
+    processing_level: Text | None = None
+    """How a platform processes the stored values, such as `toa` or `surface`; null takes the product's own level."""
+
+
+@dataclass(frozen=True)
+class CloudMask(Block):
+    """The band that says which pixels are clear; it names an asset of the same scenes, or a product and its band."""
+
+    asset: str | None = None
+    """Asset (or band) of each scene that holds the mask."""
+    product: str | None = None
+    """Product that holds the masks, paired with the images by acquisition."""
+    band: str | None = None
+    """Band of the mask product."""
+    clear: Annotated[tuple[Integer, ...] | None, Field(min_length=1)] = None
+    """Mask values of clear pixels; all others are masked."""
+    bits: Annotated[tuple[Annotated[Integer, Field(ge=0, le=31)], ...] | None, Field(min_length=1)] = None
+    """Bits (0 is the lowest) that mark a pixel as not clear."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "CloudMask":
+        if bool(self.asset) == bool(self.product):
+            raise problem("", "name either asset (of the same scenes) or product and band")
+        if self.product and not self.band:
+            raise problem("band", f"missing; name the band of product '{self.product}' that holds the mask")
+        if bool(self.clear) == bool(self.bits):
+            raise problem("", "give either clear (values of clear pixels) or bits (that mark what is not clear)")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageryConfig(Block):
+    """Where scenes come from and how they become one chip.
+
+    Fields that change no result are left out of the repr, and so of rerun digests: how failures are handled, and how
+    many requests are sent at once.
+    """
+
+    source: Literal["stac", "descarteslabs", "earthone"] = "stac"
+    """What provides the scenes: a STAC catalogue, or the platform of Descartes Labs or EarthOne."""
+    catalog: str | None = None
+    """Path or URL of a static STAC catalogue, or URL of a STAC API; platforms ignore it."""
+    sign: Literal["planetary_computer", None] = None
+    """Service that signs asset URLs before they are read; signatures are never stored, nor those in a catalogue."""
+    products: Annotated[tuple[Product, ...], Field(min_length=1)]
+    """The products; bands of several products are stacked in this order."""
+    start: Day
+    """First day, inclusive (UTC)."""
+    end: Day
+    """Last day, inclusive to its end (UTC)."""
+    max_cloud: Annotated[Number | None, Field(gt=0, le=1), KEEP_INTEGER] = None
+    """A scene is used if its cloud fraction is strictly below this; null sets no limit."""
+    composite: Literal["closest", "median", "mean"] = "closest"
+    """closest takes each pixel from the scene nearest to the reference date that has it; median and mean use all."""
+    reference_date: Day | None = None
+    """The day that `closest` counts from."""
+    cloud_mask: CloudMask | None = None
+    """The band that says which pixels are clear; it names an asset of the same scenes, or a product and its band."""
+    min_valid: Share = 0.0
+    """A chip with a smaller share of valid pixels (valid in every band) is not written to a shard."""
+    provenance: Flag = False
+    """Write a second raster for each chip with every pixel's scene and its days from the reference date."""
+    on_failure: Literal["fail", "exclude"] = field(default="fail", repr=False)
+    """What to do if a tile's pixels cannot be read; fail does not write its shard, exclude writes it without the
+    tile."""
+    patience: Annotated[Number, Field(ge=1, le=86400), KEEP_INTEGER] = field(default=300, repr=False)
+    """Seconds that a request to a platform may take in total, including waits and retries."""
+    requests: Derived[int] = field(default=8, repr=False)
+
+    @property
+    def on_platform(self) -> bool:
+        """Whether a platform searches, warps and mosaics; otherwise files are read."""
+        return self.source in PLATFORMS
+
+    @model_validator(mode="after")
+    def _check(self) -> "ImageryConfig":
+        if self.start > self.end:
+            raise problem("start", f"{self.start} is after end ({self.end}); swap them")
+        if self.composite == "closest" and not self.reference_date:
+            text = f"missing; composite 'closest' counts days from it, so name one such as {self.start}"
+            raise problem("reference_date", text)
+        if not self.catalog and self.source == "stac":
+            raise problem("catalog", "missing; source 'stac' needs the path or URL of a catalogue")
+        ids = [product.id for product in self.products]
+        if len(set(ids)) < len(ids):
+            raise problem("products", f"a product is named twice ({', '.join(ids)}); list all its bands in one entry")
+        for number, product in enumerate(self.products):
+            self._check_product(product, f"products.{number}")
+        return self
+
+    def _check_product(self, product: Product, place: str) -> None:
+        if product.processing_level and not self.on_platform:
+            text = (
+                f"'{product.processing_level}' is for {' and '.join(PLATFORMS)}; "
+                f"source '{self.source}' reads files as they are, so remove the key"
+            )
+            raise problem(f"{place}.processing_level", text)
+        if product.resampling == "rms" and self.on_platform:
+            raise problem(f"{place}.resampling", f"source '{self.source}' does not offer 'rms'; choose another")

@@ -1,0 +1,43 @@
+"""The block `tfrecords`: how chips become records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
+
+from segchips.config.blocks import KEEP_INTEGER, Block, Integer, Name, Number
+
+_SPLITS = {"train": 0.8, "val": 0.1, "test": 0.1}
+_Shards = Annotated[Integer, Field(ge=1, le=99999)]
+
+
+def _null_as_zero(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    return 0 if value is None else check(value)
+
+
+@dataclass(frozen=True)
+class TFRecordsConfig(Block):
+    """How chips become records.
+
+    Args:
+        storage: How pixels are stored.
+        shards: Number of files of each split; 0 makes as many as bring each to about 150 MB.
+        compression: Compression of whole shard files, or None.
+        splits: Names of splits and their shares.
+        quality: JPEG quality of the images.
+    """
+
+    storage: Literal["array", "float", "encoded", "png", "jpeg"] = "array"
+    """array stores raw pixels, float 32-bit floats, encoded the bytes of the chip file, png and jpeg 8-bit pictures."""
+    shards: Annotated[_Shards, WrapValidator(_null_as_zero, json_schema_input_type=_Shards | None)] = 4
+    """Files of each split; null, the default for datasets of chips, makes as many as bring each to about 150 MB."""
+    compression: Literal["GZIP", "ZLIB", None] = None
+    """Compression of the whole shard file."""
+    splits: Annotated[
+        Mapping[Name, Annotated[Number, Field(gt=0), KEEP_INTEGER]],
+        Field(min_length=1, json_schema_extra={"default": _SPLITS}),
+    ] = field(default_factory=lambda: dict(_SPLITS))
+    """Split names and their shares of the tiles."""
+    quality: Annotated[Integer, Field(ge=1, le=100)] = 95
+    """JPEG quality of the images; labels are always stored without loss."""
