@@ -39,7 +39,7 @@ def count_by_points(tile, shapes, values):
 
 @pytest.mark.parametrize("all_touched", [True, False])
 @pytest.mark.parametrize("seed", range(3))
-def test_every_pixel_with_its_middle_in_features_of_different_classes_counts(tmp_path, seed, all_touched):
+def test_every_pixel_with_its_centre_in_features_of_two_classes_counts(tmp_path, seed, all_touched):
     shapes, values, path = layer(tmp_path, seed)
     features = LabelFeatures(
         make_dataset(labels={"path": path, "attribute": "kind", "all_touched": all_touched}).labels

@@ -8,7 +8,7 @@ from support.label_features import TILE, UTM, burn_tile, read_features, reprojec
 from support.vectors import write_vectors
 
 
-def test_pixels_whose_middle_lies_outside_the_coverage_are_unknown(tmp_path):
+def test_pixels_with_their_centre_outside_the_coverage_are_unknown(tmp_path):
     rng = np.random.default_rng(8)
     shapes, covered = star_polygons(rng, TILE, 9), star_polygons(rng, TILE, 4, radius=200.0)
     path = write_vectors(tmp_path / "labels.gpkg", shapes, UTM, value=[1 + n % 3 for n in range(9)])

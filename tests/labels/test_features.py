@@ -123,12 +123,12 @@ def test_features_that_reach_into_the_padding_alone_are_burned(tmp_path):
         np.testing.assert_array_equal(burn_tile(read_features(path, all_touched=all_touched)), expected)
 
 
-def test_where_nothing_lies_there_is_background(tmp_path):
+def test_tiles_without_features_are_background(tmp_path):
     path = write_vectors(tmp_path / "a.gpkg", [shapely.box(0, 0, 1, 1)], UTM)
     assert (burn_tile(read_features(path, 42)) == 42).all()
 
 
-def test_invalid_polygons_are_repaired_and_told(tmp_path):
+def test_invalid_polygons_are_repaired_and_noted(tmp_path):
     west, south, east, north = TILE.bounds
     bow = shapely.Polygon([(west, south), (east, north), (east, south), (west, north)])
     lost = shapely.LineString([(west, south), (east, north)])
@@ -142,7 +142,7 @@ def test_invalid_polygons_are_repaired_and_told(tmp_path):
 
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:32632", "EPSG:3035"])
-def test_touching_equals_every_tile_with_every_feature(tmp_path, crs):
+def test_intersecting_features_equal_those_of_every_pair_compared(tmp_path, crs):
     tiles = tiles_of_two_zones()
     rng = np.random.default_rng(6)
     polygons = [
@@ -167,7 +167,7 @@ def test_touching_equals_every_tile_with_every_feature(tmp_path, crs):
     } == {32, 33}
 
 
-def test_no_tile_touches_anything_in_an_empty_place(tmp_path):
+def test_tiles_far_from_all_features_have_none(tmp_path):
     path = write_vectors(tmp_path / "a.gpkg", [shapely.box(10, 10, 11, 11)], "EPSG:4326")
     assert read_features(path).intersecting([TILE]) == [[]] and read_features(path).intersecting([]) == []
 

@@ -65,7 +65,7 @@ def test_an_edit_changes_exactly_the_tiles_it_touches(tmp_path, change, crs):
     assert changed == expected and 0 < len(changed) < count
 
 
-def test_features_that_change_places_change_the_tiles_where_both_lie(tmp_path):
+def test_features_that_swap_order_change_the_tiles_where_both_lie(tmp_path):
     def swap(polygons, values):
         polygons[0], polygons[1], values[0], values[1] = polygons[1], polygons[0], values[1], values[0]
         return polygons, values, []
@@ -111,7 +111,7 @@ def test_how_features_are_burned_changes_every_tile(tmp_path):
         assert (new[far.key] != old[far.key]) == (number < 2)
 
 
-def test_the_label_lock_comes_back_as_it_went(tmp_path):
+def test_a_label_lock_is_read_as_it_was_written(tmp_path):
     tiles = tile_block(33, TILE.path, TILE.row, 3)
     path = write_vectors(tmp_path / "a.gpkg", star_polygons(np.random.default_rng(1), TILE, 9), UTM)
     lock = lock_labels(read_features(path), tiles, "code")

@@ -108,7 +108,7 @@ def test_a_large_polygon_around_or_beside_the_tile(tmp_path):
         assert (pixels == 1).all()
 
 
-def test_of_what_an_intersection_leaves_only_the_areas_count(monkeypatch):
+def test_only_polygons_of_collections_are_kept(monkeypatch):
     monkeypatch.setattr(thinning, "MIN_VERTICES", 4)
     west, south, east, north = TILE.bounds
     area = shapely.box(west + 30, south + 30, east - 30, north - 30)

@@ -62,7 +62,7 @@ def test_class_maps(tmp_path, values, classes, expected):
     )
 
 
-def test_features_without_a_value_lend_their_class_no_name(tmp_path):
+def test_missing_values_do_not_name_their_class(tmp_path):
     path = write_vectors(tmp_path / "a.gpkg", squares(3), UTM, number=["water", None, ""])
     assert read_features(path, attribute="number", classes={"": 0, "water": 1, "other": 0}).config.names == {
         0: "other",

@@ -1,4 +1,4 @@
-"""What a finished dataset tells other tools: read by them where they are there, else as they are known to read."""
+"""Descriptors of a finished dataset, read by the tools that they are for, or as these tools read them."""
 
 import json
 from collections import Counter
@@ -27,16 +27,16 @@ SCHEMAS = Path(__file__).parents[1] / "schemas"
 CHECKED: Counter[str] = Counter()
 
 
-def chips(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def read_chips(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Image and label of every tile."""
-    found = {}
+    chips = {}
     for path in sorted(folder.glob("images/*.tif")):
         with rasterio.open(path) as image, rasterio.open(folder / "labels" / path.name) as label:
-            found[path.stem.replace("#", ":")] = image.read(), label.read(1)
-    return found
+            chips[path.stem.replace("#", ":")] = image.read(), label.read(1)
+    return chips
 
 
-class Offline(JsonSchemaSTACValidator):
+class OfflineValidator(JsonSchemaSTACValidator):
     """The core schemas that pystac brings with it; those of extensions as their authors published them."""
 
     def validate_extension(self, stac_dict: dict[str, Any], *about: Any) -> str | None:
@@ -46,12 +46,14 @@ class Offline(JsonSchemaSTACValidator):
         if not path.exists():
             assert extension == "classification"
             return None
-        jsonschema.Draft7Validator(json.loads(path.read_text()), registry=Registry(retrieve=found)).validate(stac_dict)
+        jsonschema.Draft7Validator(json.loads(path.read_text()), registry=Registry(retrieve=resolve_schema)).validate(
+            stac_dict
+        )
         CHECKED[extension] += 1
         return uri
 
 
-def found(uri: str) -> Resource:
+def resolve_schema(uri: str) -> Resource:
     """GeoJSON's schemas come with pystac; that of PROJ is for a field we do not write."""
     path = CORE / "geojson" / uri.rpartition("/")[2]
     return DRAFT7.create_resource(json.loads(path.read_text()) if "geojson.org" in uri else {})
@@ -62,7 +64,7 @@ def _offline() -> Any:
     from pystac.validation import RegisteredValidator
 
     before = RegisteredValidator.get_validator()
-    set_validator(Offline())
+    set_validator(OfflineValidator())
     yield
     set_validator(before)
 
@@ -118,12 +120,12 @@ def test_the_card_has_front_matter_and_the_true_figures(sample_run: Project) -> 
     about = yaml.safe_load(front)
     assert about["task_categories"] == ["image-segmentation"] and about["size_categories"] == ["n<1K"]
     rows = {tuple(cell.strip() for cell in line.strip("|").split("|"))[:2]: line for line in body.splitlines()}
-    found = chips(sample_run.results())
+    chips = read_chips(sample_run.results())
     for split in ("train", "val", "test"):
         tiles = [row["tile"] for row in sample_run.ledger() if row["split"] == split]
         assert (split, str(len(tiles))) in rows
         if tiles:
-            pixels = np.concatenate([found[tile][0][3].ravel() for tile in tiles])
+            pixels = np.concatenate([chips[tile][0][3].ravel() for tile in tiles])
             pixels = pixels[pixels != 0]
             figures = f"{pixels.min():.6g} | {pixels.max():.6g} | {pixels.mean():.6g} | {pixels.std():.6g}"
             assert figures in rows["B08", split]
@@ -139,12 +141,12 @@ def test_arcgis_learn_finds_what_it_reads(sample_run: Project) -> None:
     statistics = json.loads((folder / "esri_accumulated_stats.json").read_text())
     assert definition["MetaDataMode"] == statistics["MetaDataMode"] == "Classified_Tiles"
     pairs = [line.split() for line in (folder / "map.txt").read_text().splitlines()]
-    found = chips(folder)
-    assert len(pairs) == statistics["NumTiles"] == len(found)
+    chips = read_chips(folder)
+    assert len(pairs) == statistics["NumTiles"] == len(chips)
     for image, label in pairs:
         image_path = folder / image
         assert image_path.exists() and folder / label == image_path.parents[1] / "labels" / (image_path.stem + ".tif")
-    labels = np.stack([label for _, label in found.values()])
+    labels = np.stack([label for _, label in chips.values()])
     values = [one["Value"] for one in definition["Classes"]]
     assert {one["Value"]: one["Name"] for one in definition["Classes"]} == {
         value: name for value, name in CLASSES.items() if (labels == value).any()
@@ -155,7 +157,7 @@ def test_arcgis_learn_finds_what_it_reads(sample_run: Project) -> None:
     counted = statistics["ClassPixelStats"]
     assert counted["NumPixelsPerClass"] == [int((labels == value).sum()) for value in values]
     assert counted["NumImagesPerClass"] == [sum((label == value).any() for label in labels) for value in values]
-    images = np.stack([image for image, _ in found.values()]).astype(np.float64)
+    images = np.stack([image for image, _ in chips.values()]).astype(np.float64)
     assert definition["InputRastersProps"]["BandNames"] == ["B04", "B03", "B02", "B08"]
     for band, (of_tiles, state) in enumerate(
         zip(definition["AllTilesStats"], statistics["BandStatsState"], strict=True)

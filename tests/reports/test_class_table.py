@@ -26,7 +26,7 @@ def test_class_pixels_and_shares(page, results):
     assert page.html.count('class="n none">0</td>') == len(SPLITS)
 
 
-def test_layers_without_attribute_lend_their_names(results):
+def test_layers_without_attribute_name_their_class(results):
     folder, _ = results
     layers = (LabelLayer("data/water.gpkg", None, None, 1, None), LabelLayer("data/all.gpkg", "woods", None, 2, None))
     plain = report_dataset()

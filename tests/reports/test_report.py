@@ -21,7 +21,7 @@ from support.report_page import Page, parse_number
 from support.report_results import SPLITS, TILES, build_results, ledger_rows, report_dataset, write_page
 
 
-def test_page_needs_nothing_but_itself(page):
+def test_page_has_no_external_files_or_scripts(page):
     assert "script" not in page.elements and "link" not in page.elements and "iframe" not in page.elements
     addresses = [
         value
@@ -36,7 +36,7 @@ def test_page_needs_nothing_but_itself(page):
 
 
 def test_elements_close_and_ids_are_unique(page):
-    assert page._inside == []
+    assert page.open_tags == []
     ids = [attrs["id"] for elements in page.elements.values() for attrs in elements if "id" in attrs]
     assert len(ids) == len(set(ids))
 
@@ -66,7 +66,7 @@ def test_reasons_are_grouped_and_tiles_left_out_listed(page, results):
     assert [below.tile, below.split, below.state, below.reason] in listed_tiles
 
 
-def test_long_lists_end_with_how_many_more(tmp_path):
+def test_long_lists_are_cut_and_say_how_many_more(tmp_path):
     rows = [replace(row, state=FAILED, reason=f"reason {n}") for n, row in enumerate(ledger_rows())] * 4
     rows = [replace(row, reason=f"{row.reason} {n}") for n, row in enumerate(rows)]
     build_results(tmp_path, rows[:20])
@@ -150,7 +150,7 @@ def test_failed_audit_is_shown_with_its_tiles(tmp_path):
         assert parse_number(shared) == boxes[first].intersection(boxes[second]).area / 100
 
 
-def test_audit_that_is_missing_is_named(tmp_path):
+def test_an_invalid_audit_is_named(tmp_path):
     build_results(tmp_path)
     (tmp_path / "audit.json").write_text("{}")
     with pytest.raises(InputError, match=r"audit.json: not an audit"):
@@ -166,7 +166,7 @@ def test_tiles_of_no_split_are_named_so(tmp_path):
     assert "no split" in page.figure("map") and 'fill="#969696" fill-opacity=".16"' in page.figure("map")
 
 
-def test_nothing_made(tmp_path):
+def test_a_dataset_without_chips(tmp_path):
     build_results(tmp_path, [replace(row, state=NO_SCENES, reason="none", valid=None) for row in ledger_rows()])
     write_page(tmp_path, report_dataset(), tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
@@ -175,7 +175,7 @@ def test_nothing_made(tmp_path):
     assert page.texts["verdict"].startswith("Nothing to compare.")
 
 
-def test_same_bytes_wherever_and_whenever(results, tmp_path):
+def test_same_bytes_in_any_folder_at_any_time(results, tmp_path):
     folder, _ = results
     shutil.copytree(folder, tmp_path / "elsewhere")
     for place, output in ((folder, tmp_path / "a.html"), (tmp_path / "elsewhere", tmp_path / "b" / "c.html")):

@@ -15,7 +15,7 @@ class Page(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.html, self.tables, self.elements, self.texts, self.all = html, {}, {}, {}, ""
-        self._table, self._inside, self._titles = None, [], []
+        self._table, self.open_tags = None, []
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
@@ -28,18 +28,18 @@ class Page(HTMLParser):
         elif tag in ("td", "th"):
             self._table[-1].append("")
         if tag not in ("meta", "br", "img"):
-            self._inside.append((tag, attributes.get("id")))
+            self.open_tags.append((tag, attributes.get("id")))
 
     def handle_endtag(self, tag):
         if tag not in ("meta", "br", "img"):
-            assert self._inside.pop()[0] == tag
+            assert self.open_tags.pop()[0] == tag
 
     def handle_data(self, data):
         self.all += data
-        tags = [tag for tag, _ in self._inside]
+        tags = [tag for tag, _ in self.open_tags]
         if ("td" in tags or "th" in tags) and "title" not in tags:
             self._table[-1][-1] += data
-        for _, key in self._inside:
+        for _, key in self.open_tags:
             self.texts[key] = self.texts.get(key, "") + data
 
     def figure(self, key):

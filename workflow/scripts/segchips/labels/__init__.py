@@ -3,5 +3,5 @@
 `features` reads vector layers and burns them, with the help of `values` (attribute values to label values) and
 `thinning` (fewer vertices). `lock` says which features each tile depends on, `chip` writes one tile's file,
 `conflicts` counts pixels that features of different classes claim, and `shared_folder` lets datasets share chips.
-Only `features` and its helpers depend on where label pixels come from.
+Vector features are the only source of label pixels; the other modules use them through `LabelFeatures`.
 """
