@@ -98,9 +98,7 @@ def test_a_missing_input_is_no_storage_trouble(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", DISKS)
-def test_a_run_on_a_disk_that_fills_up_says_so_and_completes_when_there_is_room(
-    fresh: Project, sample_run: Project, size: str
-) -> None:
+def test_a_run_on_a_full_disk_names_it_and_completes_later(fresh: Project, sample_run: Project, size: str) -> None:
     """As many KiB hold the manifest, some chips, or all chips and some shards."""
     disk = fresh.folder / "results"
     if not mounted(disk, f"size={size}k"):
@@ -188,7 +186,7 @@ def test_few_file_handles_are_enough(fresh: Project, sample_run: Project) -> Non
 
 
 @pytest.mark.slow
-def test_results_that_vanish_in_between_are_made_again(project: Project) -> None:
+def test_deleted_results_are_made_again(project: Project) -> None:
     right = project.file_bytes("results/sample/tfrecords/*")
     shutil.rmtree(project.folder / "results")
     atomic_write(project.folder / "results" / "sample" / "note.txt", "a user's own")

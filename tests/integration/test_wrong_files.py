@@ -73,7 +73,7 @@ FALSE_FILES = {
 
 
 @pytest.mark.parametrize("name", FALSE_FILES)
-def test_what_a_server_gives_in_place_of_a_raster_is_named_and_shows_no_local_file(tmp_path, liar, name):
+def test_a_reply_that_is_not_a_raster_is_named(tmp_path, liar, name):
     folder, address = liar
     if FALSE_FILES[name]:
         (folder / name).write_bytes(FALSE_FILES[name](tmp_path / "secret.tif"))

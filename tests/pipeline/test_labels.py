@@ -31,7 +31,7 @@ def test_a_moved_polygon_remakes_the_chips_it_touches_before_or_after(project: P
 
 
 @pytest.mark.slow
-def test_a_feature_added_deleted_or_reclassified_remakes_the_chips_it_touches(project: Project) -> None:
+def test_an_edited_feature_remakes_the_chips_it_touches(project: Project) -> None:
     layer = geopandas.read_file(project.folder / "resources/sample/labels.gpkg").to_crs(4326)
     number = next(n for n, shape in enumerate(layer.geometry) if len(chips_touched(project, [shape])) == 1)
     shape, attribute = layer.geometry[number], project.config["defaults"]["labels"]["attribute"]
@@ -107,7 +107,7 @@ def test_a_deleted_shared_label_is_burned_once_for_both_datasets(project: Projec
 
 
 @pytest.mark.slow
-def test_a_dataset_whose_labels_part_from_those_of_another_burns_its_own(project: Project) -> None:
+def test_a_dataset_with_different_labels_burns_its_own(project: Project) -> None:
     before = project.file_bytes("results/sample/labels/*")
     add_year(project)
     project.run_and_count()
@@ -121,7 +121,7 @@ def test_a_dataset_whose_labels_part_from_those_of_another_burns_its_own(project
 
 
 @pytest.mark.slow
-def test_a_dataset_whose_labels_came_from_one_that_is_gone_burns_its_own(project: Project) -> None:
+def test_labels_are_burned_again_when_their_owner_is_gone(project: Project) -> None:
     add_year(project)
     project.run_and_count()
     labels = list(project.file_bytes("results/later/labels/*").values())

@@ -72,7 +72,7 @@ def test_more_requests_are_under_way_than_there_are_cores(served: Project) -> No
     assert platform.log.max_concurrent("raster") == 3
 
 
-def test_a_tile_that_cannot_be_had_fails_alone_and_is_all_that_a_rerun_asks_for(served: Project) -> None:
+def test_a_failed_tile_is_all_that_a_rerun_requests(served: Project) -> None:
     platform = platform_of(served)
     served.change("defaults.imagery.patience", 20)
     gone = "60:2:10.0:33:-333:8904"
@@ -119,7 +119,7 @@ def test_an_excluded_tile_is_left_out_named_and_tried_again(served: Project) -> 
 
 
 @pytest.mark.slow
-def test_where_no_tile_can_be_had_a_run_fails_though_it_may_exclude(served: Project) -> None:
+def test_a_run_fails_where_every_tile_is_excluded(served: Project) -> None:
     served.change("defaults.imagery.on_failure", "exclude")
     platform_of(served).faults.add("404", "raster", times=math.inf)
     result = served.run()

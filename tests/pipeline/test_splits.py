@@ -31,7 +31,7 @@ def names(project: Project, kind: str) -> set[str]:
 
 
 @pytest.mark.slow
-def test_no_chip_is_made_of_tiles_that_share_ground_with_another_split(fresh: Project) -> None:
+def test_tiles_that_overlap_another_split_get_no_chip(fresh: Project) -> None:
     regions(fresh)
     made = fresh.run_and_count()
     rows = {row["tile"]: row for row in fresh.ledger()}
@@ -51,7 +51,7 @@ def test_no_chip_is_made_of_tiles_that_share_ground_with_another_split(fresh: Pr
     assert fresh.run_and_count() == Counter()
 
 
-def test_tiles_split_one_by_one_are_all_made_and_the_audit_says_what_they_share(sample_run: Project) -> None:
+def test_the_audit_counts_what_tiles_split_one_by_one_share(sample_run: Project) -> None:
     audit = json.loads((sample_run.results() / "audit.json").read_text())
     assert audit["allow_overlap"] is True and audit["shared"]["pairs"] > 0
     assert {row["state"] for row in sample_run.ledger()} == {"made"}
@@ -137,7 +137,7 @@ def test_tiles_with_too_little_of_a_class_get_no_chip(fresh: Project, sample_run
 
 
 @pytest.mark.slow
-def test_a_coverage_remakes_the_labels_it_changes_and_drops_what_lies_outside(project: Project) -> None:
+def test_a_coverage_remakes_labels_and_drops_tiles_outside(project: Project) -> None:
     keys = sorted(row["tile"] for row in project.ledger())
     tiles = [Tile.from_key(key) for key in keys]
     west, south, east, north = shapely.total_bounds([shapely.box(*tile.bounds) for tile in tiles])

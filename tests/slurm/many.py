@@ -21,16 +21,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cluster import Cluster, running_cluster
-
 from segchips.sample.sample import write_sample
-from support.projects import REPOSITORY, Project, sample_config
+from support.projects import Project, sample_config
+from support.slurm import PROFILE, RESULTS, Cluster, running_cluster
 
-PROFILE = ("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "slurm"))
 OTHER = (*PROFILE, "--executor", "slurm", "--slurm-status-command", "squeue", "--slurm-logdir", "logs/slurm")
 OTHER += ("--slurm-keep-successful-logs", "--slurm-init-seconds-before-status-checks", "5")
 UNGROUPED = ("--groups", "report=report")  # an option that cannot be empty takes the place of all groups
-RESULTS = "results/**/*.*"
 
 
 def main() -> None:

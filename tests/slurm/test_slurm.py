@@ -11,33 +11,23 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from cluster import MISSING, Cluster, running_cluster
 
 from support.catalogues import write_json
-from support.projects import REPOSITORY, Project, kill_run
+from support.projects import Project, kill_run
+from support.slurm import PROFILE, RESULTS, Cluster, needs_slurm
 
 Submit = Callable[..., CompletedProcess[str]]
 Running = Future[CompletedProcess[str]]
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"SLURM is not installed here: no {', '.join(MISSING)}")
-PROFILE = str(REPOSITORY / "workflow" / "profiles" / "slurm")
+pytestmark = needs_slurm
 SMALL = ("--group-components", "images=3", "labels=6", "tfrecords=6", "--seconds-between-status-checks", "1")
 ONCE = ("--retries", "0")
-RESULTS = "results/**/*.*"
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with running_cluster(tmp_path_factory.mktemp("slurm")) as running:
-        yield running
 
 
 @pytest.fixture
-def submit(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Submit:
+def submit(cluster_environment: None) -> Submit:
     """Run a project on the cluster, the tiles in two jobs."""
-    for name, value in cluster.environment.items():
-        monkeypatch.setenv(name, value)
-    return lambda project, *arguments: project.run("--workflow-profile", PROFILE, *SMALL, *arguments, cores=1)
+    return lambda project, *arguments: project.run(*PROFILE, *SMALL, *arguments, cores=1)
 
 
 @pytest.fixture
@@ -183,7 +173,7 @@ def test_jobs_of_a_dead_run_write_nothing_into_the_next(
     project: Project, tmp_path: Path, cluster: Cluster, submit: Submit
 ) -> None:
     project.change("defaults.imagery.composite", "median")
-    run = project.start("--workflow-profile", PROFILE, *SMALL, cores=1)
+    run = project.start(*PROFILE, *SMALL, cores=1)
     logs = project.folder / "logs" / "slurm"
     while not (begun := [log for log in logs.glob("*-images-*") if "Building DAG" in log.read_text()]):
         assert run.poll() is None, run.communicate()[0]

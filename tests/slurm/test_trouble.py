@@ -6,17 +6,16 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cluster import MISSING, Cluster, running_cluster
 
 from segchips.sample.sample import write_sample
-from support.projects import REPOSITORY, Project, kill_run, sample_config
+from support.projects import Project, kill_run, sample_config
+from support.slurm import PROFILE, RESULTS, Cluster, needs_slurm
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"SLURM is not installed here: no {', '.join(MISSING)}")
-PROFILE = ("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "slurm"))
+pytestmark = needs_slurm
 SEED = int(os.environ.get("SEGCHIPS_SEED", "7"))
 TROUBLES = int(os.environ.get("SEGCHIPS_TROUBLES", "2"))
 COLUMNS, ROWS = map(int, os.environ.get("SEGCHIPS_TILES", "4x3").split("x"))
@@ -24,7 +23,6 @@ GROUPS = (
     "--group-components",
     *(f"{name}={max(3, COLUMNS * ROWS // 8)}" for name in ("images", "labels", "tfrecords")),
 )
-RESULTS = "results/**/*.*"
 
 Run = subprocess.Popen[str]
 Trouble = Callable[[Run, Cluster, random.Random], bool]
@@ -50,14 +48,6 @@ def lose_the_login_node(run: Run, cluster: Cluster, _: random.Random) -> bool:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    with running_cluster(tmp_path / "slurm") as running:
-        for name, value in running.environment.items():
-            monkeypatch.setenv(name, value)
-        yield running
-
-
-@pytest.fixture
 def local(tmp_path: Path) -> Project:
     """A finished run on this machine."""
     project = Project(tmp_path / "local")
@@ -68,6 +58,7 @@ def local(tmp_path: Path) -> Project:
     return project
 
 
+@pytest.mark.usefixtures("cluster_environment")
 def test_random_trouble_costs_no_byte(local: Project, tmp_path: Path, cluster: Cluster) -> None:
     project = Project(tmp_path / "project")
     shutil.copytree(local.folder / "resources", project.folder / "resources")

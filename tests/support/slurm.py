@@ -11,9 +11,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from pwd import getpwuid
 
+import pytest
+
+from support.projects import REPOSITORY
+
 PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch")
 SBIN = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 MISSING = [program for program in PROGRAMS if not shutil.which(program, path=SBIN)]
+
+needs_slurm = pytest.mark.skipif(bool(MISSING), reason=f"SLURM is not installed here: no {', '.join(MISSING)}")
+PROFILE = ("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "slurm"))
+RESULTS = "results/**/*.*"
 
 CONF = """
 ClusterName=loopback
