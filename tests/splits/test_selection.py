@@ -19,10 +19,10 @@ TILES = [tile_at(16, 0, east=east) for east in range(40)]
 
 
 def pixels(**counts):
-    found = np.zeros(256, np.int64)
+    pixels_of = np.zeros(256, np.int64)
     for name, count in counts.items():
-        found[int(name[1:])] = count
-    return found
+        pixels_of[int(name[1:])] = count
+    return pixels_of
 
 
 COUNTS = {

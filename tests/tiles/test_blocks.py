@@ -20,8 +20,8 @@ def test_a_block_is_a_square_of_its_side(side):
     for lon, lat in zip(rng.uniform(-180, 180, 40), rng.uniform(-70, 70, 40), strict=True):
         flat = pyproj.Transformer.from_crs(f"+proj=laea +lon_0={lon} +lat_0={lat}", 4326, always_xy=True).transform
         x, y = np.meshgrid(*[np.linspace(-3 * side, 3 * side, 301)] * 2)
-        found = blocks.containing(*flat(x.ravel(), y.ravel()))
-        here = (found == blocks.containing(np.array([lon]), np.array([lat]))).all(axis=1)
+        at_points = blocks.containing(*flat(x.ravel(), y.ravel()))
+        here = (at_points == blocks.containing(np.array([lon]), np.array([lat]))).all(axis=1)
         inside = x.ravel()[here], y.ravel()[here]
         assert here.sum() * (side / 50) ** 2 == pytest.approx(side**2, rel=0.12)
         # square, but that meridians lean a little towards each other
@@ -49,9 +49,9 @@ def test_shares_hold_for_few_blocks():
         row, column = rng.integers(0, 30_000, 2)
         side = int(rng.integers(4, 9))
         window = np.stack(np.meshgrid(np.arange(row, row + side), np.arange(column, column + side)), -1).reshape(-1, 2)
-        found = np.bincount(split_numbers(Blocks(4800, int(rng.integers(99))).draw(window), SHARES), minlength=3)
-        worst["off"] = max(worst["off"], int(np.abs(found - side**2 * np.array([0.8, 0.1, 0.1])).max()))
-        worst["empty"] += int((found == 0).any())
+        counts = np.bincount(split_numbers(Blocks(4800, int(rng.integers(99))).draw(window), SHARES), minlength=3)
+        worst["off"] = max(worst["off"], int(np.abs(counts - side**2 * np.array([0.8, 0.1, 0.1])).max()))
+        worst["empty"] += int((counts == 0).any())
     assert worst["off"] <= 4 and worst["empty"] <= 3
 
 

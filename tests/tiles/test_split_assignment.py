@@ -60,9 +60,9 @@ def test_a_tile_is_dropped_only_beside_a_smaller_split(guard):
     assert len(inner) > 1000 and {row.split for row in inner} == set(SHARES)
     for row in inner:
         around = [other for other in rows_around(rows, row.key, reach) if too_close(row.key, other.key, guard)]
-        rivals = {other.split for other in around if rank[other.split] > rank[row.split]}
-        assert (row.state == DROPPED) == bool(rivals)
-        assert not rivals or row.reason.endswith(f"split {max(rivals, key=rank.get)}")
+        smaller = {other.split for other in around if rank[other.split] > rank[row.split]}
+        assert (row.state == DROPPED) == bool(smaller)
+        assert not smaller or row.reason.endswith(f"split {max(smaller, key=rank.get)}")
 
 
 def rows_around(rows, key, reach):
@@ -96,12 +96,12 @@ PATCH = [(i, j) for i in range(9) for j in range(9)]
     block=st.sampled_from([600, 1200, 1800]),
 )
 def test_an_area_that_grows_moves_no_tile_and_drops_none(order, sizes, classes, seed, block):
-    having = dict(zip(PATCH, classes, strict=True))
+    class_of = dict(zip(PATCH, classes, strict=True))
     old = []
     for size in sorted(sizes):
         members = sorted(order[:size])
         tiles = [Tile(GRID, 33, -334 + i, 8903 + j) for i, j in members]
-        rows = assign(tiles, [[having[member]] for member in members], old, block=block, seed=seed)
+        rows = assign(tiles, [[class_of[member]] for member in members], old, block=block, seed=seed)
         now = {row.key: row for row in rows}
         assert all(now[row.key] == row for row in old)
         old = rows
