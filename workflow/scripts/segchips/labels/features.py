@@ -52,7 +52,7 @@ class _FeatureLayer:
 
 
 class LabelFeatures:
-    """The features of a dataset's label layers, numbered in burning order.
+    """The features of a dataset's label layers, indexed in burning order.
 
     Features are reprojected to a tile's CRS once, when a tile first needs them. Threads may share an instance.
 
@@ -96,7 +96,7 @@ class LabelFeatures:
             tiles: Tiles of one or several UTM zones.
 
         Returns:
-            For each tile the numbers of its features, ascending, which is the burning order.
+            For each tile the indices of its features, ascending, which is the burning order.
         """
         matches: list[list[int]] = [[] for _ in tiles]
         positions_by_crs: dict[str, list[int]] = {}
@@ -128,7 +128,7 @@ class LabelFeatures:
 
         Args:
             tile: The tile.
-            features: The numbers of the features to burn, in burning order.
+            features: The indices of the features to burn, in burning order.
 
         Returns:
             uint8, row x column, padding included. A later feature's value replaces an earlier one's; the background
@@ -160,8 +160,8 @@ class LabelFeatures:
         shape = (tile.grid.size, tile.grid.size)
         if not features:
             return np.full(shape, self.config.background, np.uint8)
-        numbers = np.asarray(features, np.intp)
-        geometries, values = thin_geometries(self._geometries_in(tile.crs, numbers), tile), self._values[numbers]
+        indices = np.asarray(features, np.intp)
+        geometries, values = thin_geometries(self._geometries_in(tile.crs, indices), tile), self._values[indices]
         pairs = [
             (geometry, value)
             for geometry, value in zip(geometries, values.tolist(), strict=True)
@@ -193,7 +193,7 @@ class LabelFeatures:
         """A digest of all that a label chip's pixels depend on.
 
         Args:
-            features: The numbers of the features that are burned, in burning order.
+            features: The indices of the features that are burned, in burning order.
             covered: The tile's `coverage_mask`.
         """
         mask = () if covered is None else (np.packbits(covered).tobytes(), self.config.unknown)

@@ -43,7 +43,7 @@ def lock_labels(features: LabelFeatures, tiles: Sequence[Tile], code_version: st
         mask = features.coverage_mask(tile)
         digests[tile.key] = digest(code_version, features.chip_digest(indices[tile.key], mask))
         covered_pixels[tile.key] = tile.grid.size**2 if mask is None else int(mask.sum())
-    values = {key: features.distinct_values(numbers) for key, numbers in indices.items()}
+    values = {key: features.distinct_values(of_tile) for key, of_tile in indices.items()}
     return LabelLock(digests, indices, values, covered_pixels)
 
 

@@ -124,7 +124,7 @@ def _read_chip_pair(image_path: Path, label_path: Path) -> ChipPair:
         with rasterio.open(label_path) as source:
             return ChipPair(pixels, source.read(1), nodata, scaling)
     except (rasterio.errors.RasterioError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and run again to make the chip again") from error
+        raise InputError(f"{path}: cannot be read ({error}); delete it and run again") from error
 
 
 def _reduced(row: LedgerRow, chip: ChipPair, display_bands: list[int]) -> PreviewChip:
