@@ -121,3 +121,15 @@ def test_a_label_lock_is_read_as_it_was_written(tmp_path):
     assert dict(back.digests) == dict(lock.digests) and list(back.digests) == [tile.key for tile in tiles]
     assert {key: list(numbers) for key, numbers in back.feature_indices.items()} == dict(lock.feature_indices)
     assert (tmp_path / "labels.parquet").read_bytes() == (tmp_path / "again.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("crs", "square", "expected"),
+    [
+        ("EPSG:2056", (2_900_000, 1_000_000, 3_300_000, 1_400_000), "5c851e2cf3c0e8d0"),
+        ("EPSG:25832", (870_000, 5_080_000, 900_000, 5_120_000), "b94d63f92a983c41"),
+    ],
+)
+def test_digests_are_the_same_with_every_release_of_proj(tmp_path, crs, square, expected):
+    path = write_vectors(tmp_path / "a.gpkg", [shapely.box(*square)], crs)
+    assert lock_labels(read_features(path), [TILE], "code").digests == {TILE.key: expected}

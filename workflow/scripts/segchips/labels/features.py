@@ -47,7 +47,8 @@ class _FeatureLayer:
 
     def digests(self) -> list[str]:
         """A digest of each feature's CRS, geometry and value."""
-        crs, shapes = digest(self.crs.to_wkt()), shapely.to_wkb(self.geometries)
+        # The CRS as the file names it: the WKT that PROJ writes differs among its releases.
+        crs, shapes = digest(self.crs.srs), shapely.to_wkb(self.geometries)
         return [digest(crs, wkb, value) for wkb, value in zip(shapes, self.values.tolist(), strict=True)]
 
 
