@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 
 from segchips.errors import ConfigError
-from support.scene_series import Shots, flat, noise
+from support.scene_series import SceneSeries, flat, noise
 
 # Nodata of scenes that differ.
 
 
-def test_each_scenes_own_nodata_counts_and_a_valid_value_never_becomes_nodata(tmp_path):
-    shots = Shots(tmp_path)
+def test_nodata_is_each_scenes_own_and_valid_values_stay_valid(tmp_path):
+    series = SceneSeries(tmp_path)
     first, second = noise(1, "uint8", 0, 256), noise(2, "uint8", 0, 256)
     first[::2], second[:, ::2] = 0, 0
     first[1::4, 1::3], second[0::4, 1::3] = 255, 255
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": first}, nodata=0)
-    shots.add("b", "2017-07-02T10:00:00Z", {"B1": second}, nodata=255)
-    chip = shots.chip()
-    one, two = shots.under_tile("a", "B1"), shots.under_tile("b", "B1")
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": first}, nodata=0)
+    series.add("b", "2017-07-02T10:00:00Z", {"B1": second}, nodata=255)
+    chip = series.chip()
+    one, two = series.expected("a", "B1"), series.expected("b", "B1")
     assert chip.nodata == 0
     seen = set()
     for row, column in np.ndindex(16, 16):
@@ -36,27 +36,27 @@ def test_each_scenes_own_nodata_counts_and_a_valid_value_never_becomes_nodata(tm
 
 
 def test_a_source_without_any_nodata_keeps_its_zeros(tmp_path):
-    shots = Shots(tmp_path)
+    series = SceneSeries(tmp_path)
     data = noise(1, "uint8", 0, 3)
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": data}, grid={"step": 10, "shift": (9, 0)})
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": data}, grid={"step": 10, "shift": (9, 0)})
     for options in (
         {},
         {"composite": "median"},
         {"composite": "mean"},
         {"products": [{"id": "s2", "bands": ["B1"], "resampling": "bilinear"}]},
     ):
-        chip = shots.chip(**options)
+        chip = series.chip(**options)
         assert chip.nodata == 0 and chip.valid == 11 / 16
         np.testing.assert_array_equal(chip.pixels[0, :, 5:], data[4:20, :11])
 
 
 def test_floats_without_any_nodata_take_nan(tmp_path):
-    shots = Shots(tmp_path)
+    series = SceneSeries(tmp_path)
     data = noise(1, "float32", -2, 3)
     data[4:8] = math.inf
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": data})
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": data})
     for kind in ("closest", "median", "mean"):
-        chip = shots.chip(composite=kind)
+        chip = series.chip(composite=kind)
         assert math.isnan(chip.nodata)
         np.testing.assert_array_equal(chip.pixels[0], np.where(np.isinf(data), np.nan, data)[4:20, 4:20])
 
@@ -68,10 +68,10 @@ def test_floats_without_any_nodata_take_nan(tmp_path):
 )
 @pytest.mark.parametrize("kind", ["median", "mean"])
 def test_a_computed_value_that_lands_on_nodata_moves_beside_it(tmp_path, kind, dtype, nodata):
-    shots = Shots(tmp_path)
+    series = SceneSeries(tmp_path)
     for day, value in enumerate((nodata - 1, nodata + 1), 1):
-        shots.add(f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B1": flat(value, dtype)}, nodata=nodata)
-    chip = shots.chip(composite=kind)
+        series.add(f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B1": flat(value, dtype)}, nodata=nodata)
+    chip = series.chip(composite=kind)
     stored = np.array(nodata, dtype)
     beside = (
         {nodata - 1, nodata + 1}
@@ -87,11 +87,11 @@ def test_a_computed_value_that_lands_on_nodata_moves_beside_it(tmp_path, kind, d
     + [("float32", float(np.finfo("float32").max), float(np.nextafter(np.finfo("float32").max, np.float32(0))))],
 )
 def test_nodata_at_a_limit_of_the_dtype_has_one_neighbour(tmp_path, dtype, nodata, beside):
-    shots = Shots(tmp_path)
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, dtype, 3, 9, holes=nodata, share=0.5)}, nodata=nodata)
-    shots.add("b", "2017-07-02T10:00:00Z", {"B1": flat(nodata, dtype)}, nodata=1)
-    chip = shots.chip()
-    one = shots.under_tile("a", "B1")
+    series = SceneSeries(tmp_path)
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, dtype, 3, 9, holes=nodata, share=0.5)}, nodata=nodata)
+    series.add("b", "2017-07-02T10:00:00Z", {"B1": flat(nodata, dtype)}, nodata=1)
+    chip = series.chip()
+    one = series.expected("a", "B1")
     assert chip.nodata == nodata and chip.valid == 1
     for row, column in np.ndindex(16, 16):
         right = one[row][column] if one[row][column] != np.array(nodata, dtype) else beside
@@ -99,21 +99,21 @@ def test_nodata_at_a_limit_of_the_dtype_has_one_neighbour(tmp_path, dtype, nodat
 
 
 def test_the_mean_is_taken_before_a_value_moves_off_nodata(tmp_path):
-    shots = Shots(tmp_path)
+    series = SceneSeries(tmp_path)
     for day, value in enumerate((0, 0, 6), 1):
-        shots.add(f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B1": flat(value)}, nodata=9)
+        series.add(f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B1": flat(value)}, nodata=9)
     products = [{"id": "s2", "bands": ["B1"], "nodata": 9}]
-    assert (shots.chip(composite="mean", products=products).pixels == 2).all()
-    shots.add("b", "2017-01-01T10:00:00Z", {"B1": flat(1)}, said={"B1": {"nodata": 0}}, nodata=0)
-    chip = shots.chip(composite="mean", end="2017-12-31")
+    assert (series.chip(composite="mean", products=products).pixels == 2).all()
+    series.add("b", "2017-01-01T10:00:00Z", {"B1": flat(1)}, declared={"B1": {"nodata": 0}}, nodata=0)
+    chip = series.chip(composite="mean", end="2017-12-31")
     assert (chip.pixels == 2).all()  # (0 + 0 + 6 + 1) / 4 = 1.75
 
 
 def test_the_catalogues_nodata_is_the_chips_even_where_files_say_nothing(tmp_path):
-    shots = Shots(tmp_path)
-    said = {"B1": {"raster:bands": [{"nodata": 7}]}}
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, "uint8", 5, 9)}, said=said)
-    chip = shots.chip()
+    series = SceneSeries(tmp_path)
+    declared = {"B1": {"raster:bands": [{"nodata": 7}]}}
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, "uint8", 5, 9)}, declared=declared)
+    chip = series.chip()
     assert chip.nodata == 7 and chip.valid == (noise(1, "uint8", 5, 9)[4:20, 4:20] != 7).mean()
 
 
@@ -121,17 +121,17 @@ def test_the_catalogues_nodata_is_the_chips_even_where_files_say_nothing(tmp_pat
     ("nodata", "dtype"), [(-1, "uint8"), (256, "uint8"), (0.5, "int16"), (math.nan, "uint16"), (70000, "int16")]
 )
 def test_a_configured_nodata_that_does_not_fit_is_named(tmp_path, nodata, dtype):
-    shots = Shots(tmp_path)
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, dtype, 0, 100)})
+    series = SceneSeries(tmp_path)
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, dtype, 0, 100)})
     with pytest.raises(
         ConfigError, match=rf"datasets\.d\.imagery\.products: nodata {nodata} of 's2' does not fit its {dtype}"
     ):
-        shots.chip(products=[{"id": "s2", "bands": ["B1"], "nodata": nodata}])
+        series.chip(products=[{"id": "s2", "bands": ["B1"], "nodata": nodata}])
 
 
 def test_a_catalogues_nodata_that_does_not_fit_is_ignored(tmp_path):
-    shots = Shots(tmp_path)
-    said = {"B1": {"raster:bands": [{"nodata": -9999}]}}
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, "uint8", 0, 100)}, said=said, nodata=3)
-    chip = shots.chip()
+    series = SceneSeries(tmp_path)
+    declared = {"B1": {"raster:bands": [{"nodata": -9999}]}}
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, "uint8", 0, 100)}, declared=declared, nodata=3)
+    chip = series.chip()
     assert chip.nodata == 3

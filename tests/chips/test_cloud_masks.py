@@ -8,25 +8,25 @@ import pytest
 from segchips.chips.images import make_image
 from support.catalogues import make_asset
 from support.rasters import OUTSIDE, transform_over, write_raster
-from support.scene_series import TILE, Chip, Shots, assert_band, flat, noise, stack_up
+from support.scene_series import TILE, Chip, SceneSeries, assert_composite, flat, noise, valid_stacks
 
 # Cloud masks.
 
 
 def masked_catalogue(folder, masks):
     """Three scenes with a mask each, of its own grid."""
-    shots = Shots(folder)
+    series = SceneSeries(folder)
     for number, (name, mask) in enumerate(zip("abc", masks, strict=True)):
-        shots.add(name, f"2017-07-0{number + 1}T10:00:00Z", {"B1": noise(number, holes=0, share=0.1)}, nodata=0)
+        series.add(name, f"2017-07-0{number + 1}T10:00:00Z", {"B1": noise(number, holes=0, share=0.1)}, nodata=0)
         path = write_raster(
             folder / "s2" / f"{name}-m.tif",
             mask,
             transform_over(TILE, mask.shape, (18, 22), shift=(0.3, 0.6)),
             TILE.crs,
         )
-        shots.items[-1]["assets"]["m"] = make_asset(f"./{path.name}")
-        shots.known["s2", name, "m"] = path
-    return shots
+        series.items[-1]["assets"]["m"] = make_asset(f"./{path.name}")
+        series.paths["s2", name, "m"] = path
+    return series
 
 
 @pytest.mark.parametrize("kind", ["closest", "median", "mean"])
@@ -43,64 +43,64 @@ def masked_catalogue(folder, masks):
 def test_masks_by_values_and_by_bits(tmp_path, kind, how, is_clear, dtype):
     ranges = {"uint8": (0, 12), "int16": (-2, 2), "uint16": (0, 65536), "uint32": (0, 2**32), "int32": (-5, 6)}
     masks = [noise([7, number], dtype, *ranges[dtype], shape=(12, 13)) for number in range(3)]
-    shots = masked_catalogue(tmp_path, masks)
-    chip = shots.chip(composite=kind, cloud_mask={"asset": "m", **how})
+    series = masked_catalogue(tmp_path, masks)
+    chip = series.chip(composite=kind, cloud_mask={"asset": "m", **how})
     layers = []
     for name in "abc":
-        mask = shots.under_tile(name, "m")
+        mask = series.expected(name, "m")
         layers.append(
             (
-                shots.under_tile(name, "B1"),
+                series.expected(name, "B1"),
                 lambda value, row, column, mask=mask: (
                     value != 0 and mask[row][column] is not OUTSIDE and is_clear(mask[row][column])
                 ),
             )
         )
-    stacks = stack_up(layers)
-    assert_band(chip.pixels[0], stacks, kind, 0)
+    stacks = valid_stacks(layers)
+    assert_composite(chip.pixels[0], stacks, kind, 0)
     assert {0, 2} <= {len(stack) for row in stacks for stack in row}
 
 
 def test_the_masks_own_nodata_value_can_mean_clear(tmp_path):
-    shots = Shots(tmp_path)
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": flat(7), "m": flat(0, "uint8")}, nodata=0)
-    assert (shots.chip(cloud_mask={"asset": "m", "clear": [0]}).pixels == 7).all()
+    series = SceneSeries(tmp_path)
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": flat(7), "m": flat(0, "uint8")}, nodata=0)
+    assert (series.chip(cloud_mask={"asset": "m", "clear": [0]}).pixels == 7).all()
 
 
 def test_outside_the_mask_nothing_is_clear(tmp_path):
-    shots = Shots(tmp_path)
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": flat(7), "m": flat(0, "uint8", (24, 12))}, nodata=0)
-    chip = shots.chip(cloud_mask={"asset": "m", "clear": [0]})
+    series = SceneSeries(tmp_path)
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": flat(7), "m": flat(0, "uint8", (24, 12))}, nodata=0)
+    chip = series.chip(cloud_mask={"asset": "m", "clear": [0]})
     assert (chip.pixels[0][:, 2:14] == 7).all() and chip.valid == 12 / 16
     assert (chip.pixels[0][:, :2] == 0).all() and (chip.pixels[0][:, 14:] == 0).all()
 
 
 def test_nan_in_a_mask_is_not_clear(tmp_path):
-    shots = Shots(tmp_path)
+    series = SceneSeries(tmp_path)
     mask = flat(0, "float32")
     mask[:, 12:] = math.nan
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": flat(7), "m": mask}, nodata=0)
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": flat(7), "m": mask}, nodata=0)
     with np.errstate(all="raise"):
         for how in ({"bits": [3]}, {"clear": [0]}):
-            assert shots.chip(cloud_mask={"asset": "m", **how}).valid == 0.5
+            assert series.chip(cloud_mask={"asset": "m", **how}).valid == 0.5
 
 
 def test_where_everything_is_masked_the_chip_is_nodata(tmp_path):
-    shots = Shots(tmp_path)
+    series = SceneSeries(tmp_path)
     for day in (1, 2):
-        shots.add(f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B1": flat(7), "m": flat(1, "uint8")}, nodata=99)
+        series.add(f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B1": flat(7), "m": flat(1, "uint8")}, nodata=99)
     for kind in ("closest", "median", "mean"):
-        chip = shots.chip(cloud_mask={"asset": "m", "clear": [0]}, composite=kind)
+        chip = series.chip(cloud_mask={"asset": "m", "clear": [0]}, composite=kind)
         assert (chip.pixels == 99).all() and chip.valid == 0 and chip.scenes == {"s2": []}
 
 
 def test_a_scene_that_is_masked_away_is_not_read(tmp_path):
-    shots = Shots(tmp_path)
+    series = SceneSeries(tmp_path)
     for day, mask in ((1, 1), (2, 0)):
-        shots.add(f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B1": flat(day), "m": flat(mask, "uint8")})
-    shots.add("a3", "2017-06-30T10:00:00Z", {"B1": flat(9), "m": flat(1, "uint8")})
-    plan = shots.plan(cloud_mask={"asset": "m", "clear": [0]})
-    shots.known["s2", "a1", "B1"].unlink()
+        series.add(f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B1": flat(day), "m": flat(mask, "uint8")})
+    series.add("a3", "2017-06-30T10:00:00Z", {"B1": flat(9), "m": flat(1, "uint8")})
+    plan = series.plan(cloud_mask={"asset": "m", "clear": [0]})
+    series.paths["s2", "a1", "B1"].unlink()
     make_image(plan, TILE, tmp_path / "chip.tif")
     assert (Chip(tmp_path / "chip.tif").pixels == 2).all()
 
@@ -110,12 +110,12 @@ def test_a_scene_that_is_masked_away_is_not_read(tmp_path):
 
 def mask_product(folder, masks, dates=("2017-07-01T10:00:00Z", "2017-07-02T10:00:00Z", "2017-07-03T10:00:00Z")):
     """Three scenes a, b, c, and masks (name, time, array)."""
-    shots = Shots(folder)
+    series = SceneSeries(folder)
     for number, (name, when) in enumerate(zip("abc", dates, strict=True)):
-        shots.add(name, when, {"B1": flat(number + 1)}, nodata=0)
+        series.add(name, when, {"B1": flat(number + 1)}, nodata=0)
     for name, when, mask in masks:
-        shots.add(name, when, {"m": mask}, collection="masks")
-    return shots
+        series.add(name, when, {"m": mask}, collection="masks")
+    return series
 
 
 MASK = {"product": "masks", "band": "m", "clear": [0]}
@@ -131,7 +131,7 @@ def test_masks_are_paired_by_acquisition_not_by_place_in_a_list(tmp_path):
     assert (median.pixels == 3).all() and median.scenes == {"s2": ["c"]}
 
 
-def test_a_mask_a_microsecond_off_is_none(tmp_path):
+def test_a_mask_a_microsecond_off_does_not_count(tmp_path):
     masks = [("y", "2017-07-01T10:00:00.000001Z", CLEAR), ("z", "2017-07-02T10:00:00Z", CLEAR)]
     assert (mask_product(tmp_path, masks).chip(cloud_mask=MASK).pixels == 2).all()
 
@@ -141,21 +141,21 @@ def test_without_any_mask_nothing_is_clear(tmp_path):
     assert (chip.pixels == 0).all() and chip.valid == 0
 
 
-def test_of_several_masks_of_one_time_each_serves_where_it_reaches_the_namesake_first(tmp_path):
-    shots = mask_product(tmp_path, [])
+def test_masks_of_one_time_are_combined_that_of_the_same_id_first(tmp_path):
+    series = mask_product(tmp_path, [])
     when = "2017-07-01T10:00:00Z"
     left = {"grid": {"step": 10, "shift": (-9, 0)}}
-    shots.add("A", when, {"m": CLOUD}, collection="masks")
-    shots.add("a", when, {"m": flat(0, "uint8", (24, 12))}, collection="masks", **left)
-    chip = shots.chip(cloud_mask=MASK)
+    series.add("A", when, {"m": CLOUD}, collection="masks")
+    series.add("a", when, {"m": flat(0, "uint8", (24, 12))}, collection="masks", **left)
+    chip = series.chip(cloud_mask=MASK)
     # the namesake reaches over columns up to 12 - 9 + 6 - 4 of the tile's, the other one over all
-    reach = np.array([[value is not OUTSIDE for value in row] for row in shots.under_tile("a", "m", "masks")])
+    reach = np.array([[value is not OUTSIDE for value in row] for row in series.expected("a", "m", "masks")])
     assert 0 < reach.mean() < 1
     np.testing.assert_array_equal(chip.pixels[0] == 1, reach)
 
 
 def test_masks_are_not_subject_to_the_cloud_limit(tmp_path):
-    shots = Shots(tmp_path)
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": flat(1)}, cloud=5.0, nodata=0)
-    shots.add("m", "2017-07-01T10:00:00Z", {"m": CLEAR}, collection="masks", cloud=80.0)
-    assert (shots.chip(cloud_mask=MASK, max_cloud=0.1).pixels == 1).all()
+    series = SceneSeries(tmp_path)
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": flat(1)}, cloud=5.0, nodata=0)
+    series.add("m", "2017-07-01T10:00:00Z", {"m": CLEAR}, collection="masks", cloud=80.0)
+    assert (series.chip(cloud_mask=MASK, max_cloud=0.1).pixels == 1).all()

@@ -9,7 +9,7 @@ import pytest
 from segchips.chips.images import make_image
 from segchips.scenes.pinning import SceneLock
 from support.datasets import tile_at
-from support.scene_series import B04, PRODUCTS, TILE, Chip, Shots, flat, noise, two_products
+from support.scene_series import B04, PRODUCTS, TILE, Chip, SceneSeries, flat, noise, two_products
 
 # When a chip has to be made again.
 
@@ -19,16 +19,16 @@ NEIGHBOUR = tile_at(east=2)
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     """Three scenes over the tile, one over a neighbour alone, and masks, two of them for days without a scene."""
-    shots = Shots(tmp_path_factory.mktemp("many"))
+    series = SceneSeries(tmp_path_factory.mktemp("many"))
     scene = {"B1": noise(1), "B2": noise(2), "q": flat(0, "uint8")}
     for name, day, cloud in (("a", "2017-03-01", 5.0), ("b", "2017-06-01", 15.0), ("c", "2017-10-01", 25.0)):
-        shots.add(name, f"{day}T10:00:00Z", scene, cloud=cloud, nodata=0)
+        series.add(name, f"{day}T10:00:00Z", scene, cloud=cloud, nodata=0)
     clear = flat(0, "uint8")
     days = {"ma": "2017-03-01", "mb": "2017-06-01", "mc": "2017-10-01", "mx": "2017-05-01", "my": "2017-12-30"}
     for name, day in days.items():
-        shots.add(name, f"{day}T10:00:00Z", {"m": clear, "n": clear}, collection="masks")
-    shots.add("far", "2017-04-01T10:00:00Z", scene, cloud=1.0, nodata=0, grid={"step": 10, "shift": (24, 0)})
-    return shots
+        series.add(name, f"{day}T10:00:00Z", {"m": clear, "n": clear}, collection="masks")
+    series.add("far", "2017-04-01T10:00:00Z", scene, cloud=1.0, nodata=0, grid={"step": 10, "shift": (24, 0)})
+    return series
 
 
 USUAL = {
@@ -39,9 +39,9 @@ USUAL = {
 }
 
 
-def plan_of(shots, items=list, tiles=(TILE, NEIGHBOUR), **imagery):
-    changed = copy.copy(shots)
-    changed.items = items(shots.items)
+def plan_of(series, items=list, tiles=(TILE, NEIGHBOUR), **imagery):
+    changed = copy.copy(series)
+    changed.items = items(series.items)
     return changed.plan(tiles, **(USUAL | imagery))
 
 
@@ -124,17 +124,17 @@ def test_a_change_elsewhere_changes_the_tiles_there(many, usual):
         assert plan_of(many, **KEPT[name]).digest(NEIGHBOUR.key) != usual[1]
 
 
-def test_a_scene_elsewhere_changes_the_chips_whose_scale_or_nodata_it_changes(tmp_path):
+def test_a_scene_elsewhere_can_change_a_chips_scale_or_nodata(tmp_path):
     """One offset and one nodata value hold for all chips of a dataset."""
     digests, chips = set(), []
-    for said in ({"offset": 0, "nodata": 0}, {"offset": -0.1, "nodata": 0}, {"offset": -0.1, "nodata": 9}):
-        shots = Shots(tmp_path)
+    for declared in ({"offset": 0, "nodata": 0}, {"offset": -0.1, "nodata": 0}, {"offset": -0.1, "nodata": 9}):
+        series = SceneSeries(tmp_path)
         usual = {"B04": {"raster:bands": [{"scale": 0.0001, "offset": -0.1, "nodata": 9}]}}
-        shots.add("a", "2017-07-01T10:00:00Z", {"B04": flat(2500)}, said=usual)
+        series.add("a", "2017-07-01T10:00:00Z", {"B04": flat(2500)}, declared=usual)
         for day in (2, 3):
-            other, far = {"B04": {"raster:bands": [{"scale": 0.0001, **said}]}}, {"step": 10, "shift": (24, 0)}
-            shots.add(f"far{day}", f"2017-07-0{day}T10:00:00Z", {"B04": flat(1)}, said=other, grid=far)
-        plan = shots.plan((TILE, NEIGHBOUR), products=B04)
+            other, far = {"B04": {"raster:bands": [{"scale": 0.0001, **declared}]}}, {"step": 10, "shift": (24, 0)}
+            series.add(f"far{day}", f"2017-07-0{day}T10:00:00Z", {"B04": flat(1)}, declared=other, grid=far)
+        plan = series.plan((TILE, NEIGHBOUR), products=B04)
         digests.add(plan.digest(TILE.key))
         make_image(plan, TILE, tmp_path / "chip.tif")
         chips.append(Chip(tmp_path / "chip.tif"))
@@ -149,15 +149,15 @@ def test_the_reference_date_does_not_matter_to_a_median(many):
 
 
 def test_how_the_scenes_of_two_products_lie_in_time_does_not_matter(tmp_path):
-    shots = two_products(tmp_path)
+    series = two_products(tmp_path)
     dates = ("2017-06-01", "2017-06-15")
-    assert len({shots.plan(products=PRODUCTS, reference_date=day).digest(TILE.key) for day in dates}) == 1
+    assert len({series.plan(products=PRODUCTS, reference_date=day).digest(TILE.key) for day in dates}) == 1
     # 2017-07-05 turns the order of both products round, 2017-07-03 that of one
-    turned = {shots.plan(products=PRODUCTS, reference_date=f"2017-07-0{day}").digest(TILE.key) for day in (1, 3, 5)}
+    turned = {series.plan(products=PRODUCTS, reference_date=f"2017-07-0{day}").digest(TILE.key) for day in (1, 3, 5)}
     assert len(turned) == 3
 
 
-def test_scenes_of_products_that_the_dataset_does_not_take_leave_plan_and_chip_alone(many, tmp_path):
+def test_scenes_of_other_products_change_neither_plan_nor_chip(many, tmp_path):
     plan = plan_of(many)
     stranger = replace(plan.lock.scenes[0], product="aaa", assets={})
     scenes = (stranger, *plan.lock.scenes)

@@ -14,7 +14,7 @@ from segchips.errors import InputError, SceneError
 from segchips.grids.tile import Tile
 from support.catalogues import make_asset, make_item
 from support.rasters import OUTSIDE, raster_outline, write_raster
-from support.scene_series import TILE, Chip, Shots, assert_band, flat, noise, stack_up
+from support.scene_series import TILE, Chip, SceneSeries, assert_composite, flat, noise, valid_stacks
 
 # The scenes of most tests: grids and CRSs differ; days from the reference day 2017-06-30 are 0, 1, 1, 5 and 10.
 GRIDS = {
@@ -36,13 +36,13 @@ CLOSEST = ["west", "lonlat", "odd", "turned", "same"]
 
 
 def varied(folder, dtype="uint16", nodata=0, low=1, high=250, bands=("B1", "B2")):
-    shots = Shots(folder)
+    series = SceneSeries(folder)
     for number, (name, grid) in enumerate(GRIDS.items()):
         data = {
             key: noise([number, place], dtype, low, high, holes=nodata, share=0.5) for place, key in enumerate(bands)
         }
-        shots.add(name, DAYS[name], data, nodata=nodata, **grid)
-    return shots
+        series.add(name, DAYS[name], data, nodata=nodata, **grid)
+    return series
 
 
 @pytest.mark.parametrize("kind", ["closest", "median", "mean"])
@@ -61,31 +61,31 @@ def varied(folder, dtype="uint16", nodata=0, low=1, high=250, bands=("B1", "B2")
     ],
 )
 def test_a_chip_is_the_composite_of_each_pixel(tmp_path, kind, dtype, nodata, low, high):
-    shots = varied(tmp_path, dtype, nodata, low, high)
-    chip = shots.chip(products=[{"id": "s2", "bands": ["B2", "B1"]}], composite=kind)
+    series = varied(tmp_path, dtype, nodata, low, high)
+    chip = series.chip(products=[{"id": "s2", "bands": ["B2", "B1"]}], composite=kind)
     assert chip.pixels.dtype == dtype and chip.names == ("B2", "B1")
     assert chip.nodata == nodata or math.isnan(nodata) and math.isnan(chip.nodata)
 
     def good(value, *_):
         return value != nodata and not math.isnan(value)
 
-    stacks = {key: stack_up([(shots.under_tile(name, key), good) for name in CLOSEST]) for key in ("B1", "B2")}
+    stacks = {key: valid_stacks([(series.expected(name, key), good) for name in CLOSEST]) for key in ("B1", "B2")}
     for plane, key in zip(chip.pixels, ("B2", "B1"), strict=True):
-        assert_band(plane, stacks[key], kind, nodata)
+        assert_composite(plane, stacks[key], kind, nodata)
     full = [bool(stacks["B1"][row][column] and stacks["B2"][row][column]) for row, column in np.ndindex(16, 16)]
     assert chip.valid == sum(full) / 256 and 0.5 < chip.valid < 1
 
 
 def test_provenance_tells_each_values_scene_and_days(tmp_path):
-    shots = varied(tmp_path)
+    series = varied(tmp_path)
     chip, origin = (
-        shots.chip(traced=True, products=[{"id": "s2", "bands": ["B2", "B1"]}]),
+        series.chip(with_provenance=True, products=[{"id": "s2", "bands": ["B2", "B1"]}]),
         Chip(tmp_path / "provenance.tif"),
     )
     assert origin.names == ("B2 scene", "B1 scene", "B2 days", "B1 days")
-    assert (origin.pixels.dtype, origin.nodata, origin.given) == ("int16", -32768, chip.given)
+    assert (origin.pixels.dtype, origin.nodata, origin.contributions) == ("int16", -32768, chip.contributions)
     assert (origin.crs, origin.transform) == (chip.crs, chip.transform)
-    found = {(name, key): shots.under_tile(name, key) for name in CLOSEST for key in ("B1", "B2")}
+    found = {(name, key): series.expected(name, key) for name in CLOSEST for key in ("B1", "B2")}
     days = {name: (date.fromisoformat(DAYS[name][:10]) - date(2017, 6, 30)).days for name in CLOSEST}
     assert sorted(days.values()) == [-1, 0, 1, 5, 10]
     values = Counter()
@@ -98,33 +98,35 @@ def test_provenance_tells_each_values_scene_and_days(tmp_path):
                 assert (chip.scenes["s2"][number - 1], day) == (holders[0], days[holders[0]])
             else:
                 assert number == day == -32768 and chip.pixels[plane, row, column] == 0
-    assert {scene["id"]: scene["share"] for scene in chip.given["s2"]} == {
+    assert {scene["id"]: scene["share"] for scene in chip.contributions["s2"]} == {
         name: round(values[name] / 512, 6) for name in CLOSEST if values[name]
     }
-    assert {scene["id"]: scene["acquired"] for scene in chip.given["s2"]} == {name: DAYS[name] for name in values}
+    assert {scene["id"]: scene["acquired"] for scene in chip.contributions["s2"]} == {
+        name: DAYS[name] for name in values
+    }
 
 
 @pytest.mark.parametrize("kind", ["median", "mean"])
 def test_provenance_of_many_scenes_counts_them(tmp_path, kind):
-    shots = varied(tmp_path)
-    chip, origin = shots.chip(traced=True, composite=kind), Chip(tmp_path / "provenance.tif")
+    series = varied(tmp_path)
+    chip, origin = series.chip(with_provenance=True, composite=kind), Chip(tmp_path / "provenance.tif")
     assert origin.names == ("B1 count",)
-    found = {name: shots.under_tile(name, "B1") for name in CLOSEST}
+    found = {name: series.expected(name, "B1") for name in CLOSEST}
     seen = Counter()
     for row, column in np.ndindex(16, 16):
         holders = [name for name in CLOSEST if found[name][row][column] not in (OUTSIDE, 0)]
         seen.update(holders)
         assert origin.pixels[0, row, column] == len(holders)
-    shares = {scene["id"]: scene["share"] for scene in chip.given["s2"]}
+    shares = {scene["id"]: scene["share"] for scene in chip.contributions["s2"]}
     assert shares == {name: round(seen[name] / seen.total(), 6) for name in CLOSEST if seen[name]}
 
 
-def test_closest_takes_scenes_by_day_then_nearness_to_midnight_whatever_the_catalogues_order(tmp_path):
+def test_closest_orders_scenes_by_day_then_nearness_to_midnight(tmp_path):
     written = []
     for seed in range(4):
-        shots = varied(tmp_path / str(seed))
-        shots.items = [shots.items[index] for index in np.random.default_rng(seed).permutation(5)]
-        chip = shots.chip()
+        series = varied(tmp_path / str(seed))
+        series.items = [series.items[index] for index in np.random.default_rng(seed).permutation(5)]
+        chip = series.chip()
         assert (
             chip.scenes == {"s2": [name for name in CLOSEST if name in chip.scenes["s2"]]}
             and chip.scenes["s2"][0] == "west"
@@ -133,18 +135,18 @@ def test_closest_takes_scenes_by_day_then_nearness_to_midnight_whatever_the_cata
     assert len(set(written)) == 1
 
 
-def test_equal_times_are_told_apart_by_id(tmp_path):
-    shots = Shots(tmp_path)
+def test_scenes_of_equal_times_are_ordered_by_id(tmp_path):
+    series = SceneSeries(tmp_path)
     for value, name in enumerate(("c", "a", "b"), 1):
-        shots.add(name, "2017-06-30T10:00:00Z", {"B1": flat(value)})
-    chip = shots.chip()
+        series.add(name, "2017-06-30T10:00:00Z", {"B1": flat(value)})
+    chip = series.chip()
     assert (chip.pixels == 2).all() and chip.scenes == {"s2": ["a"]}
 
 
 def test_the_reference_date_chooses(tmp_path):
-    shots = Shots(tmp_path)
+    series = SceneSeries(tmp_path)
     for value, day in enumerate(("2017-01-10", "2017-06-10", "2017-11-10"), 1):
-        shots.add(day, f"{day}T10:00:00Z", {"B1": flat(value)})
+        series.add(day, f"{day}T10:00:00Z", {"B1": flat(value)})
     for reference, value in (
         ("2017-02-01", 1),
         ("2017-06-30", 2),
@@ -152,35 +154,35 @@ def test_the_reference_date_chooses(tmp_path):
         ("2018-06-01", 3),
         ("2016-01-01", 1),
     ):
-        assert (shots.chip(reference_date=reference).pixels == value).all()
+        assert (series.chip(reference_date=reference).pixels == value).all()
 
 
 def test_scenes_at_or_above_the_cloud_limit_do_not_count(tmp_path):
-    shots = Shots(tmp_path)
+    series = SceneSeries(tmp_path)
     for value, cloud in enumerate((30.0, 20.0, 10.0, None), 1):
-        shots.add(f"c{value}", f"2017-07-0{value}T10:00:00Z", {"B1": flat(value)}, cloud=cloud)
-    assert (shots.chip(max_cloud=None).pixels == 1).all()
-    assert (shots.chip(max_cloud=0.3).pixels == 2).all()
-    assert (shots.chip(max_cloud=0.2).pixels == 3).all()
-    assert (shots.chip(max_cloud=0.2, composite="median").pixels == 3).all()
+        series.add(f"c{value}", f"2017-07-0{value}T10:00:00Z", {"B1": flat(value)}, cloud=cloud)
+    assert (series.chip(max_cloud=None).pixels == 1).all()
+    assert (series.chip(max_cloud=0.3).pixels == 2).all()
+    assert (series.chip(max_cloud=0.2).pixels == 3).all()
+    assert (series.chip(max_cloud=0.2, composite="median").pixels == 3).all()
 
 
 # Scenes that do not fit.
 
 
 def test_scenes_of_different_dtypes_are_named(tmp_path):
-    shots = Shots(tmp_path)
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, "uint16", holes=0)}, nodata=0)
-    shots.add("b", "2017-07-02T10:00:00Z", {"B1": noise(1, "float32", holes=0)}, nodata=0)
+    series = SceneSeries(tmp_path)
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, "uint16", holes=0)}, nodata=0)
+    series.add("b", "2017-07-02T10:00:00Z", {"B1": noise(1, "float32", holes=0)}, nodata=0)
     with pytest.raises(SceneError, match="scene 'b' of product 's2' holds float32, but 'a' holds uint16; .*one dtype"):
-        shots.chip()
+        series.chip()
 
 
 def test_a_truncated_scene_is_named_and_leaves_no_chip(tmp_path):
-    shots = Shots(tmp_path)
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, shape=(400, 400))})
-    plan = shots.plan()
-    path = shots.known["s2", "a", "B1"]
+    series = SceneSeries(tmp_path)
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, shape=(400, 400))})
+    plan = series.plan()
+    path = series.paths["s2", "a", "B1"]
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     with pytest.raises(SceneError, match=r"a-B1\.tif: cannot be read") as caught:
         make_image(plan, TILE, tmp_path / "chips" / "chip.tif")
@@ -188,11 +190,11 @@ def test_a_truncated_scene_is_named_and_leaves_no_chip(tmp_path):
 
 
 def test_a_scene_without_the_band_is_named(tmp_path):
-    shots = Shots(tmp_path)
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1)})
-    shots.add("b", "2017-07-02T10:00:00Z", {"B2": noise(1)})
+    series = SceneSeries(tmp_path)
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1)})
+    series.add("b", "2017-07-02T10:00:00Z", {"B2": noise(1)})
     with pytest.raises(InputError, match="scene 'b' of product 's2' has no band 'B1'; it has B2"):
-        shots.chip()
+        series.chip()
 
 
 # The file.
@@ -218,9 +220,9 @@ def test_the_chip_lies_where_the_tile_lies(tmp_path, key):
         Affine(step, 0, west - 2 * step, 0, -step, north + 2 * step),
         tile.crs,
     )
-    shots = Shots(tmp_path)
-    shots.items.append(make_item("a", "2017-07-01T10:00:00Z", {"B1": make_asset("./a-B1.tif")}, raster_outline(path)))
-    chip = shots.chip(tile)
+    series = SceneSeries(tmp_path)
+    series.items.append(make_item("a", "2017-07-01T10:00:00Z", {"B1": make_asset("./a-B1.tif")}, raster_outline(path)))
+    chip = series.chip(tile)
     real = DLTile.from_key(key)
     assert chip.crs.to_epsg() == int(real.crs.removeprefix("EPSG:"))
     assert chip.transform.to_gdal() == pytest.approx(real.geotrans, rel=1e-15)
@@ -231,11 +233,11 @@ def test_the_chip_lies_where_the_tile_lies(tmp_path, key):
     assert chip.tags["TILE"] == real.key == key
 
 
-def test_a_chip_has_the_same_bytes_whenever_it_is_made(tmp_path):
+def test_a_chip_has_the_same_bytes_every_time(tmp_path):
     written = set()
     for number in range(3):
-        shots = varied(tmp_path / str(number))
-        shots.chip(composite="median")
+        series = varied(tmp_path / str(number))
+        series.chip(composite="median")
         written.add((tmp_path / str(number) / f"{TILE.name}.tif").read_bytes())
         assert str(tmp_path).encode() not in max(written)
     assert len(written) == 1

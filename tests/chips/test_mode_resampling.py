@@ -69,7 +69,7 @@ def areas_by_value(path, tile, nodata=0):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
 @pytest.mark.parametrize("name", UPRIGHT)
-def test_each_pixel_takes_the_value_that_covers_most_of_it_the_smallest_of_equal_ones(tmp_path, name, dtype):
+def test_each_pixel_takes_the_value_that_covers_most_of_it(tmp_path, name, dtype):
     options = {"shape": (44, 42), **UPRIGHT[name]}
     crs = options.get("crs", TILE.crs)
     data = classes(options["shape"], dtype)

@@ -62,7 +62,7 @@ def test_threads_share_few_handles_and_get_the_right_pixels(tmp_path, many, resa
     assert len(open_rasters(tmp_path)) <= 2
 
 
-def test_a_new_signature_opens_the_file_anew(tmp_path, many):
+def test_a_new_signature_opens_the_file_again(tmp_path, many):
     signatures = iter([many[0], many[0], many[1]])
     reader = RasterReader(4, lambda href: str(next(signatures)))
     values = [reader.read([band("unsigned.tif")], TILE, "nearest")[0].max() for _ in range(3)]

@@ -15,7 +15,7 @@ from segchips.chips.images import make_image
 from segchips.errors import SceneError
 from support.catalogues import make_asset, make_item
 from support.rasters import raster_outline, transform_over, write_raster
-from support.scene_series import TILE, Chip, Shots, noise
+from support.scene_series import TILE, Chip, SceneSeries, noise
 
 # Signed addresses.
 
@@ -73,11 +73,11 @@ def azure(serve, monkeypatch, tmp_path):
 def signed_plan(folder, blob, container="good"):
     href = f"http://account.blob.core.windows.net/{container}/{blob}"
     write_raster(folder / "blobs" / "a.tif", noise(1), transform_over(TILE, (24, 24), 10), TILE.crs, nodata=0)
-    shots = Shots(folder)
-    shots.items.append(
+    series = SceneSeries(folder)
+    series.items.append(
         make_item("a", "2017-07-01T10:00:00Z", {"B1": make_asset(href)}, raster_outline(folder / "blobs" / "a.tif"))
     )
-    return shots.plan(sign="planetary_computer")
+    return series.plan(sign="planetary_computer")
 
 
 def test_addresses_are_signed_when_read_and_nowhere_else(tmp_path, azure):
@@ -90,7 +90,7 @@ def test_addresses_are_signed_when_read_and_nowhere_else(tmp_path, azure):
     assert SECRET not in "".join(scene.pin + repr(scene) for scene in plan.lock.scenes)
 
 
-def test_no_message_tells_the_signature(tmp_path, azure, capfd):
+def test_no_message_shows_the_signature(tmp_path, azure, capfd):
     with pytest.raises(
         SceneError, match=r"http://account\.blob\.core\.windows\.net/good/none\.tif: cannot be read"
     ) as caught:
@@ -109,6 +109,6 @@ def test_a_token_service_that_refuses_gives_one_message(tmp_path, azure):
 
 
 def test_addresses_elsewhere_are_not_signed(tmp_path, azure):
-    shots = Shots(tmp_path)
-    shots.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1)}, nodata=0)
-    assert shots.chip(sign="planetary_computer").valid == 1 and azure == []
+    series = SceneSeries(tmp_path)
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1)}, nodata=0)
+    assert series.chip(sign="planetary_computer").valid == 1 and azure == []

@@ -145,7 +145,7 @@ def test_a_mask_band_is_read_as_it_is_with_where_it_reaches(tmp_path):
         assert not covered[place] or values[place] == expected[place[0]][place[1]]
 
 
-def test_describe_tells_the_dtype_and_the_first_nodata_that_a_file_declares(tmp_path):
+def test_describe_returns_the_dtype_and_the_first_declared_nodata(tmp_path):
     transform = transform_over(TILE, (4, 4), 10)
     plain = write_raster(tmp_path / "a.tif", noise((4, 4), "uint8", 0, 9), transform, TILE.crs)
     other = write_raster(tmp_path / "b.tif", noise((4, 4), "int16"), transform, TILE.crs, nodata=-1)
@@ -176,7 +176,7 @@ def test_a_truncated_file_is_named(tmp_path, resampling):
         read(truncated(path, 0.001), resampling=resampling)
 
 
-def test_a_broken_file_does_not_stay_open_and_can_be_mended(tmp_path):
+def test_a_broken_file_does_not_stay_open_and_can_be_repaired(tmp_path):
     data = noise((256, 256))
     path = write_raster(tmp_path / "a.tif", data, transform_over(TILE, (256, 256), 10), TILE.crs)
     content, reader = path.read_bytes(), RasterReader(4)
@@ -188,7 +188,7 @@ def test_a_broken_file_does_not_stay_open_and_can_be_mended(tmp_path):
     np.testing.assert_array_equal(reader.read([band(path)], TILE, "nearest")[0][0], data[120:136, 120:136])
 
 
-def test_files_that_are_none_are_named(tmp_path):
+def test_files_that_are_not_rasters_are_named(tmp_path):
     (tmp_path / "text.tif").write_text("not a raster")
     (tmp_path / "empty.tif").write_bytes(b"")
     for name in ("text.tif", "empty.tif", "missing.tif"):
@@ -208,7 +208,7 @@ def test_a_raster_without_georeference_is_named(tmp_path):
             read(lost)
 
 
-def test_a_band_that_the_catalogue_promised_in_vain_is_named(tmp_path):
+def test_a_band_that_the_file_does_not_have_is_named(tmp_path):
     path = write_raster(tmp_path / "a.tif", noise((2, 4, 4)), transform_over(TILE, (4, 4), 10), TILE.crs)
     with pytest.raises(SceneError, match=r"a\.tif: has 2 bands, but its catalogue lists band 3"):
         read(path, indexes=(1, 3))

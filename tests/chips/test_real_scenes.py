@@ -13,7 +13,7 @@ from segchips.scenes.query import SceneQuery
 from segchips.scenes.stac_catalogue import StacCatalogue
 from support.datasets import image_plan, make_dataset
 from support.rasters import nearest_by_loop
-from support.scene_series import Chip, assert_band, stack_up
+from support.scene_series import Chip, assert_composite, valid_stacks
 
 # Real scenes.
 
@@ -79,4 +79,4 @@ def test_real_scenes_by_loop(tmp_path, real_data, kind, options):
                     lambda value, row, column, mask=mask: value != 0 and (mask is None or mask[row][column] == 0),
                 )
             )
-        assert_band(plane, stack_up(layers), kind, 0)
+        assert_composite(plane, valid_stacks(layers), kind, 0)

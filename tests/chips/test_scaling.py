@@ -5,19 +5,19 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from support.scene_series import B04, Shots, flat, noise
+from support.scene_series import B04, SceneSeries, flat, noise
 
 # Scale and offset.
 
 
 def harmonised(folder, offsets, scale=0.0001, base=1500, **options):
     """Scenes of the same reflectance whose pixels are shifted by different offsets."""
-    shots = Shots(folder)
+    series = SceneSeries(folder)
     for day, offset in enumerate(offsets, 1):
-        said = {"B04": {"raster:bands": [{"nodata": 0, "scale": scale, "offset": offset}]}}
+        declared = {"B04": {"raster:bands": [{"nodata": 0, "scale": scale, "offset": offset}]}}
         pixel = round((base * scale - offset) / scale)
-        shots.add(f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B04": flat(pixel)}, said=said, nodata=0, **options)
-    return shots
+        series.add(f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B04": flat(pixel)}, declared=declared, nodata=0, **options)
+    return series
 
 
 @pytest.mark.parametrize("kind", ["closest", "median", "mean"])
@@ -28,8 +28,8 @@ def test_shifted_scenes_are_brought_to_one_offset(tmp_path, kind, offsets):
 
 
 def test_scenes_of_one_offset_are_left_as_they_are(tmp_path):
-    shots = harmonised(tmp_path, (-0.1, -0.1))
-    chip = shots.chip(products=B04)
+    series = harmonised(tmp_path, (-0.1, -0.1))
+    chip = series.chip(products=B04)
     assert (chip.pixels == 2500).all() and chip.scales == (0.0001,) and chip.offsets == (-0.1,)
 
 
@@ -43,50 +43,63 @@ def test_scenes_of_one_offset_are_left_as_they_are(tmp_path):
 )
 @pytest.mark.parametrize("when", [("2017-07-01", "2017-09-01"), ("2017-09-01", "2017-07-01")])
 def test_processing_baseline_4_is_taken_off_where_no_offset_is_given(tmp_path, old, new, when):
-    shots = Shots(tmp_path)
-    shots.add("old", f"{when[0]}T10:00:00Z", {"B04": flat(1500), "SCL": flat(4, "uint8")}, nodata=0, **old)
-    shots.add("new", f"{when[1]}T10:00:00Z", {"B04": flat(2500), "SCL": flat(4, "uint8")}, nodata=0, **new)
+    series = SceneSeries(tmp_path)
+    series.add("old", f"{when[0]}T10:00:00Z", {"B04": flat(1500), "SCL": flat(4, "uint8")}, nodata=0, **old)
+    series.add("new", f"{when[1]}T10:00:00Z", {"B04": flat(2500), "SCL": flat(4, "uint8")}, nodata=0, **new)
     for kind in ("closest", "median", "mean"):
-        chip = shots.chip(
+        chip = series.chip(
             products=[{"id": "s2", "bands": ["B04", "SCL"]}], composite=kind, cloud_mask={"asset": "SCL", "clear": [4]}
         )
         assert (chip.pixels[0] == 1500).all() and (chip.pixels[1] == 4).all() and chip.offsets == (0.0, 0.0)
 
 
 def test_an_offset_that_was_applied_already_is_not_applied_again(tmp_path):
-    shots = Shots(tmp_path)
-    said = {"red": {"raster:bands": [{"nodata": 0, "scale": 0.0001, "offset": -0.1}]}}
+    series = SceneSeries(tmp_path)
+    declared = {"red": {"raster:bands": [{"nodata": 0, "scale": 0.0001, "offset": -0.1}]}}
     done = {"s2:processing_baseline": "05.09", "earthsearch:boa_offset_applied": True}
     plain = {"red": {"raster:bands": [{"nodata": 0, "scale": 0.0001, "offset": 0}]}}
-    shots.add("new", "2017-07-01T10:00:00Z", {"red": noise(1)}, said=said, nodata=0, **done)
-    shots.add(
-        "old", "2017-07-02T10:00:00Z", {"red": noise(2)}, said=plain, nodata=0, **{"s2:processing_baseline": "02.06"}
+    series.add("new", "2017-07-01T10:00:00Z", {"red": noise(1)}, declared=declared, nodata=0, **done)
+    series.add(
+        "old",
+        "2017-07-02T10:00:00Z",
+        {"red": noise(2)},
+        declared=plain,
+        nodata=0,
+        **{"s2:processing_baseline": "02.06"},
     )
-    chip = shots.chip(products=[{"id": "s2", "bands": ["red"]}])
+    chip = series.chip(products=[{"id": "s2", "bands": ["red"]}])
     np.testing.assert_array_equal(chip.pixels[0], noise(1)[4:20, 4:20])
 
 
 def test_bands_of_version_1_1_carry_scale_and_offset(tmp_path):
-    shots = Shots(tmp_path)
+    series = SceneSeries(tmp_path)
     for day, offset in ((1, -0.1), (2, 0.0)):
-        said = {"B04": {"bands": [{"name": "B04", "nodata": 0, "raster:scale": 0.0001, "raster:offset": offset}]}}
-        shots.add(
-            f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B04": flat(1500 - round(offset * 10000))}, said=said, nodata=0
+        declared = {"B04": {"bands": [{"name": "B04", "nodata": 0, "raster:scale": 0.0001, "raster:offset": offset}]}}
+        series.add(
+            f"a{day}",
+            f"2017-07-0{day}T10:00:00Z",
+            {"B04": flat(1500 - round(offset * 10000))},
+            declared=declared,
+            nodata=0,
         )
-    for content in shots.items:
+    for content in series.items:
         content["stac_version"] = "1.1.0"
-    assert (shots.chip(products=B04).pixels == 1500).all()
+    assert (series.chip(products=B04).pixels == 1500).all()
 
 
 def test_what_falls_below_zero_is_the_smallest_valid_value(tmp_path):
-    shots = Shots(tmp_path)
+    series = SceneSeries(tmp_path)
     for day, offset in ((1, -0.1), (2, 0.0)):
-        said = {"B04": {"raster:bands": [{"nodata": 0, "scale": 0.0001, "offset": offset}]}}
-        shots.add(
-            f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B04": noise(day, "uint16", 1, 3000, holes=0)}, said=said, nodata=0
+        declared = {"B04": {"raster:bands": [{"nodata": 0, "scale": 0.0001, "offset": offset}]}}
+        series.add(
+            f"a{day}",
+            f"2017-07-0{day}T10:00:00Z",
+            {"B04": noise(day, "uint16", 1, 3000, holes=0)},
+            declared=declared,
+            nodata=0,
         )
-    chip = shots.chip(products=B04)
-    one, two = shots.under_tile("a1", "B04"), shots.under_tile("a2", "B04")
+    chip = series.chip(products=B04)
+    one, two = series.expected("a1", "B04"), series.expected("a2", "B04")
     for row, column in np.ndindex(16, 16):
         first, second = int(one[row][column]), int(two[row][column])
         right = max(1, first - 1000) if first else second
@@ -96,14 +109,18 @@ def test_what_falls_below_zero_is_the_smallest_valid_value(tmp_path):
 
 def test_other_scales_of_integers_and_floats(tmp_path):
     for dtype in ("int16", "float32"):
-        shots = Shots(tmp_path / dtype)
+        series = SceneSeries(tmp_path / dtype)
         for day, scale, offset in ((1, 0.5, 10.0), (2, 1.0, 0.0)):
-            said = {"B04": {"raster:bands": [{"scale": scale, "offset": offset}]}}
-            shots.add(
-                f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B04": noise(day, dtype, -50, 50)}, said=said, nodata=-9999
+            declared = {"B04": {"raster:bands": [{"scale": scale, "offset": offset}]}}
+            series.add(
+                f"a{day}",
+                f"2017-07-0{day}T10:00:00Z",
+                {"B04": noise(day, dtype, -50, 50)},
+                declared=declared,
+                nodata=-9999,
             )
-        chip = shots.chip(products=B04)
-        one = shots.under_tile("a1", "B04")
+        chip = series.chip(products=B04)
+        one = series.expected("a1", "B04")
         for row, column in np.ndindex(16, 16):
             exact = Fraction(int(one[row][column])) / 2 + 10
             assert chip.pixels[0, row, column] == (round(exact) if dtype == "int16" else float(exact))

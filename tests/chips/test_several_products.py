@@ -9,7 +9,7 @@ from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.warp import reproject
 
-from support.scene_series import PRODUCTS, TILE, assert_band, stack_up, two_products
+from support.scene_series import PRODUCTS, TILE, assert_composite, two_products, valid_stacks
 
 
 def warped(path, nodata, resampling):
@@ -45,32 +45,32 @@ def warped(path, nodata, resampling):
 def test_products_are_mosaicked_one_by_one_and_stacked(
     tmp_path, kind, fine, coarse, together, fine_nodata, coarse_nodata, nodata
 ):
-    shots = two_products(tmp_path, fine, coarse, fine_nodata, coarse_nodata)
-    chip = shots.chip(products=PRODUCTS, composite=kind)
+    series = two_products(tmp_path, fine, coarse, fine_nodata, coarse_nodata)
+    chip = series.chip(products=PRODUCTS, composite=kind)
     assert chip.pixels.dtype == together and chip.names == ("coarse/red", "nir", "fine/red")
     assert chip.nodata == nodata or (math.isnan(nodata) and math.isnan(chip.nodata))
     assert set(chip.scenes) == {"coarse", "fine"} and set(chip.scenes["fine"]) <= {"f1", "f2"}
-    layers = [(shots.under_tile(name, "red", "fine"), lambda value, *_: value != fine_nodata) for name in ("f1", "f2")]
-    assert_band(chip.pixels[2], stack_up(layers), kind, nodata, fine)
+    layers = [(series.expected(name, "red", "fine"), lambda value, *_: value != fine_nodata) for name in ("f1", "f2")]
+    assert_composite(chip.pixels[2], valid_stacks(layers), kind, nodata, fine)
     for plane, key in zip(chip.pixels[:2], ("red", "nir"), strict=True):
-        values = [warped(shots.known["coarse", name, key], coarse_nodata, "bilinear") for name in ("c4", "c5", "c6")]
+        values = [warped(series.paths["coarse", name, key], coarse_nodata, "bilinear") for name in ("c4", "c5", "c6")]
         if np.dtype(coarse).kind in "iu":
             values = [np.floor(layer + 0.5) for layer in values]
         layers = [(layer, lambda value, *_: not math.isnan(value)) for layer in values]
-        assert_band(plane, stack_up(layers), kind, nodata, coarse)
+        assert_composite(plane, valid_stacks(layers), kind, nodata, coarse)
 
 
 def test_a_tile_that_lacks_a_product_gets_no_chip_and_says_why(tmp_path):
-    shots = two_products(tmp_path)
-    shots.items = [each for each in shots.items if each["collection"] == "fine"] + [
+    series = two_products(tmp_path)
+    series.items = [each for each in series.items if each["collection"] == "fine"] + [
         each | {"properties": {"datetime": "2019-01-01T00:00:00Z"}}
-        for each in shots.items
+        for each in series.items
         if each["collection"] == "coarse"
     ]
-    plan = shots.plan(products=PRODUCTS)
+    plan = series.plan(products=PRODUCTS)
     assert (
         plan.tiles_with_chips() == []
         and plan.missing_scenes(TILE.key) == "no scene of coarse within the dates and the cloud limit"
     )
-    assert shots.plan(products=PRODUCTS[1:]).tiles_with_chips() == [TILE.key]
-    assert shots.plan(products=PRODUCTS[1:]).missing_scenes(TILE.key) is None
+    assert series.plan(products=PRODUCTS[1:]).tiles_with_chips() == [TILE.key]
+    assert series.plan(products=PRODUCTS[1:]).missing_scenes(TILE.key) is None

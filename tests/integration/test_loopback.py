@@ -173,7 +173,7 @@ def test_other_sizes_types_and_kernels(client: Client, sample_folder: Path) -> N
     assert np.abs(found - means).max() <= 0.5
 
 
-def test_without_masking_every_pixel_is_told(client: Client) -> None:
+def test_without_masking_every_pixel_has_its_value(client: Client) -> None:
     names = [SCENE]
     found = client.pixels(names, ["cloud_mask"], "60:2:10.0:33:-334:8903")
     told = client.pixels(names, ["cloud_mask"], "60:2:10.0:33:-334:8903", mask_nodata=False)
@@ -200,7 +200,7 @@ def test_alpha_says_where_an_image_is(package: str, sample_folder: Path) -> None
         assert (shown[0].mask == plain.mask[0]).all() and (shown == whole).all()
 
 
-def test_what_is_unknown_or_forbidden_is_an_error(client: Client, platform: Platform) -> None:
+def test_unknown_and_forbidden_objects_are_errors(client: Client, platform: Platform) -> None:
     known = [image.id for image in client.search().limit(2)]
     with pytest.raises(client.errors.NotFoundError, match="no image sample-l2a:nowhere"):
         client.pixels([*known, f"{PRODUCT}:nowhere"], ["B02"])
@@ -217,7 +217,7 @@ def test_what_is_unknown_or_forbidden_is_an_error(client: Client, platform: Plat
             ask()
 
 
-def test_tokens_are_looked_at(client: Client, platform: Platform) -> None:
+def test_tokens_are_checked(client: Client, platform: Platform) -> None:
     stranger = Client(client.package, platform, make_token(sub="somebody else"))
     for ask in (stranger.product, lambda: stranger.pixels([f"{PRODUCT}:x"], ["B02"])):
         with pytest.raises(client.errors.UnauthorizedError):

@@ -116,14 +116,14 @@ def test_a_body_is_cut_short(platform: Platform, framing: str, keep: float) -> N
     assert answer.getheader(name) == value
 
 
-def test_a_defect_is_no_silence(sample_folder: Path) -> None:
+def test_a_defect_of_the_server_is_recorded(sample_folder: Path) -> None:
     with Platform(sample_folder / "resources" / "sample" / "catalog.json") as platform:
         platform.catalogue.images[SCENE].sources["B02"] = BandSource("nowhere.tif", 1, 0)
         assert ask_plainly(platform)[0].status == 500
         assert "nowhere.tif" in platform.defects[0]
 
 
-def test_requests_overlap_and_the_log_knows(client: Client, platform: Platform) -> None:
+def test_requests_overlap_and_the_log_counts_them(client: Client, platform: Platform) -> None:
     some(client)
     platform.log.clear()
     platform.latency = 0.3
@@ -134,7 +134,7 @@ def test_requests_overlap_and_the_log_knows(client: Client, platform: Platform) 
     assert min(taken) >= 0.3
 
 
-def test_chance_depends_on_what_is_asked_and_not_when() -> None:
+def test_injected_faults_depend_on_the_request_not_on_time() -> None:
     asked = [Request("raster", "POST", "/npz", {"ids": [str(number)]}) for number in range(1000)]
 
     def met(order: list[Request]) -> dict[str, list[str | None]]:

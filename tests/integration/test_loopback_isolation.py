@@ -48,7 +48,7 @@ def test_children_reach_nothing_else(sample_folder: Path, tmp_path: Path) -> Non
         assert [attempt.split()[1] for attempt in platform.attempts()] == ["192.0.2.1", "example.org"]
 
 
-def test_the_environment_has_no_account_of_the_users(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_has_none_of_the_users_accounts(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTPS_PROXY", "http_proxy", "CLIENT_ID", "DESCARTESLABS_CLIENT_SECRET", "EARTHONE_ENV"):
         monkeypatch.setenv(name, "mine")
     assert "mine" not in platform.environment().values()

@@ -142,7 +142,7 @@ def test_a_bad_day_changes_no_pixel(
     for name in ("503", "truncated close", "reset"):
         served.faults.add(name, "catalog")
     for name in [*TRANSIENT, "404"]:
-        served.faults.add(name, "raster", lambda request: sum(other.asked == request.body for other in served.log) < 2)
+        served.faults.add(name, "raster", lambda request: sum(other.body == request.body for other in served.log) < 2)
     bad = project.run()
     asked = requests_of(served)
     refused = {place for place, requests in asked.items() if requests[-1].status == 404}

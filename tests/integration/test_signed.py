@@ -76,7 +76,7 @@ def guarded(serve: Callable[..., str]) -> Callable[..., str]:
 
 @pytest.mark.parametrize("kind", QUERIES)
 @pytest.mark.parametrize("more", ["", "versionId=7&"])
-def test_what_signs_is_left_out_and_the_rest_kept(kind: str, more: str) -> None:
+def test_signatures_are_removed_and_other_parameters_kept(kind: str, more: str) -> None:
     href = f"https://me:{MARK}@host.org/a%20b.tif?{more}{QUERIES[kind]}"
     assert strip_signature(href) == f"https://host.org/a%20b.tif{'?versionId=7' if more else ''}"
 
@@ -100,7 +100,7 @@ def pinned(folder: Path, catalog: str, tile: Tile) -> tuple[ImageryConfig, Scene
 
 @pytest.mark.parametrize("place", ["static", "api"])
 @pytest.mark.parametrize("kind", QUERIES)
-def test_a_signed_address_is_pinned_bare_and_read_afresh(
+def test_a_signed_url_is_pinned_unsigned_and_signed_again_to_read(
     tmp_path: Path, guarded: Callable[..., str], stac_api: Callable[..., str], place: str, kind: str
 ) -> None:
     tile, www = tile_at(), tmp_path / "www"
@@ -129,7 +129,7 @@ def test_a_signed_address_is_pinned_bare_and_read_afresh(
     assert valid.any()
 
 
-def test_an_address_that_the_catalogue_gives_no_more_is_named(tmp_path: Path, guarded: Callable[..., str]) -> None:
+def test_a_url_that_the_catalogue_no_longer_lists_is_named(tmp_path: Path, guarded: Callable[..., str]) -> None:
     tile, www = tile_at(), tmp_path / "www"
     path = write_raster(www / "a.tif", np.ones((24, 24), "uint8"), transform_over(tile, (24, 24), 10), tile.crs)
     files = guarded(www)

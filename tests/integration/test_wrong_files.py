@@ -182,7 +182,7 @@ def test_a_catalogue_that_redirects_in_circles_gives_one_message(serve):
     assert "\n" not in str(caught.value)
 
 
-def test_a_server_that_never_goes_on_is_given_up(tmp_path, serve, monkeypatch):
+def test_a_stalled_server_times_out(tmp_path, serve, monkeypatch):
     import threading
 
     ended = threading.Event()

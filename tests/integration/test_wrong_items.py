@@ -26,7 +26,7 @@ from support.wrong_catalogues import DAY, NODATA, SEED, TILE, make, outline, pix
         ({"geometry": None, "properties": {"datetime": None}}, "it has no geometry and time"),
     ],
 )
-def test_an_item_without_place_or_time_is_left_out_by_name(tmp_path, spoil, reason):
+def test_an_item_without_geometry_or_time_is_skipped_by_name(tmp_path, spoil, reason):
     good, bad = (scene_file(tmp_path / f"{name}.tif", pixels(seed)) for seed, name in enumerate("ab"))
     items = [make_item(path.stem, DAY, {"B1": make_asset(path)}, outline(path)) for path in (good, bad)]
     chip, ids, skipped = make(tmp_path, [items[0], items[1] | spoil])
@@ -35,7 +35,7 @@ def test_an_item_without_place_or_time_is_left_out_by_name(tmp_path, spoil, reas
     assert skipped == [f"scene 'b' of product 's2' is left out: {reason}"]
 
 
-def test_an_item_without_place_outside_the_dates_is_nobodys_business(tmp_path):
+def test_an_item_without_geometry_outside_the_dates_is_not_reported(tmp_path):
     path = scene_file(tmp_path / "a.tif")
     items = [
         make_item("a", DAY, {"B1": make_asset(path)}, outline(path)),
@@ -96,7 +96,7 @@ def test_of_items_with_one_id_one_counts_and_the_other_is_named(tmp_path):
     np.testing.assert_array_equal(results[0][0], results[1][0])
 
 
-def test_an_item_that_two_catalogues_hold_alike_is_no_trouble(tmp_path):
+def test_an_equal_item_in_two_catalogues_is_one_scene(tmp_path):
     path = scene_file(tmp_path / "a.tif")
     content = make_item("a", DAY, {"B1": make_asset(path, **{"raster:bands": [{"nodata": "nan"}]})}, outline(path))
     assert make(tmp_path, [content, content])[2] == []
@@ -110,7 +110,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in NUMBERS.items() for value in values])
-def test_a_number_that_is_none_names_the_scene(tmp_path, key, value):
+def test_an_invalid_number_names_the_scene(tmp_path, key, value):
     path = scene_file(tmp_path / "a.tif")
     content = make_item("liar", DAY, {"B1": make_asset(path, **{"raster:bands": [{key: value}]})}, outline(path))
     with pytest.raises(InputError, match="scene 'liar'") as caught:
@@ -122,7 +122,7 @@ TIMES = ["yesterday", "2017-13-40T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999
 
 
 @pytest.mark.parametrize("when", TIMES, ids=map(str, range(len(TIMES))))
-def test_a_time_that_is_none_names_the_scene(tmp_path, when):
+def test_an_invalid_time_names_the_scene(tmp_path, when):
     path = scene_file(tmp_path / "a.tif")
     items = [make_item("a", DAY, {"B1": make_asset(path)}, outline(path)), make_item("liar", when, {}, outline(path))]
     try:
@@ -153,7 +153,7 @@ def mutated(draws, content):
     return content
 
 
-def test_whatever_stands_in_an_item_is_a_scene_or_one_message(tmp_path):
+def test_any_item_becomes_a_scene_or_one_message(tmp_path):
     """400 seeded mutations; only errors for users come out, and a chip shows what lies under its tile."""
     draws, path = random.Random(SEED), scene_file(tmp_path / "a.tif")
     facts = {"raster:bands": [{"nodata": NODATA, "scale": 1.0, "offset": 0.0}], "eo:bands": [{"name": "one"}]}
@@ -178,7 +178,7 @@ def test_whatever_stands_in_an_item_is_a_scene_or_one_message(tmp_path):
 # The whole workflow.
 
 
-def test_a_run_leaves_out_what_it_cannot_place_and_says_so(sample_run: Project, fresh: Project) -> None:
+def test_a_run_skips_items_that_it_cannot_place_and_reports_them(sample_run: Project, fresh: Project) -> None:
     folder = fresh.folder / "resources" / "sample"
     good = json.loads(sorted(folder.glob("sample-l2a/*/*.json"))[0].read_text())
     lies = {

@@ -87,7 +87,7 @@ def test_a_sibling_of_another_dtype_is_named(tmp_path, dtype):
         make(tmp_path, items)
 
 
-def test_a_sibling_of_fewer_bands_than_it_promises_is_named(tmp_path):
+def test_a_file_of_fewer_bands_than_the_catalogue_lists_is_named(tmp_path):
     two = {"bands": [{"name": "one"}, {"name": "two"}]}
     first = scene_file(tmp_path / "a.tif", np.stack([pixels(3), pixels(4)]))
     second = scene_file(tmp_path / "b.tif", pixels(5))

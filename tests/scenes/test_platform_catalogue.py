@@ -206,7 +206,7 @@ def test_an_alpha_band_is_asked_for_and_not_kept(source, sample_folder, tmp_path
     assert names == ("B04", "B08") and len(pixels) == 2
 
 
-def test_a_level_is_sent_and_asks_the_catalogue_anew(source, platform, tmp_path):
+def test_a_processing_level_is_sent_and_changes_the_query(source, platform, tmp_path):
     levelled = platform_dataset(source, products=[{**BOTH[0], "processing_level": "surface"}])
     make_chip(plan_images(levelled, tmp_path), tmp_path / "a.tif")
     assert [request.body["processing_level"] for request in platform.log.of("raster")] == ["surface"]

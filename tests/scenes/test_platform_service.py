@@ -44,7 +44,7 @@ def asked(platform):
 
 
 @pytest.mark.parametrize("name", [name for name in TRANSIENT if name not in ("header", "body", "slow")])
-def test_what_passes_is_asked_again_and_never_becomes_pixels(read, platform, name):
+def test_transient_faults_are_retried_and_never_become_pixels(read, platform, name):
     pixels, valid = read()
     platform.log.clear()
     platform.faults.add(name, "raster")
@@ -57,7 +57,7 @@ def test_what_passes_is_asked_again_and_never_becomes_pixels(read, platform, nam
 @pytest.mark.parametrize(
     "framing", ["length", *(pytest.param(name, marks=pytest.mark.slow) for name in ("close", "chunked"))]
 )
-def test_an_answer_that_ends_anywhere_is_not_taken(read, platform, framing):
+def test_a_truncated_response_is_never_accepted(read, platform, framing):
     pixels, valid = read()
     for keep in (0.0, 0.001, 0.004, 0.02, 0.3, 0.66, 0.67, 0.9, 0.999):
         platform.faults.add(Fault("truncated", framing=framing, keep=keep), "raster")
@@ -75,7 +75,7 @@ def test_a_stall_takes_a_third_of_the_patience(read, platform, name):
     assert (again == pixels).all() and 1 <= time.monotonic() - start < 3
 
 
-def test_a_short_wait_is_as_long_as_told(read, platform):
+def test_a_short_retry_after_is_respected(read, platform):
     read()
     platform.faults.add("429 retry-after", "raster", times=2)
     start = time.monotonic()
@@ -83,14 +83,14 @@ def test_a_short_wait_is_as_long_as_told(read, platform):
     assert 2 <= time.monotonic() - start < 20
 
 
-def test_a_forbidden_request_that_tells_when_to_come_again_is_a_matter_of_time(read, platform):
+def test_status_403_with_retry_after_is_retried(read, platform):
     platform.faults.add(Fault("status", 403, retry_after="1"), "raster")
     read()
     assert asked(platform) == ["403 retry-after", None]
 
 
 @pytest.mark.parametrize("after", ["3600", "Fri, 31 Dec 2100 23:59:59 GMT"])
-def test_a_wait_beyond_the_patience_is_not_begun(read, platform, after):
+def test_a_retry_after_beyond_the_patience_fails_at_once(read, platform, after):
     read()
     platform.faults.add(Fault("status", 429, retry_after=after), "raster")
     start = time.monotonic()
@@ -100,7 +100,7 @@ def test_a_wait_beyond_the_patience_is_not_begun(read, platform, after):
 
 
 @pytest.mark.parametrize("fault", [Fault("status", 500), Fault("reset"), Fault("header", seconds=600)])
-def test_the_patience_ends_and_others_need_not_lose_it_again(read, platform, fault):
+def test_after_one_timeout_further_requests_fail_fast(read, platform, fault):
     read()
     platform.faults.add(fault, "raster", times=math.inf)
     start = time.monotonic()
@@ -118,7 +118,7 @@ def test_the_patience_ends_and_others_need_not_lose_it_again(read, platform, fau
 
 
 @pytest.mark.parametrize(("status", "words"), [(404, "not there .404"), (400, "refused .400"), (409, "refused .409")])
-def test_what_no_waiting_mends_is_asked_once(read, platform, status, words):
+def test_permanent_errors_are_not_retried(read, platform, status, words):
     platform.faults.add(Fault("status", status), "raster", times=math.inf)
     with pytest.raises(ServiceError, match=words):
         read()
@@ -126,7 +126,7 @@ def test_what_no_waiting_mends_is_asked_once(read, platform, status, words):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_without_permission_nothing_more_is_asked(read, platform, source, status):
+def test_without_permission_no_further_request_is_sent(read, platform, source, status):
     platform.faults.add(Fault("status", status), "raster")
     login = {"descarteslabs": "descarteslabs auth login", "earthone": "earthone auth login"}[source]
     for _ in range(3):
@@ -136,7 +136,7 @@ def test_without_permission_nothing_more_is_asked(read, platform, source, status
 
 
 @pytest.mark.parametrize("token", [None, "h.e30.s", "nonsense", "expired"])
-def test_without_a_login_nothing_is_asked_at_all(source, platform, monkeypatch, token):
+def test_without_a_login_no_request_is_sent(source, platform, monkeypatch, token):
     name = {"descarteslabs": "DESCARTESLABS_TOKEN", "earthone": "EARTHONE_TOKEN"}[source]
     monkeypatch.delenv(name)
     monkeypatch.setenv(f"{name}_INFO_PATH", "/nowhere/token_info.json")
@@ -149,7 +149,7 @@ def test_without_a_login_nothing_is_asked_at_all(source, platform, monkeypatch, 
     assert len(platform.log) == 0
 
 
-def test_a_refused_secret_is_a_matter_of_login_and_no_outage(source, platform, monkeypatch):
+def test_a_refused_secret_is_a_login_error(source, platform, monkeypatch):
     prefix = {"descarteslabs": "DESCARTESLABS", "earthone": "EARTHONE"}[source]
     monkeypatch.delenv(f"{prefix}_TOKEN")
     monkeypatch.setenv(f"{prefix}_NO_JWT_CACHE", "true")
@@ -173,12 +173,12 @@ def test_secrets_and_queries_are_in_no_message(source, platform):
     assert "OSError: https://e.com/x *** went wrong" in str(caught.value)
 
 
-def test_a_mistake_in_the_program_is_none_of_the_platform(source, platform):
+def test_programming_errors_are_not_retried(source, platform):
     with pytest.raises(TypeError):
         get_service(source, 8).call("anything", PATIENCE, lambda: len(5))
 
 
-def test_no_more_requests_are_under_way_than_the_config_allows(source, platform, tmp_path):
+def test_concurrent_requests_stay_within_the_configs_limit(source, platform, tmp_path):
     from dataclasses import replace
 
     config = replace(platform_dataset(source).imagery, requests=3)
@@ -203,7 +203,7 @@ def test_a_client_that_cannot_be_set_up_is_named(source, platform, monkeypatch):
         get_service(source, 8)
 
 
-def test_the_clients_keep_their_own_ways(source, platform):
+def test_the_clients_own_classes_stay_unchanged(source, platform):
     get_service(source, 8)
     package = PACKAGES[source]
     raster = importlib.import_module(f"{package}.core.client.services.raster").Raster

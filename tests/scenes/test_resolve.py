@@ -58,7 +58,7 @@ def test_the_first_time_every_tile_gets_what_it_meets(place):
     assert place.scenes == {KEYS[0]: ["a", "b"], KEYS[1]: ["b"], KEYS[2]: []}
 
 
-def test_pinned_tiles_keep_their_scenes_when_the_catalogue_gains_loses_or_changes_items(place):
+def test_pinned_tiles_keep_their_scenes_when_the_catalogue_changes(place):
     place.resolve(FIRST, TILES[:3])
     before = place.lock.read_bytes()
     moved = covering("b", TILES[:2], "2017-07-01T10:00:00Z", href="https://e.com/moved.tif")
@@ -74,7 +74,7 @@ def test_what_is_pinned_needs_no_catalogue(place):
     assert place.scenes == {KEYS[0]: ["a", "b"]}
 
 
-def test_resolving_anew_takes_what_there_is_now_and_tells_the_difference(place):
+def test_a_refresh_takes_the_current_scenes_and_describes_the_changes(place):
     place.resolve(FIRST)
     moved = covering("b", TILES[:2], "2017-07-01T10:00:00Z", href="https://e.com/moved.tif")
     assert place.resolve([moved, *LATER], refresh=True) == [
@@ -114,7 +114,7 @@ def test_a_new_tile_takes_a_scene_as_its_neighbours_have_it(place):
     "question",
     [{"max_cloud": 0.9}, {"end": "2017-12-30"}, {"start": "2017-01-02"}],
 )
-def test_another_question_is_asked_anew(place, question):
+def test_another_query_searches_again(place, question):
     place.resolve(FIRST)
     place.resolve(FIRST + LATER, **question)
     assert place.scenes == {KEYS[0]: ["new", "a", "b"], KEYS[1]: ["new", "b"]}
@@ -151,7 +151,7 @@ def test_no_scene_at_all_is_an_error_and_leaves_the_old_lock(place, items, image
     assert place.lock.read_bytes() == before
 
 
-def test_a_damaged_lock_is_an_error_not_a_reason_to_resolve_anew(place):
+def test_a_damaged_lock_is_an_error(place):
     place.resolve(FIRST)
     place.lock.write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"scenes\.parquet: not a scene lock"):

@@ -354,7 +354,7 @@ def test_a_pin_does_not_change_with_what_decides_nothing():
 
 
 @pytest.mark.parametrize(
-    ("change", "asked_anew"),
+    ("change", "changes_text"),
     [
         ({"max_cloud": 0.2}, True),
         ({"start": "2017-01-02"}, True),
@@ -369,7 +369,7 @@ def test_a_pin_does_not_change_with_what_decides_nothing():
         ({"products": [{"id": "s2", "bands": ["B2"], "resampling": "cubic", "nodata": 7}]}, False),
     ],
 )
-def test_the_query_changes_with_what_the_catalogue_is_asked(change, asked_anew):
+def test_the_query_changes_with_the_search(change, changes_text):
     usual, other = (SceneQuery.of(make_dataset(imagery=imagery).imagery) for imagery in ({}, change))
-    assert (usual.text != other.text) == asked_anew
+    assert (usual.text != other.text) == changes_text
     assert json.loads(usual.text)["products"] == ["s2"]

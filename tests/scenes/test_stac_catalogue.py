@@ -130,7 +130,7 @@ def test_an_item_with_a_time_span_counts_from_its_start(tmp_path, stac_api):
         assert [(scene.id, scene.acquired) for scene in scenes] == [("a", datetime(2017, 12, 31, 20, tzinfo=UTC))]
 
 
-def test_an_item_without_geometry_is_left_out(tmp_path):
+def test_an_item_without_geometry_is_skipped(tmp_path):
     items = [
         make_item("a", DAY, {"B1": make_asset("./a.tif")}, None),
         make_item("b", DAY, {"B1": make_asset("./a.tif")}, HERE),

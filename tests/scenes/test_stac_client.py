@@ -35,7 +35,7 @@ def test_a_catalogue_that_is_not_there(tmp_path):
         json.dumps(make_item("a", DAY, {}, HERE)),
     ],
 )
-def test_a_file_that_is_no_catalogue(tmp_path, serve, content):
+def test_a_file_that_is_not_a_catalogue(tmp_path, serve, content):
     (tmp_path / "catalog.json").write_text(content)
     for place in (tmp_path / "catalog.json", serve(tmp_path) + "/catalog.json"):
         with pytest.raises(InputError, match=r"catalog\.json: cannot be read as STAC") as caught:
@@ -117,7 +117,7 @@ class Broken(Files):
         self.send_error(500)
 
 
-def test_a_server_that_fails_gives_one_message_without_the_query_of_the_address(serve):
+def test_a_failing_server_gives_one_message_without_the_urls_query(serve):
     with pytest.raises(InputError, match="cannot be read as STAC") as caught:
         open_catalog(serve(Broken) + "/catalog.json")
     assert "\n" not in str(caught.value)

@@ -21,24 +21,34 @@ from support.rasters import OUTSIDE, nearest_by_loop, raster_outline, transform_
 TILE = tile_at()
 
 
-class Shots:
-    """A catalogue in the making: scenes as files and items, and what is known of each."""
+class SceneSeries:
+    """Scenes as raster files and STAC items, and chips made from them."""
 
     def __init__(self, folder):
-        self.folder, self.items, self.known = folder, [], {}
+        self.folder, self.items, self.paths = folder, [], {}
 
     def add(
-        self, name, when, bands, collection="s2", cloud=None, said=None, grid=None, crs=None, nodata=None, **properties
+        self,
+        name,
+        when,
+        bands,
+        collection="s2",
+        cloud=None,
+        declared=None,
+        grid=None,
+        crs=None,
+        nodata=None,
+        **properties,
     ):
-        """One scene: `bands` are asset key to array; `said` is what the catalogue adds to each asset."""
+        """Add a scene; `bands` maps asset keys to arrays, `declared` to what the item says of the asset."""
         assets = {}
         for key, data in bands.items():
             path = self.folder / collection / f"{name}-{key}.tif"
             shape = data.shape[-2:]
             transform = transform_over(TILE, shape, **({"step": 10} | (grid or {})), crs=crs)
             write_raster(path, data, transform, crs or TILE.crs, nodata=nodata)
-            assets[key] = make_asset(f"./{path.name}", **((said or {}).get(key, {})))
-            self.known[collection, name, key] = path
+            assets[key] = make_asset(f"./{path.name}", **((declared or {}).get(key, {})))
+            self.paths[collection, name, key] = path
         self.items.append(make_item(name, when, assets, raster_outline(path), collection, cloud, **properties))
 
     def plan(self, tiles=(TILE,), **imagery):
@@ -46,21 +56,20 @@ class Shots:
         catalog = write_catalogue(self.folder, self.items)
         dataset = make_dataset(imagery={"catalog": str(catalog), **imagery})
         keys, outlines = [tile.key for tile in tiles], footprints(tiles)
-        write_lock(
-            self.folder / "scenes.parquet",
-            pin_scenes(SceneQuery.of(dataset.imagery), StacCatalogue(dataset.imagery).search(outlines), keys, outlines),
-        )
+        scenes = StacCatalogue(dataset.imagery).search(outlines)
+        write_lock(self.folder / "scenes.parquet", pin_scenes(SceneQuery.of(dataset.imagery), scenes, keys, outlines))
         return image_plan(dataset, read_lock(self.folder / "scenes.parquet"))
 
-    def chip(self, tile=TILE, traced=False, **imagery):
-        """Make the tile's chip; gives the open result's parts."""
+    def chip(self, tile=TILE, with_provenance=False, **imagery):
+        """Make the tile's chip and read it."""
         path = self.folder / f"{tile.name}.tif"
-        make_image(self.plan((tile,), **imagery), tile, path, self.folder / "provenance.tif" if traced else None)
+        provenance = self.folder / "provenance.tif" if with_provenance else None
+        make_image(self.plan((tile,), **imagery), tile, path, provenance)
         return Chip(path)
 
-    def under_tile(self, name, key, collection="s2", tile=TILE, band=1):
-        """What lies under the tile's pixels, by loop."""
-        return nearest_by_loop(self.known[collection, name, key], tile, (band,))[0]
+    def expected(self, name, key, collection="s2", tile=TILE, band=1):
+        """The value under each of the tile's pixels, computed one by one."""
+        return nearest_by_loop(self.paths[collection, name, key], tile, (band,))[0]
 
 
 class Chip:
@@ -72,8 +81,8 @@ class Chip:
             self.nodata, self.names = file.nodata, file.descriptions
             self.scales, self.offsets, self.blocks = file.scales, file.offsets, file.block_shapes
             self.crs, self.transform = file.crs, file.transform
-        self.given = json.loads(self.tags["SCENES"])
-        self.scenes = {product: [scene["id"] for scene in scenes] for product, scenes in self.given.items()}
+        self.contributions = json.loads(self.tags["SCENES"])
+        self.scenes = {product: [scene["id"] for scene in scenes] for product, scenes in self.contributions.items()}
         self.valid = float(self.tags["VALID"])
 
 
@@ -89,7 +98,7 @@ def flat(value, dtype="uint16", shape=(24, 24)):
     return np.full(shape, value, dtype)
 
 
-def best(values, kind):
+def exact_composite(values, kind):
     """The composite of one pixel's valid values in order, exactly."""
     exact = [Fraction(value) for value in values]
     if kind == "closest":
@@ -100,7 +109,7 @@ def best(values, kind):
     return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
-def assert_band(plane, stacks, kind, nodata, dtype=None):
+def assert_composite(plane, stacks, kind, nodata, dtype=None):
     """Each pixel is the composite of its stack of valid values, rounded half to even, or nodata where there is none."""
     dtype = np.dtype(dtype or plane.dtype)
     for row, column in np.ndindex(plane.shape):
@@ -109,12 +118,12 @@ def assert_band(plane, stacks, kind, nodata, dtype=None):
         if not values:
             assert got == nodata or (math.isnan(nodata) and math.isnan(got)), (row, column)
         elif dtype.kind in "iu":
-            assert got == round(best(values, kind)), (row, column, values)
+            assert got == round(exact_composite(values, kind)), (row, column, values)
         else:
-            assert got == pytest.approx(float(best(values, kind)), rel=1e-6), (row, column, values)
+            assert got == pytest.approx(float(exact_composite(values, kind)), rel=1e-6), (row, column, values)
 
 
-def stack_up(layers):
+def valid_stacks(layers):
     """Stacks of valid values from layers of (values by loop, is valid there)."""
     size = len(layers[0][0])
     return [
@@ -131,18 +140,18 @@ def stack_up(layers):
 
 
 def two_products(folder, fine="uint8", coarse="uint16", fine_nodata=0, coarse_nodata=0):
-    shots = Shots(folder)
+    series = SceneSeries(folder)
     for day in (1, 2):
         when = f"2017-07-0{day}T10:00:00Z"
         data = noise([1, day], fine, 1, 120, (40, 40), holes=fine_nodata)
-        shots.add(f"f{day}", when, {"red": data}, "fine", nodata=fine_nodata, grid={"step": 7.3, "shift": (0.3, 0.2)})
+        series.add(f"f{day}", when, {"red": data}, "fine", nodata=fine_nodata, grid={"step": 7.3, "shift": (0.3, 0.2)})
     for day in (4, 5, 6):
         when = f"2017-07-0{day}T10:00:00Z"
         data = {
             key: noise([2, day, place], coarse, 1, 120, (20, 20), holes=coarse_nodata)
             for place, key in enumerate(("nir", "red"))
         }
-        shots.add(
+        series.add(
             f"c{day}",
             when,
             data,
@@ -151,7 +160,7 @@ def two_products(folder, fine="uint8", coarse="uint16", fine_nodata=0, coarse_no
             crs="EPSG:32632",
             grid={"step": 20, "shift": (0.3, 0.2)},
         )
-    return shots
+    return series
 
 
 PRODUCTS = [{"id": "coarse", "bands": ["red", "nir"], "resampling": "bilinear"}, {"id": "fine", "bands": ["red"]}]
