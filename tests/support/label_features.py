@@ -60,7 +60,11 @@ def pixel_centre(tile, row, column):
 
 
 def values_by_centre(tile, layers, background, near=1e-6):
-    """The value of the last polygon over each centre, and whether no boundary is near; of (polygons, values, crs)."""
+    """The value of the last polygon over each pixel centre, and whether the centre is not near a boundary.
+
+    Args:
+        layers: Polygons, their values and their CRS, of each layer.
+    """
     size = tile.grid.size
     values, sure = np.full((size, size), background), np.ones((size, size), bool)
     places = [pixel_centre(tile, row, column) for row, column in np.ndindex(size, size)]

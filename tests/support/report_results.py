@@ -1,4 +1,4 @@
-"""Results of a small dataset as the steps before the report leave them, each tile in another state."""
+"""Files of results of a small dataset, from which the report is made; its tiles are in all states."""
 
 import contextlib
 import json
@@ -63,7 +63,7 @@ def make_scene(product, name, day, cloud):
     return Scene(product, name, datetime(2017, 6, day, 10, 30, tzinfo=UTC), cloud, {}, b"")
 
 
-# Every fourth scene lies twice on one day; ids hold markup.
+# Two scenes share a day; ids contain markup.
 SCENES = (
     make_scene("mask", "m1", 1, None),
     make_scene("s2", "<i>one</i>", 1, 0.05),
@@ -167,7 +167,7 @@ def area_polygons():
 
 
 def build_results(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0, splitting=None):
-    """Results as the steps before the report leave them."""
+    """Write the files of results that the report reads; returns the rows of the ledger."""
     rows = ledger_rows() if rows is None else rows
     write_vectors(folder / "aoi.gpkg", area_polygons(), "EPSG:32633")
     write_conflicts(folder, TILES)
@@ -203,13 +203,13 @@ def write_indices(folder, rows):
 
 
 def write_page(folder, dataset, output):
-    """Write the report where the config's relative paths hold."""
+    """Write the report with the folder as working directory, so that relative paths of the config are valid."""
     with contextlib.chdir(folder):
         write_report(dataset, folder, output)
 
 
 def count_pixels(folder, rows):
-    """What the shards' writer counts."""
+    """Write pixel counts and statistics as the writer of shards does."""
     for split in SPLITS:
         tally = None
         for row in (row for row in rows if row.state == MADE and row.split == split):
