@@ -1,1 +1,1 @@
-"""Pixels of one tile: scenes read, composited and written as an image chip."""
+"""The images step: reads a tile's scenes, composites them and writes the image chip."""

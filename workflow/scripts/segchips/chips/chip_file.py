@@ -28,16 +28,16 @@ def write_chip(
     """Write a chip file.
 
     Args:
-        path: the file to write; appears whole or not at all.
-        pixels: band, row, column, on the tile's padded grid.
-        tile: the tile, which gives the CRS and the geotransform.
-        bands: the name of each band.
-        nodata: the value of pixels that are not valid, or None.
-        tags: further metadata items of the file.
-        scaling: each band's scale and offset.
+        path: The file to write; appears whole or not at all.
+        pixels: Band, row, column, on the tile's padded grid.
+        tile: The tile, which gives the CRS and the geotransform.
+        bands: The name of each band.
+        nodata: The value of pixels that are not valid, or None.
+        tags: Further metadata items of the file.
+        scaling: Each band's scale and offset.
 
     Raises:
-        StorageError: the file cannot be written.
+        StorageError: The file cannot be written.
     """
     block = min(256, -(-tile.grid.size // 16) * 16)
     profile = {

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from segchips.arrays import Array, Mask, Pixels
+from segchips.arrays import Array, Mask, MaskedPixels, Pixels
 
-MaskedPixels = tuple[Pixels, Mask]
-"""Pixels of one scene, and a mask of the same shape that is True where they are valid."""
 ContributionCounts = dict[int, int]
 """How many values each scene contributed, by the scene's index; scenes that contributed none have no entry."""
 
@@ -18,8 +16,8 @@ def closest(scenes: Iterable[MaskedPixels], origin: Pixels | None = None) -> tup
     """Take the first valid value of each pixel and band; stop reading scenes once all are found.
 
     Args:
-        scenes: pixels and masks (band, row, column) in order of preference; at least one.
-        origin: an integer array of the pixels' shape; receives the index of each value's scene where one is found.
+        scenes: Pixels and masks (band, row, column) in order of preference; at least one.
+        origin: An integer array of the pixels' shape; receives the index of each value's scene where one is found.
 
     Returns:
         The pixels in the first scene's dtype, which of them are valid, and how many values each scene contributed.
@@ -50,7 +48,7 @@ def mean(scenes: Sequence[MaskedPixels]) -> tuple[Pixels, Mask, ContributionCoun
     Sums have 64 bits; integers round half to even.
 
     Args:
-        scenes: pixels and masks (band, row, column) of one dtype; at least one.
+        scenes: Pixels and masks (band, row, column) of one dtype; at least one.
 
     Returns:
         The means in the scenes' dtype, which of them are valid, and how many values each scene contributed.
@@ -71,7 +69,7 @@ def median(scenes: Sequence[MaskedPixels]) -> tuple[Pixels, Mask, ContributionCo
     An even count takes the mean of the middle two; integers round half to even.
 
     Args:
-        scenes: pixels and masks (band, row, column) of one dtype; at least one.
+        scenes: Pixels and masks (band, row, column) of one dtype; at least one.
 
     Returns:
         The medians in the scenes' dtype, which of them are valid, and how many values each scene contributed.

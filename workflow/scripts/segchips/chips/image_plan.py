@@ -18,10 +18,10 @@ class ImagePlan:
     """What every image chip of one layer is made from, computed once for all tiles.
 
     Attributes:
-        imagery: the layer's products, dates, masks and composite.
-        lock: the scenes that each tile is pinned to.
-        code_version: a digest of the code that makes the chips.
-        config_key: where the config declares the layer, for messages.
+        imagery: The layer's products, dates, masks and composite.
+        lock: The scenes that each tile is pinned to.
+        code_version: A digest of the code that makes the chips.
+        config_key: Where the config declares the layer, for messages.
     """
 
     imagery: ImageryConfig

@@ -22,14 +22,14 @@ def make_image(plan: ImagePlan, tile: Tile, path: Path, provenance: Path | None 
     """Composite a tile's scenes into one chip.
 
     Args:
-        plan: the plan of the layer.
-        tile: a tile that has a scene of every product.
-        path: the chip to write.
-        provenance: where to write which scene each pixel comes from; None to write no such file.
+        plan: The plan of the layer.
+        tile: A tile that has a scene of every product.
+        path: The chip to write.
+        provenance: Where to write which scene each pixel comes from; None to write no such file.
 
     Raises:
-        SceneError: a scene cannot be read, or does not fit the others of its product.
-        ConfigError: a configured nodata value does not fit the scenes' dtype.
+        SceneError: A scene cannot be read, or does not fit the others of its product.
+        ConfigError: A configured nodata value does not fit the scenes' dtype.
     """
     products = plan.imagery.products
     with rasterio.Env(**GDAL_OPTIONS):

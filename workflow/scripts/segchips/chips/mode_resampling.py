@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from segchips.arrays import Floats, Ints, Mask, Pixels
+from segchips.arrays import Floats, Ints, Mask, MaskedPixels, Pixels
 from segchips.chips.open_rasters import OpenRaster
 from segchips.chips.pixel_index import cached_transformer
 from segchips.grids.tile import Tile
@@ -65,7 +65,7 @@ def _extent(corners: Floats) -> tuple[Ints, Ints]:
     return np.where(finite, low, 0).astype(np.int64), np.where(finite, high, 0).astype(np.int64)
 
 
-def resample_mode(pixels: Pixels, valid: Mask, extents: PixelExtents, origin: tuple[int, int]) -> tuple[Pixels, Mask]:
+def resample_mode(pixels: Pixels, valid: Mask, extents: PixelExtents, origin: tuple[int, int]) -> MaskedPixels:
     """Take the value that covers the largest part of each tile pixel; of several equal ones the smallest.
 
     Args:

@@ -34,7 +34,7 @@ class OpenRaster:
     """One open raster, with the properties that every tile needs.
 
     Attributes:
-        masked: whether the file has a mask band or an alpha band.
+        masked: Whether the file has a mask band or an alpha band.
     """
 
     def __init__(self, href: str) -> None:
@@ -72,7 +72,7 @@ class DatasetPool:
     """Open rasters shared by all threads; each is used by one thread at a time.
 
     Args:
-        limit: how many unused rasters stay open; the one unused for the longest time is closed first.
+        limit: How many unused rasters stay open; the one unused for the longest time is closed first.
     """
 
     def __init__(self, limit: int) -> None:

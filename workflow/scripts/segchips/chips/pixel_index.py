@@ -21,9 +21,9 @@ class PixelIndex:
     """Where a tile's pixel centres fall in a raster.
 
     Attributes:
-        rows: the raster's row of each centre; broadcasts with `columns` to size x size.
-        columns: the raster's column of each centre.
-        inside: size x size, True where the centre lies inside the raster.
+        rows: The raster's row of each centre; broadcasts with `columns` to size x size.
+        columns: The raster's column of each centre.
+        inside: Size x size, True where the centre lies inside the raster.
     """
 
     rows: npt.NDArray[np.intp]

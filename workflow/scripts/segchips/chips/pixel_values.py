@@ -15,8 +15,8 @@ def chip_nodata(declared: Sequence[float], dtype: np.dtype[Any]) -> float:
     """Choose the nodata value of a chip.
 
     Args:
-        declared: the nodata value of each product that has one.
-        dtype: the chip's dtype.
+        declared: The nodata value of each product that has one.
+        dtype: The chip's dtype.
 
     Returns:
         The value on which the products agree; else NaN where the dtype has it, else the first value, else 0.

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from segchips.chips.composite import MaskedPixels
+from segchips.arrays import MaskedPixels
 from segchips.config.imagery import ImageryConfig, Product
 from segchips.errors import InputError, SceneError
 from segchips.grids.tile import Tile
@@ -29,7 +29,7 @@ class PlatformSceneReader:
         """Return the common dtype of a product's bands, as the lock pins it; the platform declares all nodata.
 
         Raises:
-            InputError: a band has a data type without a NumPy equivalent.
+            InputError: A band has a data type without a NumPy equivalent.
         """
         bands = {name: scene.band(name) for name in product.bands}
         for name, band in bands.items():

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segchips.arrays import Mask, Pixels
+from segchips.arrays import Mask, MaskedPixels, Pixels
 from segchips.chips import composite
-from segchips.chips.composite import MaskedPixels
 from segchips.chips.image_plan import ImagePlan
 from segchips.chips.pixel_values import fits_dtype, is_clear, rescale
 from segchips.chips.readers import open_reader
@@ -25,10 +24,10 @@ class ProductComposite:
     """One product's bands of a chip.
 
     Attributes:
-        pixels: band, row, column, on the tile's padded grid.
-        valid: which of the pixels are valid.
-        scenes: id, time and share of each scene that contributed, as the chip's tags list them.
-        provenance: int16 planes (band, row, column) by kind: `scene` numbers `scenes` from 1 and `days` counts from the
+        pixels: Band, row, column, on the tile's padded grid.
+        valid: Which of the pixels are valid.
+        scenes: Id, time and share of each scene that contributed, as the chip's tags list them.
+        provenance: Planes (band, row, column, int16) by kind: `scene` numbers `scenes` from 1 and `days` counts from the
             reference date for a closest composite, `count` is the number of valid scenes for others; empty unless asked
             for.
     """
@@ -43,14 +42,14 @@ class ProductCompositor:
     """Reads and composites the scenes of one product on one tile.
 
     Args:
-        plan: the plan of the layer.
-        product: a product of the layer; the tile has a scene of it.
-        tile: the tile.
-        with_provenance: whether to record where each value comes from.
+        plan: The plan of the layer.
+        product: A product of the layer; the tile has a scene of it.
+        tile: The tile.
+        with_provenance: Whether to record where each value comes from.
 
     Raises:
-        ConfigError: the configured nodata value does not fit the scenes' dtype.
-        SceneError: the first scene cannot be read.
+        ConfigError: The configured nodata value does not fit the scenes' dtype.
+        SceneError: The first scene cannot be read.
     """
 
     def __init__(self, plan: ImagePlan, product: Product, tile: Tile, with_provenance: bool) -> None:
@@ -65,7 +64,7 @@ class ProductCompositor:
         """Composite the scenes as the config says.
 
         Raises:
-            SceneError: a scene cannot be read, or its dtype differs from the first scene's.
+            SceneError: A scene cannot be read, or its dtype differs from the first scene's.
         """
         method = self._plan.imagery.composite
         if method == "closest":

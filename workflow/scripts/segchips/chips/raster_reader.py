@@ -14,7 +14,7 @@ from rasterio.transform import Affine
 from rasterio.warp import reproject
 from rasterio.windows import Window
 
-from segchips.arrays import Mask, Pixels
+from segchips.arrays import MaskedPixels
 from segchips.chips.mode_resampling import pixel_extents, resample_mode
 from segchips.chips.open_rasters import DatasetPool, OpenRaster
 from segchips.chips.pixel_index import cached_transformer, pixel_index
@@ -29,32 +29,30 @@ class RasterReader:
     """Reads bands of raster files on tile grids, and keeps the files open.
 
     Args:
-        limit: how many unused files stay open.
-        sign: returns the URL to read a URL from, with a signature.
+        limit: How many unused files stay open.
+        sign: Returns the URL to read a URL from, with a signature.
     """
 
     def __init__(self, limit: int, sign: Callable[[str], str] | None = None) -> None:
         self._pool = DatasetPool(limit)
         self._sign = sign
 
-    def read(
-        self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None = None
-    ) -> tuple[Pixels, Mask]:
+    def read(self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None = None) -> MaskedPixels:
         """Read bands of one scene.
 
         Args:
-            bands: the bands, of one file or several.
-            tile: the tile on whose padded grid they are read.
-            resampling: the name of a GDAL resampling method.
-            nodata: replaces the nodata value that catalogue and file declare.
+            bands: The bands, of one file or several.
+            tile: The tile on whose padded grid they are read.
+            resampling: The name of a GDAL resampling method.
+            nodata: Replaces the nodata value that catalogue and file declare.
 
         Returns:
             Pixels (band, row, column) in the files' dtype, and which of them are valid.
 
         Raises:
-            SceneError: a file cannot be read; the message names it.
+            SceneError: A file cannot be read; the message names it.
         """
-        parts: list[tuple[Pixels, Mask]] = []
+        parts: list[MaskedPixels] = []
         start = 0
         while start < len(bands):
             stop = start + 1
@@ -66,7 +64,7 @@ class RasterReader:
             return parts[0]
         return np.concatenate([data for data, _ in parts]), np.concatenate([valid for _, valid in parts])
 
-    def read_mask(self, band: Band, tile: Tile) -> tuple[Pixels, Mask]:
+    def read_mask(self, band: Band, tile: Tile) -> MaskedPixels:
         """Read a mask band, nearest: values (row, column), nodata or not, and which pixels the raster covers."""
         with self._open([band]) as source:
             inside = pixel_index(tile, source).inside
@@ -81,9 +79,7 @@ class RasterReader:
                 nodata.append(source.dataset.nodatavals[band.index - 1])
         return np.result_type(*dtypes), next((value for value in nodata if value is not None), None)
 
-    def _read_file(
-        self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None
-    ) -> tuple[Pixels, Mask]:
+    def _read_file(self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None) -> MaskedPixels:
         with self._open(bands) as source:
             if resampling == "nearest":
                 return _read_nearest(source, bands, tile, nodata)
@@ -111,7 +107,7 @@ def _check_source(source: OpenRaster, bands: Sequence[Band], href: str) -> None:
         raise SceneError(f"{href}: has {source.dataset.count} bands, but its catalogue lists band {highest}")
 
 
-def _read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata: float | None) -> tuple[Pixels, Mask]:
+def _read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata: float | None) -> MaskedPixels:
     index = pixel_index(tile, source)
     shape = (len(bands), tile.grid.size, tile.grid.size)
     if index.empty:
@@ -125,9 +121,7 @@ def _read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata:
     return data[:, rows, columns], valid[:, rows, columns] & index.inside
 
 
-def _read_window(
-    source: OpenRaster, bands: Sequence[Band], window: Window, nodata: float | None
-) -> tuple[Pixels, Mask]:
+def _read_window(source: OpenRaster, bands: Sequence[Band], window: Window, nodata: float | None) -> MaskedPixels:
     """Pixels of a window as stored, and which are valid: not nodata, not masked, finite."""
     indexes = [band.index for band in bands]
     data = source.dataset.read(indexes, window=window)
@@ -145,7 +139,7 @@ def _read_window(
 
 def _read_warped(
     source: OpenRaster, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None
-) -> tuple[Pixels, Mask]:
+) -> MaskedPixels:
     """Resample the window under the tile over valid pixels: mode by area, others by GDAL to 1/8 of a source pixel."""
     size, dtype = tile.grid.size, source.dataset.dtypes[bands[0].index - 1]
     window = _source_window(source, tile, resampling)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from segchips.chips.composite import MaskedPixels
+from segchips.arrays import MaskedPixels
 from segchips.chips.raster_reader import RasterReader
 from segchips.config.imagery import ImageryConfig, Product
 from segchips.errors import SceneError

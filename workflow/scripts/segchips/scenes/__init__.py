@@ -1,1 +1,1 @@
-"""Scene catalogues searched, and the scenes of each tile pinned in a lock."""
+"""The scenes step: searches scene catalogues, and pins the scenes of each tile in a lock."""

@@ -13,7 +13,7 @@ class SceneCatalogue(Protocol):
     """Scene catalogue interface.
 
     Attributes:
-        skipped_items: one line for each catalogue item that a search could not use, with the reason.
+        skipped_items: One line for each catalogue item that a search could not use, with the reason.
     """
 
     skipped_items: list[str]
@@ -22,14 +22,14 @@ class SceneCatalogue(Protocol):
         """Check that the catalogue has the product with these bands and this processing level.
 
         Raises:
-            InputError: the product, a band or the level does not exist, as far as the catalogue describes them.
+            InputError: The product, a band or the level does not exist, as far as the catalogue describes them.
         """
 
     def search(self, footprints: np.ndarray) -> list[Scene]:
         """Find the scenes of the configured products, dates and cloud limit that meet any footprint.
 
         Args:
-            footprints: polygons in longitude and latitude.
+            footprints: Polygons in longitude and latitude.
         """
 
 
@@ -37,7 +37,7 @@ def open_catalogue(imagery: ImageryConfig) -> SceneCatalogue:
     """Open the catalogue that the config names.
 
     Raises:
-        InputError: the catalogue cannot be reached or read.
+        InputError: The catalogue cannot be reached or read.
     """
     if imagery.on_platform:
         from segchips.scenes import platform_catalogue

@@ -46,7 +46,7 @@ def read_lock(path: Path) -> SceneLock:
     """Read a lock file.
 
     Raises:
-        InputError: the file is not a scene lock, or its content has changed since it was written.
+        InputError: The file is not a scene lock, or its content has changed since it was written.
     """
     try:
         table = read_parquet(path)

@@ -23,13 +23,13 @@ class Band:
     Physical value = pixel * scale + offset.
 
     Attributes:
-        href: the file's address, without its signature where `signed`; empty on a platform.
-        index: the band's number in the file, from 1.
-        nodata: the nodata value that the catalogue declares, or None.
-        scale: physical units of one step of the pixel value.
-        offset: the physical value of pixel 0.
-        dtype: the NumPy name of the pixels' data type; None where only the file declares it.
-        signed: whether reading the file needs a new signature from the catalogue.
+        href: The file's address, without its signature where `signed`; empty on a platform.
+        index: The band's number in the file, from 1.
+        nodata: The nodata value that the catalogue declares, or None.
+        scale: Physical units of one step of the pixel value.
+        offset: The physical value of pixel 0.
+        dtype: The NumPy name of the pixels' data type; None where only the file declares it.
+        signed: Whether reading the file needs a new signature from the catalogue.
     """
 
     href: str
@@ -51,12 +51,12 @@ class Scene:
     """One catalogue item.
 
     Attributes:
-        product: the id of the product (a STAC collection, or a product of a platform).
-        id: the scene's id within the product.
-        acquired: time of acquisition, UTC.
-        cloud: cloud fraction from 0 to 1, or None where the catalogue does not declare it.
-        assets: for each raster asset, its bands in file order with their names.
-        footprint: outline in longitude and latitude, as WKB.
+        product: The id of the product (a STAC collection, or a product of a platform).
+        id: The scene's id within the product.
+        acquired: Time of acquisition, UTC.
+        cloud: Cloud fraction from 0 to 1, or None where the catalogue does not declare it.
+        assets: For each raster asset, its bands in file order with their names.
+        footprint: Outline in longitude and latitude, as WKB.
     """
 
     product: str
@@ -70,7 +70,7 @@ class Scene:
         """Find a band by name.
 
         Args:
-            name: an asset of one band, `asset:2` for an asset's second band, or a band name that exactly one asset has.
+            name: An asset of one band, `asset:2` for an asset's second band, or a band name that exactly one asset has.
         """
         if len(self.assets.get(name, ())) == 1:
             return self.assets[name][0][1]
@@ -84,7 +84,7 @@ class Scene:
         """Return the band of that name, as `find_band` does.
 
         Raises:
-            InputError: the scene has no such band; the message lists the bands that it has.
+            InputError: The scene has no such band; the message lists the bands that it has.
         """
         band = self.find_band(name)
         if band is None:

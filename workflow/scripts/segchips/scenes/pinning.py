@@ -15,9 +15,9 @@ class SceneLock:
     """The scenes that each tile is pinned to.
 
     Attributes:
-        query: the catalogue query that found the scenes, as JSON.
-        scenes: all pinned scenes.
-        tiles: for each tile key, the indices in `scenes` of those that meet the tile.
+        query: The catalogue query that found the scenes, as JSON.
+        scenes: All pinned scenes.
+        tiles: For each tile key, the indices in `scenes` of those that meet the tile.
     """
 
     query: str
@@ -29,10 +29,10 @@ def pin_scenes(query: SceneQuery, scenes: Sequence[Scene], keys: Sequence[str], 
     """Pin each tile to the scenes whose footprint meets that of the tile.
 
     Args:
-        query: the query that found the scenes.
-        scenes: the scenes found, in any order.
-        keys: tile keys.
-        footprints: each tile's padded footprint, a polygon in longitude and latitude.
+        query: The query that found the scenes.
+        scenes: The scenes found, in any order.
+        keys: Tile keys.
+        footprints: Each tile's padded footprint, a polygon in longitude and latitude.
     """
     ordered = _in_lock_order(scenes)
     tiles: dict[str, list[int]] = {key: [] for key in keys}

@@ -24,7 +24,7 @@ class PlatformCatalogue:
     """A platform's catalogue; implements `SceneCatalogue`.
 
     Raises:
-        InputError: the platform's client cannot be set up.
+        InputError: The platform's client cannot be set up.
     """
 
     def __init__(self, imagery: ImageryConfig) -> None:
@@ -35,7 +35,7 @@ class PlatformCatalogue:
         """Check that the account can see the product, and that it has these bands and this processing level.
 
         Raises:
-            InputError: the product, a band or the level does not exist.
+            InputError: The product, a band or the level does not exist.
         """
         product_bands = self._bands(product, level)
         for band in bands:
@@ -47,13 +47,13 @@ class PlatformCatalogue:
         """Find all scenes of the configured products in the date window that meet any footprint.
 
         Args:
-            footprints: polygons in longitude and latitude.
+            footprints: Polygons in longitude and latitude.
 
         Returns:
             Scenes of image products whose cloud fraction is strictly below the limit, and all scenes of a mask product.
 
         Raises:
-            InputError: a product does not exist, or the platform does not answer.
+            InputError: A product does not exist, or the platform does not answer.
         """
         imagery = self._imagery
         levels = {product.id: product.processing_level for product in imagery.products}

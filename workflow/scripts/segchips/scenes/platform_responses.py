@@ -20,8 +20,8 @@ class BoundedResponse:
         """Read exactly `size` bytes.
 
         Raises:
-            EarlyEndError: the body has fewer bytes, or declares a negative size.
-            TimeoutError: the deadline has passed.
+            EarlyEndError: The body has fewer bytes, or declares a negative size.
+            TimeoutError: The deadline has passed.
         """
         while len(self._buffer) < size:
             if not self._receive():

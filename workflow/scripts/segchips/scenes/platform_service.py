@@ -28,10 +28,10 @@ class PlatformClient:
     """The Python client of a platform.
 
     Attributes:
-        title: the platform's name in messages.
-        package: the client's package.
-        login: the command that logs in.
-        token: the environment variable of a token.
+        title: The platform's name in messages.
+        package: The client's package.
+        login: The command that logs in.
+        token: The environment variable of a token.
     """
 
     title: str
@@ -69,11 +69,11 @@ class PlatformService:
     all further requests fail at once.
 
     Args:
-        source: a key of `CLIENTS`.
-        requests: how many requests may be under way in this process.
+        source: A key of `CLIENTS`.
+        requests: How many requests may be under way in this process.
 
     Raises:
-        InputError: the client cannot be imported or set up.
+        InputError: The client cannot be imported or set up.
     """
 
     def __init__(self, source: str, requests: int) -> None:
@@ -113,16 +113,16 @@ class PlatformService:
         """Make a request, and repeat it after errors that may pass.
 
         Args:
-            what: what the request does, for messages.
-            patience: seconds after which a request without success fails.
-            request: calls the client.
+            what: What the request does, for messages.
+            patience: Seconds after which a request without success fails.
+            request: Calls the client.
 
         Returns:
             What `request` returns.
 
         Raises:
-            CredentialsError: the login is missing, expired or refused.
-            ServiceError: the platform refuses the request, or did not answer within the patience.
+            CredentialsError: The login is missing, expired or refused.
+            ServiceError: The platform refuses the request, or did not answer within the patience.
         """
         with self._slots:
             start, attempt = time.monotonic(), 0
@@ -173,8 +173,8 @@ class PlatformService:
         """Return why a request failed where repeating it may help.
 
         Raises:
-            CredentialsError: the login is refused.
-            ServiceError: the platform refuses the request for good.
+            CredentialsError: The login is refused.
+            ServiceError: The platform refuses the request for good.
             Exception: `error` itself where it is a mistake of this program.
         """
         status, name = exchange.status, self.client.title

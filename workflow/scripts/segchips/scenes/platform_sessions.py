@@ -17,10 +17,10 @@ class Exchange(threading.local):
     """The request that this thread makes, and what the platform answered.
 
     Attributes:
-        deadline: when the whole response has to be there, on the monotonic clock.
-        timeout: seconds without any byte after which the request fails.
-        status: the HTTP status of the last response, or None where there was none.
-        retry_after: the Retry-After header of the last response.
+        deadline: When the whole response has to be there, on the monotonic clock.
+        timeout: Seconds without any byte after which the request fails.
+        status: The HTTP status of the last response, or None where there was none.
+        retry_after: The Retry-After header of the last response.
     """
 
     deadline: float

@@ -48,7 +48,7 @@ def search_area(footprints: np.ndarray) -> shapely.Geometry:
     """Return a simple outline around all footprints, to send to a catalogue.
 
     Args:
-        footprints: polygons in longitude and latitude; one across the antimeridian is a multipolygon cut there.
+        footprints: Polygons in longitude and latitude; one across the antimeridian is a multipolygon cut there.
 
     Returns:
         The convex hull in longitude and latitude; one hull on each side of the antimeridian for footprints across it.
@@ -66,7 +66,7 @@ def filter_by_cloud(product: str, scenes: Sequence[Scene], limit: float | None) 
     """Keep the scenes whose cloud fraction is below the limit; all of them where there is no limit.
 
     Raises:
-        InputError: there are scenes, and none declares its cloud cover.
+        InputError: There are scenes, and none declares its cloud cover.
     """
     if limit is None:
         return list(scenes)

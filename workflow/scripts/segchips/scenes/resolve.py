@@ -20,16 +20,16 @@ def resolve(dataset: Dataset, manifest: Path, path: Path, refresh: bool) -> Iter
     A tile that is already pinned for the same query keeps its scenes, unless `refresh`.
 
     Args:
-        dataset: the dataset's config.
-        manifest: the tile manifest.
-        path: the lock file to write, and to read where it exists.
-        refresh: search again for all tiles.
+        dataset: The dataset's config.
+        manifest: The tile manifest.
+        path: The lock file to write, and to read where it exists.
+        refresh: Search again for all tiles.
 
     Yields:
         Lines for the log: skipped catalogue items, a summary, and the changes to an existing lock.
 
     Raises:
-        InputError: no tile has a scene, the catalogue cannot be used, or the existing lock is damaged.
+        InputError: No tile has a scene, the catalogue cannot be used, or the existing lock is damaged.
     """
     keys = [row.key for row in read_manifest(manifest)]
     query = SceneQuery.of(dataset.imagery)

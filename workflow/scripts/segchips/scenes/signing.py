@@ -50,7 +50,7 @@ def with_signature(imagery: ImageryConfig, scene: Scene, name: str) -> Band:
     """Return a pinned scene's band with a URL that can be read now.
 
     Raises:
-        SceneError: the catalogue cannot be reached, or no longer lists the band under this URL.
+        SceneError: The catalogue cannot be reached, or no longer lists the band under this URL.
     """
     band = scene.band(name)
     if not band.signed or imagery.sign:

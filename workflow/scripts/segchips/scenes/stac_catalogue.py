@@ -27,7 +27,7 @@ class StacCatalogue:
     """The STAC catalogue of a config; implements `SceneCatalogue`.
 
     Raises:
-        InputError: the catalogue cannot be reached or read.
+        InputError: The catalogue cannot be reached or read.
     """
 
     def __init__(self, imagery: ImageryConfig) -> None:
@@ -38,7 +38,7 @@ class StacCatalogue:
         """Check that the catalogue has the product, and that an example of its scenes has these bands.
 
         Raises:
-            InputError: the product or a band does not exist.
+            InputError: The product or a band does not exist.
         """
         scene = example_scene(self._client, product, str(self._imagery.catalog))
         for band in bands:
@@ -52,13 +52,13 @@ class StacCatalogue:
         `skipped_items`.
 
         Args:
-            footprints: polygons in longitude and latitude.
+            footprints: Polygons in longitude and latitude.
 
         Returns:
             Scenes of image products whose cloud fraction is strictly below the limit, and all scenes of a mask product.
 
         Raises:
-            InputError: the catalogue cannot be read, or no scene declares its cloud cover although there is a limit.
+            InputError: The catalogue cannot be read, or no scene declares its cloud cover although there is a limit.
         """
         imagery = self._imagery
         products = {product.id for product in imagery.products}

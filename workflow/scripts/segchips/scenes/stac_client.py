@@ -24,7 +24,7 @@ def open_catalog(href: str) -> pystac.Catalog:
     """Open a static catalogue (path or URL) or an API's landing page.
 
     Raises:
-        InputError: the catalogue cannot be reached, or is not STAC.
+        InputError: The catalogue cannot be reached, or is not STAC.
     """
     with catalogue_errors(
         f"catalogue {href}: cannot be read as STAC", "; name a catalog.json, or the URL of a STAC API"
@@ -47,7 +47,7 @@ def example_scene(client: pystac.Catalog, product: str, catalog: str) -> Scene |
     """Return any scene of a product, as an example of its bands; None where the product has no scene.
 
     Raises:
-        InputError: the catalogue has no such product, or cannot be read.
+        InputError: The catalogue has no such product, or cannot be read.
     """
     with catalogue_errors(f"catalogue {catalog}: cannot be read"):
         if is_api(client):
@@ -66,7 +66,7 @@ def find_scenes_by_id(scene: str, product: str, catalog: str) -> list[Scene]:
     """Return the scenes of that id as the catalogue lists them now, with signed URLs.
 
     Raises:
-        InputError: the catalogue cannot be read.
+        InputError: The catalogue cannot be read.
     """
     with catalogue_errors(f"catalogue {catalog}: cannot be read"):
         client = _open_catalog_once(catalog)
@@ -130,7 +130,7 @@ def walk_items(client: pystac.Catalog, product: str) -> Iterator[Json]:
     """Read all items of a product in a static catalogue; `_base` is each item's own address.
 
     Raises:
-        InputError: the catalogue has no such product.
+        InputError: The catalogue has no such product.
     """
     collections: list[str] = []
     for node in _nodes(client):

@@ -49,13 +49,13 @@ def scene_from_item(item: Json, product: str, catalog: str) -> Scene:
     """Build the scene of an item.
 
     Args:
-        item: the item as JSON; `_base` is its own address in a static catalogue.
-        product: the id of its collection.
-        catalog: the catalogue as the config names it.
+        item: The item as JSON; `_base` is its own address in a static catalogue.
+        product: The id of its collection.
+        catalog: The catalogue as the config names it.
 
     Raises:
-        InputError: an asset points where the catalogue must not.
-        ValueError, KeyError, TypeError: the item is not valid STAC.
+        InputError: An asset points where the catalogue must not.
+        ValueError, KeyError, TypeError: The item is not valid STAC.
     """
     cover = item["properties"].get("eo:cloud_cover")
     acquired = item_time(item) or datetime.max.replace(tzinfo=UTC)
@@ -124,7 +124,7 @@ def _href(item: Json, key: str, href: str, catalog: str) -> str:
     """The address to read an asset from: relative to the working folder where that of the catalogue is.
 
     Raises:
-        InputError: a remote catalogue points at a local file, or any catalogue at a GDAL virtual file system.
+        InputError: A remote catalogue points at a local file, or any catalogue at a GDAL virtual file system.
     """
     base = item.get("_base") or catalog
     remote, scheme = is_remote(base), urlparse(href).scheme
