@@ -457,4 +457,6 @@ def test_labels_are_unknown_where_a_band_of_the_image_has_no_value(tmp_path, sto
         np.testing.assert_array_equal(found["label"], wanted)
         total += np.bincount(wanted.ravel(), minlength=256)
     assert total.sum() == 30 * len(KEYS)
-    assert PixelCounts.read(counts_path(names[1])).pixels == {value: total[value] for value in np.flatnonzero(total)}
+    assert PixelCounts.read(counts_path(names[1])).pixels_by_class == {
+        value: total[value] for value in np.flatnonzero(total)
+    }

@@ -11,8 +11,8 @@ from test_shard_writer import KEYS, describe, folder, shard
 import segchips
 from segchips.errors import InputError, RecordError
 from segchips.records.normalisation import Normaliser
-from segchips.records.pixel_counts import PixelCounts
-from segchips.records.pixel_values import BLOCK_PIXELS, valid_pixels
+from segchips.records.pixel_counts import BLOCK_PIXELS, PixelCounts
+from segchips.records.pixel_values import valid_pixels
 from segchips.records.statistics import BandStatistics, summarise_counts
 from support.chips import records_config, write_chip, write_chip_folders
 

@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""Images in standard deviations from the mean of their bands."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +15,30 @@ from segchips.records.statistics import statistics
 
 @dataclass(frozen=True)
 class Normaliser:
-    """What makes an image's bands comparable: valid pixels become (value - mean) / std, all others 0."""
+    """Normalises images: valid pixels become (value - mean) / std of their band, all others 0.
+
+    Attributes:
+        mean: The mean of each band.
+        std: The standard deviation of each band.
+        nodata: The nodata value of the images; None without one.
+    """
 
     mean: Array
     std: Array
     nodata: float | None
 
     @classmethod
-    def of(cls, directory: Path, normalise: bool | str) -> "Normaliser":
-        """From the statistics of split "train", or of the one that `normalise` names; InputError where it is missing.
+    def from_statistics(cls, directory: Path, normalise: bool | str) -> "Normaliser":
+        """Take mean and standard deviation from the statistics of a split.
 
-        A band of one value, or without any, has a standard deviation of 1.
+        The standard deviation of a band that has one value, or none, is taken as 1.
+
+        Args:
+            directory: The directory of the shards.
+            normalise: The name of the split; True for "train".
+
+        Raises:
+            InputError: The dataset has no such split.
         """
         split = "train" if normalise is True else str(normalise)
         splits, nodata = statistics(directory), read_info(directory).image.nodata
@@ -38,13 +51,13 @@ class Normaliser:
         return cls(mean, np.where(std == 0, 1.0, std), nodata)
 
     @staticmethod
-    def precision(dtype: np.dtype[Any] | type) -> type[np.floating[Any]]:
-        """The floating type that holds the values of another."""
+    def float_type(dtype: np.dtype[Any] | type) -> type[np.floating[Any]]:
+        """The floating type in which images of a dtype are normalised."""
         return np.float32 if np.dtype(dtype) == np.float32 or not is_wide(np.dtype(dtype)) else np.float64
 
     def apply(self, image: Array) -> Array:
-        """The image (height x width x channels) as float32."""
-        kind = self.precision(image.dtype)
-        values = image.astype(kind)
-        scaled = (values - self.mean.astype(kind)) / self.std.astype(kind)
+        """Normalise an image (height x width x channels); returns float32."""
+        dtype = self.float_type(image.dtype)
+        values = image.astype(dtype)
+        scaled = (values - self.mean.astype(dtype)) / self.std.astype(dtype)
         return np.where(valid_pixels(image, self.nodata), scaled, 0).astype(np.float32)

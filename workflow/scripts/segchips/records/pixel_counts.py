@@ -1,8 +1,7 @@
-"""Counts of pixels by class, band and value, added up chip by chip and shard by shard; every sum is exact.
+"""Counts of pixels by class, band and value, added up chip by chip and shard by shard. Every sum is exact.
 
-Integers of up to 16 bits are counted value by value. A value of a wider type is counted with those that share its upper
-19 bits as a float32: sign, exponent and ten bits of its mantissa, which tell it to a thousandth. Pixels that are nodata
-or not finite count for their class and for no value.
+Values are counted by their codes (`pixel_values`), in pages of consecutive codes. Pixels that are nodata or not finite
+count for their class and for no value.
 """
 
 import json
@@ -18,184 +17,197 @@ from segchips.arrays import Array, Ints
 from segchips.errors import RecordError
 from segchips.files import atomic_path
 from segchips.records.exact_sums import ExactSums, segment_sums
-from segchips.records.pixel_values import (
-    BLOCK_PIXELS,
-    INVALID_CODE,
-    MAX_CLASSES,
-    ClassValue,
-    code_values,
-    is_wide,
-    valid_pixels,
-    value_codes,
-)
+from segchips.records.pixel_values import INVALID_CODE, code_values, is_wide, valid_pixels, value_codes
+
+ClassValue = int | None
+"""A label value, or None for all of them together."""
+BLOCK_PIXELS = 1 << 17
+"""Pixels that are counted at once: enough to outweigh the calls, few enough for the processor's cache."""
+MAX_CLASSES = 256
+"""With more label values, such as numbers of instances, pixels are not counted by class."""
 
 
 class PixelCounts:
-    """The counts of one set of chips by label value, or under None where there are more than CLASSES of them."""
+    """The counts of a set of chips, by label value; under None if there are more than MAX_CLASSES of them.
+
+    Attributes:
+        dtype: The dtype of the images.
+        bands: The number of their bands.
+        nodata: Their nodata value; None without one.
+        chip_count: The number of chips.
+        classes_merged: Whether all pixels are counted under None.
+    """
 
     def __init__(self, dtype: str, bands: int, nodata: float | None) -> None:
         self.dtype, self.bands, self.nodata = np.dtype(dtype), bands, nodata
-        self.chips, self.joined = 0, False
+        self.chip_count, self.classes_merged = 0, False
         self._pixels: Counter[ClassValue] = Counter()
-        self._holders: Counter[ClassValue] = Counter()
+        self._chips: Counter[ClassValue] = Counter()
         self._pages: dict[tuple[ClassValue, int], dict[int, Ints]] = {}
         self._sums: dict[tuple[ClassValue, int], ExactSums] = {}
         self._page_bits = 8 if self.dtype.itemsize == 1 else 10
-        self._names: list[ClassValue] = []
-        self._pending: list[tuple[Array, Array]] = []
-        self._waiting = 0
+        self._classes: list[ClassValue] = []
+        self._buffer: list[tuple[Array, Array]] = []
+        self._buffered_pixels = 0
 
     def add(self, image: Array, label: Array) -> None:
-        """Count a chip: image height x width x channels, label of as many pixels."""
-        numbers = self._numbers(label.ravel())
-        self._holders.update(self._names[number] for number in _present(numbers))
-        self.chips += 1
-        self._pending.append((image.reshape(-1, self.bands), numbers))
-        self._waiting += len(numbers)
-        if self._waiting >= BLOCK_PIXELS:
+        """Count a chip.
+
+        Args:
+            image: Height x width x bands, in the dtype of the counts.
+            label: One value for each pixel.
+        """
+        numbers = self._class_numbers(label.ravel())
+        self._chips.update(self._classes[number] for number in _distinct(numbers))
+        self.chip_count += 1
+        self._buffer.append((image.reshape(-1, self.bands), numbers))
+        self._buffered_pixels += len(numbers)
+        if self._buffered_pixels >= BLOCK_PIXELS:
             self._flush()
 
     def _flush(self) -> None:
-        """Count the chips that wait for company."""
-        if self._pending:
-            pixels, numbers = (np.concatenate(parts) for parts in zip(*self._pending, strict=True))
-            self._pending, self._waiting = [], 0
+        """Count the buffered chips."""
+        if self._buffer:
+            pixels, numbers = (np.concatenate(parts) for parts in zip(*self._buffer, strict=True))
+            self._buffer, self._buffered_pixels = [], 0
             for start in range(0, len(numbers), BLOCK_PIXELS):
                 self._count(pixels[start : start + BLOCK_PIXELS], numbers[start : start + BLOCK_PIXELS])
 
     @property
-    def pixels(self) -> Mapping[ClassValue, int]:
-        """How many pixels each class has in one band."""
+    def pixels_by_class(self) -> Mapping[ClassValue, int]:
+        """The number of pixels of each class, in one band."""
         self._flush()
         return self._pixels
 
     @property
-    def holders(self) -> Mapping[ClassValue, int]:
-        """How many chips hold each class."""
-        return self._holders
+    def chips_by_class(self) -> Mapping[ClassValue, int]:
+        """The number of chips that have pixels of each class."""
+        return self._chips
 
-    def _numbers(self, label: Array) -> Array:
-        """Each pixel's place in the list of class names, as uint8."""
-        if self.joined:
+    def _class_numbers(self, label: Array) -> Array:
+        """The position of each pixel's class in `_classes`, as uint8."""
+        if self.classes_merged:
             return np.zeros(label.size, np.uint8)
         if label.dtype == np.uint8:
-            self._names = self._names or list(range(256))
+            self._classes = self._classes or list(range(256))
             return label
-        found, places = np.unique(label, return_inverse=True)
-        names = [int(value) if math.isfinite(value) and value == int(value) else None for value in found.tolist()]
-        self._names += [name for name in names if name not in self._names]
-        if None in names or len(self._names) > MAX_CLASSES:
-            self._join()
+        values, positions = np.unique(label, return_inverse=True)
+        classes = [int(value) if math.isfinite(value) and value == int(value) else None for value in values.tolist()]
+        self._classes += [value for value in classes if value not in self._classes]
+        if None in classes or len(self._classes) > MAX_CLASSES:
+            self._merge_classes()
             return np.zeros(label.size, np.uint8)
-        return np.array([self._names.index(name) for name in names], np.uint8)[places].ravel()
+        return np.array([self._classes.index(value) for value in classes], np.uint8)[positions].ravel()
 
-    def _join(self) -> None:
-        """From now on all pixels are of one class."""
-        whole = self.of_all_classes()
-        self.joined, self._names = True, [None]
-        self._pixels, self._holders = whole._pixels, whole._holders
-        self._pages, self._sums = whole._pages, whole._sums
+    def _merge_classes(self) -> None:
+        """Count all pixels, also those to come, under None."""
+        merged = self.with_merged_classes()
+        self.classes_merged, self._classes = True, [None]
+        self._pixels, self._chips = merged._pixels, merged._chips
+        self._pages, self._sums = merged._pages, merged._sums
 
-    def of_all_classes(self) -> "PixelCounts":
-        """The same counts under None."""
-        whole = PixelCounts(self.dtype.str, self.bands, self.nodata)
-        whole.chips, whole.joined = self.chips, True
-        whole._pixels[None], whole._holders[None] = sum(self.pixels.values()), self.chips
+    def with_merged_classes(self) -> "PixelCounts":
+        """A copy with all pixels under None."""
+        merged = PixelCounts(self.dtype.str, self.bands, self.nodata)
+        merged.chip_count, merged.classes_merged = self.chip_count, True
+        merged._pixels[None], merged._chips[None] = sum(self.pixels_by_class.values()), self.chip_count
         for (_, band), pages in self._pages.items():
-            whole._add_pages((None, band), pages)
+            merged._add_pages((None, band), pages)
         for (_, band), sums in self._sums.items():
-            whole._sums[None, band] = whole._sums.get((None, band), ExactSums()) + sums
-        return whole
+            merged._sums[None, band] = merged._sums.get((None, band), ExactSums()) + sums
+        return merged
 
     def _add_pages(self, key: tuple[ClassValue, int], pages: Mapping[int, Ints]) -> None:
-        known = self._pages.setdefault(key, {})
+        counted = self._pages.setdefault(key, {})
         for page, counts in pages.items():
-            if page in known:
-                known[page] += counts
+            if page in counted:
+                counted[page] += counts
             else:
-                known[page] = counts.copy()
+                counted[page] = counts.copy()
 
     def _count(self, pixels: Array, numbers: Array) -> None:
-        """Count a block of pixels, pairs of class and code at once."""
+        """Count a block of pixels: one histogram for each band, of pairs of class and code."""
         codes = value_codes(pixels)
         if wide := is_wide(self.dtype):
             valid = valid_pixels(pixels, self.nodata)
             self._add_sums(pixels, valid, numbers)
-            pages, codes = self._close_up(np.where(valid, codes, INVALID_CODE))
+            pages, codes = self._compact_pages(np.where(valid, codes, INVALID_CODE))
         elif self._page_bits == 8:
             pages = np.zeros(1, np.int64)
         else:
             pages = np.arange(int(codes.min()) >> self._page_bits, (int(codes.max()) >> self._page_bits) + 1)
         base = 0 if wide else int(pages[0]) << self._page_bits
-        starts, present = self._starts(numbers, len(pages) << self._page_bits)
+        starts, present = self._class_offsets(numbers, len(pages) << self._page_bits)
         bins = base + len(present) * (len(pages) << self._page_bits)
         for band in range(self.bands):
             counts = np.bincount(starts + codes[:, band], minlength=bins)[base:]
             counts = counts.reshape(len(present), len(pages), -1)
-            for place, page in np.argwhere(counts.any(axis=2)).tolist():
+            for position, page in np.argwhere(counts.any(axis=2)).tolist():
                 if pages[page] != INVALID_CODE >> self._page_bits:
-                    self._add_pages((self._names[present[place]], band), {int(pages[page]): counts[place, page]})
+                    key = self._classes[present[position]], band
+                    self._add_pages(key, {int(pages[page]): counts[position, page]})
             if band == 0:
-                of_class = zip(present, counts.sum(axis=(1, 2)).tolist(), strict=True)
-                self._pixels += Counter({self._names[number]: count for number, count in of_class if count})
+                totals = zip(present, counts.sum(axis=(1, 2)).tolist(), strict=True)
+                self._pixels += Counter({self._classes[number]: total for number, total in totals if total})
 
-    def _starts(self, numbers: Array, width: int) -> tuple[Array, Sequence[int]]:
-        """Where each pixel's class begins, with `width` codes for each, and the classes that have a place."""
+    def _class_offsets(self, numbers: Array, width: int) -> tuple[Array, Sequence[int]]:
+        """The first bin of each pixel's class, of which each has `width`, and the classes that have bins."""
         if self._page_bits == 8:
             return numbers.astype(np.uint16) << 8, range(256)
-        present = _present(numbers)
+        present = _distinct(numbers)
         starts = np.zeros(256, np.uint32)
         starts[present] = np.arange(len(present)) * width
         return starts.take(numbers), present
 
-    def _close_up(self, codes: Array) -> tuple[Array, Array]:
-        """The pages that occur, and the codes as if these were all there are."""
+    def _compact_pages(self, codes: Array) -> tuple[Array, Array]:
+        """The pages that occur, and the codes numbered as if there were no others."""
         page = codes >> self._page_bits
         pages = np.flatnonzero(np.bincount(page.ravel()))
-        places = np.zeros(int(pages[-1]) + 1, np.uint32)
-        places[pages] = np.arange(len(pages))
-        return pages, (places[page] << self._page_bits) + (codes & (1 << self._page_bits) - 1)
+        positions = np.zeros(int(pages[-1]) + 1, np.uint32)
+        positions[pages] = np.arange(len(pages))
+        return pages, (positions[page] << self._page_bits) + (codes & (1 << self._page_bits) - 1)
 
     def _add_sums(self, pixels: Array, valid: Array, numbers: Array) -> None:
         order = np.argsort(numbers, kind="stable")
         pixels, valid, numbers = pixels.take(order, axis=0), valid.take(order, axis=0), numbers[order]
         for band in np.flatnonzero(valid.any(axis=0)).tolist():
-            column, of = pixels[:, band][valid[:, band]], numbers[valid[:, band]]
-            first = np.flatnonzero(np.diff(of, prepend=of[0] + 1))
-            for number, sums in zip(of[first].tolist(), segment_sums(column, first), strict=True):
-                key = self._names[number], band
+            values, of_class = pixels[:, band][valid[:, band]], numbers[valid[:, band]]
+            first = np.flatnonzero(np.diff(of_class, prepend=of_class[0] + 1))
+            for number, sums in zip(of_class[first].tolist(), segment_sums(values, first), strict=True):
+                key = self._classes[number], band
                 self._sums[key] = self._sums.get(key, ExactSums()) + sums
 
-    def histogram(self, name: ClassValue, band: int) -> tuple[Array, Array]:
-        """The codes that occur among the valid pixels of a class in a band, in order, and how often each does."""
+    def histogram(self, value: ClassValue, band: int) -> tuple[Array, Array]:
+        """The codes of the valid pixels of a class in a band, ascending, and the number of pixels of each."""
         self._flush()
-        size, pages = 1 << self._page_bits, sorted(self._pages.get((name, band), {}).items())
+        size, pages = 1 << self._page_bits, sorted(self._pages.get((value, band), {}).items())
         counts = np.array([counts for _, counts in pages], np.int64).ravel()
         codes = (np.array([page for page, _ in pages], np.int64)[:, None] * size + np.arange(size)).ravel()
-        kept = counts > 0
+        present = counts > 0
         if self.nodata is not None and not is_wide(self.dtype):
-            kept &= code_values(codes, self.dtype) != self.nodata
-        return codes[kept], counts[kept]
+            present &= code_values(codes, self.dtype) != self.nodata
+        return codes[present], counts[present]
 
-    def sums(self, name: ClassValue, band: int) -> ExactSums:
+    def sums(self, value: ClassValue, band: int) -> ExactSums:
         """The sums of the valid pixels of a class in a band."""
         if is_wide(self.dtype):
             self._flush()
-            return self._sums.get((name, band), ExactSums())
-        codes, counts = self.histogram(name, band)
+            return self._sums.get((value, band), ExactSums())
+        codes, counts = self.histogram(value, band)
         if not len(codes):
             return ExactSums()
-        values, many = code_values(codes, self.dtype).astype(object), counts.astype(object)
-        return ExactSums(sum(many), sum(many * values), sum(many * values * values), values[0], values[-1])
+        values, times = code_values(codes, self.dtype).astype(object), counts.astype(object)
+        return ExactSums(sum(times), sum(times * values), sum(times * values * values), values[0], values[-1])
 
     def merge(self, other: "PixelCounts") -> None:
-        """Add the counts of other chips of the same type."""
-        if self.joined or other.joined or len(self.pixels.keys() | other.pixels.keys()) > MAX_CLASSES:
-            other = other.of_all_classes()
-            self._join()
-        self.chips += other.chips
-        self._pixels.update(other.pixels)
-        self._holders.update(other.holders)
+        """Add the counts of other chips of the same dtype and number of bands."""
+        classes = self.pixels_by_class.keys() | other.pixels_by_class.keys()
+        if self.classes_merged or other.classes_merged or len(classes) > MAX_CLASSES:
+            other = other.with_merged_classes()
+            self._merge_classes()
+        self.chip_count += other.chip_count
+        self._pixels.update(other.pixels_by_class)
+        self._chips.update(other.chips_by_class)
         for key, pages in other._pages.items():
             self._add_pages(key, pages)
         for key, sums in other._sums.items():
@@ -203,66 +215,70 @@ class PixelCounts:
 
     @property
     def is_divisible(self) -> bool:
-        """Whether chips can be taken out again: all values are counted one by one, and by class."""
-        return not (is_wide(self.dtype) or self.joined)
+        """Whether chips can be subtracted: every value and every class is counted separately."""
+        return not (is_wide(self.dtype) or self.classes_merged)
 
     def subtract(self, other: "PixelCounts") -> None:
-        """Take out the counts of some of the chips; both tallies are divisible."""
-        self.chips -= other.chips
-        self._pixels -= Counter(other.pixels)
-        self._holders -= Counter(other.holders)
+        """Subtract the counts of some of the chips. Both counts must be divisible."""
+        self.chip_count -= other.chip_count
+        self._pixels -= Counter(other.pixels_by_class)
+        self._chips -= Counter(other.chips_by_class)
         for key, pages in other._pages.items():
-            mine = self._pages[key]
+            remaining = self._pages[key]
             for page, counts in pages.items():
-                mine[page] = mine[page] - counts
-            self._pages[key] = {page: counts for page, counts in mine.items() if counts.any()}
+                remaining[page] = remaining[page] - counts
+            self._pages[key] = {page: counts for page, counts in remaining.items() if counts.any()}
             if not self._pages[key]:
                 del self._pages[key]
 
     def save(self, path: Path) -> None:
         """Write the counts as an npz file, the same bytes for the same chips."""
-        pixels = self.pixels
+        pixels = self.pixels_by_class
         pages = [(*key, page) for key in sorted(self._pages, key=repr) for page in sorted(self._pages[key])]
-        counts = np.array([self._pages[name, band][page] for name, band, page in pages], np.int64).ravel()
-        places = np.flatnonzero(counts)
+        counts = np.array([self._pages[value, band][page] for value, band, page in pages], np.int64).ravel()
+        positions = np.flatnonzero(counts)
         about = {
             "dtype": self.dtype.name,
             "bands": self.bands,
             "nodata": None if self.nodata is None else repr(float(self.nodata)),
-            "chips": self.chips,
-            "joined": self.joined,
-            "classes": [[name, pixels[name], self.holders[name]] for name in sorted(pixels, key=repr)],
+            "chips": self.chip_count,
+            "joined": self.classes_merged,
+            "classes": [[value, pixels[value], self.chips_by_class[value]] for value in sorted(pixels, key=repr)],
             "pages": pages,
             "sums": [[*key, *map(str, vars(self._sums[key]).values())] for key in sorted(self._sums, key=repr)],
         }
         text = np.frombuffer(json.dumps(about).encode(), np.uint8)
         with atomic_path(path) as part, part.open("wb") as stream:
-            few = np.min_scalar_type(int(counts.max(initial=0)))
-            np.savez(stream, about=text, places=places.astype(np.uint32), counts=counts[places].astype(few))
+            smallest = np.min_scalar_type(int(counts.max(initial=0)))
+            np.savez(stream, about=text, places=positions.astype(np.uint32), counts=counts[positions].astype(smallest))
 
     @classmethod
     def read(cls, path: Path) -> "PixelCounts":
-        """What `save` wrote; RecordError names a file that is none."""
+        """Read a file that `save` wrote.
+
+        Raises:
+            RecordError: The file is missing or damaged.
+        """
         try:
-            with np.load(path) as found:
-                about, places, counts = json.loads(found["about"].tobytes()), found["places"], found["counts"]
-            tally = cls(about["dtype"], about["bands"], about["nodata"] and float(about["nodata"]))
-            tally.chips, tally.joined = about["chips"], about["joined"]
-            for name, pixels, holders in about["classes"]:
-                tally._pixels[name], tally._holders[name] = pixels, holders
-            dense = np.zeros((len(about["pages"]), 1 << tally._page_bits), np.int64)
-            dense.reshape(-1)[places] = counts
-            for (name, band, page), row in zip(about["pages"], dense, strict=True):
-                tally._pages.setdefault((name, band), {})[page] = row
-            for name, band, count, total, squares, low, high in about["sums"]:
-                extremes = [float(text) if tally.dtype.kind == "f" else int(text) for text in (low, high)]
-                tally._sums[name, band] = ExactSums(int(count), Fraction(total), Fraction(squares), *extremes)
+            with np.load(path) as file:
+                about, positions, stored = json.loads(file["about"].tobytes()), file["places"], file["counts"]
+            counts = cls(about["dtype"], about["bands"], about["nodata"] and float(about["nodata"]))
+            counts.chip_count, counts.classes_merged = about["chips"], about["joined"]
+            for value, pixels, chips in about["classes"]:
+                counts._pixels[value], counts._chips[value] = pixels, chips
+            dense = np.zeros((len(about["pages"]), 1 << counts._page_bits), np.int64)
+            dense.reshape(-1)[positions] = stored
+            for (value, band, page), row in zip(about["pages"], dense, strict=True):
+                counts._pages.setdefault((value, band), {})[page] = row
+            for value, band, count, total, squares, low, high in about["sums"]:
+                extremes = [float(text) if counts.dtype.kind == "f" else int(text) for text in (low, high)]
+                counts._sums[value, band] = ExactSums(int(count), Fraction(total), Fraction(squares), *extremes)
         except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
             raise RecordError(f"{path} cannot be read as the statistics of a shard: {error}") from error
-        return tally
+        return counts
 
 
-def _present(numbers: Array) -> list[int]:
-    """The numbers that occur, found where they change: labels come in patches."""
+def _distinct(numbers: Array) -> list[int]:
+    """The numbers that occur, ascending. Only changes are sorted, for labels come in patches."""
     changes = numbers[1:][numbers[1:] != numbers[:-1]]
     return sorted({*numbers[:1].tolist(), *np.unique(changes).tolist()})

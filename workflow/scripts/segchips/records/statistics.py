@@ -1,4 +1,4 @@
-"""What a dataset's pixels are like: statistics of each split, class and band, class weights, and normalised images."""
+"""Statistics of the pixels of a dataset, by split, class and band, and class weights."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ from segchips.records.dataset_files import read_info, shard_paths
 from segchips.records.dataset_info import DatasetInfo
 from segchips.records.exact_sums import ExactSums
 from segchips.records.file_names import STATISTICS_FILE
-from segchips.records.pixel_counts import PixelCounts
-from segchips.records.pixel_values import ClassValue, code_values, is_wide
+from segchips.records.pixel_counts import ClassValue, PixelCounts
+from segchips.records.pixel_values import code_values, is_wide
 from segchips.records.record_decoding import decode_example
 from segchips.records.tfrecord import read_records
 
@@ -26,10 +26,18 @@ PERCENTILES = (1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99)
 
 @dataclass(frozen=True)
 class BandStatistics:
-    """A band's valid pixels: how many, the share of the others, extremes, mean, population standard deviation.
+    """Statistics of the valid pixels of a band, in the units of the chips.
 
-    Percentiles are interpolated linearly between neighbours, in types of more than 16 bits within 0.1 %. Where no pixel
-    is valid there are none of them.
+    Attributes:
+        name: The band's name; None without one.
+        count: The number of valid pixels.
+        nodata_share: The share of the other pixels, from 0 to 1.
+        min: The lowest value. This and all that follow are None if no pixel is valid.
+        max: The highest value.
+        mean: The arithmetic mean.
+        std: The population standard deviation.
+        percentiles: By percentage the value below which so many pixels lie, interpolated linearly between neighbours.
+            In types of more than 16 bits they are precise to 0.1 %.
     """
 
     name: str | None
@@ -44,11 +52,18 @@ class BandStatistics:
 
 @dataclass(frozen=True)
 class ClassStatistics:
-    """A label value: its pixels, their share of the split's, the chips that have any, and its weights.
+    """Statistics of a label value.
 
-    A weight is pixels / (classes * pixels of the class), so that a pixel's weight is 1 on average; `weight` counts
-    classes alone and is None for the background, `weight_with_background` counts the background as one of them. Pixels
-    that nobody knows count for neither and have no weight.
+    A weight is pixels / (classes * pixels of the class), so that the mean weight of a pixel is 1. Pixels whose class
+    is unknown are not counted in weights and have none.
+
+    Attributes:
+        pixels: The number of its pixels, in one band.
+        share: Their share of the split's pixels, from 0 to 1.
+        chips: The number of chips that have such pixels.
+        weight: The weight among all classes but the background; None for the background.
+        weight_with_background: The weight among all classes and the background.
+        bands: Statistics of each band, over the pixels of the class.
     """
 
     pixels: int
@@ -61,9 +76,13 @@ class ClassStatistics:
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """A split: its chips, its pixels in one band, its bands, and its classes by label value.
+    """Statistics of a split.
 
-    `classes` is None where the labels hold more than 256 values or other than whole numbers.
+    Attributes:
+        chips: The number of chips.
+        pixels: The number of pixels, in one band.
+        bands: Statistics of each band.
+        classes: Statistics of each label value; None if there are more than 256 values, or one is not an integer.
     """
 
     chips: int
@@ -73,91 +92,114 @@ class SplitStatistics:
 
 
 def _percentiles(codes: Array, counts: Array, dtype: np.dtype[Any], sums: ExactSums) -> dict[int, float]:
-    """Of codes in order and how often each occurs; the values of one code of a wide type lie evenly in its range."""
+    """Percentiles of a histogram. The values of one code of a wide dtype are taken as evenly distributed."""
     ends = np.cumsum(counts)
-    found = {}
+    percentiles = {}
     for percent in PERCENTILES:
-        rank, rest = divmod(percent * (sums.count - 1), 100)
+        rank, hundredths = divmod(percent * (sums.count - 1), 100)
         ranks = np.array([rank, min(rank + 1, sums.count - 1)])
-        places = np.searchsorted(ends, ranks, side="right")
-        near = code_values(codes[places], dtype).astype(np.float64)
+        positions = np.searchsorted(ends, ranks, side="right")
+        values = code_values(codes[positions], dtype).astype(np.float64)
         if is_wide(dtype):
-            within = (ranks - ends[places] + counts[places] + 0.5) / counts[places]
-            step = code_values(codes[places] + 1, dtype) - near
-            near = np.clip(near + within * step, sums.low, sums.high)
-        found[percent] = float(near[0] + (near[1] - near[0]) * rest / 100)
-    return found
+            fraction = (ranks - ends[positions] + counts[positions] + 0.5) / counts[positions]
+            width = code_values(codes[positions] + 1, dtype) - values
+            values = np.clip(values + fraction * width, sums.low, sums.high)
+        percentiles[percent] = float(values[0] + (values[1] - values[0]) * hundredths / 100)
+    return percentiles
 
 
-def _bands(tally: PixelCounts, name: ClassValue, names: Sequence[str | None]) -> tuple[BandStatistics, ...]:
-    return tuple(_band(tally, name, band, title) for band, title in enumerate(names))
+def _all_bands(counts: PixelCounts, value: ClassValue, names: Sequence[str | None]) -> tuple[BandStatistics, ...]:
+    return tuple(_band(counts, value, band, name) for band, name in enumerate(names))
 
 
-def _band(tally: PixelCounts, name: ClassValue, band: int, title: str | None) -> BandStatistics:
-    sums, pixels = tally.sums(name, band), tally.pixels[name]
-    share = (pixels - sums.count) / pixels if pixels else 0.0
+def _band(counts: PixelCounts, value: ClassValue, band: int, name: str | None) -> BandStatistics:
+    sums, pixels = counts.sums(value, band), counts.pixels_by_class[value]
+    nodata_share = (pixels - sums.count) / pixels if pixels else 0.0
     if not sums.count:
-        return BandStatistics(title, 0, share)
-    percentiles = _percentiles(*tally.histogram(name, band), tally.dtype, sums)
-    return BandStatistics(title, sums.count, share, sums.low, sums.high, sums.mean, sums.std, percentiles)
+        return BandStatistics(name, 0, nodata_share)
+    percentiles = _percentiles(*counts.histogram(value, band), counts.dtype, sums)
+    return BandStatistics(name, sums.count, nodata_share, sums.low, sums.high, sums.mean, sums.std, percentiles)
+
+
+def _weight(value: ClassValue, pixels_by_class: Mapping[ClassValue, int]) -> float | None:
+    """The weight of a class among these classes; None if it is not one of them."""
+    if value not in pixels_by_class:
+        return None
+    return sum(pixels_by_class.values()) / (len(pixels_by_class) * pixels_by_class[value])
 
 
 def summarise_counts(
-    tally: PixelCounts, names: Sequence[str | None], background: float | None, unknown: int | None = None
+    counts: PixelCounts, names: Sequence[str | None], background: float | None, unknown: int | None = None
 ) -> SplitStatistics:
-    """The statistics of a tally whose bands have these names, or None."""
-    whole = tally.of_all_classes()
-    bands = _bands(whole, None, names)
-    if tally.joined:
-        return SplitStatistics(tally.chips, sum(tally.pixels.values()), bands, None)
-    pixels = sum(tally.pixels.values())
-    known = {value: count for value, count in tally.pixels.items() if value is None or value != unknown}
-    labelled = {value: count for value, count in known.items() if value != background}
-    classes = {}
-    for value in sorted(tally.pixels, key=lambda value: value or 0):
-        count = tally.pixels[value]
-        weight, with_background = (
-            sum(among.values()) / (len(among) * count) if value in among else None for among in (labelled, known)
+    """Compute the statistics of a split from its pixel counts.
+
+    Args:
+        counts: The pixel counts of all its chips.
+        names: The name of each band, None for a band without one.
+        background: The label value of the background; None without one.
+        unknown: The label value of pixels whose class is not known; None without one.
+    """
+    bands = _all_bands(counts.with_merged_classes(), None, names)
+    by_class, pixels = counts.pixels_by_class, sum(counts.pixels_by_class.values())
+    if counts.classes_merged:
+        return SplitStatistics(counts.chip_count, pixels, bands, None)
+    with_background = {value: count for value, count in by_class.items() if value is None or value != unknown}
+    foreground = {value: count for value, count in with_background.items() if value != background}
+    classes = {
+        value or 0: ClassStatistics(
+            by_class[value],
+            by_class[value] / pixels,
+            counts.chips_by_class[value],
+            _weight(value, foreground),
+            _weight(value, with_background),
+            _all_bands(counts, value, names),
         )
-        parts = count / pixels, tally.holders[value], weight, with_background, _bands(tally, value, names)
-        classes[value or 0] = ClassStatistics(count, *parts)
-    return SplitStatistics(tally.chips, pixels, bands, classes)
+        for value in sorted(by_class, key=lambda value: value or 0)
+    }
+    return SplitStatistics(counts.chip_count, pixels, bands, classes)
 
 
-def _summaries(info: DatasetInfo, splits: Mapping[str, PixelCounts]) -> dict[str, SplitStatistics]:
+def _summarise_splits(info: DatasetInfo, splits: Mapping[str, PixelCounts]) -> dict[str, SplitStatistics]:
     return {
-        split: summarise_counts(tally, info.image.bands, info.label.nodata, info.unknown)
-        for split, tally in splits.items()
+        split: summarise_counts(counts, info.image.bands, info.label.nodata, info.unknown)
+        for split, counts in splits.items()
     }
 
 
-def _write(directory: Path, found: Mapping[str, SplitStatistics]) -> None:
-    atomic_write(
-        directory / STATISTICS_FILE, json.dumps({key: asdict(one) for key, one in found.items()}, indent=1) + "\n"
-    )
+def _write(directory: Path, splits: Mapping[str, SplitStatistics]) -> None:
+    content = {name: asdict(split) for name, split in splits.items()}
+    atomic_write(directory / STATISTICS_FILE, json.dumps(content, indent=1) + "\n")
 
 
-def _empty(info: DatasetInfo) -> PixelCounts:
+def _no_counts(info: DatasetInfo) -> PixelCounts:
     return PixelCounts(info.image.dtype, info.image.shape[2], info.image.nodata)
 
 
-def write_statistics(directory: Path, shards: Mapping[str, Sequence[Path]]) -> None:
-    """Add up the tallies of each split's shards into statistics.json beside what describes the shards."""
+def write_statistics(directory: Path, counts: Mapping[str, Sequence[Path]]) -> None:
+    """Write statistics.json.
+
+    Args:
+        directory: The directory of the shards and the files that describe them.
+        counts: The files of pixel counts of the shards, by split.
+
+    Raises:
+        RecordError: A file of pixel counts is missing or damaged.
+    """
     info, splits = read_info(directory), {}
-    for split, paths in shards.items():
-        splits[split] = _empty(info)
+    for split, paths in counts.items():
+        splits[split] = _no_counts(info)
         for path in paths:
             splits[split].merge(PixelCounts.read(path))
-    _write(directory, _summaries(info, splits))
+    _write(directory, _summarise_splits(info, splits))
 
 
-def _counted(directory: Path, info: DatasetInfo, split: str) -> PixelCounts:
-    tally = _empty(info)
+def _count_records(directory: Path, info: DatasetInfo, split: str) -> PixelCounts:
+    counts = _no_counts(info)
     for path in shard_paths(directory, info, split):
         for payload in read_records(path, info.compression):
             example = decode_example(payload, info)
-            tally.add(example["image"], example["label"])
-    return tally
+            counts.add(example["image"], example["label"])
+    return counts
 
 
 def _read(path: Path) -> dict[str, SplitStatistics]:
@@ -165,13 +207,15 @@ def _read(path: Path) -> dict[str, SplitStatistics]:
         return tuple(BandStatistics(**entry | {"percentiles": _by_number(entry["percentiles"])}) for entry in entries)
 
     def classes(entries: Mapping[str, Any] | None) -> dict[int, ClassStatistics] | None:
-        found = _by_number(entries)
-        return found and {key: ClassStatistics(**one | {"bands": bands(one["bands"])}) for key, one in found.items()}
+        by_value = _by_number(entries)
+        return by_value and {
+            value: ClassStatistics(**entry | {"bands": bands(entry["bands"])}) for value, entry in by_value.items()
+        }
 
     try:
         return {
-            split: SplitStatistics(one["chips"], one["pixels"], bands(one["bands"]), classes(one["classes"]))
-            for split, one in json.loads(path.read_text()).items()
+            split: SplitStatistics(entry["chips"], entry["pixels"], bands(entry["bands"]), classes(entry["classes"]))
+            for split, entry in json.loads(path.read_text()).items()
         }
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} is not valid ({error!r}); delete it to have it made again") from error
@@ -182,16 +226,25 @@ def _by_number(entries: Mapping[str, Any] | None) -> dict[int, Any] | None:
 
 
 def statistics(directory: str | Path) -> dict[str, SplitStatistics]:
-    """The statistics of a dataset's splits, read from statistics.json beside its shards.
+    """Read the statistics of a dataset from statistics.json.
 
-    Where there is none, as after `convert`, every record is read and the file is written. InputError where the
-    directory describes no dataset, RecordError names a damaged shard.
+    If there is no such file, as after `convert`, every record is read and the file is written.
+
+    Args:
+        directory: The directory of the shards.
+
+    Returns:
+        The statistics of each split.
+
+    Raises:
+        InputError: The directory has no description of a dataset, or statistics.json is not valid.
+        RecordError: A shard is missing or damaged.
     """
     directory = Path(directory)
     if (directory / STATISTICS_FILE).exists():
         return _read(directory / STATISTICS_FILE)
     info = read_info(directory)
-    found = _summaries(info, {split: _counted(directory, info, split) for split in info.splits})
+    splits = _summarise_splits(info, {split: _count_records(directory, info, split) for split in info.splits})
     with suppress(PermissionError):
-        _write(directory, found)
-    return found
+        _write(directory, splits)
+    return splits

@@ -66,7 +66,7 @@ def band_histograms(
 
 def _split_counts(directory: Path, info: DatasetInfo, split: str) -> PixelCounts:
     """The pixel counts of a split's shards, not separated by class."""
-    counts = PixelCounts(info.image.dtype, info.image.shape[2], info.image.nodata).of_all_classes()
+    counts = PixelCounts(info.image.dtype, info.image.shape[2], info.image.nodata).with_merged_classes()
     for shard in info.shards(split):
         counts.merge(PixelCounts.read(counts_path(index_path(directory / shard))))
     return counts

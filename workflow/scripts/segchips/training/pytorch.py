@@ -29,7 +29,7 @@ class Chips(Dataset[Chip]):
         """As for `segchips.load`; InputError names a missing dataset or split, RecordError a missing shard or index."""
         directory = Path(directory)
         self.info = read_info(directory)
-        self._scale = Normaliser.of(directory, normalise) if normalise else None
+        self._normaliser = Normaliser.from_statistics(directory, normalise) if normalise else None
         self._places = []
         for path in shard_paths(directory, self.info, split):
             for entry in read_index(index_path(path)):
@@ -43,7 +43,7 @@ class Chips(Dataset[Chip]):
         """One chip; RecordError names a damaged shard."""
         payload = read_record(*self._places[position], self.info.compression)
         example = decode_example(payload, self.info)
-        image = self._scale.apply(example["image"]) if self._scale else example["image"]
+        image = self._normaliser.apply(example["image"]) if self._normaliser else example["image"]
         image = np.ascontiguousarray(image.transpose(2, 0, 1))
         label = torch.from_numpy(example["label"])
         return {"image": torch.from_numpy(image), "label": label, "identifier": example["identifier"]}

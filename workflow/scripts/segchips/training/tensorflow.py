@@ -101,7 +101,7 @@ def _check(records: tf.Tensor) -> tf.Tensor:
         return tf.identity(records)
 
 
-def _parse_batch(batch: tf.Tensor, info: DatasetInfo, scale: Normaliser | None) -> dict[str, tf.Tensor]:
+def _parse_batch(batch: tf.Tensor, info: DatasetInfo, normaliser: Normaliser | None) -> dict[str, tf.Tensor]:
     """Many `array` or `float` records at once, which is much faster than one by one."""
     layouts, floats = {_IMAGE: info.image, _LABEL: info.label}, info.storage == "float"
     data = {
@@ -113,29 +113,31 @@ def _parse_batch(batch: tf.Tensor, info: DatasetInfo, scale: Normaliser | None) 
         return tf.cast(data, layout.dtype) if floats else tf.reshape(_raw(data, layout.dtype), (-1, *layout.shape))
 
     image, label = (decode(found[key], layout) for key, layout in layouts.items())
-    return _named(image, label, found[_IDENTIFIER], scale)
+    return _named(image, label, found[_IDENTIFIER], normaliser)
 
 
-def _named(image: tf.Tensor, label: tf.Tensor, identifier: tf.Tensor, scale: Normaliser | None) -> dict[str, tf.Tensor]:
-    return {"image": _scaled(image, scale) if scale else image, "label": label, "identifier": identifier}
+def _named(
+    image: tf.Tensor, label: tf.Tensor, identifier: tf.Tensor, normaliser: Normaliser | None
+) -> dict[str, tf.Tensor]:
+    return {"image": _normalised(image, normaliser) if normaliser else image, "label": label, "identifier": identifier}
 
 
-def _scaled(image: tf.Tensor, scale: Normaliser) -> tf.Tensor:
-    """As `Scale.apply`."""
-    values = tf.cast(image, scale.precision(image.dtype.as_numpy_dtype))
+def _normalised(image: tf.Tensor, normaliser: Normaliser) -> tf.Tensor:
+    """As `Normaliser.apply`."""
+    values = tf.cast(image, normaliser.float_type(image.dtype.as_numpy_dtype))
     valid = tf.math.is_finite(values)
-    if scale.nodata is not None:
-        valid &= values != tf.constant(scale.nodata, values.dtype)
-    scaled = (values - tf.constant(scale.mean, values.dtype)) / tf.constant(scale.std, values.dtype)
+    if normaliser.nodata is not None:
+        valid &= values != tf.constant(normaliser.nodata, values.dtype)
+    scaled = (values - tf.constant(normaliser.mean, values.dtype)) / tf.constant(normaliser.std, values.dtype)
     return tf.where(valid, tf.cast(scaled, tf.float32), 0.0)
 
 
-def _parse_file(record: tf.Tensor, info: DatasetInfo, scale: Normaliser | None) -> dict[str, tf.Tensor]:
+def _parse_file(record: tf.Tensor, info: DatasetInfo, normaliser: Normaliser | None) -> dict[str, tf.Tensor]:
     """A record that holds files."""
     record, (height, width, channels) = _check([record])[0], info.image.shape
     if info.storage == "encoded":
-        return _named(*parse_encoded(record, info.image.dtype, info.label.dtype, (height, width, channels)), scale)
-    return _named(*parse_picture(record, (height, width, channels)), scale)
+        return _named(*parse_encoded(record, info.image.dtype, info.label.dtype, (height, width, channels)), normaliser)
+    return _named(*parse_picture(record, (height, width, channels)), normaliser)
 
 
 def load(directory: str | Path, split: str, batch: int | None = None, normalise: bool | str = False) -> tf.data.Dataset:
@@ -147,7 +149,7 @@ def load(directory: str | Path, split: str, batch: int | None = None, normalise:
     RecordError a missing shard.
     """
     info = read_info(Path(directory))
-    scale = Normaliser.of(Path(directory), normalise) if normalise else None
+    normaliser = Normaliser.from_statistics(Path(directory), normalise) if normalise else None
     paths = shard_paths(Path(directory), info, split)
     counts = tf.constant(info.splits[split], tf.int64)
     parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
@@ -155,9 +157,9 @@ def load(directory: str | Path, split: str, batch: int | None = None, normalise:
     records = shards.interleave(partial(_records, compression=info.compression), _FILES, **parallel)
     if info.storage in ("array", "float"):
         batches = records.batch(batch or max(1, _BATCH_BYTES // info.pixel_bytes))
-        chips = batches.map(partial(_parse_batch, info=info, scale=scale), **parallel)
+        chips = batches.map(partial(_parse_batch, info=info, normaliser=normaliser), **parallel)
         chips = chips if batch else chips.unbatch()
     else:
-        chips = records.map(partial(_parse_file, info=info, scale=scale), **parallel)
+        chips = records.map(partial(_parse_file, info=info, normaliser=normaliser), **parallel)
         chips = chips.batch(batch) if batch else chips
     return chips.apply(tf.data.experimental.assert_cardinality(-(-sum(counts.numpy()) // (batch or 1))))
