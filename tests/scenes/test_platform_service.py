@@ -1,4 +1,4 @@
-"""platform_service.py: what goes wrong between a real client and a platform on loopback, and how long that may take."""
+"""platform_service.py: errors between a real client and the platform on loopback, and how long they may take."""
 
 import importlib
 import math

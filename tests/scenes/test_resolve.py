@@ -1,4 +1,4 @@
-"""resolve.py: what is pinned stays, what is new is added, and only a deliberate act or another question changes it."""
+"""resolve.py: pinned tiles keep their scenes, new tiles are added, and only a refresh or another query changes them."""
 
 import pytest
 import shapely

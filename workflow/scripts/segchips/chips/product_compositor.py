@@ -27,9 +27,9 @@ class ProductComposite:
         pixels: Band, row, column, on the tile's padded grid.
         valid: Which of the pixels are valid.
         scenes: Id, time and share of each scene that contributed, as the chip's tags list them.
-        provenance: Planes (band, row, column, int16) by kind: `scene` numbers `scenes` from 1 and `days` counts from the
-            reference date for a closest composite, `count` is the number of valid scenes for others; empty unless asked
-            for.
+        provenance: Planes (band, row, column, int16) by kind. A closest composite has `scene`, which numbers `scenes`
+            from 1, and `days` from the reference date; others have `count`, the number of valid scenes. Empty unless
+            requested.
     """
 
     pixels: Pixels
