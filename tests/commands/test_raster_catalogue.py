@@ -70,17 +70,17 @@ def test_neighbours_of_one_band_are_not_one_scene(tmp_path):
         TILE.crs,
     )
     items = write_catalogue(tmp_path / "in", tmp_path / "out" / "catalog.json", "ortho", None)
-    assert [item["id"] for item in items] == ["dem_north_20170301", "dem_south_20170301"]
+    assert [item.id for item in items] == ["dem_north_20170301", "dem_south_20170301"]
 
 
 def test_what_the_header_says_is_in_the_item(tmp_path):
     path = raster(tmp_path / "in" / "x_20170301.tif", dtype="float32", nodata=math.nan, crs="EPSG:4326")
     (item,) = write_catalogue(tmp_path / "in", tmp_path / "out" / "catalog.json", "ortho")
-    assert item["assets"]["image"]["raster:bands"] == [
+    assert item.assets["image"].extra_fields["raster:bands"] == [
         {"data_type": "float32", "nodata": "nan", "scale": 1.0, "offset": 0.0}
     ]
-    assert item["assets"]["image"]["type"] == COG_MEDIA_TYPE.split(";")[0] + "; application=geotiff"
-    outline, expected = (shapely.geometry.shape(one) for one in (item["geometry"], raster_outline(path)))
+    assert item.assets["image"].media_type == COG_MEDIA_TYPE.split(";")[0] + "; application=geotiff"
+    outline, expected = (shapely.geometry.shape(one) for one in (item.geometry, raster_outline(path)))
     assert outline.symmetric_difference(expected).area < 1e-4 * expected.area
     assert outline.exterior.is_ccw
 
@@ -106,7 +106,7 @@ def test_a_day_for_all_files(tmp_path):
     raster(tmp_path / "in" / "mosaic.tif", bands=3)
     day = datetime(2020, 6, 30, 12, tzinfo=UTC)
     (item,) = write_catalogue(tmp_path / "in", tmp_path / "out" / "catalog.json", "ortho", day)
-    assert item["properties"]["datetime"] == "2020-06-30T12:00:00Z"
+    assert item.datetime == day
 
 
 def no_day(folder):
@@ -133,13 +133,13 @@ def nothing(folder):
         (no_place, ["x_20170301.tif'", "no CRS", "gdal_edit.py -a_srs"]),
         (no_raster, ["x_20170301.tif'", "cannot be read as a raster"]),
         (nothing, ["holds no .tif, .tiff, .jp2 file"]),
-        (lambda folder: None, ["is no folder"]),
+        (lambda folder: None, ["is not a folder"]),
     ],
 )
 def test_what_cannot_be_a_scene_is_named(tmp_path, spoil, words):
     spoil(tmp_path / "in")
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         write_catalogue(tmp_path / "in", tmp_path / "out" / "catalog.json", "ortho")
     for word in words:
-        assert word in str(told.value)
+        assert word in str(error.value)
     assert not (tmp_path / "out").exists()

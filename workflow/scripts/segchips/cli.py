@@ -53,12 +53,12 @@ def _day(text: str) -> datetime:
 
 
 def _catalog(chosen: argparse.Namespace) -> str:
-    from segchips.commands.raster_catalogue import band_names, plain_name, write_catalogue
+    from segchips.commands.raster_catalogue import band_names, product_name, write_catalogue
 
-    product = chosen.product or plain_name(chosen.folder)
+    product = chosen.product or product_name(chosen.folder)
     path = chosen.output or Path("resources") / product / "catalog.json"
     items = write_catalogue(chosen.folder, path, product, chosen.day)
-    days = sorted(item["properties"]["datetime"][:10] for item in items)
+    days = sorted(item.datetime.date() for item in items if item.datetime)
     bands = ", ".join(band_names(items[0]))
     return (
         f"{path}: {len(items)} scenes of product '{product}' from {days[0]} to {days[-1]}, bands {bands}\n"
@@ -70,11 +70,11 @@ def _init(chosen: argparse.Namespace) -> str:
     from segchips.commands.imagery_survey import find_imagery, survey_imagery
     from segchips.commands.labels_survey import choose_aoi_and_labels, find_vectors, survey_labels
     from segchips.commands.starting_config import (
-        as_text,
+        config_notes,
+        config_text,
         count_tiles,
-        notes_on,
         starting_config,
-        summary,
+        summarize_config,
         with_splitting,
     )
 
@@ -92,9 +92,9 @@ def _init(chosen: argparse.Namespace) -> str:
     if path.exists():
         raise InputError(f"'{path}' is there already; remove it or name another file with --output")
     tiles = count_tiles(config)
-    atomic_write(path, as_text(with_splitting(config, tiles), notes_on(imagery, about)))
-    said = summary(config["defaults"], tiles)
-    return f"{said}\n{path} is written; next: snakemake --configfile {path} -n"
+    atomic_write(path, config_text(with_splitting(config, tiles), config_notes(imagery, about)))
+    summary = summarize_config(config["defaults"], tiles)
+    return f"{summary}\n{path} is written; next: snakemake --configfile {path} -n"
 
 
 def _snake(text: str) -> str:

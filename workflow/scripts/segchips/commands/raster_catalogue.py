@@ -1,70 +1,128 @@
-"""A folder of rasters without a catalogue, made into a static STAC catalogue of scenes."""
+"""Writes a static STAC catalogue of the scenes in a folder of rasters."""
 
-import json
 import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from segchips.commands.rasters import MEDIA_TYPES, ONE_DAY, Bounds, Json, Raster, find_rasters, read_raster
+import pystac
+from pystac.extensions.eo import EOExtension
+from pystac.extensions.raster import RasterExtension
+
+from segchips.commands.rasters import DATE, MEDIA_TYPES, Bounds, Raster, find_rasters, read_raster
 from segchips.errors import InputError
-from segchips.files import atomic_write
+from segchips.files import write_json
 
-_SCHEMA = "https://stac-extensions.github.io/{}/v1.1.0/schema.json"
-_ALIKE = 0.9
-"""The share of their joint extent that files of one scene have in common."""
+_MIN_OVERLAP = 0.9
+"""The least intersection over union of the extents of files of one scene."""
+Scenes = dict[str, dict[str, Raster]]
+"""The rasters of each scene, by scene id and asset key."""
 
 
-def plain_name(folder: Path) -> str:
-    """A folder's name as a product may be called."""
+def write_catalogue(folder: Path, path: Path, product: str, day: datetime | None = None) -> list[pystac.Item]:
+    """Writes a static catalogue of all rasters below a folder.
+
+    Items and collection go into a folder named after the product beside `path`.
+
+    Args:
+        folder: The folder of the rasters.
+        path: The catalogue's file.
+        product: The id of the collection.
+        day: The acquisition time of all files; None reads it from names and tags.
+
+    Returns:
+        The items, sorted by id.
+
+    Raises:
+        InputError: A file has no georeference or no acquisition time, or two scenes have the same name.
+    """
+    scenes = group_scenes(read_raster(file, day) for file in find_rasters(folder))
+    base = Path(os.path.abspath(path.parent)) / product
+    items = [_item(name, assets) for name, assets in sorted(scenes.items())]
+    description, extent = f"{len(items)} scenes made from rasters in a folder", pystac.Extent.from_items(items)
+    collection = pystac.Collection(product, description, extent, license="other")
+    catalog = pystac.Catalog(
+        product, product, href=os.path.abspath(path), catalog_type=pystac.CatalogType.SELF_CONTAINED
+    )
+    catalog.add_child(collection)
+    collection.set_self_href(str(base / "collection.json"))
+    for item in items:
+        collection.add_item(item)
+        item.set_self_href(str(base / f"{item.id}.json"))
+        item.make_asset_hrefs_relative()
+    for entry in (*items, collection, catalog):
+        write_json(Path(entry.self_href), entry.to_dict(include_self_link=False))
+    return items
+
+
+def product_name(folder: Path) -> str:
+    """Returns the folder's name with characters that a product id may have."""
     return re.sub("[^A-Za-z0-9_.-]+", "-", folder.resolve().name).strip("-") or "rasters"
 
 
-def group_scenes(rasters: Iterable[Raster]) -> dict[str, dict[str, Raster]]:
-    """The files of each scene by asset key.
+def band_names(item: pystac.Item) -> list[str]:
+    """Returns an item's bands as the config names them: asset keys, band names, or `asset:2`."""
+    names: list[str] = []
+    for key, asset in item.assets.items():
+        count = len(asset.extra_fields["raster:bands"])
+        own_names = [band["name"] for band in asset.extra_fields.get("eo:bands", ())]
+        names += [key] if count == 1 else own_names or [f"{key}:{number}" for number in range(1, count + 1)]
+    return names
 
-    Files of one band that differ in the last part of their names alone, such as `a_B02.tif`, `a_B03.tif` and
-    `a_cloud_mask.tif`, and cover the same ground at the same time, are one scene; so are those of one folder that are
-    named after bands alone.
+
+def group_scenes(rasters: Iterable[Raster]) -> Scenes:
+    """Groups files into scenes.
+
+    A file of several bands is a scene. Files of one band are one scene if they have the same folder, acquisition time
+    and extent, and their names differ only in the last part, such as `a_B02.tif`, `a_B03.tif` and `a_cloud_mask.tif`,
+    or are band names.
+
+    Returns:
+        The rasters of each scene by asset key.
+
+    Raises:
+        InputError: Two scenes have the same name.
     """
-    alone: dict[tuple[Path, datetime], list[Raster]] = defaultdict(list)
-    scenes: dict[str, dict[str, Raster]] = {}
+    single_bands: dict[tuple[Path, datetime], list[Raster]] = defaultdict(list)
+    scenes: Scenes = {}
     for raster in rasters:
         if len(raster.names) == 1:
-            alone[raster.path.parent, raster.acquired].append(raster)
+            single_bands[raster.path.parent, raster.acquired].append(raster)
         else:
             _add(scenes, raster.path.stem, {"image": raster})
-    for files in alone.values():
-        for stem, assets in _by_stem(files).items():
-            if len(assets) > 1 and _same_ground(list(assets.values())):
-                _add(scenes, stem.rstrip("_") or files[0].path.parent.name, assets)
+    for files in single_bands.values():
+        for prefix, assets in _by_prefix(files).items():
+            if len(assets) > 1 and _have_same_extent(list(assets.values())):
+                _add(scenes, prefix.rstrip("_") or files[0].path.parent.name, assets)
             else:
                 for raster in assets.values():
                     _add(scenes, raster.path.stem, {"image": raster})
     return scenes
 
 
-def _by_stem(files: Iterable[Raster]) -> dict[str, dict[str, Raster]]:
-    """Files by the start of their names, and then by the rest; several files have to share a start."""
-    starts: dict[str, list[Raster]] = defaultdict(list)
+def _by_prefix(files: Iterable[Raster]) -> Scenes:
+    """Files by the start of their names, and by the part that differs, which is a band's name."""
+    by_prefix: dict[str, list[Raster]] = defaultdict(list)
     for raster in files:
-        before, mark, last = raster.path.stem.rpartition("_")
-        telling = re.search("[A-Za-z]", last) and not ONE_DAY.search(last)
-        starts[before + mark if telling else raster.path.stem].append(raster)
-    shared = sorted((start for start, members in starts.items() if len(members) > 1), key=len, reverse=True)
-    found: dict[str, dict[str, Raster]] = defaultdict(dict)
-    for start, members in starts.items():
+        before, separator, last = raster.path.stem.rpartition("_")
+        is_band = re.search("[A-Za-z]", last) and not DATE.search(last)
+        by_prefix[before + separator if is_band else raster.path.stem].append(raster)
+    # longest first, so that a_cloud_mask.tif joins a_B02.tif and a_B03.tif
+    shared = sorted((prefix for prefix, members in by_prefix.items() if len(members) > 1), key=len, reverse=True)
+    groups: Scenes = defaultdict(dict)
+    for prefix, members in by_prefix.items():
         for raster in members:
-            near = start if len(members) > 1 else next((known for known in shared if start.startswith(known)), start)
-            found[near][raster.path.stem.removeprefix(near) or "image"] = raster
-    return found
+            start = prefix if len(members) > 1 else next((one for one in shared if prefix.startswith(one)), prefix)
+            groups[start][raster.path.stem.removeprefix(start) or "image"] = raster
+    return groups
 
 
-def _add(scenes: dict[str, dict[str, Raster]], name: str, assets: dict[str, Raster]) -> None:
-    """Add a scene, under a longer name where another folder has one of that name."""
+def _add(scenes: Scenes, name: str, assets: dict[str, Raster]) -> None:
+    """Adds a scene; a name that is taken gets the folder's name in front."""
     if name in scenes:
         name = f"{next(iter(assets.values())).path.parent.name}_{name}"
     if name in scenes:
@@ -74,100 +132,38 @@ def _add(scenes: dict[str, dict[str, Raster]], name: str, assets: dict[str, Rast
     scenes[name] = assets
 
 
-def _same_ground(rasters: Sequence[Raster]) -> bool:
+def _have_same_extent(rasters: Sequence[Raster]) -> bool:
     first = rasters[0]
-    return all(raster.crs == first.crs and _overlap(raster.bounds, first.bounds) > _ALIKE for raster in rasters)
+    return all(raster.crs == first.crs and _overlap(raster.bounds, first.bounds) > _MIN_OVERLAP for raster in rasters)
 
 
-def _overlap(ours: Bounds, theirs: Bounds) -> float:
-    """The share of two boxes' joint extent that both cover."""
-    width = min(ours[2], theirs[2]) - max(ours[0], theirs[0])
-    height = min(ours[3], theirs[3]) - max(ours[1], theirs[1])
+def _overlap(first: Bounds, second: Bounds) -> float:
+    """Intersection over union of two boxes."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
     shared = max(0.0, width) * max(0.0, height)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (ours, theirs)]
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
     return shared / (sum(areas) - shared)
 
 
-def _item(name: str, product: str, assets: dict[str, Raster], base: Path) -> Json:
+def _item(name: str, assets: Mapping[str, Raster]) -> pystac.Item:
     first = next(iter(assets.values()))
-    points = first.outline["coordinates"][0]
-    xs, ys = zip(*points, strict=True)
-    return {
-        "type": "Feature",
-        "stac_version": "1.0.0",
-        "stac_extensions": [
-            f"https://stac-extensions.github.io/{name}/v1.1.0/schema.json" for name in ("eo", "raster")
-        ],
-        "id": name,
-        "collection": product,
-        "geometry": first.outline,
-        "bbox": [min(xs), min(ys), max(xs), max(ys)],
-        "properties": {"datetime": f"{first.acquired:%Y-%m-%dT%H:%M:%SZ}"},
-        "links": [_link("collection", "./collection.json"), _link("root", "../catalog.json")],
-        "assets": {key: _asset(raster, base) for key, raster in sorted(assets.items())},
-    }
+    xs, ys = zip(*first.outline["coordinates"][0], strict=True)
+    bbox = [min(xs), min(ys), max(xs), max(ys)]
+    extensions = [EOExtension.get_schema_uri(), RasterExtension.get_schema_uri()]
+    item = pystac.Item(name, first.outline, bbox, first.acquired, {}, stac_extensions=extensions)
+    for key, raster in sorted(assets.items()):
+        href = Path(os.path.abspath(raster.path)).as_posix()
+        media_type, bands = MEDIA_TYPES[raster.path.suffix.lower()], _bands(raster)
+        item.add_asset(key, pystac.Asset(href, media_type=media_type, roles=["data"], extra_fields=bands))
+    return item
 
 
-def _asset(raster: Raster, base: Path) -> Json:
-    about: Json = {"data_type": raster.dtype}
+def _bands(raster: Raster) -> dict[str, Any]:
+    """The fields of an asset that describe its bands."""
+    shared: dict[str, Any] = {"data_type": raster.dtype}
     if raster.nodata is not None:
-        about["nodata"] = "nan" if math.isnan(raster.nodata) else raster.nodata
+        shared["nodata"] = "nan" if math.isnan(raster.nodata) else raster.nodata
     scaling = zip(raster.scales, raster.offsets, strict=True)
-    return {
-        "href": Path(os.path.relpath(raster.path, base)).as_posix(),
-        "type": MEDIA_TYPES[raster.path.suffix.lower()],
-        "roles": ["data"],
-        **({"eo:bands": [{"name": name} for name in raster.names]} if all(raster.names) else {}),
-        "raster:bands": [about | {"scale": scale, "offset": offset} for scale, offset in scaling],
-    }
-
-
-def band_names(item: Json) -> list[str]:
-    """An item's bands as the config names them."""
-    names = []
-    for key, asset in item["assets"].items():
-        count = len(asset["raster:bands"])
-        told = [band["name"] for band in asset.get("eo:bands", ())]
-        names += [key] if count == 1 else told or [f"{key}:{number}" for number in range(1, count + 1)]
-    return names
-
-
-def _link(rel: str, href: str) -> Json:
-    return {"rel": rel, "href": href, "type": "application/json"}
-
-
-def _collection(product: str, items: Sequence[Json]) -> Json:
-    boxes = list(zip(*(item["bbox"] for item in items), strict=True))
-    times = sorted(item["properties"]["datetime"] for item in items)
-    box = [min(boxes[0]), min(boxes[1]), max(boxes[2]), max(boxes[3])]
-    return {
-        "type": "Collection",
-        "stac_version": "1.0.0",
-        "id": product,
-        "description": f"{len(items)} scenes made from rasters in a folder",
-        "license": "other",
-        "extent": {"spatial": {"bbox": [box]}, "temporal": {"interval": [[times[0], times[-1]]]}},
-        "links": [_link("root", "../catalog.json"), *(_link("item", f"./{item['id']}.json") for item in items)],
-    }
-
-
-def write_catalogue(folder: Path, path: Path, product: str, day: datetime | None = None) -> list[Json]:
-    """Write the static catalogue `path` of all rasters below a folder, and return its items.
-
-    Items and collection go into a folder named as the product beside `path`. `day` is the acquisition of every file.
-    InputError names the file that has no place on the ground or no day.
-    """
-    scenes = group_scenes(read_raster(file, day) for file in find_rasters(folder))
-    base = path.parent / product
-    items = [_item(name, product, assets, base) for name, assets in sorted(scenes.items())]
-    for item in items:
-        _write(base / f"{item['id']}.json", item)
-    _write(base / "collection.json", _collection(product, items))
-    links = [_link("child", f"./{product}/collection.json")]
-    root = {"type": "Catalog", "stac_version": "1.0.0", "id": product, "description": product, "links": links}
-    _write(path, root)
-    return items
-
-
-def _write(path: Path, content: Json) -> None:
-    atomic_write(path, json.dumps(content, indent=1) + "\n")
+    names = {"eo:bands": [{"name": name} for name in raster.names]} if all(raster.names) else {}
+    return names | {"raster:bands": [shared | {"scale": scale, "offset": offset} for scale, offset in scaling]}
