@@ -186,7 +186,7 @@ def test_labels_from_records_are_the_labels_rasterised_at_once(tmp_path):
         ([("chip.png|[0.0, 1.0, 0.1, 0.0, 0.0, -1.0]|EPSG:3857", np.zeros((4, 4)))], "chip.png has no CRS and upright"),
         ([("chip.png", np.zeros((4, 4)))], "'chip.png' is not a valid tile key"),
         ([("12:2:10.0:33:1:1", np.zeros((12, 12)))], "12:2:10.0:33:1:1 has 12 x 12 pixels, its tile 16"),
-        ([("12:2:10.0:33:1:1", np.zeros(256))], "shape .256,.; it is a plane"),
+        ([("12:2:10.0:33:1:1", np.zeros(256))], "shape .256,.; give 2 or 3 dimensions"),
         (
             [("12:2:10.0:33:1:1", np.zeros((16, 16))), ("12:2:10.0:33:1:2", np.zeros((16, 16, 2)))],
             "33:1:2 has 2 bands of float64, others 1 of float64",

@@ -167,7 +167,7 @@ def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(RecordError, match="sample-train.tfrecord-00001-of-00003 is missing"):
         segchips.load(directory, "train")
     (directory / "metadata.json").write_text("{}")
-    with pytest.raises(InputError, match="not segchips'"):
+    with pytest.raises(InputError, match="segchips did not write"):
         segchips.load(directory, "train")
     (directory / "metadata.json").write_text("{")
     with pytest.raises(InputError, match="metadata.json is not valid"):

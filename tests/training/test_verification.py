@@ -66,7 +66,7 @@ def test_damaged_and_missing_files_are_named(tmp_path, compression):
     assert verify(directory) == [f"{index} is missing", f"{second} is missing"]
     extra = directory / shard_name("parcels", "train", 2, 3)
     extra.write_bytes(b"")
-    assert verify(directory)[2:] == [f"{extra} is no shard of this dataset"]
+    assert verify(directory)[2:] == [f"{extra} is not a shard of this dataset"]
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_damaged_and_missing_files_are_named(tmp_path, compression):
         ("target/width", 8, "target/width is 8, not 9"),
         ("split", "val", "split is val, not train"),
         ("identifier", "other.tif||", r"identifier is other.tif\|\|, the index says c"),
-        ("image/image_data", bytes(5), "is not as its description says: cannot reshape"),
-        ("target/target_data", 7, "is not as its description says"),
+        ("image/image_data", bytes(5), "does not match its description: cannot reshape"),
+        ("target/target_data", 7, "does not match its description"),
     ],
 )
 def test_records_that_differ_from_their_description_are_named(tmp_path, key, value, message):
@@ -94,7 +94,7 @@ def test_pixels_of_another_kind_are_named(tmp_path, storage):
     directory = dataset(tmp_path, storage)
     rewrite(directory, with_key("image/image_data", b"no image at all"))
     assert any(
-        "record 1: a record of dataset parcels is not as its description says" in fault for fault in verify(directory)
+        "record 1: a record of dataset parcels does not match its description" in fault for fault in verify(directory)
     )
 
 
@@ -102,7 +102,7 @@ def test_files_of_another_dtype_are_named(tmp_path):
     directory = dataset(tmp_path, "encoded")
     write_chip(tmp_path / "other.tif", random_pixels("int8", (8, 9, 3)))
     rewrite(directory, with_key("image/image_data", (tmp_path / "other.tif").read_bytes()))
-    assert any("is not as its description says: dtype int8, not uint8" in fault for fault in verify(directory))
+    assert any("does not match its description: dtype int8, not uint8" in fault for fault in verify(directory))
 
 
 @pytest.mark.parametrize("compression", [None, "ZLIB"])

@@ -1,4 +1,4 @@
-"""The files that describe shards: their names, the index beside each, and TensorFlow Datasets' three JSON files."""
+"""The JSON files that describe shards, in the layout of TensorFlow Datasets."""
 
 import json
 import math
@@ -21,7 +21,7 @@ _DTYPE = re.compile(r"(u?int|float|complex|complex_int)(8|16|32|64|128)")
 
 
 def shard_paths(directory: Path, info: DatasetInfo, split: str) -> list[Path]:
-    """The paths of a split's shards; RecordError names one that is missing."""
+    """The paths of a split's shards; RecordError if one is missing, InputError if there is no such split."""
     paths = [directory / name for name in info.shards(split)]
     for path in paths:
         if not path.is_file():
@@ -32,7 +32,7 @@ def shard_paths(directory: Path, info: DatasetInfo, split: str) -> list[Path]:
 
 
 def made_entries(directory: Path, info: DatasetInfo) -> dict[str, IndexEntry]:
-    """The index entries of all records of a dataset by tile; RecordError names an index that cannot be read."""
+    """The index entries of all records of a dataset, by tile; RecordError if an index is missing or damaged."""
     indices = (index_path(directory / name) for split in info.splits for name in info.shards(split))
     return {entry.tile: entry for path in indices for entry in read_index(path) if entry.state == MADE}
 
@@ -61,7 +61,13 @@ def _dataset_info(info: DatasetInfo, sizes: Mapping[str, int]) -> dict[str, Any]
 
 
 def write_description(directory: Path, info: DatasetInfo, sizes: Mapping[str, int]) -> None:
-    """Write features.json, metadata.json and dataset_info.json; `sizes` gives each split's bytes."""
+    """Write features.json, metadata.json and dataset_info.json.
+
+    Args:
+        directory: The directory of the shards.
+        info: The description.
+        sizes: The bytes of all shards of each split.
+    """
     files = {"features": feature_tree(info), "metadata": _metadata(info), "dataset_info": _dataset_info(info, sizes)}
     for name, content in files.items():
         atomic_write(directory / f"{name}.json", json.dumps(content, indent=2, sort_keys=True) + "\n")
@@ -79,7 +85,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not valid ({error}); write the dataset again") from error
 
 
-def _layout(content: Mapping[str, Any]) -> ChipLayout:
+def _parse_layout(content: Mapping[str, Any]) -> ChipLayout:
     nodata, dtype, shape = content["nodata"], content["dtype"], tuple(content["shape"])
     if not _DTYPE.fullmatch(dtype) or not all(isinstance(size, int) and size > 0 for size in shape):
         raise ValueError(f"dtype {dtype} and shape {shape}")
@@ -92,28 +98,35 @@ def _layout(content: Mapping[str, Any]) -> ChipLayout:
     )
 
 
-def _one_of(value: Any, known: Sequence[Any]) -> Any:
-    if value not in known:
-        raise ValueError(f"{value!r} is none of {known}")
+def _check_choice(value: Any, allowed: Sequence[Any]) -> Any:
+    if value not in allowed:
+        raise ValueError(f"{value!r} is not one of {allowed}")
     return value
 
 
 def read_info(directory: str | Path) -> DatasetInfo:
-    """Read what describes the shards of a directory; InputError when nothing does."""
+    """Read the description of a dataset from dataset_info.json and metadata.json.
+
+    Args:
+        directory: The directory of the shards.
+
+    Raises:
+        InputError: A file is missing or not valid.
+    """
     directory = Path(directory)
-    info, facts = _read_json(directory / "dataset_info.json"), _read_json(directory / "metadata.json")
+    info, metadata = _read_json(directory / "dataset_info.json"), _read_json(directory / "metadata.json")
     try:
         splits = {str(split["name"]): tuple(map(int, split["shardLengths"])) for split in info["splits"]}
         return DatasetInfo(
             str(info["name"]),
-            _one_of(facts["storage"], STORAGES),
-            _one_of(facts["compression"], COMPRESSIONS),
+            _check_choice(metadata["storage"], STORAGES),
+            _check_choice(metadata["compression"], COMPRESSIONS),
             splits,
-            _layout(facts["image"]),
-            _layout(facts["label"]),
-            facts.get("unknown"),
+            _parse_layout(metadata["image"]),
+            _parse_layout(metadata["label"]),
+            metadata.get("unknown"),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
-            f"{directory} holds dataset_info.json and metadata.json that are not segchips' ({error!r})"
+            f"{directory} has a dataset_info.json or metadata.json that segchips did not write ({error!r})"
         ) from error

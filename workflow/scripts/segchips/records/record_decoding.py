@@ -1,4 +1,4 @@
-"""One record as arrays, without TensorFlow."""
+"""Records as NumPy arrays, read without TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,49 +22,69 @@ if TYPE_CHECKING:
 
 
 class Example(TypedDict):
-    """An image (height x width x channels) and its label (height x width) in the chips' dtypes."""
+    """A decoded record.
+
+    Attributes:
+        image: Height x width x channels, in the chip's dtype.
+        label: Height x width, in the chip's dtype.
+        identifier: The tile key; for chips made elsewhere `file name|geotransform|crs`.
+    """
 
     image: Pixels
     label: Pixels
     identifier: str
 
 
-def _picture(content: bytes) -> Pixels:
-    """PNG or JPEG as TensorFlow decodes them; GDAL's JPEG decoder rounds differently."""
+def _decode_picture(content: bytes) -> Pixels:
+    """Decode PNG or JPEG as TensorFlow does; the JPEG decoder of GDAL rounds differently."""
     import imagecodecs
 
     array: Pixels = (imagecodecs.jpeg8_decode if content[:2] == b"\xff\xd8" else imagecodecs.png_decode)(content)
     return array
 
 
-def _array(value: Any, layout: ChipLayout, storage: str) -> Pixels:
+def _decode_array(value: Any, layout: ChipLayout, storage: str) -> Pixels:
     if storage == "array":
         flat = np.frombuffer(value, np.dtype(layout.dtype).newbyteorder("<")).astype(layout.dtype)
     elif storage == "float":
         flat = value.astype(layout.dtype)
     else:
-        flat = (decode_chip if storage == "encoded" else _picture)(bytes(value))
+        flat = (decode_chip if storage == "encoded" else _decode_picture)(bytes(value))
         if flat.dtype != layout.dtype:
             raise ValueError(f"dtype {flat.dtype}, not {layout.dtype}")
     return flat.reshape(layout.shape)
 
 
 def decode_example(payload: bytes, info: DatasetInfo) -> Example:
-    """A record's arrays; RecordError where it does not hold what the dataset's description says."""
+    """Decode a record.
+
+    Args:
+        payload: The serialized tf.train.Example.
+        info: The description of the dataset.
+
+    Raises:
+        RecordError: The record differs from the description.
+    """
     record: dict[str, Any] = decode(payload)
     try:
         identifier = bytes(record["identifier"]).decode()
-        image = _array(record["image/image_data"], info.image, info.storage)
-        label = _array(record["target/target_data"], info.label, info.storage)
+        image = _decode_array(record["image/image_data"], info.image, info.storage)
+        label = _decode_array(record["target/target_data"], info.label, info.storage)
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError, RecordError) as error:
-        raise RecordError(f"a record of dataset {info.name} is not as its description says: {error}") from error
+        raise RecordError(f"a record of dataset {info.name} does not match its description: {error}") from error
     return {"image": image, "label": label, "identifier": identifier}
 
 
 def read(directory: str | Path, name: str) -> Example:
-    """One chip, found by the index: `name` is its tile key, or its file's name without extension.
+    """Read one chip, found by the index.
 
-    InputError where no shard holds it, RecordError where a shard is missing or damaged.
+    Args:
+        directory: The directory of the shards.
+        name: The tile key, or the name of the chip's file without extension.
+
+    Raises:
+        InputError: No shard has such a chip.
+        RecordError: A shard or index is missing or damaged.
     """
     directory = Path(directory)
     info = read_info(directory)

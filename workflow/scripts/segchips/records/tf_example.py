@@ -1,6 +1,6 @@
-"""TFRecord files without TensorFlow: tf.train.Example messages, masked CRC32C framing, GZIP and ZLIB streams.
+"""tf.train.Example messages, encoded and decoded without TensorFlow.
 
-A compressed file is one stream with a full flush after every record, so that each record can be inflated alone.
+Source: `tensorflow/core/example/feature.proto`, and the wire format of Protocol Buffers.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Piece = Any
-    """Bytes, or an array of uint8, which type checkers do not know for a buffer."""
+    """Bytes, or an array of uint8, which type checkers do not recognise as a buffer."""
     Value = str | int | bytes | NDArray[np.uint8] | NDArray[np.float32]
 _ONE_BYTE = [bytes([number]) for number in range(128)]
 _LARGE = 4096
+"""Bytes from which a value is a piece of its own, so that it is not copied."""
 
 
 def _varint(number: int) -> bytes:
@@ -40,7 +41,7 @@ def _key(key: str) -> bytes:
 
 
 def _entry(key: str, kind: int, value: Piece) -> list[Piece]:
-    """One key of the features map; kinds are 1 for bytes, 2 for floats and 3 for integers."""
+    """One entry of the features map; `kind` is 1 for bytes, 2 for floats and 3 for integers."""
     size = len(value)
     values = b"\n" + _varint(size)
     size += len(values)
@@ -64,7 +65,7 @@ def _any_entry(key: str, value: Value) -> list[Piece]:
 
 
 def array_bytes(array: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """The array's little-endian bytes in row-major order; not a copy, where they lie like that in memory."""
+    """The array's little-endian bytes in row-major order, without a copy if memory has them so already."""
     import numpy as np
 
     content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8)
@@ -73,9 +74,14 @@ def array_bytes(array: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def encode(features: Mapping[str, Value]) -> list[Piece]:
-    """One tf.train.Example, keys sorted: text, bytes, uint8 as BytesList, int as Int64List, float32 as FloatList.
+    """Serialize a tf.train.Example.
 
-    It comes in pieces, so that large values are not copied.
+    Args:
+        features: The value of each key: text, bytes or an array of uint8 (BytesList), an integer (Int64List), or an
+            array of float32 (FloatList).
+
+    Returns:
+        The message in pieces, with its keys sorted. Large values are not copied.
     """
     parts = [part for key, value in sorted(features.items()) for part in _any_entry(key, value)]
     pieces: list[Piece] = []
@@ -122,11 +128,18 @@ def _value(feature: memoryview) -> memoryview | int | NDArray[np.float32]:
 
 
 def decode(payload: bytes) -> dict[str, memoryview | int | NDArray[np.float32]]:
-    """The features of one tf.train.Example as `encode` makes it, one value each; RecordError for anything else."""
+    """Parse a tf.train.Example that has one value for each key, as `encode` makes it.
+
+    Returns:
+        By key, bytes as a view of the payload, an integer, or an array of float32.
+
+    Raises:
+        RecordError: The payload is something else.
+    """
     try:
         entries = [
             dict(_fields(entry)) for _, features in _fields(memoryview(payload)) for _, entry in _fields(features)
         ]
         return {bytes(entry[1]).decode(): _value(entry[2]) for entry in entries}
     except (ValueError, IndexError, KeyError, StopIteration) as error:
-        raise RecordError("a record is no tf.train.Example with one value per key") from error
+        raise RecordError("a record is not a tf.train.Example with one value per key") from error

@@ -1,4 +1,8 @@
-"""TODO: describe."""
+"""TFRecord files without TensorFlow: masked CRC32C framing, GZIP and ZLIB streams.
+
+A compressed file is one stream with a full flush after every record, so that each record can be inflated alone.
+Source: `tensorflow/core/lib/io/record_writer.h`.
+"""
 
 from __future__ import annotations
 
@@ -8,36 +12,31 @@ import zlib
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import google_crc32c
 
 from segchips.errors import RecordError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Piece = Any
-    """Bytes, or an array of uint8, which type checkers do not know for a buffer."""
-    Value = str | int | bytes | NDArray[np.uint8] | NDArray[np.float32]
+    from segchips.records.tf_example import Piece
 
 _WINDOW = {"GZIP": 31, "ZLIB": 15}
 _LEVEL = {"GZIP": 6, "ZLIB": 1}
 _DAMAGE = (ValueError, EOFError, OverflowError, MemoryError, zlib.error)
 _HEADER, _FOOTER = 12, 4
 FRAMING = _HEADER + _FOOTER
-"""Bytes that TFRecord adds to a record."""
+"""The bytes that a TFRecord file adds to each record."""
 
 
 def checksum(*pieces: Piece) -> int:
-    """The masked CRC32C of bytes in pieces, as TFRecord has it."""
+    """The masked CRC32C of bytes in pieces, as TFRecord files store it."""
     crc: int = reduce(google_crc32c.extend, pieces, 0)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 class RecordWriter:
-    """Writes records to an open binary file and says where each one lies."""
+    """Writes records to an open binary file."""
 
     def __init__(self, stream: BinaryIO, compression: str | None = None) -> None:
         self._stream = stream
@@ -47,7 +46,14 @@ class RecordWriter:
         self._offset = stream.write(self._deflate.compress(b"") if self._deflate else b"")
 
     def write(self, pieces: Sequence[Piece]) -> tuple[int, int]:
-        """Append one record, given in pieces; returns its offset and length in the file, framing included."""
+        """Append a record.
+
+        Args:
+            pieces: The bytes of the record, in pieces.
+
+        Returns:
+            Its offset and length in the file, in bytes, framing included.
+        """
         size = struct.pack("<Q", sum(map(len, pieces)))
         head, foot = (struct.pack("<I", checksum(*data)) for data in ((size,), pieces))
         parts = [size + head, *pieces, foot]
@@ -59,7 +65,7 @@ class RecordWriter:
         return offset, length
 
     def finish(self) -> None:
-        """Write what ends a compressed stream."""
+        """Write the end of a compressed stream."""
         if self._deflate:
             self._stream.write(self._deflate.flush())
 
@@ -102,7 +108,15 @@ def _payload(stream: BinaryIO) -> bytes | None:
 
 
 def read_records(path: Path, compression: str | None = None) -> Iterator[bytes]:
-    """The payloads of a TFRecord file, checked; RecordError names file, record and (inflated) byte of any damage."""
+    """Yield the payload of each record of a TFRecord file.
+
+    Args:
+        path: The file.
+        compression: "GZIP", "ZLIB" or None.
+
+    Raises:
+        RecordError: The file is damaged; the message names the record and its byte in the inflated file.
+    """
     number = offset = 0
     with path.open("rb") as file:
         stream: BinaryIO = io.BufferedReader(_Inflated(file)) if compression else file
@@ -121,7 +135,20 @@ def read_records(path: Path, compression: str | None = None) -> Iterator[bytes]:
 
 
 def read_record(path: Path, offset: int, length: int, compression: str | None = None) -> bytes:
-    """One record's payload, found by its index entry; RecordError when it is damaged."""
+    """Read one record of a TFRecord file.
+
+    Args:
+        path: The file.
+        offset: The byte at which the record begins, from the index.
+        length: Its bytes, framing included, from the index.
+        compression: "GZIP", "ZLIB" or None.
+
+    Returns:
+        The payload of the record.
+
+    Raises:
+        RecordError: The record is damaged.
+    """
     try:
         with path.open("rb") as file:
             file.seek(offset)

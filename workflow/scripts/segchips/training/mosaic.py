@@ -1,4 +1,4 @@
-"""Predictions written back as georeferenced rasters: each pixel from the tile whose core holds it."""
+"""Predictions as georeferenced rasters, in which each pixel comes from the tile whose core box it lies in."""
 
 import math
 import os
@@ -27,17 +27,17 @@ from segchips.training.prediction_spool import BLOCK, Spool, SpooledChip, piece_
 
 
 def _blocks(pieces: Sequence[SpooledChip], corners: Sequence[tuple[int, int]]) -> dict[tuple[int, int], list[int]]:
-    """By row and column of a block, the pieces that reach into it."""
-    found: dict[tuple[int, int], list[int]] = defaultdict(list)
+    """The positions of the pieces that intersect each block, by row and column of the block."""
+    blocks: dict[tuple[int, int], list[int]] = defaultdict(list)
     for number, (piece, (top, left)) in enumerate(zip(pieces, corners, strict=True)):
         for row in range(top // BLOCK, (top + piece.height - 1) // BLOCK + 1):
             for column in range(left // BLOCK, (left + piece.width - 1) // BLOCK + 1):
-                found[row, column].append(number)
-    return found
+                blocks[row, column].append(number)
+    return blocks
 
 
 def _paste(block: Array, corner: tuple[int, int], values: Array, at: tuple[int, int]) -> None:
-    """Put the part of the values that falls into the block there; both corners are rows and columns of the mosaic."""
+    """Copy the values that lie in the block into it; `corner` and `at` are row and column of block and values."""
     (top, left), (row, column) = at, corner
     first, start = max(top, row), max(left, column)
     last, end = min(top + values.shape[1], row + block.shape[1]), min(left + values.shape[2], column + block.shape[2])
@@ -48,7 +48,7 @@ def _paste(block: Array, corner: tuple[int, int], values: Array, at: tuple[int, 
 
 @dataclass(frozen=True)
 class _Mosaic:
-    """What one mosaic is made of, and the scratch folder beside it."""
+    """A mosaic of the predictions of one CRS and pixel size, and the scratch folder beside it."""
 
     path: Path
     folder: Path
@@ -77,13 +77,13 @@ class _Mosaic:
 
     @property
     def profile(self) -> dict[str, Any]:
-        """As rasterio has it."""
+        """The profile of the file, as rasterio takes it."""
         (west, north), (count, height, width), (across, down) = self._corner, self.shape, self.step
         layout = {"height": height, "width": width, "count": count, "dtype": self.spool.dtype, "nodata": self.nodata}
         return {**layout, "crs": self.crs, "transform": Affine(across, 0, west, 0, -down, north)}
 
     def blocks(self) -> Iterator[tuple[Window, Array]]:
-        """The blocks that hold predictions, in the order of a file."""
+        """Yield window and pixels of the blocks that have predictions, row by row."""
         bands, height, width = self.shape
         for (row, column), numbers in sorted(_blocks(self._pieces, self._places).items()):
             top, left = row * BLOCK, column * BLOCK
@@ -94,41 +94,41 @@ class _Mosaic:
             yield Window(left, top, size[1], size[0]), block
 
     def write(self) -> None:
-        """Make the file, block by block, as a cloud-optimised GeoTIFF; StorageError where that cannot be."""
-        made = self.folder / "mosaic.tif"
+        """Write the file, block by block, as a cloud-optimised GeoTIFF; StorageError if the disk is full."""
+        unchecked = self.folder / "mosaic.tif"
         with atomic_path(self.path) as part:
             try:
-                self._make(self.folder / "blocks.tif", made)
-                self._check(made)
+                self._make(self.folder / "blocks.tif", unchecked)
+                self._check(unchecked)
             except (RasterioError, CPLE_BaseError) as error:
                 with storage_errors(self.path, self.folder / "probe"):
                     _probe(self.folder / "probe", sum(2 * block.nbytes for _, block in self.blocks()))
                 raise StorageError(f"{self.path}: cannot be written ({error.__cause__ or error})") from error
-            os.replace(made, part)
+            os.replace(unchecked, part)
 
-    def _make(self, blocks: Path, made: Path) -> None:
+    def _make(self, blocks: Path, mosaic: Path) -> None:
         tiling = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "sparse_ok": True, "bigtiff": "if_safer"}
         with rasterio.open(blocks, "w", driver="GTiff", compress="lzw", **tiling, **self.profile) as target:
             for window, block in self.blocks():
                 target.write(block, window=window)
         options = {"compress": "deflate", "blocksize": BLOCK, "overview_resampling": "nearest", "sparse_ok": True}
-        rasterio.shutil.copy(blocks, made, driver="COG", bigtiff="if_safer", **options)
+        rasterio.shutil.copy(blocks, mosaic, driver="COG", bigtiff="if_safer", **options)
 
-    def _check(self, made: Path) -> None:
-        """RasterioIOError where the file lacks something: what GDAL cannot write on closing it, it loses in silence."""
-        with rasterio.open(made) as source:
+    def _check(self, mosaic: Path) -> None:
+        """Raise RasterioIOError if pixels are missing: GDAL does not report errors of writing when it closes a file."""
+        with rasterio.open(mosaic) as source:
             for window, block in self.blocks():
                 if not np.array_equal(source.read(window=window), block, equal_nan=True):
                     raise RasterioIOError(f"a part of {window} is lost")
             levels = range(len(source.overviews(1)))
         for level in levels:
-            with rasterio.open(made, overview_level=level) as source:
+            with rasterio.open(mosaic, overview_level=level) as source:
                 for _, window in source.block_windows():
                     source.read(window=window)
 
 
 def _probe(path: Path, size: int) -> None:
-    """OSError tells why so many bytes cannot be written, which GDAL keeps to itself."""
+    """Write so many bytes, for an OSError that says why it is impossible, which GDAL does not say."""
     noise = os.urandom(2**20)
     with path.open("wb", buffering=0) as stream:
         for _ in range(0, size + len(noise), len(noise)):
@@ -137,7 +137,7 @@ def _probe(path: Path, size: int) -> None:
 
 @contextmanager
 def _scratch(path: Path) -> Iterator[tuple[Path, FileIO]]:
-    """A folder beside the path for what is not yet whole, and a file in it."""
+    """A temporary folder beside the path, and an open file in it."""
     folder = path.with_name(f".{path.name}.{os.getpid()}.parts")
     try:
         with storage_errors(path, folder / "spool"):
@@ -150,7 +150,7 @@ def _scratch(path: Path) -> Iterator[tuple[Path, FileIO]]:
 
 
 def _paths(path: Path, grids: Sequence[tuple[str, tuple[float, float]]]) -> list[Path]:
-    """The path, or one for each of several grids with the CRS in its name, and the pixel size where that differs."""
+    """The path, or one for each grid with the CRS in its name, and the pixel size if the CRS occurs twice."""
     if len(grids) == 1:
         return [path]
     names = [crs if len(crs) < 20 else f"crs_{number}" for number, (crs, _) in enumerate(grids)]
@@ -159,7 +159,7 @@ def _paths(path: Path, grids: Sequence[tuple[str, tuple[float, float]]]) -> list
     return [path.with_name(f"{path.stem}_{name}{path.suffix}") for name in plain]
 
 
-def _usual_nodata(dtype: np.dtype[Any]) -> float:
+def _default_nodata(dtype: np.dtype[Any]) -> float:
     if dtype.kind == "f":
         return math.nan
     limits = np.iinfo(f"{dtype.kind}{min(dtype.itemsize, 4)}")
@@ -167,15 +167,25 @@ def _usual_nodata(dtype: np.dtype[Any]) -> float:
 
 
 def mosaic(predictions: Iterable[tuple[Any, Any]], path: str | Path, nodata: float | None = None) -> list[Path]:
-    """Write predictions as cloud-optimised GeoTIFFs, one for each CRS, and return their paths.
+    """Write predictions as cloud-optimised GeoTIFFs, one for each CRS.
 
-    `predictions` yields pairs of identifier and array, one chip's or a batch's, as `segchips.load` and `segchips.Chips`
-    give identifiers. Arrays are height x width or height x width x bands, PyTorch tensors height x width or bands x
-    height x width. Padding is cut off, so that each pixel comes from the tile whose core holds it; chips made elsewhere
-    have none, of those that overlap the later wins. Nothing is resampled: with one CRS there is one file at `path`,
-    tiles of several UTM zones become `<path>_epsg_32633.tif` and so on. Where there is no prediction, pixels are
-    `nodata`: NaN, the largest unsigned or the smallest signed number (of 32 bits at most) where none is named. The
-    predictions wait on disk, not in memory. InputError names a chip without place, off the grid or unlike the others.
+    Padding is cut off, so that each pixel comes from the tile whose core box it lies in. Chips made elsewhere have no
+    padding; where they overlap, the later one wins. Nothing is resampled. Predictions are kept on disk, not in memory.
+
+    Args:
+        predictions: Pairs of identifier and array, or of batches of them. Identifiers are those of `segchips.load` and
+            `segchips.Chips`. Arrays are height x width, or height x width x bands; PyTorch tensors height x width, or
+            bands x height x width.
+        path: The file to write. For several CRS, their names are added: `<path>_epsg_32633.tif`.
+        nodata: The value of pixels without prediction; by default NaN, the largest unsigned or the smallest signed
+            integer of the dtype, of 32 bits at most.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        InputError: There are no predictions, or a chip has no location, is off the grid or unlike the others.
+        StorageError: A file cannot be written.
     """
     path = Path(path)
     with _scratch(path) as (folder, stream):
@@ -186,7 +196,7 @@ def mosaic(predictions: Iterable[tuple[Any, Any]], path: str | Path, nodata: flo
             raise InputError(f"there are no predictions to write to {path}; an iterator gives them only once")
         grids = sorted(spool.pieces)
         paths = _paths(path, grids)
-        value = _usual_nodata(spool.dtype) if nodata is None else nodata
+        value = _default_nodata(spool.dtype) if nodata is None else nodata
         for file, (crs, step) in zip(paths, grids, strict=True):
             _Mosaic(file, folder, spool, crs, step, value).write()
     return paths

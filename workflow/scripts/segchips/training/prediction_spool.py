@@ -1,4 +1,4 @@
-"""TODO: describe."""
+"""A file on disk that holds predictions until all of them are known."""
 
 import json
 import math
@@ -20,12 +20,21 @@ from segchips.grids.tile import Tile
 BLOCK = 512
 """Pixels along the side of a mosaic's blocks."""
 _GRID_TOLERANCE = 1e-3
-"""The share of a pixel by which a chip may lie off the mosaic's grid."""
+"""The largest distance, in pixels, of a chip from the grid of its mosaic."""
 
 
 @dataclass(frozen=True)
 class ChipLocation:
-    """Where a chip lies: CRS, west and north edge, a pixel's width and height, and the padding of a tile of `size`."""
+    """Where a chip lies.
+
+    Attributes:
+        crs: The CRS.
+        west: The west edge, in units of the CRS.
+        north: The north edge, in units of the CRS.
+        step: Width and height of a pixel, in units of the CRS.
+        pad: The padding of a tile, in pixels.
+        size: The size of a tile, in pixels; None for chips made elsewhere.
+    """
 
     crs: str
     west: float
@@ -37,7 +46,15 @@ class ChipLocation:
 
 @dataclass(frozen=True)
 class SpooledChip:
-    """A chip without padding in the spool, its corner in metres and its size in pixels."""
+    """A prediction in the spool, without padding.
+
+    Attributes:
+        offset: The byte at which it begins.
+        west: The west edge, in units of the CRS.
+        north: The north edge, in units of the CRS.
+        height: Rows.
+        width: Columns.
+    """
 
     offset: int
     west: float
@@ -47,7 +64,7 @@ class SpooledChip:
 
 
 def chip_location(identifier: str) -> ChipLocation:
-    """From a tile key, or from `name|geotransform|crs`; InputError where neither tells a place."""
+    """The location from an identifier, a tile key or `name|geotransform|crs`; InputError if it has none."""
     if "|" not in identifier:
         tile = Tile.from_name(identifier)
         west, across, _, north, _, down = tile.geotransform
@@ -61,7 +78,7 @@ def chip_location(identifier: str) -> ChipLocation:
 
 
 def _as_numpy(value: Any) -> Any:
-    """A tensor of TensorFlow or PyTorch as numpy's, anything else as it is."""
+    """Convert a tensor of TensorFlow or PyTorch to an array; return anything else as it is."""
     value = value.detach().cpu() if hasattr(value, "detach") else value
     return value.numpy() if hasattr(value, "numpy") else value
 
@@ -71,22 +88,38 @@ def _identifier_text(identifier: Any) -> str:
 
 
 def single_predictions(predictions: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, Array]]:
-    """Identifier and prediction (bands x height x width) of each chip, whether they come alone or in batches."""
+    """Take predictions apart that come in batches.
+
+    Args:
+        predictions: Pairs of identifier and array, or of batches of them; see `segchips.mosaic`.
+
+    Yields:
+        Identifier and prediction (bands x height x width) of each chip. Booleans become uint8, float16 float32.
+
+    Raises:
+        InputError: A prediction is not an array of two or three dimensions.
+    """
     for identifiers, arrays in predictions:
-        last = not hasattr(arrays, "detach")
+        bands_last = not hasattr(arrays, "detach")  # PyTorch puts them first
         names, values = _as_numpy(identifiers), np.asarray(_as_numpy(arrays))
-        alone = isinstance(names, (str, bytes)) or np.ndim(names) == 0
-        for name, array in zip([names] if alone else names, values[None] if alone else values, strict=True):
+        is_single = isinstance(names, (str, bytes)) or np.ndim(names) == 0
+        for name, array in zip([names] if is_single else names, values[None] if is_single else values, strict=True):
             if array.ndim not in (2, 3):
                 raise InputError(
-                    f"the prediction of {_identifier_text(name)} has shape {array.shape}; it is a plane or several"
+                    f"the prediction of {_identifier_text(name)} has shape {array.shape}; give 2 or 3 dimensions"
                 )
-            bands = array[None] if array.ndim == 2 else array.transpose(2, 0, 1) if last else array
+            bands = array[None] if array.ndim == 2 else array.transpose(2, 0, 1) if bands_last else array
             yield _identifier_text(name), bands.astype({"b1": "u1", "f2": "f4"}.get(array.dtype.str[1:], array.dtype))
 
 
 class Spool:
-    """The predictions on disk, until all of them are known."""
+    """Predictions in a file on disk.
+
+    Attributes:
+        pieces: The predictions by CRS and pixel size.
+        bands: The number of their bands.
+        dtype: Their dtype.
+    """
 
     def __init__(self, path: Path, stream: FileIO) -> None:
         self._path, self._stream, self._end = path, stream, 0
@@ -95,28 +128,39 @@ class Spool:
         self.dtype = np.dtype(np.uint8)
 
     def add(self, name: str, bands: Array) -> None:
-        """Keep a prediction without its padding; InputError where it differs from the others or from its tile."""
-        place, shape = chip_location(name), bands.shape
+        """Write a prediction without its padding.
+
+        Args:
+            name: The identifier of the chip.
+            bands: Bands x height x width.
+
+        Raises:
+            InputError: It differs from the others in bands or dtype, or from its tile in size.
+            StorageError: The disk is full.
+        """
+        location, shape = chip_location(name), bands.shape
         if not self._end:
             self.bands, self.dtype = shape[0], bands.dtype
         if (shape[0], bands.dtype) != (self.bands, self.dtype):
             raise InputError(
                 f"the prediction of {name} has {shape[0]} bands of {bands.dtype}, others {self.bands} of {self.dtype}"
             )
-        if place.size and shape[1:] != (place.size, place.size):
-            size = f"{shape[1]} x {shape[2]} pixels, its tile {place.size}"
+        if location.size and shape[1:] != (location.size, location.size):
+            size = f"{shape[1]} x {shape[2]} pixels, its tile {location.size}"
             raise InputError(f"the prediction of {name} has {size}; predict chips as they are, padding on")
-        core = np.ascontiguousarray(bands[:, place.pad : shape[1] - place.pad, place.pad : shape[2] - place.pad])
-        west, north = place.west + place.pad * place.step[0], place.north - place.pad * place.step[1]
-        self.pieces[place.crs, place.step].append(SpooledChip(self._end, west, north, *core.shape[1:]))
-        left = core.data.cast("B")
+        core = np.ascontiguousarray(
+            bands[:, location.pad : shape[1] - location.pad, location.pad : shape[2] - location.pad]
+        )
+        west, north = location.west + location.pad * location.step[0], location.north - location.pad * location.step[1]
+        self.pieces[location.crs, location.step].append(SpooledChip(self._end, west, north, *core.shape[1:]))
+        unwritten = core.data.cast("B")
         with storage_errors(self._path, self._path):
-            while left:
-                left = left[self._stream.write(left) :]
+            while unwritten:
+                unwritten = unwritten[self._stream.write(unwritten) :]
         self._end += core.nbytes
 
     def read(self, piece: SpooledChip) -> Array:
-        """A prediction that was added: bands x height x width."""
+        """Read a prediction (bands x height x width)."""
         shape = self.bands, piece.height, piece.width
         self._stream.seek(piece.offset)
         return np.frombuffer(self._stream.read(math.prod(shape) * self.dtype.itemsize), self.dtype).reshape(shape)
@@ -125,7 +169,20 @@ class Spool:
 def piece_corners(
     pieces: Sequence[SpooledChip], step: tuple[float, float], west: float, north: float
 ) -> list[tuple[int, int]]:
-    """Each piece's first row and column; InputError where one lies between pixels."""
+    """Locate predictions in a mosaic.
+
+    Args:
+        pieces: The predictions.
+        step: Width and height of a pixel, in units of the CRS.
+        west: The west edge of the mosaic.
+        north: Its north edge.
+
+    Returns:
+        The first row and column of each prediction.
+
+    Raises:
+        InputError: A prediction lies between pixels of the mosaic.
+    """
     corners = []
     for piece in pieces:
         down, right = (north - piece.north) / step[1], (piece.west - west) / step[0]

@@ -19,14 +19,27 @@ Chip = dict[str, torch.Tensor | str]
 
 
 class Chips(Dataset[Chip]):
-    """A split by position: dicts of image (channels x height x width), label (height x width) and identifier.
+    """A split as a map-style dataset: dicts of image, label and identifier.
 
-    Dtypes are the chips' own; with `normalise` images are float32, see `segchips.load`. `DistributedSampler` and the
-    workers of a `DataLoader` shard it.
+    Images are channels x height x width and labels height x width, in the chips' dtypes; with `normalise` images are
+    float32. `DistributedSampler` and the workers of a `DataLoader` divide it among them.
+
+    Attributes:
+        info: The description of the dataset.
     """
 
     def __init__(self, directory: str | Path, split: str, normalise: bool | str = False) -> None:
-        """As for `segchips.load`; InputError names a missing dataset or split, RecordError a missing shard or index."""
+        """Find the records of a split.
+
+        Args:
+            directory: The directory of the shards.
+            split: The name of the split.
+            normalise: Whether to normalise images by split "train", or the name of another split; see `segchips.load`.
+
+        Raises:
+            InputError: The dataset or split does not exist.
+            RecordError: A shard or index is missing.
+        """
         directory = Path(directory)
         self.info = read_info(directory)
         self._normaliser = Normaliser.from_statistics(directory, normalise) if normalise else None
@@ -40,7 +53,7 @@ class Chips(Dataset[Chip]):
         return len(self._places)
 
     def __getitem__(self, position: int) -> Chip:
-        """One chip; RecordError names a damaged shard."""
+        """Read a chip; RecordError if its shard is damaged."""
         payload = read_record(*self._places[position], self.info.compression)
         example = decode_example(payload, self.info)
         image = self._normaliser.apply(example["image"]) if self._normaliser else example["image"]
@@ -50,10 +63,9 @@ class Chips(Dataset[Chip]):
 
 
 class ChipStream(IterableDataset[Chip]):
-    """The chips of `Chips` in the order of the shards, each in one DataLoader worker of one rank.
+    """A split as an iterable dataset in the order of the shards, as dicts like those of `Chips`.
 
-    Rank and world size are those of `torch.distributed` where it is initialised and none are given. Shares differ by
-    at most one chip.
+    Each chip is read by one DataLoader worker of one rank. The numbers of chips differ by at most one.
     """
 
     def __init__(
@@ -64,11 +76,23 @@ class ChipStream(IterableDataset[Chip]):
         world: int | None = None,
         normalise: bool | str = False,
     ) -> None:
-        """InputError names a missing dataset or split."""
+        """Find the records of a split.
+
+        Args:
+            directory: The directory of the shards.
+            split: The name of the split.
+            rank: The rank of this process; by default that of `torch.distributed`, or 0 if it is not initialised.
+            world: The number of ranks; by default that of `torch.distributed`, or 1 if it is not initialised.
+            normalise: As for `Chips`.
+
+        Raises:
+            InputError: The dataset or split does not exist.
+            RecordError: A shard or index is missing.
+        """
         self._chips = Chips(directory, split, normalise)
-        spread = torch.distributed.is_available() and torch.distributed.is_initialized()
-        self._rank = rank if rank is not None else torch.distributed.get_rank() if spread else 0
-        self._world = world or (torch.distributed.get_world_size() if spread else 1)
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        self._rank = rank if rank is not None else torch.distributed.get_rank() if distributed else 0
+        self._world = world or (torch.distributed.get_world_size() if distributed else 1)
 
     def __len__(self) -> int:
         first, last = self._span(0, 1)
@@ -80,7 +104,7 @@ class ChipStream(IterableDataset[Chip]):
         return share * chips // shares, (share + 1) * chips // shares
 
     def __iter__(self) -> Iterator[Chip]:
-        """The chips of this worker; RecordError names a damaged shard."""
+        """Read the chips of this worker; RecordError if a shard is damaged."""
         worker = get_worker_info()
         for position in range(*self._span(worker.id, worker.num_workers) if worker else self._span(0, 1)):
             yield self._chips[position]

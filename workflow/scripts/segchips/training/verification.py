@@ -1,4 +1,4 @@
-"""Whether shards hold what the files beside them say."""
+"""Verification that shards match their indices and the description of the dataset."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ from segchips.tiles.assignment import MADE
 
 
 def _differences(payload: bytes, info: DatasetInfo, split: str, tile: str) -> Iterator[str]:
-    """What a record says of itself against what the description and the index say."""
+    """Describe each difference between a record, the description of the dataset and the index."""
     record: dict[str, Any] = decode(payload)
     expected: dict[str, Any] = {"split": split, "image/dtype": info.image.dtype, "target/dtype": info.label.dtype}
     expected |= dict(zip(("image/height", "image/width", "image/channels"), info.image.shape, strict=True))
     expected |= dict(zip(("target/height", "target/width"), info.label.shape, strict=True))
     for key, value in expected.items():
-        found = record.get(key)
-        found = bytes(found).decode() if isinstance(found, memoryview) else found
-        if found != value:
-            yield f"{key} is {found}, not {value}"
+        stored = record.get(key)
+        stored = bytes(stored).decode() if isinstance(stored, memoryview) else stored
+        if stored != value:
+            yield f"{key} is {stored}, not {value}"
     name = decode_example(payload, info)["identifier"]
     if tile not in (name, Path(name.split("|")[0]).stem):
         yield f"identifier is {name}, the index says {tile}"
@@ -67,26 +67,36 @@ def _shard_faults(path: Path, count: int, info: DatasetInfo, split: str) -> Iter
         yield f"{path} has {number} records, its index {len(entries)}, dataset_info.json says {count}"
 
 
-def _shards(directory: Path, info: DatasetInfo) -> Iterator[tuple[Path, int, str]]:
+def _described_shards(directory: Path, info: DatasetInfo) -> Iterator[tuple[Path, int, str]]:
     for split, counts in info.splits.items():
         for name, count in zip(info.shards(split), counts, strict=True):
             yield directory / name, count, split
 
 
 def verify(directory: str | Path) -> list[str]:
-    """Read every record of a dataset; returns one line for each thing that is wrong, none for a sound dataset.
+    """Check every record of a dataset.
 
-    Checked are checksums, counts, index, dtypes, shapes and pixels of every record, and that no chip comes twice.
-    InputError where the directory describes no dataset.
+    Its checksum, place in the index, dtypes, shapes and pixels are checked, and that no chip comes twice.
+
+    Args:
+        directory: The directory of the shards.
+
+    Returns:
+        One line for each fault; empty if there are none.
+
+    Raises:
+        InputError: The directory has no description of a dataset.
     """
     directory = Path(directory)
     info = read_info(directory)
-    shards = list(_shards(directory, info))
+    shards = list(_described_shards(directory, info))
     faults = [fault for path, count, split in shards for fault in _shard_faults(path, count, info, split)]
-    known = {path for path, *_ in shards}
+    described = {path for path, *_ in shards}
     faults += [
-        f"{path} is no shard of this dataset" for path in sorted(directory.glob("*.tfrecord-*")) if path not in known
+        f"{path} is not a shard of this dataset"
+        for path in sorted(directory.glob("*.tfrecord-*"))
+        if path not in described
     ]
-    indices = [index_path(path) for path in known if index_path(path).is_file()]
+    indices = [index_path(path) for path in described if index_path(path).is_file()]
     tiles = Counter(entry.tile for index in indices for entry in read_index(index) if entry.state == MADE)
     return faults + [f"{tile} is in {count} records" for tile, count in tiles.items() if count > 1]
