@@ -15,7 +15,7 @@ import pytest
 import rasterio
 
 import segchips
-from segchips.chips.chip_file import is_intact, write_chip
+from segchips.chips.chip_file import chip_made_from, write_chip
 from segchips.errors import StorageError
 from segchips.files import atomic_path, atomic_write
 from support.datasets import tile_at
@@ -52,12 +52,12 @@ def test_a_chip_on_a_full_disk_is_whole_or_not_there(small_disk: Path, free: int
     tile, path = tile_at(size=64), small_disk / "chip.tif"
     pixels = np.random.default_rng(0).integers(0, 9999, (4, 64, 64)).astype("uint16")
     try:
-        write_chip(path, pixels, tile, list("abcd"), 0, {"VALID": "1.0"})
+        write_chip(path, pixels, tile, list("abcd"), 0, {"VALID": "1.0", "MADE_FROM": "a"})
     except StorageError as error:
         assert str(error).startswith(f"{path}: cannot be written (No space left on device)")
         assert sorted(each.name for each in small_disk.iterdir()) == ["ballast"]
     else:
-        assert is_intact(path, tile)
+        assert chip_made_from(path, tile.key) == "a"
 
 
 @pytest.mark.parametrize("free", range(0, 61440, 4096))

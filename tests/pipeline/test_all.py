@@ -50,7 +50,7 @@ def test_a_deleted_chip_is_made_again_with_its_shard(project: Project) -> None:
     chip = next(project.results().glob("images/*.tif"))
     chip.unlink()
     assert project.run_and_count() == Counter(
-        images=1, tfrecords=1, tfrecords_info=1, ledger=1, audit=1, descriptors=1, report=1, verdict=1, all=1
+        images=1, tfrecords=1, tfrecords_info=1, ledger=1, audit=1, descriptors=1, report=1, audit_check=1, all=1
     )
     assert project.file_bytes("results/**/*.tif") == before
 
@@ -92,7 +92,7 @@ def test_a_damaged_chip_is_made_again_with_its_shard(project: Project, kind: str
                 "audit": 1,
                 "descriptors": 1,
                 "report": 1,
-                "verdict": 1,
+                "audit_check": 1,
                 "all": 1,
             }
         )

@@ -1,10 +1,11 @@
+import logging
 import re
 import subprocess
 import sys
-from collections import Counter
 
-import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
 
+from segchips.pipeline import progress
 from segchips.pipeline.progress import Progress
 from support.projects import Project
 
@@ -16,38 +17,46 @@ main(sys.argv[1:])
 """
 
 
-def told(project: Project) -> list[str]:
-    """The lines of a run that tells its progress every hundredth of a second."""
+def shown_lines(project: Project) -> list[str]:
+    """The progress lines of a run that may show one every hundredth of a second."""
     arguments = ["--snakefile", str(project.workflow / "Snakefile"), "--configfile", "config.yaml", "--cores", "1"]
     command = [sys.executable, "-c", PROGRAM, *arguments]
     output = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=False)
     return re.findall(r"^(?:images|labels): .* failed$", output.stdout + output.stderr, re.MULTILINE)
 
 
-def test_a_run_tells_how_many_tiles_are_done(fresh: Project) -> None:
-    lines = told(fresh)
-    assert lines[-1] == "images: 6 of 6; labels: 6 of 6; 0 failed"
-    done = [tuple(map(int, re.findall(r"(\d) of 6", line))) for line in lines]
-    assert done == sorted(set(done)) and len(done) > 2
+def test_a_run_shows_how_many_tiles_are_done(fresh: Project) -> None:
+    lines = shown_lines(fresh)
+    done = [tuple(int(count) for count in re.findall(r"(?:images|labels): (\d+)", line)) for line in lines]
+    assert done[-1] == (6, 6) and lines[-1].endswith("; 0 failed")
+    assert len(done) > 2 and [sum(counts) for counts in done] == sorted({sum(counts) for counts in done})
 
 
-@pytest.mark.slow
 def test_failed_tiles_are_counted(fresh: Project) -> None:
     fresh.run("results/sample/scenes.parquet")
     next(fresh.folder.glob("resources/sample/sample-l2a/*/*B04.tif")).write_bytes(b"II*\0")
-    assert re.search(r"; [1-6] failed$", told(fresh)[-1])
+    assert re.search(r"; [1-6] failed$", shown_lines(fresh)[-1])
 
 
-def test_the_rate_counts_from_when_a_step_began() -> None:
-    progress = Progress(None, 10)
-    total = Counter(images=100, labels=100)
-    assert progress.line({}, total, 0, 50) == "images: 0 of 100; labels: 0 of 100; 0 failed"
-    first = progress.line({"images": 10}, total, 0, 60)
-    assert first == "images: 10 of 100; labels: 0 of 100; 0 failed"
-    half = progress.line({"images": 30}, total, 0, 70)
-    assert half == "images: 30 of 100, 2 a second, 0:00:35 left; labels: 0 of 100; 0 failed"
-    later = progress.line({"images": 100, "labels": 5}, total, 2, 110)
-    assert later == "images: 100 of 100; labels: 5 of 100; 2 failed"
-    assert progress.line({"images": 100, "labels": 50}, total, 2, 146).startswith(
-        "images: 100 of 100; labels: 50 of 100, 1.25"
-    )
+def event(kind: LogEvent, **values: object) -> logging.LogRecord:
+    """A record as Snakemake logs it."""
+    record = logging.LogRecord("snakemake", logging.INFO, "", 0, "", None, None)
+    record.__dict__.update({"event": kind, **values})
+    return record
+
+
+def test_rates_count_from_the_first_job_of_a_step(monkeypatch) -> None:
+    shown = Progress(print)
+    for second, rule in ((10.0, "images"), (20.0, "labels")):
+        monkeypatch.setattr(progress.time, "monotonic", lambda second=second: second)
+        shown.emit(event(LogEvent.JOB_INFO, jobid=int(second), rule_name=rule))
+    assert shown.line(20.0) == "images: 0; labels: 0; 0 of 0 jobs; 0 failed"
+    for job in range(100, 140):
+        shown.emit(event(LogEvent.JOB_INFO, jobid=job, rule_name="images"))
+        shown.emit(event(LogEvent.JOB_FINISHED, job_id=job))
+    shown.emit(event(LogEvent.JOB_ERROR, jobid=20))
+    shown.emit(event(LogEvent.PROGRESS, done=40, total=200))
+    line = "images: 40, 2 a second; labels: 0; 40 of 200 jobs, 0:01:20 left; 1 failed"
+    assert shown.line(30.0) == line
+    shown.emit(event(LogEvent.PROGRESS, done=200, total=200))
+    assert shown.line(30.0) == "images: 40, 2 a second; labels: 0; 200 of 200 jobs; 1 failed"

@@ -91,7 +91,7 @@ def test_a_failed_audit_is_shown_and_ends_the_run(project: Project) -> None:
     age = ledger.stat().st_mtime_ns
     assert project.run().returncode != 0 and ledger.stat().st_mtime_ns == age
     path.unlink()
-    assert project.run_and_count() == Counter(audit=1, report=1, verdict=1, all=1)
+    assert project.run_and_count() == Counter(audit=1, report=1, audit_check=1, all=1)
     assert "<b>Failed.</b>" not in (project.results() / "report/index.html").read_text()
 
 

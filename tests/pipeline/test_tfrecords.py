@@ -50,7 +50,7 @@ def test_storage_remakes_shards_alone(project: Project) -> None:
     before = records(project, "train")
     project.change("defaults.tfrecords.storage", "encoded")
     assert project.run_and_count() == Counter(
-        tfrecords=6, tfrecords_info=1, ledger=1, audit=1, descriptors=1, report=1, verdict=1, all=1
+        tfrecords=6, tfrecords_info=1, ledger=1, audit=1, descriptors=1, report=1, audit_check=1, all=1
     )
     after = records(project, "train")
     assert set(after) == set(before)

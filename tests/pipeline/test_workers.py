@@ -8,89 +8,74 @@ import time
 
 import pytest
 
-from segchips.pipeline.workers import Workers
-from segchips.pipeline.workflow import State
+from segchips.pipeline.workers import WorkerPool
 
-CONFIG = {
-    "datasets": {
-        "one": {
-            "tiles": {"keys": ["60:2:10.0:33:-58:8465"]},
-            "imagery": {
-                "catalog": "catalog.json",
-                "products": [{"id": "s2", "bands": ["B1"]}],
-                "start": "2017-01-01",
-                "end": "2017-12-31",
-                "composite": "mean",
-            },
-            "labels": {"path": "labels.gpkg"},
-        }
-    }
-}
+
+def pool(count: int, threads: int = 1) -> WorkerPool:
+    return WorkerPool(count, list, ("a", "b", "c"), threads=threads)
+
+
+def call(workers: WorkerPool, *arguments: object) -> object:
+    """The item of the state at an index."""
+    return workers.call(list.__getitem__, *arguments)
 
 
 @pytest.mark.parametrize(("count", "threads"), [(1, 1), (2, 1), (1, 5), (2, 3)])
-def test_every_call_gets_its_own_answer(count, threads):
-    workers = Workers(count, CONFIG, threads)
-    expected = State(CONFIG)
-    found = {}
+def test_every_call_gets_its_own_answer(count: int, threads: int) -> None:
+    workers, answers = pool(count, threads), {}
 
-    def call(number):
-        for ask in ("label_sources", "catalog_file", "tile_sources"):
-            found[number, ask] = workers.call(ask, "one") == getattr(expected, ask)("one")
-        found[number, "query"] = workers.call("query", "one") == expected.query("one")
+    def ask(number: int) -> None:
+        for index in range(3):
+            answers[number, index] = call(workers, index)
 
-    callers = [threading.Thread(target=call, args=(number,)) for number in range(8)]
+    callers = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
     for caller in callers:
         caller.start()
     for caller in callers:
         caller.join()
-    assert len(found) == 32 and all(found.values())
-    assert len(workers._children) <= count
+    assert answers == {(number, index): "abc"[index] for number in range(8) for index in range(3)}
+    assert len(workers.processes) <= count
 
 
-def test_one_process_more_than_are_at_work_is_ready():
-    workers = Workers(3, CONFIG)
-    for started in (1, 1):
-        workers.reserve()
-        assert len(workers._children) == started
-    for started in (2, 2):
-        workers.call("query", "one")
-        assert len(workers._children) == started
-    for started in (2, 3, 3):
-        workers._take()
-        workers.reserve()
-        assert len(workers._children) == started
+def test_one_process_more_than_are_at_work_is_ready() -> None:
+    workers = pool(3)
+    for _ in range(2):
+        workers.start_one_ahead()
+        assert len(workers.processes) == 1
+    for _ in range(2):
+        call(workers, 0)
+        assert len(workers.processes) == 2
 
 
-def test_what_a_call_raises_is_raised_here():
-    workers = Workers(1, CONFIG, 2)
+def test_an_exception_of_a_call_is_raised_here() -> None:
+    workers = pool(1, 2)
     for _ in range(3):
-        with pytest.raises(KeyError, match="nobody"):
-            workers.call("query", "nobody")
-    assert workers.call("query", "one")
+        with pytest.raises(IndexError, match="out of range"):
+            call(workers, 9)
+    assert call(workers, 0) == "a"
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_another_process_takes_the_place_of_one_that_dies(threads):
-    workers = Workers(1, CONFIG, threads)
-    assert workers.call("query", "one")
-    os.kill(workers._children[0].pid, signal.SIGKILL)
-    workers._children[0].wait()
-    with pytest.raises(RuntimeError, match="a worker process died during query"):
-        workers.call("query", "one")
+def test_another_process_replaces_one_that_dies(threads: int) -> None:
+    workers = pool(1, threads)
+    assert call(workers, 0) == "a"
+    os.kill(workers.processes[0].pid, signal.SIGKILL)
+    workers.processes[0].wait()
+    with pytest.raises(RuntimeError, match="a worker process died during __getitem__"):
+        call(workers, 0)
     for _ in range(2 * threads):
-        assert workers.call("query", "one")
-    assert len(workers._children) == 2
+        assert call(workers, 1) == "b"
+    assert len(workers.processes) == 2
 
 
-def test_processes_end_with_their_parent():
-    workers = Workers(1, CONFIG, 3)
-    assert workers.call("query", "one")
-    (child,) = workers._children
+def test_processes_end_with_their_parent() -> None:
+    workers = pool(1, 3)
+    assert call(workers, 0) == "a"
+    (process,) = workers.processes
     del workers
     gc.collect()
     for _ in range(100):
-        if child.poll() is not None:
+        if process.poll() is not None:
             break
         time.sleep(0.1)
-    assert child.returncode == 0
+    assert process.returncode == 0

@@ -3,12 +3,12 @@
 
 rule audit:
     input:
-        ledger=f"{RESULTS}/{{dataset}}/ledger.csv",
-        conflicts=f"{RESULTS}/{{dataset}}/conflicts.parquet",
-        statistics=f"{RESULTS}/{{dataset}}/tfrecords/statistics.json",
+        ledger=f"{DATASET}/ledger.csv",
+        conflicts=f"{DATASET}/conflicts.parquet",
+        statistics=f"{DATASET}/tfrecords/statistics.json",
     output:
         report(
-            f"{RESULTS}/{{dataset}}/audit.json",
+            f"{DATASET}/audit.json",
             caption="../report/audit.rst",
             category="{dataset}",
             labels={"result": "audit"},
@@ -16,21 +16,24 @@ rule audit:
     log:
         "logs/{dataset}/audit.log",
     params:
-        digest=lambda wildcards: STATE.audit_digest(wildcards.dataset),
+        digest=digest_of("audit", [f"{DATASET}/audit.json"], lambda wildcards: DIGESTS.audit(wildcards.dataset)),
     run:
-        if error := STATE.run("make_audit", wildcards.dataset, output[0], log[0]):
+        name = wildcards.dataset
+        error = RUNNER.run(f"{name}: audit", log[0], audit.make_audit, name, output[0], log[0])
+        if error := finish(error, output, params.digest):
             raise error
 
 
 # Ends the run with an error if splits share ground although the config forbids it. It runs after the report, which shows where.
-rule verdict:
+rule audit_check:
     input:
-        audit=f"{RESULTS}/{{dataset}}/audit.json",
-        report=f"{RESULTS}/{{dataset}}/report/index.html",
+        audit=f"{DATASET}/audit.json",
+        report=f"{DATASET}/report/index.html",
     output:
-        touch(f"{RESULTS}/{{dataset}}/.audited"),
+        touch(f"{DATASET}/.audited"),
     log:
-        "logs/{dataset}/verdict.log",
+        "logs/{dataset}/audit_check.log",
     run:
-        if error := STATE.run("check_audit", wildcards.dataset, input.audit, log[0]):
+        name = wildcards.dataset
+        if error := RUNNER.run(f"{name}: audit", log[0], audit.check_audit, input.audit):
             raise error

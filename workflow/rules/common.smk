@@ -1,61 +1,76 @@
-# Needs: the config. Makes: CONFIG, the typed config, and the functions that rules use for inputs and params.
+# Needs: the config. Makes: DATASETS, DIGESTS and RUNNER, which the rules use, and their input and params functions.
 import atexit
 import gc
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
-# Relative to this file: the main Snakefile may be another one that uses this workflow as a module.
+# The main Snakefile may be another one that has this workflow as a module.
 sys.path.insert(0, str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent / "scripts"))
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import IOFile
 from snakemake.logging import logger
 
-from segchips.pipeline.code_versions import module_version, script_version
-from segchips.errors import CredentialsError, SegchipsError
-from segchips.grids.tile import Tile
-from segchips.pipeline.job import failed
-from segchips.pipeline.patches import patch
-from segchips.pipeline.progress import Progress
+from segchips.chips.chip_file import chip_made_from
+from segchips.errors import CredentialsError, SegchipsError, final_message
+from segchips.grids.tile import Tile, chip_key
+from segchips.pipeline import snakemake_internals as internals
+from segchips.pipeline import sources
+from segchips.pipeline.code_versions import script_version
+from segchips.pipeline.digests import Digests
 from segchips.pipeline.exclusive_results import remove_partial_files
-from segchips.pipeline.changed_results import chip_digest_or_changed, shard_digest_or_missing
-from segchips.pipeline.workflow import State
+from segchips.pipeline.made_from import read_made_from, write_made_from
+from segchips.pipeline.progress import Progress
+from segchips.pipeline.result_records import checked_digest
+from segchips.pipeline.runner import JobRunner
+from segchips.pipeline.steps import (
+    audit,
+    conflicts,
+    descriptors,
+    images,
+    labels,
+    ledger,
+    prune,
+    scenes,
+    splits,
+    tfrecords,
+    tiles,
+)
+from segchips.pipeline.steps import report as report_step
 
-CORES = workflow.global_resources["_cores"].value or 1  # unset for `snakemake --report`
+CORES = workflow.global_resources["_cores"].value or 1  # `snakemake --report` has none
+IS_RUN = workflow.is_main_process and not workflow.output_settings.dryrun
 
-# The job graph only grows until the process ends. Garbage collection of it takes a third of a run that has nothing to do.
+# The job graph only grows, and ends with the process: collecting garbage in it takes a third of a run without jobs.
 gc.set_threshold(100_000, 20, 20)
 atexit.register(gc.freeze)
 
+internals.use_private_parts()
 try:
-    STATE = State(
-        config,
-        workers=CORES if workflow.is_main_process or workflow.remote_exec else 0,
-    )
+    RUNNER = JobRunner(config, CORES if workflow.is_main_process or workflow.remote_exec else 0)
+    if IS_RUN:
+        RUNNER.start_ahead()
     if workflow.is_main_process:
-        if not workflow.output_settings.dryrun:
-            STATE.reserve()
-        STATE.check_inputs()
+        RUNNER.check_inputs(IS_RUN)
 except SegchipsError as error:
-    raise SystemExit(failed(error))
+    raise SystemExit(final_message(error))
 
-patch()
-
-
-def start_no_more():
-    """Let no further job start once one has failed."""
-    workflow.scheduler.keepgoing = False
-
-
-CONFIG = STATE.config
-workflow.register_resource("requests", STATE.jobs_at_once)
-if workflow.is_main_process and not workflow.output_settings.dryrun:
-    workflow.execute = STATE.alone(workflow.execute, start_no_more)
-    Progress(workflow).start()
+DATASETS, DIGESTS = RUNNER.datasets, Digests(RUNNER.datasets)
+RECORDS = internals.SnakemakeRecords(workflow)
+CONFIG = DATASETS.config
 RESULTS = str(CONFIG.results)
-# Rules that only need a lock to exist name its path. As checkpoints, the locks would enter the graph one after another.
-MANIFEST, LABEL_LOCK = (f"{RESULTS}/{{dataset}}/{lock}.parquet" for lock in ("tiles", "labels"))
+DATASET = f"{RESULTS}/{{dataset}}"
+# Where a lock only has to exist, it is named: as checkpoints, all would enter the graph one after another.
+MANIFEST, LABEL_LOCK = (f"{DATASET}/{lock}.parquet" for lock in ("tiles", "labels"))
+
+workflow.register_resource("requests", RUNNER.network_jobs)
+if IS_RUN:
+    os.environ["SEGCHIPS_RESULTS"] = str(CONFIG.results.absolute())  # marks jobs that are submitted to a cluster
+    internals.execute_exclusively(workflow, CONFIG.results, lambda: images.clear_exclusion_markers(DATASETS))
+    progress = Progress(logger.info)
+    logger.addHandler(progress)
+    progress.start()
 
 
 wildcard_constraints:
@@ -64,16 +79,45 @@ wildcard_constraints:
     tile=r"[0-9][0-9.#-]*",
 
 
-def of_shards(kind):
+def datasets_with_provenance(wanted):
+    """A pattern of the names of datasets that have provenance files, or have none."""
+    names = (name for name, dataset in CONFIG.datasets.items() if dataset.imagery.provenance == wanted)
+    return "|".join(names) or "none"
+
+
+# Files
+
+
+def shard_file(kind):
     """The pattern of the files of one kind that shards have."""
-    return f"{RESULTS}/{{dataset}}/tfrecords/{{dataset}}-{{split}}.{kind}-{{shard}}-of-{{shards}}"
+    return f"{DATASET}/tfrecords/{{dataset}}-{{split}}.{kind}-{{shard}}-of-{{shards}}"
 
 
-def sources(ask):
-    """Files from outside, whose content counts (it is in the digests) and not their age; those of the sample age as usual."""
+SHARD_FILES = [shard_file("tfrecord"), shard_file("index") + ".csv", shard_file("statistics") + ".npz"]
+INFO_FILES = [f"{DATASET}/tfrecords/{name}.json" for name in ("features", "dataset_info", "metadata", "statistics")]
+DESCRIPTOR_FILES = [
+    f"{DATASET}/{name}"
+    for name in (
+        "README.md",
+        "croissant.json",
+        "map.txt",
+        "stats.txt",
+        "esri_model_definition.emd",
+        "esri_accumulated_stats.json",
+        "stac/collection.json",
+    )
+]
+
+
+# Input functions
+
+
+def outside(find):
+    """An input function of files from outside: their content is in the digests, so only those of the sample age."""
 
     def answer(wildcards):
-        return [path if STATE.is_sample(path) else ancient(path) for path in ask(wildcards.dataset)]
+        paths = find(DATASETS[wildcards.dataset])
+        return [path if sources.is_sample(path) else ancient(path) for path in paths]
 
     return answer
 
@@ -86,70 +130,65 @@ def label_lock(wildcards):
     return ancient(checkpoints.label_lock.get(dataset=wildcards.dataset).output[0])
 
 
-def placing(wildcards):
+def assignments(wildcards):
     return ancient(checkpoints.splits.get(dataset=wildcards.dataset).output[0])
 
 
-def labels_to_see(wildcards):
-    """The label lock, where labels have a say in the splits."""
-    return [ancient(LABEL_LOCK.format(**wildcards))] if STATE.needs_labels(wildcards.dataset) else []
+def labels_that_decide(wildcards):
+    """The label lock, where labels decide which tiles are made, or in which split."""
+    return [ancient(LABEL_LOCK.format(**wildcards))] if DATASETS.needs_labels(wildcards.dataset) else []
 
 
-def after(lock, ask):
-    """A function of the wildcards that asks STATE once the checkpoint's file is there."""
-
-    def answer(wildcards):
-        lock(wildcards)
-        return ask(wildcards)
-
-    return answer
-
-
-def planned(ask):
-    """A function of the wildcards that asks STATE once all locks are there; before, chips would enter the graph in vain."""
-    return after(placing, after(scene_lock, after(label_lock, ask)))
-
-
-def recorded(path):
-    """What Snakemake keeps of a file that it has made."""
-    return workflow.persistence.metadata(IOFile(str(path))) if workflow.is_main_process else None
-
-
-def of_chip(kind, lock, ask):
-    """A function of the wildcards that asks STATE for a chip's digest, which changes where the chip was tampered with."""
-
-    def answer(wildcards):
-        digest = ask(wildcards.dataset, wildcards.tile)
-        chip = STATE.folder(wildcards.dataset) / kind / f"{wildcards.tile}.tif"
-        return chip_digest_or_changed(digest, chip, Tile.from_name(wildcards.tile), recorded(chip))
-
-    return after(lock, answer)
-
-
-def shard_tiles(wildcards):
-    return STATE.shard_tiles(wildcards.dataset, wildcards.split, int(wildcards.shard))
-
-
-def label_sources(wildcards):
-    """The layers, or the label lock of the dataset that shares its labels with this one."""
-    owner = STATE.label_owner(wildcards.dataset)
+def label_lock_sources(wildcards):
+    """The label layers, or the label lock of the dataset that shares its labels with this one."""
+    owner = DATASETS.label_owner(wildcards.dataset)
     if owner == wildcards.dataset:
-        return sources(STATE.label_sources)(wildcards)
+        return outside(sources.label_sources)(wildcards)
     return [LABEL_LOCK.format(dataset=owner)]
 
 
-def of_shard(wildcards):
-    """The shard's digest, which changes where a chip of it is missing."""
-    digest = STATE.shard_digest(wildcards.dataset, wildcards.split, int(wildcards.shard))
-    keys = shard_tiles(wildcards)
-    kinds = [*STATE.image_kinds(wildcards.dataset), "labels"]
-    chips = [chip for kind in kinds for chip in STATE.chips(wildcards.dataset, kind, keys)]
-    shard = Path(of_shards("tfrecord").format(**wildcards))
-    return shard_digest_or_missing(digest, shard, chips, recorded(shard))
+def after(*locks):
+    """A decorator of functions of the wildcards that are called once the files of these checkpoints are there."""
+
+    def decorate(answer):
+        def answer_after(wildcards):
+            for lock in locks:
+                lock(wildcards)
+            return answer(wildcards)
+
+        return answer_after
+
+    return decorate
 
 
-def sample_dataset(_):
-    """What the notebooks show; they read it where the shipped config puts it."""
+# Before all locks are there, chips would enter the graph to no purpose.
+after_all_locks = after(label_lock, scene_lock, assignments)
+
+
+def shard_tiles(wildcards):
+    return DATASETS.shard_tiles(wildcards.dataset, wildcards.split, int(wildcards.shard))
+
+
+@after_all_locks
+def shard_images(wildcards):
+    kinds = DATASETS.image_kinds(wildcards.dataset)
+    return [chip for kind in kinds for chip in DATASETS.chips(wildcards.dataset, kind, shard_tiles(wildcards))]
+
+
+@after_all_locks
+def shard_labels(wildcards):
+    return DATASETS.chips(wildcards.dataset, "labels", shard_tiles(wildcards))
+
+
+def example_chip(kind):
+    """An input function of the chip that shows what all chips of the dataset are like."""
+    return after_all_locks(
+        lambda wildcards: DATASETS.chips(wildcards.dataset, kind, DATASETS.tiles_with_chips(wildcards.dataset)[:1])
+    )
+
+
+def sample_report(_):
+    """The report of the sample, whose files the notebooks read where the shipped config puts them."""
     if RESULTS != "results" or "sample" not in CONFIG.datasets:
         raise WorkflowError(
             "notebooks: they show the dataset 'sample' of config/config.yaml as shipped; run them with it"
@@ -157,20 +196,74 @@ def sample_dataset(_):
     return "results/sample/report/index.html"
 
 
+# Params functions: rerun digests, compared with what the results were made from
+
+
+def digest_of(rule, outputs, ask, *locks):
+    """A params function that returns the digest of a job; `outputs` are the patterns of all of its files."""
+
+    @after(*locks)
+    def answer(wildcards):
+        digest = ask(wildcards)
+        files = [pattern.format(**wildcards) for pattern in outputs]
+        return compared(digest, rule, files, partial(read_made_from, files))
+
+    return answer
+
+
+def digest_of_chip(rule, kinds, ask, lock):
+    """As `digest_of`, for chips, which hold their digest."""
+
+    @after(lock)
+    def answer(wildcards):
+        digest = ask(wildcards.dataset, wildcards.tile)
+        key = Tile.from_name(wildcards.tile).key
+        files = [DATASETS.chips(wildcards.dataset, kind, [key])[0] for kind in kinds]
+
+        def made_from():
+            digest, *others = {chip_made_from(Path(file), key) for file in files}
+            return None if others else digest
+
+        return compared(digest, rule, files, made_from)
+
+    return answer
+
+
+def compared(digest, rule, files, made_from):
+    if workflow.is_main_process and internals.is_usable("result records"):
+        return checked_digest(digest, rule, files, RECORDS, made_from)
+    return digest
+
+
+def shard_digest(wildcards):
+    return DIGESTS.shard(wildcards.dataset, wildcards.split, int(wildcards.shard))
+
+
+# Ends of jobs and runs
+
+
+def finish(error, outputs, digest):
+    """Record what a job's outputs were made from, unless it failed; returns the error, or None."""
+    if error is None:
+        write_made_from(digest, [str(path) for path in outputs])
+    return stop_without_login(error)
+
+
 def stop_without_login(error):
-    """Let no further job start where nobody is logged in: all would fail alike."""
+    """Let no further job start where nobody is logged in, for all would fail alike; returns the error, or None."""
     if isinstance(error, CredentialsError):
-        start_no_more()
+        internals.stop_scheduling(workflow)
+    return error
 
 
 def show_reports():
-    """Say where to look, where there is something to look at."""
+    """Name the report of each dataset that has one."""
     for dataset in CONFIG.datasets:
-        page = STATE.folder(dataset) / "report" / "index.html"
+        page = DATASETS.folder(dataset) / "report" / "index.html"
         if page.exists():
             logger.warning(f"{dataset}: look at {page}")
 
 
 def write_unfinished_ledgers():
     for dataset in CONFIG.datasets:
-        STATE.write_unfinished_ledger(dataset)
+        ledger.write_unfinished_ledger(DATASETS, dataset)

@@ -4,13 +4,20 @@
 rule conflicts:
     input:
         lock=label_lock,
-        layers=sources(STATE.label_sources),
+        layers=outside(sources.label_sources),
     output:
-        update(f"{RESULTS}/{{dataset}}/conflicts.parquet"),
+        update(f"{DATASET}/conflicts.parquet"),
     log:
         "logs/{dataset}/conflicts.log",
     params:
-        digest=after(label_lock, lambda wildcards: STATE.conflicts_digest(wildcards.dataset)),
+        digest=digest_of(
+            "conflicts",
+            [f"{DATASET}/conflicts.parquet"],
+            lambda wildcards: DIGESTS.conflicts(wildcards.dataset),
+            label_lock,
+        ),
     run:
-        if error := STATE.run("make_conflicts", wildcards.dataset, output[0], log[0]):
+        name = wildcards.dataset
+        error = RUNNER.run(f"{name}: conflicts", log[0], conflicts.make_conflicts, name, output[0])
+        if error := finish(error, output, params.digest):
             raise error

@@ -11,6 +11,10 @@ rule convert:
         "../../environment.yml"
     threads: CORES
     params:
-        digest=lambda wildcards: STATE.conversion_digest(wildcards.conversion),
+        digest=digest_of(
+            "convert",
+            [f"{RESULTS}/{{conversion}}/tfrecords", f"{RESULTS}/{{conversion}}/ledger.csv"],
+            lambda wildcards: DIGESTS.conversion(wildcards.conversion),
+        ),
     script:
         "../scripts/convert.py"

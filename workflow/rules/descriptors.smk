@@ -3,23 +3,16 @@
 
 rule descriptors:
     input:
-        ledger=f"{RESULTS}/{{dataset}}/ledger.csv",
-        statistics=f"{RESULTS}/{{dataset}}/tfrecords/statistics.json",
+        ledger=f"{DATASET}/ledger.csv",
+        statistics=f"{DATASET}/tfrecords/statistics.json",
     output:
-        multiext(
-            f"{RESULTS}/{{dataset}}/",
-            "README.md",
-            "croissant.json",
-            "map.txt",
-            "stats.txt",
-            "esri_model_definition.emd",
-            "esri_accumulated_stats.json",
-        ),
-        f"{RESULTS}/{{dataset}}/stac/collection.json",
+        DESCRIPTOR_FILES,
     log:
         "logs/{dataset}/descriptors.log",
     params:
-        digest=lambda wildcards: STATE.descriptors_digest(wildcards.dataset),
+        digest=digest_of("descriptors", DESCRIPTOR_FILES, lambda wildcards: DIGESTS.descriptors(wildcards.dataset)),
     run:
-        if error := STATE.run("make_descriptors", wildcards.dataset, log[0]):
+        name = wildcards.dataset
+        error = RUNNER.run(f"{name}: descriptors", log[0], descriptors.make_descriptors, name)
+        if error := finish(error, output, params.digest):
             raise error

@@ -5,28 +5,30 @@ rule images:
     input:
         scene_lock,
     output:
-        f"{RESULTS}/{{dataset}}/images/{{tile}}.tif",
+        f"{DATASET}/images/{{tile}}.tif",
     log:
         "logs/{dataset}/images/{tile}.log",
     wildcard_constraints:
-        dataset=STATE.traced(False),
+        dataset=datasets_with_provenance(False),
     # A job that waits for a platform occupies no core; the config limits the number of such jobs.
-    threads: lambda wildcards: 0 if STATE.asks(wildcards.dataset) else 1
+    threads: lambda wildcards: 0 if DATASETS.uses_network(wildcards.dataset) else 1
     resources:
-        requests=lambda wildcards: int(STATE.asks(wildcards.dataset)),
+        requests=lambda wildcards: int(DATASETS.uses_network(wildcards.dataset)),
     params:
-        digest=of_chip("images", scene_lock, STATE.image_digest),
+        digest=digest_of_chip("images", ["images"], DIGESTS.image, scene_lock),
     run:
-        if error := STATE.run("make_image", wildcards.dataset, wildcards.tile, log[0], *output):
-            stop_without_login(error)
+        name, tile = wildcards.dataset, wildcards.tile
+        run_job = RUNNER.run_on_network if DATASETS.uses_network(name) else RUNNER.run
+        error = run_job(f"tile {chip_key(tile)}", log[0], images.make_image, name, tile, params.digest, *output)
+        if error := stop_without_login(error):
             raise error
 
 
 use rule images as provenance with:
     output:
-        f"{RESULTS}/{{dataset}}/images/{{tile}}.tif",
-        f"{RESULTS}/{{dataset}}/provenance/{{tile}}.tif",
+        f"{DATASET}/images/{{tile}}.tif",
+        f"{DATASET}/provenance/{{tile}}.tif",
     wildcard_constraints:
-        dataset=STATE.traced(True),
+        dataset=datasets_with_provenance(True),
     params:
-        digest=of_chip("images", scene_lock, STATE.provenance_digest),
+        digest=digest_of_chip("provenance", ["images", "provenance"], DIGESTS.provenance, scene_lock),

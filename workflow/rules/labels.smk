@@ -5,17 +5,18 @@
 checkpoint label_lock:
     input:
         manifest=ancient(MANIFEST),
-        layers=label_sources,
+        layers=label_lock_sources,
     output:
-        f"{RESULTS}/{{dataset}}/labels.parquet",
+        LABEL_LOCK,
     log:
         "logs/{dataset}/label_lock.log",
     params:
-        tiles=lambda wildcards: STATE.keys_digest(wildcards.dataset),
-        owner=lambda wildcards: STATE.label_owner(wildcards.dataset),
-        digest=lambda wildcards: STATE.label_digest(wildcards.dataset),
+        digest=digest_of("label_lock", [LABEL_LOCK], lambda wildcards: DIGESTS.labels(wildcards.dataset)),
     run:
-        if error := STATE.run("make_label_lock", wildcards.dataset, output[0], log[0]):
+        error = RUNNER.run(
+            f"{wildcards.dataset}: labels", log[0], labels.make_label_lock, wildcards.dataset, output[0]
+        )
+        if error := finish(error, output, params.digest):
             raise error
 
 
@@ -23,11 +24,14 @@ rule labels:
     input:
         label_lock,
     output:
-        f"{RESULTS}/{{dataset}}/labels/{{tile}}.tif",
+        f"{DATASET}/labels/{{tile}}.tif",
     log:
         "logs/{dataset}/labels/{tile}.log",
     params:
-        digest=of_chip("labels", label_lock, STATE.label_chip_digest),
+        digest=digest_of_chip("labels", ["labels"], DIGESTS.label, label_lock),
     run:
-        if error := STATE.run("make_label", wildcards.dataset, wildcards.tile, output[0], log[0]):
+        tile = wildcards.tile
+        if error := RUNNER.run(
+            f"tile {chip_key(tile)}", log[0], labels.make_label, wildcards.dataset, tile, output[0]
+        ):
             raise error

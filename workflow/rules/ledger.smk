@@ -3,13 +3,13 @@
 
 rule ledger:
     input:
-        placing=lambda wildcards: checkpoints.splits.get(dataset=wildcards.dataset).output[0],
+        assignments=lambda wildcards: checkpoints.splits.get(dataset=wildcards.dataset).output[0],
         lock=lambda wildcards: checkpoints.scenes.get(dataset=wildcards.dataset).output[0],
-        info=f"{RESULTS}/{{dataset}}/tfrecords/dataset_info.json",
-        indices=lambda wildcards: STATE.indices(wildcards.dataset),
+        info=f"{DATASET}/tfrecords/dataset_info.json",
+        indices=lambda wildcards: DATASETS.indices(wildcards.dataset),
     output:
         report(
-            update(f"{RESULTS}/{{dataset}}/ledger.csv"),
+            update(f"{DATASET}/ledger.csv"),
             caption="../report/ledger.rst",
             category="{dataset}",
             labels={"result": "ledger"},
@@ -17,6 +17,9 @@ rule ledger:
     log:
         "logs/{dataset}/ledger.log",
     params:
-        version=module_version("reports.ledger"),
+        digest=digest_of("ledger", [f"{DATASET}/ledger.csv"], lambda wildcards: DIGESTS.ledger(wildcards.dataset)),
     run:
-        STATE.make_ledger(wildcards.dataset, input.indices, output[0], log[0])
+        name = wildcards.dataset
+        error = RUNNER.run(f"{name}: ledger", log[0], ledger.make_ledger, name, output[0], log[0])
+        if error := finish(error, output, params.digest):
+            raise error

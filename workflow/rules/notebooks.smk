@@ -15,7 +15,7 @@ rule notebooks:
 rule notebook:
     input:
         notebook=lambda wildcards: NOTEBOOKS[wildcards.notebook],
-        dataset=sample_dataset,
+        dataset=sample_report,
     output:
         report(f"{RESULTS}/notebooks/{{notebook}}.html", caption="../report/notebook.rst", category="notebooks"),
     log:

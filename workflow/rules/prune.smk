@@ -8,4 +8,5 @@ rule prune:
     log:
         "logs/prune.log",
     run:
-        STATE.prune(log[0])
+        if error := RUNNER.run("prune", log[0], prune.prune, log[0]):
+            raise error

@@ -3,12 +3,12 @@
 
 rule report:
     input:
-        ledger=f"{RESULTS}/{{dataset}}/ledger.csv",
-        audit=f"{RESULTS}/{{dataset}}/audit.json",
-        conflicts=f"{RESULTS}/{{dataset}}/conflicts.parquet",
+        ledger=f"{DATASET}/ledger.csv",
+        audit=f"{DATASET}/audit.json",
+        conflicts=f"{DATASET}/conflicts.parquet",
     output:
         report(
-            f"{RESULTS}/{{dataset}}/report/index.html",
+            f"{DATASET}/report/index.html",
             caption="../report/report.rst",
             category="{dataset}",
             labels={"result": "report"},
@@ -16,7 +16,11 @@ rule report:
     log:
         "logs/{dataset}/report.log",
     params:
-        digest=lambda wildcards: STATE.report_digest(wildcards.dataset),
+        digest=digest_of(
+            "report", [f"{DATASET}/report/index.html"], lambda wildcards: DIGESTS.report(wildcards.dataset)
+        ),
     run:
-        if error := STATE.run("make_report", wildcards.dataset, output[0], log[0]):
+        name = wildcards.dataset
+        error = RUNNER.run(f"{name}: report", log[0], report_step.make_report, name, output[0])
+        if error := finish(error, output, params.digest):
             raise error

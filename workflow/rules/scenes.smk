@@ -4,17 +4,18 @@
 checkpoint scenes:
     input:
         manifest=ancient(MANIFEST),
-        catalog=sources(STATE.catalog_file),
+        catalog=outside(sources.catalogue_sources),
     output:
-        update(f"{RESULTS}/{{dataset}}/scenes.parquet"),
+        update(f"{DATASET}/scenes.parquet"),
     log:
         "logs/{dataset}/scenes.log",
     params:
-        tiles=lambda wildcards: STATE.keys_digest(wildcards.dataset),
-        query=lambda wildcards: STATE.query(wildcards.dataset),
-        version=lambda wildcards: STATE.scenes_version(wildcards.dataset),
+        digest=digest_of("scenes", [f"{DATASET}/scenes.parquet"], lambda wildcards: DIGESTS.scenes(wildcards.dataset)),
     run:
-        if error := STATE.run("make_scenes", wildcards.dataset, output[0], log[0]):
+        name = wildcards.dataset
+        run_job = RUNNER.run_on_network if DATASETS.uses_network(name) else RUNNER.run
+        error = run_job(f"{name}: scenes", log[0], scenes.make_scenes, name, output[0])
+        if error := finish(error, output, params.digest):
             raise error
 
 

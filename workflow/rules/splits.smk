@@ -4,14 +4,16 @@
 checkpoint splits:
     input:
         manifest=ancient(MANIFEST),
-        lock=labels_to_see,
-        regions=sources(STATE.split_sources),
+        lock=labels_that_decide,
+        regions=outside(sources.split_sources),
     output:
-        update(f"{RESULTS}/{{dataset}}/splits.parquet"),
+        update(f"{DATASET}/splits.parquet"),
     log:
         "logs/{dataset}/splits.log",
     params:
-        digest=lambda wildcards: STATE.splits_digest(wildcards.dataset),
+        digest=digest_of("splits", [f"{DATASET}/splits.parquet"], lambda wildcards: DIGESTS.splits(wildcards.dataset)),
     run:
-        if error := STATE.run("make_splits", wildcards.dataset, output[0], log[0]):
+        name = wildcards.dataset
+        error = RUNNER.run(f"{name}: splits", log[0], splits.make_splits, name, output[0], DIGESTS.splitting(name))
+        if error := finish(error, output, params.digest):
             raise error

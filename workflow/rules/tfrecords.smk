@@ -3,46 +3,41 @@
 
 rule tfrecords:
     input:
-        placing=placing,
+        assignments=assignments,
         lock=scene_lock,
         label_lock=label_lock,
-        images=planned(
-            lambda wildcards: [
-                chip
-                for kind in STATE.image_kinds(wildcards.dataset)
-                for chip in STATE.chips(wildcards.dataset, kind, shard_tiles(wildcards))
-            ]
-        ),
-        labels=planned(lambda wildcards: STATE.chips(wildcards.dataset, "labels", shard_tiles(wildcards))),
+        images=shard_images,
+        labels=shard_labels,
     output:
-        shard=update(of_shards("tfrecord")),
-        index=update(of_shards("index") + ".csv"),
-        tally=update(of_shards("statistics") + ".npz"),
+        shard=update(SHARD_FILES[0]),
+        index=update(SHARD_FILES[1]),
+        pixel_counts=update(SHARD_FILES[2]),
     log:
         "logs/{dataset}/tfrecords/{split}-{shard}-of-{shards}.log",
     params:
-        digest=planned(of_shard),
+        digest=digest_of("tfrecords", SHARD_FILES, shard_digest, label_lock, scene_lock, assignments),
     run:
-        shard = wildcards.split, int(wildcards.shard)
-        if error := STATE.run("make_shard", wildcards.dataset, *shard, output.shard, output.index, log[0]):
+        name, split, shard = wildcards.dataset, wildcards.split, int(wildcards.shard)
+        job, recipe = Path(output.shard).name, DIGESTS.record_recipe(name, split)
+        files = output.shard, output.index
+        error = RUNNER.run(job, log[0], tfrecords.make_shard, name, split, shard, recipe, *files)
+        if error := finish(error, output, params.digest):
             raise error
 
 
 rule tfrecords_info:
     input:
-        placing=placing,
+        assignments=assignments,
         lock=scene_lock,
         label_lock=label_lock,
-        indices=lambda wildcards: STATE.indices(wildcards.dataset),
-        tallies=lambda wildcards: STATE.tallies(wildcards.dataset),
-        image=planned(lambda wildcards: STATE.example(wildcards.dataset, "images")),
-        label=planned(lambda wildcards: STATE.example(wildcards.dataset, "labels")),
+        indices=lambda wildcards: DATASETS.indices(wildcards.dataset),
+        pixel_counts=lambda wildcards: DATASETS.pixel_counts(wildcards.dataset),
+        image=example_chip("images"),
+        label=example_chip("labels"),
     output:
-        f"{RESULTS}/{{dataset}}/tfrecords/features.json",
-        f"{RESULTS}/{{dataset}}/tfrecords/dataset_info.json",
-        f"{RESULTS}/{{dataset}}/tfrecords/metadata.json",
+        INFO_FILES[:3],
         report(
-            f"{RESULTS}/{{dataset}}/tfrecords/statistics.json",
+            INFO_FILES[3],
             caption="../report/statistics.rst",
             category="{dataset}",
             labels={"result": "statistics"},
@@ -50,7 +45,9 @@ rule tfrecords_info:
     log:
         "logs/{dataset}/tfrecords_info.log",
     params:
-        digest=lambda wildcards: STATE.info_digest(wildcards.dataset),
+        digest=digest_of("tfrecords_info", INFO_FILES, lambda wildcards: DIGESTS.dataset_info(wildcards.dataset)),
     run:
-        if error := STATE.run("make_info", wildcards.dataset, list(input.indices), log[0]):
+        name = wildcards.dataset
+        error = RUNNER.run(f"dataset {name}", log[0], tfrecords.make_dataset_info, name)
+        if error := finish(error, output, params.digest):
             raise error

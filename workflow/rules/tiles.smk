@@ -3,13 +3,14 @@
 
 checkpoint tiles:
     input:
-        sources(STATE.tile_sources),
+        outside(sources.tile_sources),
     output:
-        f"{RESULTS}/{{dataset}}/tiles.parquet",
+        MANIFEST,
     log:
         "logs/{dataset}/tiles.log",
     params:
-        digest=lambda wildcards: STATE.tiles_digest(wildcards.dataset),
+        digest=digest_of("tiles", [MANIFEST], lambda wildcards: DIGESTS.tiles(wildcards.dataset)),
     run:
-        if error := STATE.run("make_tiles", wildcards.dataset, output[0], log[0]):
+        error = RUNNER.run(f"{wildcards.dataset}: tiles", log[0], tiles.make_tiles, wildcards.dataset, output[0])
+        if error := finish(error, output, params.digest):
             raise error

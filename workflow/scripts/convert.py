@@ -1,7 +1,8 @@
 from pathlib import Path
 
 from segchips.config.loading import load_config
-from segchips.pipeline.job import reported
+from segchips.pipeline.made_from import write_made_from
+from segchips.pipeline.scripts import reported
 from segchips.records.conversion import convert
 from segchips.reports.ledger import converted_rows, summarise_states, write_ledger
 
@@ -20,4 +21,5 @@ with reported(snakemake.log[0]) as log:
     )
     rows = converted_rows(entries, folder)
     write_ledger(Path(snakemake.output.ledger), rows)
+    write_made_from(snakemake.params.digest, list(snakemake.output))
     print(summarise_states(rows), file=log)

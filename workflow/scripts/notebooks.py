@@ -9,7 +9,7 @@ from traitlets.config import Config
 
 from segchips.errors import InputError
 from segchips.files import atomic_write
-from segchips.pipeline.job import reported
+from segchips.pipeline.scripts import reported
 
 with reported(snakemake.log[0]) as log:
     source = Path(snakemake.input.notebook)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from segchips.config.loading import load_config
-from segchips.pipeline.job import reported
+from segchips.pipeline.scripts import reported
 from segchips.reports.plan import write_plan
 
 with reported(snakemake.log[0]) as log:

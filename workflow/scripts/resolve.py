@@ -1,11 +1,15 @@
 from pathlib import Path
 
-from segchips.config.loading import load_config
-from segchips.pipeline.job import reported
+from segchips.pipeline.datasets import Datasets
+from segchips.pipeline.digests import Digests
+from segchips.pipeline.made_from import write_made_from
+from segchips.pipeline.scripts import reported
 from segchips.scenes.resolve import resolve
 
 with reported(snakemake.log[0]) as log:
-    for lock, dataset in zip(snakemake.input, load_config(snakemake.config).datasets.values(), strict=True):
+    datasets = Datasets(snakemake.config)
+    for lock, (name, dataset) in zip(snakemake.input, datasets.config.datasets.items(), strict=True):
         for line in resolve(dataset, Path(lock).with_name("tiles.parquet"), Path(lock), refresh=True):
-            print(f"{dataset.name}: {line}")
-            print(f"{dataset.name}: {line}", file=log)
+            print(f"{name}: {line}")
+            print(f"{name}: {line}", file=log)
+        write_made_from(Digests(datasets).scenes(name), [lock])

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from segchips.pipeline.job import reported
+from segchips.pipeline.scripts import reported
 from segchips.sample.sample import write_sample
 
 with reported(snakemake.log[0]):

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from segchips.errors import InputError, LibraryError, SegchipsError
+from segchips.errors import InputError, LibraryError, SegchipsError, final_message
 from segchips.files import atomic_write
-from segchips.pipeline.job import failed
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,9 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(chosen.run(chosen))
     except ModuleNotFoundError as error:
         needed = LibraryError(f"this needs {error.name}, which is not installed: pip install 'segchips[workflow]'")
-        raise SystemExit(failed(needed)) from error
+        raise SystemExit(final_message(needed)) from error
     except SegchipsError as error:
-        raise SystemExit(failed(error)) from error
+        raise SystemExit(final_message(error)) from error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -63,3 +63,8 @@ class CredentialsError(SegchipsError):
 
 class RecordError(SegchipsError):
     """A shard or one of its records is damaged or does not match its description."""
+
+
+def final_message(error: Exception) -> str:
+    """The message that ends a command or a run."""
+    return f"Error: {error}"

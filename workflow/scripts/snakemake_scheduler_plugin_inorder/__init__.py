@@ -1,50 +1,45 @@
-"""A Snakemake scheduler for very many small jobs: it takes ready jobs by the name of what they make."""
+"""A Snakemake scheduler for very many small jobs: it starts ready jobs in the order of their outputs' names."""
 
 import gc
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from snakemake_interface_common.io import AnnotatedStringInterface
 from snakemake_interface_scheduler_plugins.base import SchedulerBase
 from snakemake_interface_scheduler_plugins.interfaces.jobs import JobSchedulerInterface
 
+from segchips.pipeline import snakemake_internals as internals
+
 Needs = tuple[tuple[str, int], ...]
-Kind = tuple[bool, Needs]
+QueueKey = tuple[bool, Needs]
 _AHEAD = 32
-# So many jobs more than there are cores are handed to the worker processes, so that these never wait for Snakemake.
+"""Jobs of each queue that Snakemake is shown as ready."""
 _QUEUED = 4
-# From so many jobs on, which stay until the end, looking for garbage among them costs more than it finds.
+"""Jobs beyond the number of cores that wait for a worker process, so that none of these waits for Snakemake."""
 _MANY = 500
+"""New jobs from which on garbage is collected once and then no longer among them: they stay until the end."""
 
 
 class Scheduler(SchedulerBase):
-    """Chooses the first ready jobs that fit; neighbours follow each other, so that what was read serves again.
+    """Starts the first ready jobs that fit; neighbouring tiles follow each other and share what is in memory.
 
-    Jobs of equal needs wait in one line, so that those which no resource is left for do not stand before others. Jobs
-    with a `run` body only wait for a worker process, of which there are as many as cores: some may wait there.
+    Jobs with equal resources wait in one queue, so that jobs without free resources do not hold up others. Jobs with a
+    `run` body wait for a worker process, of which there are as many as cores: some jobs may start and wait there.
     """
 
     def __post_init__(self) -> None:
-        """Lift the limit on job starts for local runs.
-
-        It is 100 a second unless set, and while there is one, each round of scheduling wakes another a second later,
-        so that the cost of a job grows with the number of jobs already done.
-        """
-        self._lines: dict[Kind, deque[JobSchedulerInterface]] = {}
-        self._waiting: set[JobSchedulerInterface] = set()
-        self._known = 0
-        self._ready = False
-        workflow = self.dag.workflow
-        if workflow.local_exec:
-            workflow.scheduling_settings.max_jobs_per_timespan = None
-        if workflow.remote_exec:  # in a cluster's job, which hears of the scheduler, but of nothing else in a profile
-            workflow.execution_settings.use_threads = True
-            workflow.execution_settings.keep_going = True
+        """Set the workflow up for very many jobs."""
+        self._queues: dict[QueueKey, deque[JobSchedulerInterface]] = {}
+        self._queued_jobs: set[JobSchedulerInterface] = set()
+        self._seen = 0
+        self._extra = _QUEUED if internals.is_usable("scheduling") else 0
+        self._is_set_up = not self._extra
+        internals.start_jobs_without_limit(self.dag.workflow)
+        internals.run_cluster_jobs_as_local_ones(self.dag.workflow)
 
     def dag_updated(self) -> None:
-        """Nothing to do: jobs that are no longer ready are passed over."""
+        """Do nothing: jobs that are no longer ready are skipped."""
 
     def select_jobs(
         self,
@@ -53,107 +48,71 @@ class Scheduler(SchedulerBase):
         available_resources: Mapping[str, int | str],
         input_sizes: dict[AnnotatedStringInterface, int],
     ) -> Sequence[JobSchedulerInterface]:
-        """The jobs to start now."""
-        self._make_room()
+        """Choose the jobs to start now."""
+        if not self._is_set_up:
+            self._is_set_up = True
+            internals.let_jobs_queue(self.dag.workflow, _QUEUED)
+            if self.dag.workflow.local_exec:
+                internals.show_next_jobs_only(self.dag.workflow.scheduler, self.next_jobs)
         if not self.dag.workflow.local_exec:
-            selectable_jobs = self._settled(selectable_jobs)
+            selectable_jobs = self._without_changing_groups(selectable_jobs)
         free = {name: amount for name, amount in available_resources.items() if isinstance(amount, int)}
-        self._line_up(selectable_jobs)
+        self._enqueue(selectable_jobs)
         chosen: list[JobSchedulerInterface] = []
-        for (queues, needs), line in self._lines.items():
-            kept = {"_cores": 1 if queues else 1 + _QUEUED}
-            while line and all(amount <= free.get(name, amount) - kept.get(name, 0) for name, amount in needs):
-                job = line.popleft()
-                self._waiting.discard(job)
+        for (waits_for_worker, needs), queue in self._queues.items():
+            reserved = {"_cores": (1 if waits_for_worker else 1 + _QUEUED) if self._extra else 0}
+            while queue and all(amount <= free.get(name, amount) - reserved.get(name, 0) for name, amount in needs):
+                job = queue.popleft()
+                self._queued_jobs.discard(job)
                 if job in selectable_jobs:
                     chosen.append(job)
                     free |= {name: free[name] - amount for name, amount in needs if name in free}
-        self._known -= len(chosen)
-        self._clear_the_way(chosen)
+        self._seen -= len(chosen)
+        self._remove_earlier_outputs(chosen)
         return chosen
 
-    def _settled(self, jobs: Sequence[JobSchedulerInterface]) -> Sequence[JobSchedulerInterface]:
-        """The jobs without groups while a checkpoint is under way.
+    def _without_changing_groups(self, jobs: Sequence[JobSchedulerInterface]) -> Sequence[JobSchedulerInterface]:
+        """The jobs without groups while a checkpoint runs.
 
-        It will change the graph, and Snakemake would form the groups anew and submit those that run once more.
+        It will change the graph; Snakemake would form all groups again, and submit those that run a second time.
         """
         changing = any(job.is_checkpoint for job in {*jobs, *self.dag.workflow.scheduler.running})
         return [job for job in jobs if not (changing and job.is_group())]
 
-    def _clear_the_way(self, jobs: Sequence[JobSchedulerInterface]) -> None:
-        """Remove what earlier runs made of jobs that go to a cluster: a file that is there afterwards is theirs."""
+    def _remove_earlier_outputs(self, jobs: Sequence[JobSchedulerInterface]) -> None:
+        """Remove outputs of earlier runs of jobs that go to a cluster, so that a file that appears is the job's."""
         for job in jobs:
             if not (self.dag.workflow.local_exec or job.is_local):
                 self.dag.workflow.async_run(job.remove_existing_output())
 
     def next_jobs(self) -> list[JobSchedulerInterface]:
-        """The ready jobs that may be chosen next, some of each line."""
+        """The ready jobs that may start next, some of each queue."""
         ready = self.dag.ready_jobs
-        if len(ready) != self._known:
-            self._line_up(ready)
-        found = self._first_of_lines()
+        if len(ready) != self._seen:
+            self._enqueue(ready)
+        found = self._first_of_queues()
         if ready and not found:
-            self._line_up(ready)
-            found = self._first_of_lines()
-        self._known = len(ready)
+            self._enqueue(ready)
+            found = self._first_of_queues()
+        self._seen = len(ready)
         return found
 
-    def _first_of_lines(self) -> list[JobSchedulerInterface]:
+    def _first_of_queues(self) -> list[JobSchedulerInterface]:
         ready = self.dag.ready_jobs
         found: list[JobSchedulerInterface] = []
-        for line in self._lines.values():
-            while line and line[0] not in ready:
-                self._waiting.discard(line.popleft())
-            found += [job for job in islice(line, _AHEAD) if job in ready]
+        for queue in self._queues.values():
+            while queue and queue[0] not in ready:
+                self._queued_jobs.discard(queue.popleft())
+            found += [job for job in islice(queue, _AHEAD) if job in ready]
         return found
 
-    def _line_up(self, jobs: Iterable[JobSchedulerInterface]) -> None:
-        new = [job for job in jobs if job not in self._waiting]
+    def _enqueue(self, jobs: Iterable[JobSchedulerInterface]) -> None:
+        new = [job for job in jobs if job not in self._queued_jobs]
         for job in sorted(new, key=lambda job: next(map(str, job.output), "")):
             asked = job.scheduler_resources.items()
             needs = tuple((name, amount) for name, amount in asked if amount and isinstance(amount, int))
-            self._lines.setdefault((not job.is_group() and job.is_run, needs), deque()).append(job)
-            self._waiting.add(job)
+            self._queues.setdefault((not job.is_group() and job.is_run, needs), deque()).append(job)
+            self._queued_jobs.add(job)
         if len(new) > _MANY:
             gc.collect()
             gc.freeze()
-
-    def _make_room(self) -> None:
-        """Once: let jobs start that wait for a worker or need no core while all cores are busy.
-
-        Snakemake looks for jobs while a core is free, so there is one more, which is never given away; and it has
-        as many threads as cores, and five for jobs that need none.
-        """
-        if self._ready:
-            return
-        self._ready = True
-        scheduler = self.dag.workflow.scheduler
-        scheduler.resources["_cores"] += 1 + _QUEUED
-        executor = scheduler._local_executor or scheduler._executor
-        if hasattr(executor, "pool"):
-            executor.workers += scheduler.resources.get("requests", 0) + _QUEUED
-            executor.pool = ThreadPoolExecutor(executor.workers)
-        if self.dag.workflow.local_exec:
-            _look_no_further(scheduler, self)
-
-
-def _look_no_further(scheduler: object, inorder: Scheduler) -> None:
-    """Show Snakemake the next jobs alone.
-
-    It looks at every ready job, and at every job that is left, whenever one has finished: the cost of a job would grow
-    with their number.
-    """
-
-    class Short(type(scheduler)):  # type: ignore[misc]
-        @property
-        def open_jobs(self) -> list[JobSchedulerInterface]:
-            return inorder.next_jobs()
-
-        @property
-        def remaining_jobs(self) -> Sequence[JobSchedulerInterface]:
-            return () if self.workflow.dag.ready_jobs else super().remaining_jobs
-
-        async def update_input_sizes(self, jobs: object) -> None:
-            """Nothing: what is taken in order need not be weighed."""
-
-    scheduler.__class__ = Short

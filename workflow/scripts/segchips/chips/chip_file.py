@@ -65,14 +65,23 @@ def write_chip(
         atomic_write(path, memory.getbuffer())
 
 
-def is_intact(path: Path, tile: Tile) -> bool:
-    """Return whether the file is a chip of this tile with the pixels that were written."""
+def chip_made_from(path: Path, key: str) -> str | None:
+    """What a chip says that it was made from.
+
+    Args:
+        path: The chip.
+        key: The key of its tile.
+
+    Returns:
+        The rerun digest in the chip; None where the file is not a chip of this tile with the pixels that were written.
+    """
     try:
         with rasterio.open(path) as chip:
             tags, pixels = chip.tags(), chip.read()
     except RasterioError:
-        return False
-    return (tags.get("TILE"), tags.get("CHECKSUM")) == (tile.key, _checksum(pixels))
+        return None
+    is_intact = (tags.get("TILE"), tags.get("CHECKSUM")) == (key, _checksum(pixels))
+    return tags.get("MADE_FROM") if is_intact else None
 
 
 def _checksum(pixels: Pixels) -> str:

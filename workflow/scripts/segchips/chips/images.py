@@ -18,7 +18,7 @@ from segchips.config.imagery import Product
 from segchips.grids.tile import Tile
 
 
-def make_image(plan: ImagePlan, tile: Tile, path: Path, provenance: Path | None = None) -> None:
+def make_image(plan: ImagePlan, tile: Tile, path: Path, provenance: Path | None = None, made_from: str = "") -> None:
     """Composite a tile's scenes into one chip.
 
     Args:
@@ -26,6 +26,7 @@ def make_image(plan: ImagePlan, tile: Tile, path: Path, provenance: Path | None 
         tile: A tile that has a scene of every product.
         path: The chip to write.
         provenance: Where to write which scene each pixel comes from; None to write no such file.
+        made_from: The rerun digest of the chip, which is written into it; a run makes a chip without one again.
 
     Raises:
         SceneError: A scene cannot be read, or does not fit the others of its product.
@@ -42,7 +43,8 @@ def make_image(plan: ImagePlan, tile: Tile, path: Path, provenance: Path | None 
         if declared:
             pixels = avoid_nodata(pixels, valid, nodata)
         scenes = {product.id: part.scenes for product, part in zip(products, composites, strict=True)}
-        tags = {"SCENES": json.dumps(scenes), "VALID": repr(float(valid.all(axis=0).mean()))}
+        share = repr(float(valid.all(axis=0).mean()))
+        tags = {"SCENES": json.dumps(scenes), "VALID": share, "MADE_FROM": made_from}
         scaling = [plan.scaling[product.id, name] for product in products for name in product.bands]
         filled = np.where(valid, pixels, np.array(nodata, pixels.dtype))
         bands = _band_names(products)

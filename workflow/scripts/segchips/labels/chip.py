@@ -8,7 +8,9 @@ from segchips.grids.tile import Tile
 from segchips.labels.features import LabelFeatures
 
 
-def make_label(features: LabelFeatures, tile: Tile, feature_indices: Sequence[int], path: Path) -> None:
+def make_label(
+    features: LabelFeatures, tile: Tile, feature_indices: Sequence[int], path: Path, made_from: str = ""
+) -> None:
     """Burn features into a tile's label chip, a one-band GeoTIFF of uint8.
 
     Args:
@@ -16,6 +18,7 @@ def make_label(features: LabelFeatures, tile: Tile, feature_indices: Sequence[in
         tile: The tile, whose padded grid the chip has.
         feature_indices: The features that intersect the tile, as in `LabelLock.feature_indices`.
         path: Where to write the chip. Its nodata value is the background.
+        made_from: The rerun digest of the chip, which is written into it; a run makes a chip without one again.
     """
     pixels = features.burn(tile, feature_indices)
-    write_chip(path, pixels[None], tile, ["label"], features.config.background, {})
+    write_chip(path, pixels[None], tile, ["label"], features.config.background, {"MADE_FROM": made_from})

@@ -1,4 +1,4 @@
-"""One run at a time on a folder of results; a run that was killed leaves no lock that anybody has to remove."""
+"""One run at a time in a folder of results; the lock of a killed run ends with its process."""
 
 import fcntl
 import os
@@ -11,32 +11,39 @@ from threading import Event, Thread
 from segchips.errors import InputError, StorageError
 from segchips.files import storage_error
 
-_LOCKS = Path(".snakemake/locks")
 _PERIOD = 1.0
-"""Seconds between looks at whether the results are still there."""
+"""Seconds between checks that the results are still there."""
 
 
 @contextmanager
-def exclusive_results(results: Path, stop: Callable[[], None]) -> Iterator[None]:
-    """Hold the folder of results until the block or the process ends; InputError where another run has it.
+def exclusive_results(results: Path, stop: Callable[[], None]) -> Iterator[bool]:
+    """Hold the folder of results until the block or the process ends.
 
-    Where the file system has no locks, Snakemake's own have to do. `stop` is called when the folder vanishes, and
-    StorageError raised at the end of the block where it has, or where something in the block could not write.
+    Args:
+        results: The folder, which is made where it does not exist.
+        stop: Called when the folder vanishes while the block runs.
+
+    Yields:
+        Whether the folder is held; False where its file system has no locks, so that another run could work in it.
+
+    Raises:
+        InputError: Another run works in the folder, or it cannot be written.
+        StorageError: The folder has vanished by the end of the block, or something in the block could not write.
     """
     try:
         results.mkdir(parents=True, exist_ok=True)
         stream = (results / ".lock").open("a+")
     except OSError as error:
         raise InputError(
-            f"results: '{results}' cannot be written ({error.strerror}); make room or permit it"
+            f"results: '{results}' cannot be written ({error.strerror}); free space or change its permissions"
         ) from error
     with stream:
-        if _held(stream.fileno(), results):
-            _name_owner(stream.fileno(), f"process {os.getpid()} on {socket.gethostname()}")
-            _remove_locks_of_the_dead(results)
+        is_held = _lock(stream.fileno(), results)
+        if is_held:
+            _write_owner(stream.fileno(), f"process {os.getpid()} on {socket.gethostname()}")
         with _watched(stream.fileno(), results, stop):
-            yield
-        _name_owner(stream.fileno(), "")
+            yield is_held
+        _write_owner(stream.fileno(), "")
 
 
 @contextmanager
@@ -45,7 +52,7 @@ def _watched(number: int, results: Path, stop: Callable[[], None]) -> Iterator[N
 
     def watch() -> None:
         while not ended.wait(_PERIOD):
-            if _vanished(number, results):
+            if _has_vanished(number, results):
                 stop()
                 return
 
@@ -56,12 +63,12 @@ def _watched(number: int, results: Path, stop: Callable[[], None]) -> Iterator[N
         raise storage_error(error.filename or results, error) from error
     finally:
         ended.set()
-        if _vanished(number, results):
+        if _has_vanished(number, results):
             advice = "mount it again, or bring it back, and run again"
             raise StorageError(f"results: '{results}' vanished, or another took its place, during the run; {advice}")
 
 
-def _vanished(number: int, results: Path) -> bool:
+def _has_vanished(number: int, results: Path) -> bool:
     """Whether the folder is no longer the one whose lock is open."""
     try:
         return not os.path.samestat(os.fstat(number), os.stat(results / ".lock"))
@@ -69,8 +76,8 @@ def _vanished(number: int, results: Path) -> bool:
         return True
 
 
-def _held(number: int, results: Path) -> bool:
-    """Take the lock; False where the file system has none. The kernel gives it back however the process ends."""
+def _lock(number: int, results: Path) -> bool:
+    """Take the lock, which the kernel releases however the process ends; False where the file system has no locks."""
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -81,22 +88,13 @@ def _held(number: int, results: Path) -> bool:
     return True
 
 
-def _name_owner(number: int, owner: str) -> None:
-    """For whoever comes next to read; on a full disk nobody does."""
+def _write_owner(number: int, owner: str) -> None:
+    """Write who holds the lock, for the message of a run that comes next; on a full disk that is left out."""
     try:
         os.ftruncate(number, 0)
         os.pwrite(number, owner.encode(), 0)
     except OSError:
         return
-
-
-def _remove_locks_of_the_dead(results: Path) -> None:
-    """Remove Snakemake's locks on files of these results: no run that lives can have them."""
-    for lock in _LOCKS.glob("*.lock"):
-        with lock.open() as names:
-            ours = any(Path(os.path.abspath(name.strip())).is_relative_to(results.absolute()) for name in names)
-        if ours:
-            lock.unlink()
 
 
 def remove_partial_files(results: Path) -> None:

@@ -1,11 +1,16 @@
-"""How far a run has come, as a line now and then: tiles done, the rate, the time left, failures so far."""
+"""Progress of a run: from time to time a line with jobs done, their rates, the time left and failures.
 
+The counts come from the events that Snakemake logs, whatever logger plugin shows them.
+"""
+
+import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+
+from snakemake_interface_logger_plugins.common import LogEvent
 
 STEPS = ("images", "provenance", "labels")
 """The rules that have a job for each tile."""
@@ -13,51 +18,60 @@ PERIOD = 30.0
 """Seconds between lines."""
 
 
-class Progress(threading.Thread):
-    """Tells the progress of a Snakemake workflow while its process lives; nothing where a run ends within a period."""
+class Progress(logging.Handler):
+    """Counts finished and failed tile jobs, and shows a line after each period in which a tile was finished.
 
-    def __init__(self, workflow: Any, period: float = PERIOD) -> None:
-        super().__init__(daemon=True)
-        self._workflow, self._period = workflow, period
-        self._begun: dict[str, tuple[float, int]] = {}
+    Args:
+        show: Shows a line to the user.
+        period: Seconds between lines.
+    """
 
-    def run(self) -> None:
-        """Tell a line after each period in which some tile was finished."""
-        from snakemake.logging import logger
+    def __init__(self, show: Callable[[str], None], period: float = PERIOD) -> None:
+        super().__init__(logging.INFO)
+        self._show, self._period = show, period
+        self._rules: dict[int, str] = {}
+        self._started: dict[str, float] = {}
+        self._done: Counter[str] = Counter()
+        self._failed = self._jobs_done = self._jobs = 0
 
-        told: Counter[str] = Counter()
+    def start(self) -> None:
+        """Show lines from now on, in a thread of its own, until the process ends."""
+        threading.Thread(target=self._show_lines, daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count the event that a record tells, if any."""
+        event = getattr(record, "event", None)
+        if event == LogEvent.JOB_INFO:
+            self._rules[record.jobid] = record.rule_name  # type: ignore[attr-defined]
+            self._started.setdefault(record.rule_name, time.monotonic())  # type: ignore[attr-defined]
+        elif event == LogEvent.JOB_FINISHED:
+            self._done[self._rules.pop(record.job_id, "")] += 1  # type: ignore[attr-defined]
+        elif event == LogEvent.JOB_ERROR:
+            self._failed += self._rules.pop(record.jobid, "") in STEPS  # type: ignore[attr-defined]
+        elif event == LogEvent.PROGRESS:
+            self._jobs_done, self._jobs = record.done, record.total  # type: ignore[attr-defined]
+
+    def line(self, now: float) -> str:
+        """The line to show at a moment, in seconds of the monotonic clock; a rate counts from a step's first job."""
+        parts = []
+        for step in (step for step in STEPS if step in self._started):
+            seconds = now - self._started[step]
+            rate = f", {self._done[step] / seconds:.3g} a second" if self._done[step] and seconds else ""
+            parts.append(f"{step}: {self._done[step]:,}{rate}")
+        return "; ".join([*parts, self._all_jobs(now), f"{self._failed} failed"])
+
+    def _all_jobs(self, now: float) -> str:
+        text = f"{self._jobs_done:,} of {self._jobs:,} jobs"
+        if not self._started or not 0 < self._jobs_done < self._jobs:
+            return text
+        seconds = (now - min(self._started.values())) / self._jobs_done * (self._jobs - self._jobs_done)
+        return f"{text}, {timedelta(seconds=round(seconds))} left"
+
+    def _show_lines(self) -> None:
+        shown = 0
         while True:
             time.sleep(self._period)
-            done, total, failed = self._counts()
-            if done != told:
-                logger.info(self.line(done, total, failed, time.monotonic()))
-                told = done
-
-    def _counts(self) -> tuple[Counter[str], Counter[str], int]:
-        dag, scheduler = getattr(self._workflow, "_dag", None), getattr(self._workflow, "scheduler", None)
-        if not dag or not scheduler:
-            return Counter(), Counter(), 0
-        jobs = [job for job in list(dag._finished | dag._needrun) if job.rule.name in STEPS]
-        done = Counter(job.rule.name for job in jobs if dag.finished(job))
-        failed = sum(job.rule.name in STEPS for group in list(scheduler.failed) for job in _members(group))
-        return done, Counter(job.rule.name for job in jobs), failed
-
-    def line(self, done: Mapping[str, int], total: Mapping[str, int], failed: int, now: float) -> str:
-        """What is told at a moment, in seconds: the rate of a step is that since it was first told to be under way."""
-        parts = []
-        for step in (step for step in STEPS if step in total):
-            begun, before = self._begun.setdefault(step, (now, done[step])) if done.get(step) else (now, 0)
-            parts.append(_part(step, done.get(step, 0), total[step], done.get(step, 0) - before, now - begun))
-        return "; ".join([*parts, f"{failed} failed"])
-
-
-def _members(job: Any) -> list[Any]:
-    return list(job) if job.is_group() else [job]
-
-
-def _part(step: str, done: int, total: int, made: int, seconds: float) -> str:
-    text = f"{step}: {done:,} of {total:,}"
-    if not made or done == total:
-        return text
-    rate = made / seconds
-    return f"{text}, {rate:.3g} a second, {timedelta(seconds=round((total - done) / rate))} left"
+            done = sum(self._done[step] for step in STEPS) + self._failed
+            if done != shown:
+                self._show(self.line(time.monotonic()))
+                shown = done

@@ -1,4 +1,8 @@
-"""Processes that do the work of tile jobs, so that neither it nor Snakemake waits for the other's Python."""
+"""Processes that run the bodies of jobs, so that no job pays for an interpreter, an import or a config.
+
+`concurrent.futures` and loky pickle a job's state with every call, or start all processes at once; here a process sets
+its state up once, starts when it is needed, and may serve several calls at a time.
+"""
 
 import os
 import pickle
@@ -7,74 +11,90 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, LifoQueue
 from typing import Any
 
 
 class WorkerConnection:
-    """A connection to a process, over which it serves one call at a time."""
+    """A connection to a worker process, over which it serves one call at a time."""
 
-    def __init__(self, near: socket.socket, process: "list[WorkerConnection]") -> None:
+    def __init__(self, near: socket.socket, siblings: "list[WorkerConnection]") -> None:
         self._tasks, self._answers = near.makefile("wb"), near.makefile("rb")
-        self.process, self.broken = process, False
+        self.siblings, self.broken = siblings, False
 
     def send(self, message: object) -> None:
-        """Give the process something to do."""
+        """Send a task to the process."""
         pickle.dump(message, self._tasks)
         self._tasks.flush()
 
     def receive(self) -> Any:
-        """What the process answers."""
+        """Wait for the answer of the process."""
         return pickle.load(self._answers)
 
 
-class Workers:
-    """Up to `count` processes, started as they are needed; each has the config and serves `threads` calls at a time."""
+class WorkerPool:
+    """Up to `count` processes, each started when it is first needed.
 
-    def __init__(self, count: int, raw: Mapping[str, Any], threads: int = 1) -> None:
-        self._raw, self._threads, self._lock = raw, threads, threading.Lock()
+    Args:
+        count: How many processes there are at most.
+        make_state: A function of a module, called once in each process.
+        arguments: Its arguments.
+        threads: How many calls a process serves at a time.
+    """
+
+    def __init__(self, count: int, make_state: Callable[..., Any], *arguments: object, threads: int = 1) -> None:
+        self._state, self._threads, self._lock = (make_state, arguments), threads, threading.Lock()
         self._idle: LifoQueue[WorkerConnection | None] = LifoQueue()
-        self._children: list[subprocess.Popen[bytes]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
         for _ in range(count):
             self._idle.put(None)
 
-    def call(self, method: str, *arguments: object) -> Any:
-        """What the method of `segchips.pipeline.workflow.State` returns or raises; RuntimeError where the process dies."""
-        line = self._take()
-        self.reserve()
+    def call(self, function: Callable[..., Any], *arguments: object) -> Any:
+        """Call a function of a module in a worker process, with its state as the first argument.
+
+        Returns:
+            What the function returns; both have to be picklable.
+
+        Raises:
+            Exception: Whatever the function raises.
+            RuntimeError: The process died.
+        """
+        connection = self._take()
+        self.start_one_ahead()
         try:
-            line.send((method, arguments))
-            answer, error = line.receive()
+            connection.send((function, arguments))
+            answer, error = connection.receive()
         except (EOFError, OSError, pickle.UnpicklingError) as trouble:
-            self._give_up(line)
-            raise RuntimeError(f"a worker process died during {method}{arguments}; is the memory used up?") from trouble
-        self._idle.put(line)
+            self._replace(connection)
+            what = f"{function.__name__}{arguments}"
+            raise RuntimeError(f"a worker process died during {what}; is the memory used up?") from trouble
+        self._idle.put(connection)
         if error:
             raise error
         return answer
 
-    def reserve(self) -> None:
-        """Have one process more than are at work, if one is left to start: its imports are done when it is needed."""
+    def start_one_ahead(self) -> None:
+        """Have one process more than are at work, if one is left to start: it imports before it is needed."""
         with suppress(Empty, OSError):
             self._idle.put(self._idle.get_nowait() or self._start())
 
     def _take(self) -> WorkerConnection:
         while True:
-            line = self._idle.get()
-            if line is None:
+            connection = self._idle.get()
+            if connection is None:
                 return self._start()
-            if not line.broken:
-                return line
+            if not connection.broken:
+                return connection
 
-    def _give_up(self, line: WorkerConnection) -> None:
-        """Let another process be started in place of one that died, and no call go to it any more."""
+    def _replace(self, connection: WorkerConnection) -> None:
+        """Let another process start in place of one that died; no call goes to its other connections."""
         with self._lock:
-            if not line.broken:
+            if not connection.broken:
                 self._idle.put(None)
-            for each in line.process:
-                each.broken = True
+            for sibling in connection.siblings:
+                sibling.broken = True
 
     def _start(self) -> WorkerConnection:
         pairs = [socket.socketpair() for _ in range(self._threads)]
@@ -82,47 +102,46 @@ class Workers:
         command = [sys.executable, "-c", "from segchips.pipeline.workers import serve; serve()", *map(str, far)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
         try:
-            self._children.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=far, env=environment))
+            self.processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=far, env=environment))
         except OSError:
             self._idle.put(None)
             raise
-        lines: list[WorkerConnection] = []
-        lines += [WorkerConnection(near, lines) for near, _ in pairs]
+        connections: list[WorkerConnection] = []
+        connections += [WorkerConnection(near, connections) for near, _ in pairs]
         for _, end in pairs:
             end.close()
-        lines[0].send(self._raw)
-        for line in lines[1:]:
-            self._idle.put(line)
-        return lines[0]
+        connections[0].send(self._state)
+        for connection in connections[1:]:
+            self._idle.put(connection)
+        return connections[0]
 
 
 def serve() -> None:
-    """What a worker does until its parent closes the connections or ends."""
+    """Serve calls in a worker process until its parent closes the connections or ends."""
     import pyogrio.raw  # noqa: F401 - labels need it, and it takes longest
-
-    from segchips.pipeline.workflow import State
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout = sys.stderr
     first, *others = [WorkerConnection(socket.socket(fileno=int(number)), []) for number in sys.argv[1:]]
-    state = State(first.receive())
-    for line in others:
-        threading.Thread(target=_serve, args=(line, state)).start()
+    make_state, arguments = first.receive()
+    state = make_state(*arguments)
+    for connection in others:
+        threading.Thread(target=_serve, args=(connection, state)).start()
     _serve(first, state)
 
 
-def _serve(line: WorkerConnection, state: Any) -> None:
+def _serve(connection: WorkerConnection, state: Any) -> None:
     while True:
         try:
-            method, arguments = line.receive()
-            line.send(_outcome(state, method, arguments))
+            function, arguments = connection.receive()
+            connection.send(_outcome(state, function, arguments))
         except (EOFError, OSError):
             return
 
 
-def _outcome(state: Any, method: str, arguments: tuple[object, ...]) -> tuple[Any, Exception | None]:
-    """What the method returns, and what it raises, for the parent to raise."""
+def _outcome(state: Any, function: Callable[..., Any], arguments: tuple[object, ...]) -> tuple[Any, Exception | None]:
+    """The function's result and None, or None and the exception that the parent is to raise."""
     try:
-        return getattr(state, method)(*arguments), None
+        return function(state, *arguments), None
     except Exception as error:
         return None, error

@@ -1,4 +1,4 @@
-"""A look at a dataset's inputs before any job runs."""
+"""Checks of a dataset's inputs before any job runs."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from segchips.config.imagery import ImageryConfig
 from segchips.config.model import Conversion, Dataset
 from segchips.errors import InputError, SegchipsError
 from segchips.labels.features import LabelFeatures
+from segchips.pipeline.sources import is_sample
 from segchips.records.chip_folders import pair_chips
 from segchips.scenes.catalogue import open_catalogue
 from segchips.tiles.area import read_tile_keys
@@ -19,77 +20,80 @@ def check_writable(results: Path) -> None:
     """InputError where the results folder cannot be made or written to."""
     nearest = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        reason = f"'{nearest}' is not a folder one may write to"
+        reason = f"'{nearest}' is not a folder that you can write to"
         raise InputError(
             f"results: '{results}' cannot be written ({reason}); choose another folder or change its permissions"
         )
 
 
-def check_dataset(dataset: Dataset, folder: Path, sample: Path) -> None:
+def check_dataset(dataset: Dataset, folder: Path) -> None:
     """Check files, layers, attributes, values and keys, but not what is locked already.
 
-    Files below `sample`, which the workflow itself makes, may be missing.
+    Files of the sample, which the workflow itself makes, may be missing.
+
+    Raises:
+        InputError: It names the config key, the file and what is wrong.
     """
-    with _about(f"datasets.{dataset.name}"):
-        _check_tiles(dataset, sample)
-        _check_labels(dataset, folder, sample)
+    with _naming(f"datasets.{dataset.name}"):
+        _check_tiles(dataset)
+        _check_labels(dataset, folder)
 
 
 def check_conversion(conversion: Conversion) -> None:
     """Check that there are pairs of chips."""
-    with _about(f"datasets.{conversion.name}: chips"):
+    with _naming(f"datasets.{conversion.name}: chips"):
         pair_chips(Path(conversion.chips.images), Path(conversion.chips.labels))
 
 
-def _check_tiles(dataset: Dataset, sample: Path) -> None:
+def _check_tiles(dataset: Dataset) -> None:
     config = dataset.tiles
     if config.keys is not None:
         read_tile_keys(config.keys, config.grid)
-    elif config.aoi and not _to_come(config.aoi, sample):
-        with _about("tiles.aoi"):
+    elif config.aoi and not _will_be_made(config.aoi):
+        with _naming("tiles.aoi"):
             find_layer(config.aoi, config.layer)
     splits = dataset.splitting
-    if splits.by == "region" and not _to_come(str(splits.path), sample):
-        with _about("splitting.path"):
+    if splits.by == "region" and not _will_be_made(str(splits.path)):
+        with _naming("splitting.path"):
             find_layer(str(splits.path), splits.layer, splits.attribute)
 
 
-def _check_labels(dataset: Dataset, folder: Path, sample: Path) -> None:
+def _check_labels(dataset: Dataset, folder: Path) -> None:
     coverage = dataset.labels.coverage
     paths = [layer.path for layer in dataset.labels.layers] + ([coverage.path] if coverage else [])
-    if any(_to_come(path, sample) for path in paths):
+    if any(_will_be_made(path) for path in paths):
         return
-    with _about("labels"):
+    with _naming("labels"):
         for layer in dataset.labels.layers:
             find_layer(layer.path, layer.layer, layer.attribute)
         if coverage:
             find_layer(coverage.path, coverage.layer)
-        if not _newer(folder / "labels.parquet", paths):
+        if not _is_newer(folder / "labels.parquet", paths):
             LabelFeatures(dataset.labels)
 
 
-def check_catalogue(dataset: Dataset, sample: Path) -> None:
-    """Check that there is a catalogue with the products and bands; one below `sample` may be missing."""
-    with _about(f"datasets.{dataset.name}"):
-        _check_catalogue(dataset.imagery, sample)
+def check_catalogue(dataset: Dataset) -> None:
+    """Check that there is a catalogue with the products and bands; that of the sample may be missing."""
+    with _naming(f"datasets.{dataset.name}"):
+        _check_catalogue(dataset.imagery)
 
 
-def _check_catalogue(imagery: ImageryConfig, sample: Path) -> None:
-    if not imagery.on_platform and _to_come(str(imagery.catalog), sample):
+def _check_catalogue(imagery: ImageryConfig) -> None:
+    if not imagery.on_platform and _will_be_made(str(imagery.catalog)):
         return
-    with _about("imagery.source" if imagery.on_platform else "imagery.catalog"):
+    with _naming("imagery.source" if imagery.on_platform else "imagery.catalog"):
         catalogue = open_catalogue(imagery)
-    with _about("imagery.products"):
+    with _naming("imagery.products"):
         for product in imagery.products:
             asset = (imagery.cloud_mask.asset,) if imagery.cloud_mask and imagery.cloud_mask.asset else ()
             catalogue.check(product.id, (*product.bands, *asset), product.processing_level)
     if imagery.cloud_mask and imagery.cloud_mask.product:
-        with _about("imagery.cloud_mask"):
+        with _naming("imagery.cloud_mask"):
             catalogue.check(imagery.cloud_mask.product, [str(imagery.cloud_mask.band)], None)
 
 
 @contextmanager
-def _about(key: str) -> Iterator[None]:
+def _naming(key: str) -> Iterator[None]:
     """Put the config key before the message of what goes wrong inside."""
     try:
         yield
@@ -97,11 +101,11 @@ def _about(key: str) -> Iterator[None]:
         raise type(error)(f"{key}: {error}") from error
 
 
-def _to_come(path: str, sample: Path) -> bool:
-    return Path(path).is_relative_to(sample) and not Path(path).exists()
+def _will_be_made(path: str) -> bool:
+    return is_sample(path) and not Path(path).exists()
 
 
-def _newer(made: Path, sources: list[str]) -> bool:
+def _is_newer(made: Path, sources: list[str]) -> bool:
     """Whether `made` exists and is not older than any of the files it comes from."""
     return made.exists() and all(
         Path(path).exists() and Path(path).stat().st_mtime <= made.stat().st_mtime for path in sources

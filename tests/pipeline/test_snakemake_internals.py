@@ -1,4 +1,4 @@
-"""patches.py in small workflows: what a job updates survives its failure, and inputs are known by their content."""
+"""snakemake_internals.py: Snakemake's source is as it was read, and the replaced parts work in small workflows."""
 
 import subprocess
 import sys
@@ -10,8 +10,8 @@ LIBRARY = Path(__file__).parents[2] / "workflow" / "scripts"
 HEAD = f"""
 import os, sys
 sys.path.insert(0, {str(LIBRARY)!r})
-from segchips.pipeline.patches import patch
-patch()
+from segchips.pipeline.snakemake_internals import use_private_parts
+use_private_parts()
 """
 UPDATING = """
 rule all:
@@ -52,6 +52,20 @@ rule two:
     output: "result"
     shell: "cat {input} > {output}"
 """
+
+
+def test_the_source_of_every_private_part_is_as_it_was_read():
+    program = (
+        "from segchips.pipeline.snakemake_internals import PARTS, READ_IN\n"
+        "for name, part in PARTS.items():\n"
+        "    if part.source_digest() != part.digest:\n"
+        "        read = ', '.join(source.__qualname__ for source in part.sources)\n"
+        "        print(f'{name}: Snakemake changed {read} since {READ_IN}. Read the change. If it is still true that '\n"
+        "              f'{part.reason}, set the digest of PARTS[{name!r}] to {part.source_digest()!r}.')"
+    )
+    command = [sys.executable, "-c", program]
+    changed = subprocess.run(command, env={"PYTHONPATH": str(LIBRARY)}, capture_output=True, text=True, check=True)
+    assert changed.stdout == ""
 
 
 def run(folder, snakefile):

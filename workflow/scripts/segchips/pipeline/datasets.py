@@ -1,0 +1,186 @@
+"""The datasets of a config: the files of their results, and what locks, manifest and splits say of their tiles."""
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from segchips.chips.image_plan import ImagePlan
+from segchips.config.loading import load_config
+from segchips.config.model import Config, Dataset
+from segchips.files import content_digest
+from segchips.grids.tile import chip_filename
+from segchips.labels.features import LabelFeatures
+from segchips.labels.lock import LabelLock, read_label_lock
+from segchips.labels.shared_folder import is_own_folder
+from segchips.pipeline.code_versions import foreign_to_images, module_version
+from segchips.pipeline.sources import label_sources
+from segchips.records.file_names import counts_path, index_name
+from segchips.scenes.lock import read_lock
+from segchips.splits.splits import read_splits
+from segchips.tiles.assignment import PLANNED, TileAssignment
+from segchips.tiles.manifest import read_manifest
+
+T = TypeVar("T")
+
+
+class Datasets:
+    """The datasets of a parsed config file; results are read once and again only when their file has changed.
+
+    Several threads may use one instance.
+
+    Args:
+        raw: The config file as YAML or JSON gives it.
+
+    Raises:
+        ConfigError: A key or value of the config is not valid.
+    """
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.config: Config = load_config(raw)
+        self._cache: dict[object, tuple[object, Any]] = {}
+        self._lock = threading.RLock()
+
+    def __getitem__(self, name: str) -> Dataset:
+        return self.config.datasets[name]
+
+    # Files of results
+
+    def folder(self, name: str) -> Path:
+        """The dataset's folder of results."""
+        return self.config.results / name
+
+    def logs(self, name: str) -> Path:
+        """The dataset's folder of logs."""
+        return Path("logs") / name
+
+    def image_kinds(self, name: str) -> list[str]:
+        """The folders that a tile's imagery is written to: `images`, and `provenance` where the config asks for it."""
+        return ["images", "provenance"] if self[name].imagery.provenance else ["images"]
+
+    def chips(self, name: str, kind: str, keys: Sequence[str]) -> list[str]:
+        """The chip files of tiles by key; `kind` is images, labels or provenance."""
+        folder = self.folder(self.label_owner(name) if kind == "labels" else name) / kind
+        return [f"{folder}/{chip_filename(key)}" for key in keys]
+
+    def all_chips(self, name: str, keys: Sequence[str]) -> list[str]:
+        """The chip files of tiles, of every kind."""
+        return [chip for kind in (*self.image_kinds(name), "labels") for chip in self.chips(name, kind, keys)]
+
+    def label_owner(self, name: str) -> str:
+        """The dataset whose label chips this one uses: itself if it has any, else one of the same tiles and labels."""
+        dataset = self[name]
+        same = [
+            other
+            for other, candidate in self.config.datasets.items()
+            if (candidate.tiles, candidate.labels) == (dataset.tiles, dataset.labels)
+        ]
+        return next((other for other in (name, *same) if is_own_folder(self.folder(other) / "labels")), same[0])
+
+    def indices(self, name: str) -> list[str]:
+        """The index files of all shards, split by split."""
+        return [path for paths in self.indices_by_split(name).values() for path in map(str, paths)]
+
+    def indices_by_split(self, name: str) -> dict[str, list[Path]]:
+        """The index files of the shards of each split."""
+        config, folder = self[name].tfrecords, self.folder(name) / "tfrecords"
+        return {
+            split: [folder / index_name(name, split, shard, config.shards) for shard in range(config.shards)]
+            for split in config.splits
+        }
+
+    def pixel_counts(self, name: str) -> list[str]:
+        """The files of pixel counts of all shards, split by split."""
+        return [str(counts_path(Path(index))) for index in self.indices(name)]
+
+    # What the config asks for
+
+    def uses_network(self, name: str) -> bool:
+        """Whether image chips of the dataset wait for a platform instead of needing a core."""
+        return self[name].imagery.on_platform
+
+    def needs_labels(self, name: str) -> bool:
+        """Whether labels decide which tiles are made, or in which split."""
+        dataset = self[name]
+        return dataset.splitting.cover or dataset.select.by_label or dataset.labels.coverage is not None
+
+    # What results say
+
+    def has_result(self, name: str, *files: str) -> bool:
+        """Whether the dataset's folder has these files."""
+        return all((self.folder(name) / file).exists() for file in files)
+
+    def keys(self, name: str) -> list[str]:
+        """The keys of all tiles of the manifest."""
+        path = self.folder(name) / "tiles.parquet"
+        return self.read_once("keys", path, lambda path: [row.key for row in read_manifest(path)])
+
+    def assignments(self, name: str) -> Sequence[TileAssignment]:
+        """Every tile with its split, shard and state."""
+        return self.read_once("assignments", self.folder(name) / "splits.parquet", read_splits)
+
+    def image_plan(self, name: str) -> ImagePlan:
+        """What image chips are made from."""
+
+        def read(path: Path) -> ImagePlan:
+            imagery = self[name].imagery
+            version = module_version("chips.images", *foreign_to_images(imagery.source))
+            return ImagePlan(imagery, read_lock(path), version, f"datasets.{name}.imagery")
+
+        return self.read_once("image plan", self.folder(name) / "scenes.parquet", read)
+
+    def label_lock(self, name: str) -> LabelLock:
+        """What label chips are made from."""
+        return self.read_once("label lock", self.folder(name) / "labels.parquet", read_label_lock)
+
+    def features(self, name: str) -> LabelFeatures:
+        """The label features, read once for all datasets with equal labels."""
+        labels = self[name].labels
+        first = Path(label_sources(self[name])[0])
+        return self.read_once(("features", repr(labels)), first, lambda _: LabelFeatures(labels))
+
+    def shard_tiles(self, name: str, split: str, shard: int) -> list[str]:
+        """The keys of the tiles of one shard that have scenes."""
+        return self._tiles_by_shard(name).get((split, shard), [])
+
+    def tiles_with_chips(self, name: str) -> list[str]:
+        """The keys of the tiles that get chips: neither dropped nor without scenes."""
+        chosen = {key for keys in self._tiles_by_shard(name).values() for key in keys}
+        return [row.key for row in self.assignments(name) if row.key in chosen]
+
+    def _tiles_by_shard(self, name: str) -> Mapping[tuple[str, int], list[str]]:
+        def group(_: Path) -> Mapping[tuple[str, int], list[str]]:
+            with_scenes = set(self.image_plan(name).tiles_with_chips())
+            groups: dict[tuple[str, int], list[str]] = {}
+            for row in self.assignments(name):
+                if row.state == PLANNED and row.key in with_scenes:
+                    groups.setdefault((row.split, row.shard), []).append(row.key)
+            return groups
+
+        lock = self.folder(name) / "scenes.parquet"
+        return self.read_once(("tiles by shard", _identity(lock)), self.folder(name) / "splits.parquet", group)
+
+    def content_digests(self, paths: Sequence[str]) -> list[str]:
+        """Digests of the contents of files; `missing` for one that a rule has yet to make."""
+        return [
+            self.read_once("content", Path(path), content_digest) if os.path.exists(path) else "missing"
+            for path in paths
+        ]
+
+    def read_once(self, what: object, path: Path, read: Callable[[Path], T]) -> T:
+        """The value of `read(path)`, computed again only when the file has changed."""
+        identity = _identity(path)
+        cached = self._cache.get((what, path))
+        if cached and cached[0] == identity:
+            return cached[1]
+        with self._lock:
+            cached = self._cache.get((what, path))
+            if not (cached and cached[0] == identity):
+                cached = self._cache[what, path] = (identity, read(path))
+            return cached[1]
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,158 @@
+"""Rerun digests: each names all that a result depends on, so that it changes exactly when the result has to be remade.
+
+A digest covers the version of the code, the keys of the config and the contents of files that a step reads, never their
+age. What depends on a chip or lock takes its digest in place of its bytes, so that all is known before any job runs.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from segchips.errors import InputError
+from segchips.files import digest
+from segchips.grids.tile import Tile
+from segchips.pipeline.code_versions import foreign_modules, module_version, script_version
+from segchips.pipeline.datasets import Datasets
+from segchips.pipeline.sources import label_sources, split_sources, tile_sources
+from segchips.scenes.query import SceneQuery
+
+_TEMPLATES = Path(__file__).parents[1] / "reports"
+
+
+class Digests:
+    """The rerun digests of the results of all datasets, by dataset name."""
+
+    def __init__(self, datasets: Datasets) -> None:
+        self._datasets = datasets
+
+    def tiles(self, name: str) -> str:
+        """Of the tile manifest."""
+        dataset = self._datasets[name]
+        layers = () if dataset.tiles.aoi or dataset.tiles.keys else dataset.labels.layers
+        how = dataset.tiles, layers, replace(dataset.splitting, cover=False), dataset.tfrecords.shards
+        contents = self._datasets.content_digests(tile_sources(dataset))
+        return digest(module_version("tiles.tiles"), *how, *contents)
+
+    def keys(self, name: str) -> str:
+        """Of the set of tiles; empty while there is no manifest."""
+        if not self._datasets.has_result(name, "tiles.parquet"):
+            return ""
+        return digest(*self._datasets.keys(name))
+
+    def scenes(self, name: str) -> str:
+        """Of the scene lock: pinned scenes stay while tiles and query do, whatever the catalogue holds by now."""
+        dataset = self._datasets[name]
+        version = module_version("scenes.resolve", *foreign_modules(dataset.imagery.source))
+        return digest(version, SceneQuery.of(dataset.imagery).text, self.keys(name))
+
+    def labels(self, name: str) -> str:
+        """Of the label lock."""
+        dataset, owner = self._datasets[name], self._datasets.label_owner(name)
+        contents = self._datasets.content_digests(label_sources(dataset)) if owner == name else []
+        return digest(module_version("labels.lock"), dataset.labels, owner, self.keys(name), *contents)
+
+    def splitting(self, name: str) -> str:
+        """Of the way to split: while it stays the same, blocks that were moved stay where they are."""
+        dataset = self._datasets[name]
+        return digest(dataset.splitting, *self._datasets.content_digests(split_sources(dataset)))
+
+    def splits(self, name: str) -> str:
+        """Of the assignment of tiles to splits: with labels only as far as they decide."""
+        dataset, decisive = self._datasets[name], list[str]()
+        if self._datasets.needs_labels(name) and self._datasets.has_result(name, "labels.parquet"):
+            lock = self._datasets.label_lock(name)
+            decisive = [key for key, pixels in lock.covered_pixels.items() if not pixels]
+            decisive += map(str, (lock.digests if dataset.select.by_label else lock.values).values())
+        how = self.splitting(name), dataset.select, dataset.tfrecords.shards
+        return digest(module_version("splits.splits"), *how, self.keys(name), *decisive)
+
+    def image(self, name: str, tile: str) -> str:
+        """Of a tile's image chip.
+
+        Raises:
+            InputError: The dataset has no such tile.
+        """
+        key, plan = Tile.from_name(tile).key, self._datasets.image_plan(name)
+        if key not in plan.lock.tiles:
+            manifest = self._datasets.folder(name) / "tiles.parquet"
+            raise InputError(f"tile {key} is not in the manifest of dataset '{name}' ({manifest})")
+        return plan.digest(key)
+
+    def provenance(self, name: str, tile: str) -> str:
+        """Of a tile's image chip with its provenance, which counts days from the reference date."""
+        return digest(self.image(name, tile), self._datasets[name].imagery.reference_date)
+
+    def imagery(self, name: str, tile: str) -> str:
+        """Of what the images rule makes of a tile: its chip, or its chip and provenance."""
+        with_provenance = self._datasets[name].imagery.provenance
+        return self.provenance(name, tile) if with_provenance else self.image(name, tile)
+
+    def label(self, name: str, tile: str) -> str:
+        """Of a tile's label chip."""
+        return self._datasets.label_lock(name).digests[Tile.from_name(tile).key]
+
+    def record_recipe(self, name: str, split: str) -> str:
+        """Of all that the records of a split depend on but their chips."""
+        dataset = self._datasets[name]
+        how = replace(dataset.tfrecords, splits={}), dataset.imagery.min_valid, dataset.labels.unknown
+        return digest(module_version("records.shard_writer"), *how, split)
+
+    def shard(self, name: str, split: str, shard: int) -> str:
+        """Of a shard: the recipe of its records, and every chip in it, with a mark where one is missing."""
+        keys = self._datasets.shard_tiles(name, split, shard)
+        chips = [text for key in keys for text in (key, self.imagery(name, key), self.label(name, key))]
+        missing = sum(not os.path.exists(chip) for chip in self._datasets.all_chips(name, keys))
+        made_from = digest(self.record_recipe(name, split), *chips)
+        return f"{made_from}, {missing} chips missing" if missing else made_from
+
+    def dataset_info(self, name: str) -> str:
+        """Of the description of the shards."""
+        dataset = self._datasets[name]
+        how = dataset.tfrecords, dataset.imagery.products, dataset.labels.background, dataset.labels.unknown
+        made_from = self._datasets.content_digests([*self._datasets.indices(name), *self._datasets.pixel_counts(name)])
+        return digest(module_version("records.dataset_description"), *how, *made_from)
+
+    def conversion(self, name: str) -> str:
+        """Of a dataset of chips made elsewhere: its config, and the names, sizes and ages of their files."""
+        conversion = self._datasets.config.conversions[name]
+        files = [
+            (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
+            for folder in (conversion.chips.images, conversion.chips.labels)
+            for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)
+        ]
+        return digest(script_version("convert"), conversion, files)
+
+    def conflicts(self, name: str) -> str:
+        """Of the counts of pixels that several classes claim."""
+        return digest(module_version("labels.conflicts"), *self._datasets.label_lock(name).digests.values())
+
+    def ledger(self, name: str) -> str:
+        """Of the ledger."""
+        locks = (str(self._datasets.folder(name) / lock) for lock in ("splits.parquet", "scenes.parquet"))
+        made_from = self._datasets.content_digests([*locks, *self._datasets.indices(name)])
+        return digest(module_version("reports.ledger"), *made_from)
+
+    def audit(self, name: str) -> str:
+        """Of the audit of the splits."""
+        dataset = self._datasets[name]
+        values = dataset.labels.background, dataset.labels.unknown
+        made_from = self._results(name, "ledger.csv", "conflicts.parquet", "tfrecords/statistics.json")
+        return digest(module_version("reports.audit"), dataset.splitting, *values, *made_from)
+
+    def descriptors(self, name: str) -> str:
+        """Of the dataset card and the other descriptions for people and programs."""
+        dataset, template = self._datasets[name], (_TEMPLATES / "card.md.j2").read_bytes()
+        how = template, dataset.tiles, replace(dataset.imagery, catalog=None), dataset.labels
+        made_from = self._results(name, "ledger.csv", "tfrecords/statistics.json")
+        return digest(module_version("reports.descriptors"), *how, *made_from)
+
+    def report(self, name: str) -> str:
+        """Of the report page."""
+        dataset, template = self._datasets[name], (_TEMPLATES / "report.html.j2").read_bytes()
+        area = self._datasets.content_digests([dataset.tiles.aoi] if dataset.tiles.aoi else [])
+        made_from = self._results(name, "ledger.csv", "audit.json", "conflicts.parquet")
+        return digest(module_version("reports.report"), template, dataset, *area, *made_from)
+
+    def _results(self, name: str, *files: str) -> list[str]:
+        """Digests of the contents of some of the dataset's results."""
+        return self._datasets.content_digests([str(self._datasets.folder(name) / file) for file in files])

@@ -1,0 +1,103 @@
+"""Runs the bodies of jobs in worker processes, and keeps what they say in the jobs' logs."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
+
+from segchips.errors import SegchipsError
+from segchips.files import atomic_write
+from segchips.pipeline.checks import check_conversion, check_dataset, check_writable
+from segchips.pipeline.datasets import Datasets
+from segchips.pipeline.steps.scenes import check_scenes
+from segchips.pipeline.workers import WorkerPool
+
+P = ParamSpec("P")
+Body = Callable[Concatenate[Datasets, P], Iterable[str] | None]
+"""What does a job: a function of the datasets that returns lines for the job's log."""
+
+
+class JobRunner:
+    """Runs job bodies, each in one of as many processes as there are cores.
+
+    Bodies that wait for a platform run side by side in one process, which alone imports the platform's client.
+
+    Args:
+        raw: The config file as YAML or JSON gives it.
+        cores: How many processes there are; 0 runs bodies in this process.
+    """
+
+    def __init__(self, raw: Mapping[str, Any], cores: int) -> None:
+        self.datasets = Datasets(raw)
+        self.network_jobs = 2 * self.datasets.config.requests  # so that no request waits for the next job
+        _add_library_to_path()
+        self._workers = WorkerPool(cores, Datasets, dict(raw)) if cores else None
+        self._network_worker = WorkerPool(1, Datasets, dict(raw), threads=self.network_jobs) if cores else None
+
+    def run(self, job: str, log: str, body: Body[P], *arguments: P.args, **options: P.kwargs) -> SegchipsError | None:
+        """Run a job's body on a core.
+
+        Args:
+            job: The job as messages name it, such as `sample: scenes`.
+            log: The job's log.
+            body: What does the job.
+            arguments: Its arguments after the datasets.
+            options: None; bodies take positional arguments.
+
+        Returns:
+            The error that ended the job, or None. It is returned for the rule to raise, so that no traceback is shown.
+        """
+        return self._call(self._workers, _run_logged, job, log, body, arguments)
+
+    def run_on_network(
+        self, job: str, log: str, body: Body[P], *arguments: P.args, **options: P.kwargs
+    ) -> SegchipsError | None:
+        """Run a job's body that waits for a platform; as `run`."""
+        return self._call(self._network_worker, _run_logged, job, log, body, arguments)
+
+    def start_ahead(self) -> None:
+        """Let a worker process import what it needs while Snakemake looks at the jobs."""
+        if self._workers:
+            self._workers.start_one_ahead()
+
+    def check_inputs(self, writing: bool) -> None:
+        """Check every input before any job runs, and the folder of results where the run is to write there.
+
+        Raises:
+            SegchipsError: It names the dataset and the key or file, and what to do.
+        """
+        config = self.datasets.config
+        if writing:
+            check_writable(config.results)
+        for name, dataset in config.datasets.items():
+            check_dataset(dataset, self.datasets.folder(name))
+            if not self.datasets.has_result(name, "scenes.parquet"):
+                pool = self._network_worker if self.datasets.uses_network(name) else self._workers
+                self._call(pool, check_scenes, name)
+        for conversion in config.conversions.values():
+            check_conversion(conversion)
+
+    def _call(self, pool: WorkerPool | None, function: Callable[..., Any], *arguments: object) -> Any:
+        return pool.call(function, *arguments) if pool else function(self.datasets, *arguments)
+
+
+def _run_logged(
+    datasets: Datasets, job: str, log: str, body: Callable[..., Iterable[str] | None], arguments: tuple[object, ...]
+) -> SegchipsError | None:
+    """Run a body and write its lines, or its error, to the log; the ledger reads errors from there."""
+    try:
+        lines = body(datasets, *arguments)
+    except SegchipsError as error:
+        atomic_write(log, f"{error}\n")
+        return type(error)(f"{job}: {error}")
+    if lines is not None:
+        atomic_write(log, "".join(f"{line}\n" for line in lines))
+    return None
+
+
+def _add_library_to_path() -> None:
+    """Let scripts and jobs on a cluster import this library."""
+    library = str(Path(__file__).parents[2])
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if library not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([library, *filter(None, paths)])

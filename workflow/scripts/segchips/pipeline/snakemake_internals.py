@@ -1,0 +1,393 @@
+"""All use of Snakemake's private parts: what each is for, and what a run does without it.
+
+A part is used only where Snakemake's source of it is the one that was read, in release `READ_IN`; in another release it
+is left out, and the run says so. Without any of them results are the same, but for one thing: what is missing from
+`.snakemake` is not noticed. `SEGCHIPS_PLAIN_SNAKEMAKE` leaves parts out by name, or `all`.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import snakemake.api  # noqa: F401 - first, for parts of Snakemake cannot be imported on their own
+from snakemake.dag import DAG
+from snakemake.executors.local import Executor as LocalExecutor
+from snakemake.io import IOFile, _IOFile, is_flagged
+from snakemake.jobs import GroupJob, GroupJobFactory, Job
+from snakemake.logging import logger
+from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord, PersistenceBase
+from snakemake.persistence.file import FilePersistence
+from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake.workflow import Workflow
+
+from segchips.errors import SegchipsError, final_message
+from segchips.files import digest
+from segchips.pipeline.exclusive_results import exclusive_results
+
+READ_IN = "9.27.1"
+FileVersion = tuple[int, int, int, int]
+_LOCKS = Path(".snakemake/locks")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A private part of Snakemake.
+
+    Attributes:
+        reason: Why it is used, as the end of a sentence.
+        sources: What was read: Snakemake's functions and classes that the use relies on.
+        digest: The digest of their source in release `READ_IN`.
+        apply: Replaces it in Snakemake's classes; None where it is used, not replaced.
+    """
+
+    reason: str
+    sources: tuple[Any, ...]
+    digest: str
+    apply: Callable[[], None] | None = None
+
+    def source_digest(self) -> str:
+        """The digest of the source in the installed release."""
+        return digest(*map(inspect.getsource, self.sources))
+
+
+def use_private_parts() -> None:
+    """Replace the parts that this release of Snakemake still has as they were read, and name the others."""
+    for part in PARTS.values():
+        if part.apply and _is_usable(part):
+            part.apply()
+    left_out = [name for name, part in PARTS.items() if not _is_usable(part)]
+    if left_out:
+        release = metadata.version("snakemake")
+        logger.warning(
+            f"Snakemake {release} is used without {', '.join(left_out)}: results are the same, but runs are slower; "
+            f"with Snakemake {READ_IN} they are fast"
+        )
+
+
+def is_usable(name: str) -> bool:
+    """Whether a part of `PARTS` is as it was read, and not left out by the user."""
+    return _is_usable(PARTS[name])
+
+
+@cache
+def _is_usable(part: Part) -> bool:
+    unwanted = os.environ.get("SEGCHIPS_PLAIN_SNAKEMAKE", "").split(",")
+    name = next(name for name, known in PARTS.items() if known is part)
+    return not {"all", name} & set(unwanted) and part.source_digest() == part.digest
+
+
+# Checkpoints
+
+
+def _settled_checkpoints(dag: Any) -> list[Any]:
+    """Checkpoints that will not run, nor any that they follow, and that the graph has not been told of."""
+    created = dag.workflow.checkpoints.created_output
+    unsettled = [job for job in dag.needrun_jobs() if job.is_checkpoint]
+    pending = set(dag.bfs(dag.depending, *(job for job in unsettled if not dag.finished(job))))
+    return [
+        job
+        for job in dag.jobs
+        if job.is_checkpoint
+        and job not in pending
+        and not created.issuperset(job.output)
+        and all(map(os.path.exists, job.output))
+    ]
+
+
+async def _update_checkpoint_dependencies(
+    dag: Any, jobs: Iterable[Any] | None = None, update: Any = DAG.update_checkpoint_dependencies
+) -> bool:
+    """As Snakemake's, for checkpoints that turn out to be up to date during a run, and not before.
+
+    Snakemake asks only at its start which checkpoints are up to date, and believes it of those that follow one that is
+    not.
+    """
+    updated, settled = False, _settled_checkpoints(dag) if jobs is None else [job for job in jobs if job.is_checkpoint]
+    while settled:
+        updated = await update(dag, settled) or updated
+        settled = _settled_checkpoints(dag)
+    return updated
+
+
+def _replace_checkpoints() -> None:
+    DAG.update_checkpoint_dependencies = _update_checkpoint_dependencies
+
+
+# Groups
+
+
+def _replace_groups() -> None:
+    GroupJobFactory.new = lambda self, name, jobs, resources: GroupJob(name, frozenset(jobs), resources)
+
+
+# Records
+
+
+def _replace_record_cache() -> None:
+    FilePersistence._read_record_cached = cache(FilePersistence._read_record_cached.__wrapped__)
+
+
+class SnakemakeRecords:
+    """Snakemake's records of the outputs of a workflow."""
+
+    def __init__(self, workflow: Any) -> None:
+        self._workflow = workflow
+
+    def age(self, path: str) -> float | None:
+        """When the recorded job finished the file, in seconds since 1970; None where there is no record."""
+        record = self._workflow.persistence.metadata(IOFile(path))
+        return record and record.endtime
+
+    def restore(self, path: str, rule: str, digest: str) -> None:
+        """Write a record that says that the file as it is was made from `digest`."""
+        persistence = self._workflow.persistence
+        age = os.stat(path).st_mtime
+        record = MetadataRecord(
+            rule=rule,
+            params=[repr(digest)],
+            record_format_version=RECORD_FORMAT_VERSION,
+            starttime=age,
+            endtime=age,
+            incomplete=False,
+        )
+        persistence._clear_cache()
+        persistence._write_record(path, record)
+
+
+# Pipes
+
+
+@cache
+def _has_pipes(dag: Any) -> bool:
+    files = (file for rule in dag.workflow.rules for file in rule.output)
+    return any(is_flagged(file, "pipe") or is_flagged(file, "service") for file in files)
+
+
+def _is_pipe_or_service_input(job: Any, path: Any, look: Any = Job.is_pipe_or_service_input) -> bool:
+    return _has_pipes(job.dag) and look(job, path)
+
+
+def _replace_pipes() -> None:
+    Job.is_pipe_or_service_input = _is_pipe_or_service_input
+
+
+# Backups
+
+
+def _backup_output(persistence: Any, path: Path, copy: Any = FilePersistence.backup_output) -> None:
+    """Give what a job updates a second name instead of a copy: files are replaced here, never written into."""
+    backup = persistence._get_backup_path(path)
+    backup.parent.mkdir(parents=True, exist_ok=True)
+    backup.unlink(missing_ok=True)
+    try:
+        backup.hardlink_to(path)
+    except OSError:
+        copy(persistence, path)
+
+
+def _restore_output(persistence: Any, path: Path, restore: Any = FilePersistence.restore_output) -> bool:
+    """Restore the previous file, to which the path may still lead."""
+    if persistence._get_backup_path(path).is_file():
+        path.unlink(missing_ok=True)
+    return bool(restore(persistence, path))
+
+
+def _replace_backups() -> None:
+    FilePersistence.backup_output, FilePersistence.restore_output = _backup_output, _restore_output
+
+
+# Checksums
+
+_checksums: dict[str, tuple[FileVersion, str | None]] = {}
+
+
+def _file_version(file: str) -> FileVersion:
+    status = os.stat(file)
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+async def _checksum(
+    file: Any, threshold: int | None = None, force: bool = False, algorithm: Any = None, compute: Any = _IOFile.checksum
+) -> str | None:
+    """As Snakemake's, which reads the inputs of a job once for each of its outputs."""
+    if force or algorithm or file.is_storage or not os.path.exists(file):
+        return await compute(file, threshold, force, algorithm)
+    version = _file_version(file)
+    if _checksums.get(str(file), (None, None))[0] != version:
+        _checksums[str(file)] = version, await compute(file, threshold)
+    return _checksums[str(file)][1]
+
+
+async def _finished(persistence: Any, job: Any, finish: Any = FilePersistence.finished) -> None:
+    """As Snakemake's; an input older than the output that was replaced has the checksum recorded with that."""
+    before = persistence.metadata(job.output[0]) if job.output else None
+    if before and before.input_checksums and before.endtime:
+        for file in filter(os.path.exists, map(str, job.input)):
+            if file in before.input_checksums and os.stat(file).st_mtime < before.endtime:
+                _checksums[file] = _file_version(file), before.input_checksums[file]
+    await finish(persistence, job)
+
+
+def _replace_checksums() -> None:
+    FilePersistence.finished, _IOFile.checksum = _finished, _checksum
+
+
+# Execution
+
+
+def execute_exclusively(workflow: Any, results: Path, prepare: Callable[[], None]) -> None:
+    """Let the workflow's jobs run only while no other run works in the results.
+
+    Args:
+        workflow: Snakemake's workflow.
+        results: The folder of results.
+        prepare: Called once the folder is held, before the first job.
+    """
+    if not is_usable("execution"):
+        return
+    execute = workflow.execute
+
+    def execute_alone(*arguments: Any, **options: Any) -> Any:
+        try:
+            with exclusive_results(results, lambda: stop_scheduling(workflow)) as is_held:
+                if is_held:
+                    _remove_stale_locks(results)
+                prepare()
+                workflow.execution_settings.use_threads = True
+                return execute(*arguments, **options)
+        except SegchipsError as error:
+            raise SystemExit(final_message(error)) from error
+
+    workflow.execute = execute_alone
+
+
+def stop_scheduling(workflow: Any) -> None:
+    """Let no further job start once one has failed, whatever `--keep-going` says."""
+    if is_usable("execution"):
+        workflow.scheduler.keepgoing = False
+
+
+def _remove_stale_locks(results: Path) -> None:
+    """Remove Snakemake's locks on files of results that no other run can be working on."""
+    for lock in _LOCKS.glob("*.lock"):
+        with lock.open() as names:
+            ours = any(Path(os.path.abspath(name.strip())).is_relative_to(results.absolute()) for name in names)
+        if ours:
+            lock.unlink()
+
+
+# Scheduling
+
+
+def start_jobs_without_limit(workflow: Any) -> None:
+    """Lift the limit on job starts for local runs.
+
+    It is 100 a second unless set, and while there is one, each round of scheduling starts another a second later, so
+    that the cost of a job grows with the number of jobs that are done.
+    """
+    if workflow.local_exec:
+        workflow.scheduling_settings.max_jobs_per_timespan = None
+
+
+def run_cluster_jobs_as_local_ones(workflow: Any) -> None:
+    """Set in a cluster's job what a profile sets on the main machine: the job gets no profile."""
+    if workflow.remote_exec:
+        workflow.execution_settings.use_threads = True
+        workflow.execution_settings.keep_going = True
+
+
+def let_jobs_queue(workflow: Any, queued: int) -> None:
+    """Let more jobs start than there are cores, by one and `queued`, and as many as the network may serve.
+
+    Snakemake looks for jobs only while a core is free, and has a thread for each core and five for jobs without one.
+    """
+    scheduler = workflow.scheduler
+    scheduler.resources["_cores"] += 1 + queued
+    executor = scheduler._local_executor or scheduler._executor
+    if hasattr(executor, "pool"):
+        executor.workers += scheduler.resources.get("requests", 0) + queued
+        executor.pool = ThreadPoolExecutor(executor.workers)
+
+
+def show_next_jobs_only(scheduler: Any, next_jobs: Callable[[], list[Any]]) -> None:
+    """Show Snakemake's scheduler the jobs that may run next in place of all.
+
+    It looks at every ready job, and at every job that is left, whenever one has finished: the cost of a job grows with
+    their number.
+    """
+
+    class ShortScheduler(type(scheduler)):  # type: ignore[misc]
+        @property
+        def open_jobs(self) -> list[Any]:
+            return next_jobs()
+
+        @property
+        def remaining_jobs(self) -> Any:
+            return () if self.workflow.dag.ready_jobs else super().remaining_jobs
+
+        async def update_input_sizes(self, jobs: object) -> None:
+            """Do nothing: jobs that are taken in order need not be weighed."""
+
+    scheduler.__class__ = ShortScheduler
+
+
+PARTS = {
+    "checkpoints": Part(
+        "jobs behind a checkpoint that turns out to be up to date run at once, not after all others",
+        (DAG.update_checkpoint_dependencies, DAG.bfs, DAG.needrun_jobs, DAG.finished),
+        "a2d15da25d26f901",
+        _replace_checkpoints,
+    ),
+    "groups": Part(
+        "a group of jobs is formed once, not merged with its former self when a checkpoint changes the graph",
+        (GroupJobFactory,),
+        "2f0e072d85ef8cb8",
+        _replace_groups,
+    ),
+    "record cache": Part(
+        "each record is read once, where Snakemake keeps 128 of them and asks for each twice",
+        (FilePersistence._read_record_cached, FilePersistence._read_record),
+        "40e8eefdc369e8fc",
+        _replace_record_cache,
+    ),
+    "result records": Part(
+        "results that .snakemake does not know are recognised by what they say of themselves",
+        (PersistenceBase.metadata, FilePersistence._write_record, PersistenceBase.params_changed, MetadataRecord),
+        "f85da715ff1566da",
+    ),
+    "pipes": Part(
+        "Snakemake looks for each input of a job through all jobs that make inputs, in case one is a pipe",
+        (Job.is_pipe_or_service_input,),
+        "c17253408d562159",
+        _replace_pipes,
+    ),
+    "backups": Part(
+        "a shard that is written again is linked, not copied, before its job starts",
+        (FilePersistence.backup_output, FilePersistence.restore_output),
+        "815af4f925f92df0",
+        _replace_backups,
+    ),
+    "checksums": Part(
+        "the checksum of an input is computed once, not once for each output of its job",
+        (_IOFile.checksum, PersistenceBase.finished),
+        "cfc51251905f4a47",
+        _replace_checksums,
+    ),
+    "execution": Part(
+        "a run says that another one works in its results, a killed run leaves no lock to remove, a run stops where "
+        "its results vanish, and no job pays for a Snakemake process of its own where the user's profile is another",
+        (Workflow.execute, JobScheduler.schedule),
+        "9ba87d7503bbb703",
+    ),
+    "scheduling": Part(
+        "the cost of a job does not grow with the number of jobs, and worker processes do not wait for Snakemake",
+        (JobScheduler.__init__, JobScheduler.schedule, JobScheduler.update_input_sizes, LocalExecutor.__init__),
+        "6c66d49f82201ae9",
+    ),
+}

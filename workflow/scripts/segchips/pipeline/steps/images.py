@@ -1,0 +1,63 @@
+"""Step `images`: one image chip for each tile, and the markers of tiles that are excluded from a run."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from segchips.errors import SceneError
+from segchips.files import atomic_write
+from segchips.grids.tile import Tile
+from segchips.pipeline.datasets import Datasets
+from segchips.reports.ledger import is_exclusion_marker
+
+
+def make_image(
+    datasets: Datasets, name: str, tile_name: str, made_from: str, path: str, provenance: str | None = None
+) -> list[str] | None:
+    """Write one tile's image chip.
+
+    Where the config excludes tiles that cannot be made, an empty file takes the place of the chip until the run ends.
+
+    Args:
+        datasets: The datasets.
+        name: The dataset's name.
+        tile_name: The stem of the tile's chip files.
+        made_from: The rerun digest of the chip, which is written into it.
+        path: The image chip.
+        provenance: The file that says which scene each pixel comes from; None to write none.
+    """
+    from segchips.chips import images
+
+    files = Path(path), Path(provenance) if provenance else None
+    try:
+        images.make_image(datasets.image_plan(name), Tile.from_name(tile_name), *files, made_from)
+    except SceneError as error:
+        if datasets[name].imagery.on_failure != "exclude":
+            raise
+        for file in filter(None, files):
+            atomic_write(file, b"")
+        return [str(error)]
+    return None
+
+
+def exclusion_reasons(datasets: Datasets, name: str, keys: Sequence[str]) -> dict[str, str]:
+    """The tiles among these whose chips could not be made in this run, with the reasons."""
+    chips = zip(keys, map(Path, datasets.chips(name, "images", keys)), strict=True)
+    logs = {
+        key: datasets.logs(name) / "images" / f"{chip.stem}.log" for key, chip in chips if is_exclusion_marker(chip)
+    }
+    return {key: log.read_text(encoding="utf-8").strip() for key, log in logs.items()}
+
+
+def clear_exclusion_markers(datasets: Datasets) -> None:
+    """Remove the markers of excluded tiles, so that the next run tries these again, and say how many there are."""
+    for name, dataset in datasets.config.datasets.items():
+        if dataset.imagery.on_failure == "exclude":
+            folder = datasets.folder(name)
+            markers = [chip for chip in (folder / "images").glob("*.tif") if is_exclusion_marker(chip)]
+            for marker in markers:
+                marker.unlink()
+                (folder / "provenance" / marker.name).unlink(missing_ok=True)
+            if markers:
+                where = folder / "ledger.csv"
+                print(f"{name}: {len(markers)} tiles excluded, see {where}; the next run tries again", file=sys.stderr)

@@ -1,0 +1,32 @@
+"""Step `labels`: the label lock and the label chips."""
+
+from pathlib import Path
+
+from segchips.files import atomic_write
+from segchips.grids.tile import Tile
+from segchips.pipeline.code_versions import module_version
+from segchips.pipeline.datasets import Datasets
+
+
+def make_label_lock(datasets: Datasets, name: str, path: str) -> list[str]:
+    """Write to `path` which features each label chip depends on, or copy the lock of the dataset that has the chips."""
+    from segchips.labels.lock import lock_labels, write_label_lock
+    from segchips.labels.shared_folder import link_label_folder
+
+    folder, owner = datasets.folder(name), datasets.folder(datasets.label_owner(name))
+    link_label_folder(folder / "labels", owner / "labels")
+    if owner != folder:
+        atomic_write(path, (owner / "labels.parquet").read_bytes())
+        return [f"the labels are those of {owner.name}"]
+    features, tiles = datasets.features(name), [Tile.from_key(key) for key in datasets.keys(name)]
+    write_label_lock(Path(path), lock_labels(features, tiles, module_version("labels.chip")))
+    return [f"{len(features)} features", *features.notes]
+
+
+def make_label(datasets: Datasets, name: str, tile_name: str, path: str) -> None:
+    """Write one tile's label chip to `path`."""
+    from segchips.labels import chip
+
+    tile, lock = Tile.from_name(tile_name), datasets.label_lock(name)
+    indices, made_from = lock.feature_indices[tile.key], lock.digests[tile.key]
+    chip.make_label(datasets.features(name), tile, indices, Path(path), made_from)

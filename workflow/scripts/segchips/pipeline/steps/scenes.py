@@ -1,0 +1,24 @@
+"""Step `scenes`: the scene lock."""
+
+import sys
+from pathlib import Path
+
+from segchips.pipeline.datasets import Datasets
+
+
+def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
+    """Search the dataset's catalogue and pin the scenes of each tile in the lock at `path`."""
+    from segchips.scenes.resolve import resolve
+
+    lines = list(resolve(datasets[name], datasets.folder(name) / "tiles.parquet", Path(path), refresh=False))
+    for line in lines:
+        if " is left out: " in line:
+            print(f"{name}: {line}", file=sys.stderr)
+    return lines
+
+
+def check_scenes(datasets: Datasets, name: str) -> None:
+    """Check before a run that the dataset's catalogue has the products and bands of the config."""
+    from segchips.pipeline.checks import check_catalogue
+
+    check_catalogue(datasets[name])
