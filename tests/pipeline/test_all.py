@@ -81,7 +81,7 @@ def test_a_damaged_chip_is_made_again_with_its_shard(project: Project, kind: str
     for damaged in (contents[damage] for damage in damages):
         chip.write_bytes(damaged)
         planned = " ".join(project.run("--dry-run").stdout.split())
-        assert f"{chip.name} is not the chip that was made" in planned
+        assert f"{chip.name} is not the file that was made" in planned
         assert f"params have changed since last execution: {kind}" in planned
         assert project.run_and_count() == Counter(
             {

@@ -231,7 +231,7 @@ def digest_of_chip(rule, kinds, ask, lock):
 
 def compared(digest, rule, files, made_from):
     if workflow.is_main_process and internals.is_usable("result records"):
-        return checked_digest(digest, rule, files, RECORDS, made_from)
+        return checked_digest(digest, rule, files, RECORDS, made_from, logger.warning)
     return digest
 
 

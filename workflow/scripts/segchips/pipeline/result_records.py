@@ -26,7 +26,12 @@ class RecordStore(Protocol):
 
 
 def checked_digest(
-    digest: str, rule: str, outputs: Sequence[str], store: RecordStore, made_from: Callable[[], str | None]
+    digest: str,
+    rule: str,
+    outputs: Sequence[str],
+    store: RecordStore,
+    made_from: Callable[[], str | None],
+    warn: Callable[[str], None],
 ) -> str:
     """The rerun digest of a job, after Snakemake's records of its outputs were compared with the outputs.
 
@@ -36,13 +41,17 @@ def checked_digest(
         outputs: The job's output files.
         store: Snakemake's records.
         made_from: Reads what the outputs say that they were made from; None where they are not whole.
+        warn: Shows the user a line about a file that was changed since it was made.
 
     Returns:
         `digest`.
     """
     if all(map(os.path.exists, outputs)) and not all(_is_recorded(path, store) for path in outputs):
+        known = made_from() or UNKNOWN
+        if known == UNKNOWN and any(store.age(path) for path in outputs):
+            warn(f"{outputs[0]} is not the file that was made; it is made again")
         for path in outputs:
-            store.restore(path, rule, made_from() or UNKNOWN)
+            store.restore(path, rule, known)
     return digest
 
 
