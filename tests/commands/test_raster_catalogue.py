@@ -35,12 +35,12 @@ def test_files_of_several_bands_are_scenes_of_their_own(tmp_path):
     raster(tmp_path / "in" / "a_20170301.tif", bands=3, nodata=0)
     raster(tmp_path / "in" / "deep" / "b-2017-05-02.TIF", bands=3, nodata=0)
     write_catalogue(tmp_path / "in", tmp_path / "out" / "catalog.json", "ortho")
-    found = scenes(tmp_path / "out" / "catalog.json", ["image:1"])
-    assert {name: scene.acquired.date() for name, scene in found.items()} == {
+    by_id = scenes(tmp_path / "out" / "catalog.json", ["image:1"])
+    assert {name: scene.acquired.date() for name, scene in by_id.items()} == {
         "a_20170301": date(2017, 3, 1),
         "b-2017-05-02": date(2017, 5, 2),
     }
-    band = found["a_20170301"].band("image:3")
+    band = by_id["a_20170301"].band("image:3")
     assert (band.index, band.nodata, band.scale, band.offset) == (3, 0, 1, 0)
     assert (tmp_path / "in" / "a_20170301.tif").samefile(band.href)
 
@@ -52,7 +52,7 @@ def test_files_of_several_bands_are_scenes_of_their_own(tmp_path):
         ["S2_20170301T101530/B02.tif", "S2_20170301T101530/B03.tif", "S2_20170301T101530/cloud_mask.tif"],
     ],
 )
-def test_files_of_one_band_that_differ_in_its_name_are_one_scene(tmp_path, names):
+def test_files_that_differ_in_the_band_name_are_one_scene(tmp_path, names):
     for name in names:
         raster(tmp_path / "in" / name)
     write_catalogue(tmp_path / "in", tmp_path / "out" / "catalog.json", "ortho")

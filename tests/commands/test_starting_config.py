@@ -1,4 +1,4 @@
-"""A starting config says what the user's files tell, and is one that the workflow takes."""
+"""A starting config contains what the user's files say, and the workflow accepts it."""
 
 import shutil
 from datetime import date
@@ -162,15 +162,15 @@ def there_already(here):
         ),
     ],
 )
-def test_what_cannot_be_found_out_is_asked_for(here, prepare, arguments, words, capsys):
+def test_missing_information_is_requested(here, prepare, arguments, words, capsys):
     scenes(here / "in")
     main(["catalog", "in"])
     assert "resources/in/catalog.json: 3 scenes of product 'in'" in capsys.readouterr().out
     prepare(here)
-    with pytest.raises(SystemExit) as told:
+    with pytest.raises(SystemExit) as error:
         main(["init", *arguments])
     for word in words:
-        assert word in str(told.value)
+        assert word in str(error.value)
     assert not [path for path in here.glob("config/*") if path.read_text()]
 
 

@@ -1,4 +1,4 @@
-"""validation.py: each rule of tiles, imagery and labels, broken, gives a line that says what would be right."""
+"""Each broken rule of the config gives one line that says what is wrong and what to do."""
 
 import copy
 import math
@@ -48,9 +48,6 @@ def complaint(raw):
         load_config(raw)
     return str(caught.value)
 
-
-NO_BLOCK = "it must be a block of keys"
-BETWEEN = {"minimum": "it must be at least {}", "maximum": "it must be at most {}", "above": "it must be above {}"}
 
 # Each case: the key, its value, and what the line says after the key.
 RULES = [
@@ -189,7 +186,7 @@ PREPARED = {
 
 
 @pytest.mark.parametrize(("key", "value", "words"), RULES)
-def test_a_broken_rule_is_told_in_one_line(key, value, words):
+def test_a_broken_rule_is_reported_in_one_line(key, value, words):
     content = changed(key, value, changed(*PREPARED[key]) if key in PREPARED else None)
     line = complaint({"datasets": {"mumbai_2017": content}})
     assert "\n" not in line and line.startswith(f"datasets.mumbai_2017.{key}: ")
@@ -197,7 +194,7 @@ def test_a_broken_rule_is_told_in_one_line(key, value, words):
 
 
 @pytest.mark.parametrize(("key", "value", "words"), RULES[::9])
-def test_a_default_that_breaks_a_rule_is_told_for_the_dataset_that_takes_it(key, value, words):
+def test_an_invalid_default_is_reported_for_the_dataset(key, value, words):
     content = changed(key, value, changed(*PREPARED[key]) if key in PREPARED else None)
     line = complaint({"defaults": content, "datasets": {"mumbai_2017": None}})
     assert line.startswith(f"datasets.mumbai_2017.{key}: ") and "\n" not in line
@@ -227,7 +224,7 @@ def test_the_top_of_the_config(raw, line):
     pytest.raises(ConfigError, load_config, raw).match(line)
 
 
-def test_every_mistake_has_its_line():
+def test_every_mistake_has_a_line():
     content = changed("tiles.size", -5, changed("imagery.composite", "max", changed("labels.colour", "red")))
     lines = complaint({"datasets": {"a": content}}).splitlines()
     assert [line.split(":")[0] for line in lines] == [
@@ -332,7 +329,7 @@ def test_layers_override_the_keys_above_them():
     assert (two.path, two.layer, two.attribute, two.classes, two.value) == ("b.gpkg", None, None, None, 9)
 
 
-def test_background_may_be_a_value_that_is_burned_only_where_an_attribute_says_so():
+def test_value_may_equal_background_if_an_attribute_is_burned():
     labels = (
         load(a=changed("labels", {"path": "l", "attribute": "kind", "value": 0, "background": 0})).datasets["a"].labels
     )
@@ -354,7 +351,7 @@ def test_requests_are_for_all_datasets():
 
 
 @pytest.mark.parametrize("value", [64.0, 128.0])
-def test_a_whole_number_written_with_a_point_makes_the_same_tiles_or_is_refused(value):
+def test_an_integral_float_makes_the_same_tiles_or_is_refused(value):
     try:
         dataset = load(a=changed("tiles.size", value)).datasets["a"]
     except ConfigError:
@@ -366,11 +363,11 @@ def test_a_whole_number_written_with_a_point_makes_the_same_tiles_or_is_refused(
     ("key", "value"),
     [("tiles.resolution", math.inf), ("imagery.max_cloud", math.nan), ("imagery.min_valid", math.nan)],
 )
-def test_numbers_that_are_none_are_refused(key, value):
+def test_infinite_numbers_and_nan_are_refused(key, value):
     assert complaint({"datasets": {"a": changed(key, value)}}).startswith(f"datasets.a.{key}: ")
 
 
-def test_datasets_of_chips_have_shards_by_size_unless_told():
+def test_datasets_of_chips_have_shards_by_size_by_default():
     chips = {"images": "images", "labels": "labels"}
     for defaults, own, shards in (
         ({}, {}, 0),

@@ -9,10 +9,10 @@ from typing import Any
 import geopandas
 import pytest
 import shapely
-
-from segchips.grids.tile import Tile
 from segchips.pipeline.questions import Questions
 from segchips.pipeline.workflow import State
+
+from segchips.grids.tile import Tile
 from support.projects import Project, chips_touched
 
 Digests = dict[str, Any]

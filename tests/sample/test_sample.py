@@ -1,3 +1,5 @@
+"""The sample: valid STAC, complete labels, and scenes that agree with them."""
+
 import json
 import math
 from collections import Counter
@@ -79,7 +81,7 @@ def classes_at(sample, lonlat):
     return np.where(last < 0, 0, fields["class_id"][last])
 
 
-def look(scene, lonlat, name):
+def sample_asset(scene, lonlat, name):
     """The pixels of one asset under the points; -1 outside the raster."""
     properties = scene["properties"]
     project = pyproj.Transformer.from_crs(4326, properties["proj:epsg"], always_xy=True).transform
@@ -93,14 +95,14 @@ def look(scene, lonlat, name):
     return result
 
 
-def on(scenes, date, orbit):
+def scene_on(scenes, date, orbit):
     (scene,) = [s for s in scenes if s["properties"]["datetime"].startswith(date) and s["id"].endswith(orbit)]
     return scene
 
 
 def clear_points(scene, points):
     lonlat, classes = points
-    clear = look(scene, lonlat, "cloud_mask") == 0
+    clear = sample_asset(scene, lonlat, "cloud_mask") == 0
     return lonlat[clear], classes[clear]
 
 
@@ -220,7 +222,7 @@ def test_swath_edges_slant(scenes):
 
 def test_orbits_overlap_and_only_together_cover_the_aoi(scenes, points):
     lonlat, _ = points
-    seen = {scene["id"]: look(scene, lonlat, "cloud_mask") for scene in scenes}
+    seen = {scene["id"]: sample_asset(scene, lonlat, "cloud_mask") for scene in scenes}
     assert all((mask >= 0).all() for mask in seen.values())
     for scene in scenes:
         assert 0.5 < np.mean(seen[scene["id"]] != 255) < 0.85
@@ -231,11 +233,11 @@ def test_orbits_overlap_and_only_together_cover_the_aoi(scenes, points):
                 assert both.any(axis=0).all() and 0.2 < both.all(axis=0).mean() < 0.5
 
 
-def test_every_place_is_seen_clear_in_the_year_and_nearly_every_place_in_summer(scenes, points):
+def test_every_place_is_clear_once_a_year_and_most_in_summer(scenes, points):
     lonlat, _ = points
     clear = {scene["properties"]["datetime"][5:7]: np.zeros(len(lonlat), int) for scene in scenes}
     for scene in scenes:
-        clear[scene["properties"]["datetime"][5:7]] += look(scene, lonlat, "cloud_mask") == 0
+        clear[scene["properties"]["datetime"][5:7]] += sample_asset(scene, lonlat, "cloud_mask") == 0
     assert (sum(clear.values()) > 0).mean() > 0.999
     assert (clear["06"] + clear["07"] + clear["08"] > 0).mean() > 0.95
 
@@ -250,7 +252,7 @@ def test_clouds_are_bright_and_shadows_dark(scenes):
 
 @pytest.mark.parametrize(("date", "orbit"), [("2023-04-26", "r022"), ("2023-06-28", "r065")])
 def test_shadows_lie_away_from_the_sun(scenes, date, orbit):
-    scene = on(scenes, date, orbit)
+    scene = scene_on(scenes, date, orbit)
     azimuth = math.radians(scene["properties"]["view:sun_azimuth"])
     mask = scene["pixels"]["cloud_mask"]
     rows, columns = np.nonzero(mask == 2)
@@ -286,9 +288,9 @@ def test_every_class_and_some_background_lie_in_the_aoi(points):
 
 @pytest.mark.parametrize(("date", "orbit"), [("2023-06-05", "r022"), ("2023-06-28", "r065"), ("2023-10-16", "r065")])
 def test_labels_match_the_picture(scenes, inner_points, date, orbit):
-    scene = on(scenes, date, orbit)
+    scene = scene_on(scenes, date, orbit)
     lonlat, classes = clear_points(scene, inner_points)
-    blue, red, near = (look(scene, lonlat, name) for name in ("B02", "B04", "B08"))
+    blue, red, near = (sample_asset(scene, lonlat, name) for name in ("B02", "B04", "B08"))
     assert np.array_equal(near < 600, classes == 1)
     forest, field, built = classes == 2, classes == 3, classes == 4
     assert np.median(red[forest]) < 0.6 * np.median(red[field])
@@ -297,7 +299,7 @@ def test_labels_match_the_picture(scenes, inner_points, date, orbit):
 
 @pytest.mark.parametrize(("date", "orbit"), [("2023-02-15", "r022"), ("2023-04-29", "r065")])
 def test_shores_lie_where_the_labels_say(sample, scenes, date, orbit):
-    scene = on(scenes, date, orbit)
+    scene = scene_on(scenes, date, orbit)
     polygons, fields = layer(sample / "labels.gpkg", "landcover")
     project = pyproj.Transformer.from_crs(4326, scene["properties"]["proj:epsg"], always_xy=True).transform
     back = pyproj.Transformer.from_crs(scene["properties"]["proj:epsg"], 4326, always_xy=True).transform
@@ -307,14 +309,14 @@ def test_shores_lie_where_the_labels_say(sample, scenes, date, orbit):
     for distance, wet in ((-12, True), (12, False)):
         shore = water.buffer(distance).boundary.segmentize(10).difference(roads)
         lonlat = np.column_stack(back(*shapely.get_coordinates(shore).T))
-        near = look(scene, lonlat, "B08")[look(scene, lonlat, "cloud_mask") == 0]
+        near = sample_asset(scene, lonlat, "B08")[sample_asset(scene, lonlat, "cloud_mask") == 0]
         assert len(near) > 100
         assert ((near < 1200) == wet).mean() > 0.99
 
 
 @pytest.mark.parametrize(("date", "orbit"), [("2023-06-05", "r022"), ("2023-06-28", "r065")])
 def test_roads_show_among_fields(sample, scenes, date, orbit):
-    scene = on(scenes, date, orbit)
+    scene = scene_on(scenes, date, orbit)
     polygons, fields = layer(sample / "labels.gpkg", "landcover")
     edges = shapely.get_coordinates(shapely.segmentize(polygons[fields["class"] == "road"], 60 / 111_320))
     places = np.concatenate([edges + offset for offset in offsets(6)])
@@ -322,17 +324,17 @@ def test_roads_show_among_fields(sample, scenes, date, orbit):
     lonlat, _ = clear_points(scene, (places[middle], places[middle]))
     brighter = []
     for offset in offsets(40):
-        field = (classes_at(sample, lonlat + offset) == 3) & (look(scene, lonlat + offset, "cloud_mask") == 0)
-        brighter += list(look(scene, lonlat[field], "B02") > look(scene, lonlat[field] + offset, "B02"))
+        field = (classes_at(sample, lonlat + offset) == 3) & (sample_asset(scene, lonlat + offset, "cloud_mask") == 0)
+        brighter += list(sample_asset(scene, lonlat[field], "B02") > sample_asset(scene, lonlat[field] + offset, "B02"))
     assert len(brighter) > 100 and np.mean(brighter) > 0.9
 
 
 def test_seasons_change_fields_and_leaves(scenes, inner_points):
     def greenness(date, orbit, name):
-        scene = on(scenes, date, orbit)
+        scene = scene_on(scenes, date, orbit)
         lonlat, classes = clear_points(scene, inner_points)
         lonlat = lonlat[classes == CLASSES[name]]
-        red, near = (look(scene, lonlat, band).astype(float) for band in ("B04", "B08"))
+        red, near = (sample_asset(scene, lonlat, band).astype(float) for band in ("B04", "B08"))
         return ((near - red) / (near + red)).mean()
 
     winter, spring, summer, autumn = (
@@ -346,7 +348,7 @@ def test_seasons_change_fields_and_leaves(scenes, inner_points):
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(8, 6), (3, 2), (1, 1)])
-def test_the_aoi_meets_just_the_tiles_asked_for(sample, tmp_path, columns, rows):
+def test_the_aoi_meets_exactly_the_requested_tiles(sample, tmp_path, columns, rows):
     directory = sample if (columns, rows) == (8, 6) else tmp_path
     if directory is tmp_path:
         write_sample(directory, columns=columns, rows=rows)

@@ -1,4 +1,4 @@
-"""A made-up landscape: polygons in metres, painted one over the other, whose reflectance changes with the seasons."""
+"""The synthetic landscape: overlapping polygons in metres whose reflectance changes with the seasons."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ SPECTRA = {  # reflectance in blue, green, red, near infrared
 
 
 class Cover(NamedTuple):
-    """A kind of ground: class (0 is unlabelled), spectrum by day of the year, relative texture at 20, 150 and 36 m."""
+    """A land cover: class (0 is unlabelled), spectrum by day of the year, relative texture at 20, 150 and 36 m."""
 
     class_id: int
     year: str
@@ -87,24 +87,27 @@ WOODS = {"conifer": 0.55, "broadleaf": 0.45}
 
 @dataclass(frozen=True)
 class Mesh:
-    """Crooked blocks of farmland: `nodes` (n, n, 2) in metres by row and column; in between, (u, v) is bilinear."""
+    """A distorted grid of farmland blocks.
+
+    `nodes` (n, n, 2) are in metres by row and column; positions (u, v) between them are interpolated bilinearly.
+    """
 
     nodes: Floats
 
     @classmethod
     def over(cls, box: shapely.Polygon, rng: Generator) -> "Mesh":
-        """Blocks that cover the box and a block or more around it."""
+        """Returns blocks that cover the box and at least one block around it."""
         west, south, east, north = box.bounds
         count = math.ceil(math.hypot(east - west, north - south) / BLOCK) + 4
         u, v = np.meshgrid(np.arange(count) - (count - 1) / 2, np.arange(count) - (count - 1) / 2)
-        swung = np.stack([u + 0.25 * np.sin(0.9 * v), v + 0.25 * np.sin(0.7 * u + 1)], axis=-1)
-        crooked = swung + rng.uniform(-0.13, 0.13, swung.shape)
+        waved = np.stack([u + 0.25 * np.sin(0.9 * v), v + 0.25 * np.sin(0.7 * u + 1)], axis=-1)
+        jittered = waved + rng.uniform(-0.13, 0.13, waved.shape)
         sine, cosine = math.sin(math.radians(9)), math.cos(math.radians(9))
-        turned = crooked @ np.array([[cosine, -sine], [sine, cosine]])
-        return cls(turned * BLOCK + [(west + east) / 2, (south + north) / 2])
+        rotated = jittered @ np.array([[cosine, -sine], [sine, cosine]])
+        return cls(rotated * BLOCK + [(west + east) / 2, (south + north) / 2])
 
     def at(self, uv: Floats) -> Floats:
-        """Metres at (u, v), for any leading shape."""
+        """Returns the positions in metres of (u, v), with any leading shape."""
         low = np.clip(uv.astype(int), 0, len(self.nodes) - 2)
         i, j = low[..., 0], low[..., 1]
         s, t = np.split(uv - low, 2, axis=-1)
@@ -113,32 +116,32 @@ class Mesh:
         return np.asarray(south * (1 - t) + north * t)
 
     def quads(self, boxes: Floats) -> Polygons:
-        """Polygons of (u0, v0, u1, v1) boxes of shape (n, 4)."""
+        """Returns the polygons of (u0, v0, u1, v1) boxes of shape (n, 4)."""
         return np.asarray(shapely.polygons(self.at(boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]])))
 
     def line(self, start: Sequence[float], stop: Sequence[float]) -> shapely.LineString:
-        """The line from (u, v) to (u, v)."""
+        """Returns the line between two positions (u, v)."""
         return shapely.LineString(self.at(np.linspace(start, stop, 5 * math.ceil(math.dist(start, stop)) + 1)))
 
     def lines(self, axis: int) -> list[shapely.LineString]:
-        """Every line of nodes, from south to north (axis 0) or from west to east (axis 1)."""
+        """Returns all lines of nodes, from south to north (axis 0) or from west to east (axis 1)."""
         nodes = self.nodes if axis else np.swapaxes(self.nodes, 0, 1)
         return [shapely.LineString(line) for line in nodes]
 
     def nearest(self, xy: Floats) -> Ints:
-        """Column and row of the node nearest to a place."""
+        """Returns column and row of the node nearest to a position in metres."""
         row, column = np.unravel_index(np.hypot(*np.moveaxis(self.nodes - xy, -1, 0)).argmin(), self.nodes.shape[:2])
         return np.array([column, row])
 
     def blocks(self, box: shapely.Polygon) -> Ints:
-        """Column and row of the blocks that meet the box, (n, 2)."""
+        """Returns column and row of the blocks that meet the box, (n, 2)."""
         count = len(self.nodes) - 1
         corners = np.array(list(np.ndindex(count, count)))
         return np.asarray(corners[shapely.intersects(self.quads(np.hstack([corners, corners + 1.0])), box)])
 
 
 class Settlement(NamedTuple):
-    """A town or hamlet: the mesh node it lies at, its outline, and how many lots it reaches from the node."""
+    """A town or hamlet: its mesh node, its outline, and its extent from the node in lots."""
 
     node: Ints
     outline: shapely.Polygon
@@ -147,7 +150,7 @@ class Settlement(NamedTuple):
 
 @dataclass(frozen=True)
 class Landscape:
-    """Polygons in ground metres in painting order, with the cover, days of delay and brightness of each."""
+    """Polygons in metres in burning order, with land cover, seasonal delay in days, and brightness of each."""
 
     polygons: Polygons
     covers: Ints
@@ -156,7 +159,7 @@ class Landscape:
 
     @classmethod
     def of(cls, layers: Sequence[Layer], rng: Generator) -> "Landscape":
-        """Stack the layers, first painted first."""
+        """Stacks layers; later ones cover earlier ones."""
         polygons = np.concatenate([polygons for polygons, _ in layers])
         names = list(COVERS)
         covers = np.array([names.index(cover) for _, covers in layers for cover in covers])
@@ -164,18 +167,18 @@ class Landscape:
         return cls(polygons, covers, rng.uniform(-7, 7, count), rng.uniform(0.93, 1.07, count))
 
     def each(self, attribute: str) -> Array:
-        """That attribute of every polygon's cover."""
+        """Returns an attribute of each polygon's land cover."""
         return np.array([getattr(cover, attribute) for cover in COVERS.values()])[self.covers]
 
     def across(self) -> Floats:
-        """Unit vectors across every polygon's longer side, (n, 2)."""
+        """Returns unit vectors across each polygon's longer side, (n, 2)."""
         corners = shapely.get_coordinates(shapely.oriented_envelope(self.polygons)).reshape(-1, 5, 2)
         sides = np.diff(corners[:, :3], axis=1)
         lengths = np.hypot(sides[..., 0], sides[..., 1])
         return np.asarray((sides / lengths[..., None])[np.arange(len(sides)), lengths.argmin(axis=1)])
 
     def reflectance(self, day: int) -> Floats:
-        """Every polygon's reflectance on a day of the year, (n, bands)."""
+        """Returns the reflectance of each polygon on a day of the year, (n, bands)."""
         result = np.empty((len(self.polygons), len(BANDS)))
         for index, cover in enumerate(COVERS.values()):
             members = self.covers == index
@@ -186,8 +189,8 @@ class Landscape:
         return np.asarray(result * self.brightness[:, None], dtype="f4")
 
 
-def draw(area: shapely.Polygon, box: shapely.Polygon, rng: Generator) -> Landscape:
-    """Everything within the box, with a town, a lake, a river and woods in each region of the area."""
+def draw_landscape(area: shapely.Polygon, box: shapely.Polygon, rng: Generator) -> Landscape:
+    """Draws the landscape in the box, with a town, a lake, a river and woods in each region of the area."""
     low, high = np.array(area.bounds).reshape(2, 2)
     count = np.maximum(1, np.round((high - low) / REGION)).astype(int)
     size = (high - low) / count
@@ -198,12 +201,12 @@ def draw(area: shapely.Polygon, box: shapely.Polygon, rng: Generator) -> Landsca
     trees, ponds = np.concatenate(woods), np.array(lakes)
     banks = shapely.union_all([*rivers, *ponds]).buffer(BANK)
     taken = shapely.union_all([*trees, *ponds, *(town.outline for town in towns)])
-    hamlets = scatter(mesh, box, shapely.union(banks, taken), rng)
+    hamlets = hamlets_on(mesh, box, shapely.union(banks, taken), rng)
     layers = [
         (np.array([box]), ["meadow"]),
         parcels(mesh, box, banks, taken, rng),
         (trees, choose(WOODS, len(trees), rng)),
-        *built(mesh, [*towns, *hamlets], rng),
+        *buildings(mesh, [*towns, *hamlets], rng),
         (rivers, ["river"] * len(rivers)),
         (ponds, ["lake"] * len(ponds)),
         *roads(mesh, towns, rivers, box.buffer(50).difference(shapely.union_all(ponds).buffer(15))),
@@ -212,12 +215,12 @@ def draw(area: shapely.Polygon, box: shapely.Polygon, rng: Generator) -> Landsca
 
 
 def choose(shares: Mapping[str, float], count: int, rng: Generator) -> list[str]:
-    """Random names by their shares."""
+    """Returns random names by their shares."""
     return [str(name) for name in rng.choice(list(shares), count, p=list(shares.values()))]
 
 
 def blob(centre: Floats, radius: float, rng: Generator, waves: int = 6) -> shapely.Polygon:
-    """A roundish polygon with a wavy outline."""
+    """Returns a round polygon with a wavy outline."""
     angle = np.linspace(0, 2 * math.pi, 20 * waves, endpoint=False)
     k = np.arange(2, 2 + waves)[:, None]
     wobble = rng.uniform(0.1, 0.35, k.shape) / k * np.cos(k * angle + rng.uniform(0, 2 * math.pi, k.shape))
@@ -250,7 +253,7 @@ def region(centre: Floats, size: Floats, mesh: Mesh, rng: Generator) -> tuple[Se
 
 def parcels(mesh: Mesh, box: shapely.Polygon, banks: BaseGeometry, taken: BaseGeometry, rng: Generator) -> Layer:
     """Fields and meadows in strips, clear of the banks, none wholly hidden."""
-    strips = mesh.quads(np.concatenate([cut(block, rng) for block in mesh.blocks(box)]))
+    strips = mesh.quads(np.concatenate([cut_into_strips(block, rng) for block in mesh.blocks(box)]))
     shapely.prepare([banks, taken])
     strips = strips[~shapely.covered_by(strips, taken)]
     wet = shapely.intersects(strips, banks)
@@ -259,8 +262,8 @@ def parcels(mesh: Mesh, box: shapely.Polygon, banks: BaseGeometry, taken: BaseGe
     return pieces, choose(CROPS, len(pieces), rng)
 
 
-def cut(block: Ints, rng: Generator) -> Floats:
-    """One block in strips, as (u0, v0, u1, v1) boxes."""
+def cut_into_strips(block: Ints, rng: Generator) -> Floats:
+    """Cuts a block into strips, as (u0, v0, u1, v1) boxes."""
     edges = np.concatenate([[0.0], np.cumsum(rng.uniform(0.5, 1.5, rng.integers(3, 8)))])
     edges /= edges[-1]
     ends = np.array([0.0, 1.0] if rng.random() < 0.5 else [0.0, rng.uniform(0.4, 0.6), 1.0])
@@ -269,7 +272,7 @@ def cut(block: Ints, rng: Generator) -> Floats:
     return (boxes if rng.random() < 0.5 else boxes[:, [1, 0, 3, 2]]) + np.tile(block, 2)
 
 
-def scatter(mesh: Mesh, box: shapely.Polygon, taken: BaseGeometry, rng: Generator) -> list[Settlement]:
+def hamlets_on(mesh: Mesh, box: shapely.Polygon, taken: BaseGeometry, rng: Generator) -> list[Settlement]:
     """Hamlets in corners of blocks where nothing else is."""
     blocks = mesh.blocks(box)
     blocks = blocks[rng.random(len(blocks)) < 0.08]
@@ -279,7 +282,7 @@ def scatter(mesh: Mesh, box: shapely.Polygon, taken: BaseGeometry, rng: Generato
     return [Settlement(block, outline, 4) for block, outline in zip(blocks[free], outlines[free], strict=True)]
 
 
-def built(mesh: Mesh, settlements: Sequence[Settlement], rng: Generator) -> list[Layer]:
+def buildings(mesh: Mesh, settlements: Sequence[Settlement], rng: Generator) -> list[Layer]:
     """The settlements' gardens and the roofs on them."""
     outlines = np.array([settlement.outline for settlement in settlements])
     roofs = np.concatenate([houses(mesh, settlement, rng) for settlement in settlements])
@@ -287,7 +290,7 @@ def built(mesh: Mesh, settlements: Sequence[Settlement], rng: Generator) -> list
 
 
 def houses(mesh: Mesh, settlement: Settlement, rng: Generator) -> Polygons:
-    """Roofs on most lots of a settlement."""
+    """Returns roofs on most lots of a settlement."""
     lots = np.arange(-settlement.reach, settlement.reach) + 0.5
     middles = np.stack(np.meshgrid(lots, lots), axis=-1).reshape(-1, 2) / LOTS + settlement.node
     middles = middles[rng.random(len(middles)) < 0.85]
@@ -319,7 +322,7 @@ def street_grid(mesh: Mesh, node: Ints) -> list[shapely.LineString]:
 
 
 def paved(lines: Sequence[BaseGeometry], width: float, cover: str, land: BaseGeometry) -> Layer:
-    """Lines on land as roads of a width in metres, without stubs."""
+    """Returns lines on land as roads of a width in metres, without short ends."""
     pieces = shapely.get_parts(shapely.intersection(np.array(lines), land))
     pieces = pieces[shapely.length(pieces) > 20 * width]
     return shapely.buffer(pieces, width / 2, cap_style="flat", join_style="mitre"), [cover] * len(pieces)

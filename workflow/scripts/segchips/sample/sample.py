@@ -35,7 +35,7 @@ from segchips.sample.frames import (
     encode_cog,
     project,
 )
-from segchips.sample.landscape import BANDS, Landscape, Polygons, draw
+from segchips.sample.landscape import BANDS, Landscape, Polygons, draw_landscape
 from segchips.sample.rendering import RenderedGround, correlated_noise, ground_texture, render_bands, render_ground
 
 CLASSES = {1: "water", 2: "forest", 3: "field", 4: "built", 5: "road"}
@@ -57,7 +57,7 @@ def write_sample(directory: Path, seed: int = 0, columns: int = 8, rows: int = 6
     ]
     boxes = [project(frame.box, frame.epsg, GROUND_EPSG) for frame in frames]
     ground = Frame.around(GROUND_EPSG, shapely.union_all(boxes).bounds)
-    landscape = draw(area, ground.box, np.random.default_rng([seed, 0]))
+    landscape = draw_landscape(area, ground.box, np.random.default_rng([seed, 0]))
     texture = ground_texture(landscape, ground, np.random.default_rng([seed, 1]))
     renderings = {frame.epsg: render_ground(landscape, texture, ground, frame) for frame in frames}
     write_labels(directory / "labels.gpkg", landscape)
