@@ -6,7 +6,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from test_shard_writer import KEYS, describe, folder, shard
 
 import segchips
 from segchips.errors import InputError, RecordError
@@ -15,6 +14,7 @@ from segchips.records.pixel_counts import BLOCK_PIXELS, PixelCounts
 from segchips.records.pixel_values import valid_pixels
 from segchips.records.statistics import BandStatistics, summarise_counts
 from support.chips import records_config, write_chip, write_chip_folders
+from support.tile_shards import KEYS, describe_tile_shards, write_tile_chips, write_tile_shard
 
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64", "float32", "float64"]
 NODATA = {"uint8": 7, "int8": -3, "uint16": 0, "int16": -999, "float32": -9999.0, "float64": float("nan")}
@@ -212,7 +212,7 @@ def test_what_is_no_tally_is_named(tmp_path):
 
 def dataset(root, dtype="uint16", storage="array", nodata=0, compression=None, splits=("train", "val")):
     """A dataset of shards with their tallies, as the workflow writes it; its pixels by split."""
-    folder(root, dtype, (40, 30, 3), keys=KEYS)
+    write_tile_chips(root, dtype, (40, 30, 3), keys=KEYS)
     pairs = dict(zip(KEYS, chips(dtype), strict=True))
     for key, (image, label) in pairs.items():
         name = f"{key.replace(':', '#')}.tif"
@@ -222,10 +222,13 @@ def dataset(root, dtype="uint16", storage="array", nodata=0, compression=None, s
         write_chip(root / "labels" / name, label[..., None], nodata=255)
     parts = dict(zip(splits, (KEYS[:3], KEYS[3:]), strict=True))
     indices = {
-        split: [shard(root, keys[n::2], storage, compression, split=split, number=n, shards=2)[1] for n in range(2)]
+        split: [
+            write_tile_shard(root, keys[n::2], storage, compression, split=split, number=n, shards=2)[1]
+            for n in range(2)
+        ]
         for split, keys in parts.items()
     }
-    directory = describe(root, indices, storage, compression)
+    directory = describe_tile_shards(root, indices, storage, compression)
     return directory, {split: [pairs[key] for key in keys] for split, keys in parts.items()}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import atheris
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "records")]
+sys.path.insert(0, str(TESTS))
 
 with atheris.instrument_imports(include=["segchips"]):
     from segchips.errors import SegchipsError
@@ -28,7 +28,8 @@ with atheris.instrument_imports(include=["segchips"]):
 
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
-from test_fuzz import lock, made  # noqa: E402
+
+from support.fuzz_inputs import small_scene_lock, write_small_dataset  # noqa: E402
 
 COMPRESSIONS = (None, "GZIP", "ZLIB")
 
@@ -38,7 +39,7 @@ def records(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
     path, seeds = folder / "shard", []
     for number, compression in enumerate(COMPRESSIONS):
         (folder / str(number)).mkdir()
-        seeds.append(bytes([number]) + made(folder / str(number), compression).read_bytes())
+        seeds.append(bytes([number]) + write_small_dataset(folder / str(number), compression).read_bytes())
 
     def run(data: bytes) -> None:
         path.write_bytes(data[1:])
@@ -53,7 +54,7 @@ def records(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
 
 def examples(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
     """Payloads whose checksums are right, read as raw arrays."""
-    shard = made(folder, None)
+    shard = write_small_dataset(folder, None)
     info = read_info(shard.parent)
 
     def run(data: bytes) -> None:
@@ -68,7 +69,7 @@ def examples(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
 
 def indices(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
     """The CSV file beside a shard."""
-    path, content = folder / "index.csv", index_path(made(folder, None)).read_bytes()
+    path, content = folder / "index.csv", index_path(write_small_dataset(folder, None)).read_bytes()
 
     def run(data: bytes) -> None:
         path.write_bytes(data)
@@ -83,7 +84,7 @@ def indices(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
 def locks(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
     """The assets of a lock, as somebody would forge them: with the right checksum."""
     path = folder / "scenes.parquet"
-    write_lock(path, lock())
+    write_lock(path, small_scene_lock())
     table = pq.read_table(path)
     place, metadata = table.schema.get_field_index("assets"), dict(table.schema.metadata)
     (assets, *_), about = table["assets"].to_pylist(), json.loads(metadata[b"segchips"])

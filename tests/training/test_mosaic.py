@@ -7,13 +7,13 @@ import pytest
 import rasterio
 from rasterio.features import rasterize
 from shapely import box
-from test_shard_writer import describe, shard
 
 import segchips
 from segchips.errors import InputError
 from segchips.grids.tile import Grid, Tile
 from support.chips import HALF_METRE_TRANSFORM, records_config, write_chip, write_chip_folders
 from support.datasets import tile_at
+from support.tile_shards import describe_tile_shards, write_tile_shard
 
 SIZE, PAD = 16, 2
 
@@ -164,12 +164,14 @@ def test_labels_from_records_are_the_labels_rasterised_at_once(tmp_path):
         write_chip(tmp_path / "labels" / f"{tile.name}.tif", label[..., None], transform=place, nodata=255)
         write_chip(tmp_path / "images" / f"{tile.name}.tif", np.zeros((SIZE, SIZE, 2), "uint16"), transform=place)
     keys = [tile.key for tile in tiles]
-    shard(tmp_path, keys)
+    write_tile_shard(tmp_path, keys)
     for kind in ("images", "labels"):
         (tmp_path / kind / "60#2#10.0#33#-58#8465.tif").write_bytes(
             (tmp_path / kind / f"{tiles[0].name}.tif").read_bytes()
         )
-    directory = describe(tmp_path, {"train": [tmp_path / "tfrecords" / "sample-train.index-00000-of-00001.csv"]})
+    directory = describe_tile_shards(
+        tmp_path, {"train": [tmp_path / "tfrecords" / "sample-train.index-00000-of-00001.csv"]}
+    )
     records = segchips.load(directory, "train").as_numpy_iterator()
     (path,) = segchips.mosaic(((one["identifier"], one["label"]) for one in records), tmp_path / "labels.tif")
     with rasterio.open(path) as source:

@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from test_shard_writer import DTYPES, KEYS, describe, folder, shard
 
 import segchips
 from segchips.errors import InputError, LibraryError, RecordError, SegchipsError
 from segchips.records.file_names import index_name, shard_name
 from segchips.records.shard_index import read_index
+from support.tile_shards import DTYPES, KEYS, describe_tile_shards, write_tile_chips, write_tile_shard
 
 
 def dataset(root, dtype="uint16", shape=(6, 5, 3), storage="array", compression=None, **options):
-    images, labels = folder(root, dtype, shape, **options)
+    images, labels = write_tile_chips(root, dtype, shape, **options)
     indices = {
         "train": [
-            shard(root, keys, storage, compression, number=n, shards=3)[1]
+            write_tile_shard(root, keys, storage, compression, number=n, shards=3)[1]
             for n, keys in enumerate((KEYS[:2], [], KEYS[2:]))
         ],
-        "val": [shard(root, [], storage, compression, split="val")[1]],
+        "val": [write_tile_shard(root, [], storage, compression, split="val")[1]],
     }
-    return describe(root, indices, storage, compression), images, labels
+    return describe_tile_shards(root, indices, storage, compression), images, labels
 
 
 def equal(directory, images, labels, dtype, shape):

@@ -1,4 +1,4 @@
-"""chipfiles.py and headers.py against rasterio: whatever is read without GDAL must be what GDAL reads."""
+"""TIFF chips, whose pixels and headers are those that GDAL reads."""
 
 import itertools
 import struct
@@ -9,36 +9,15 @@ import rasterio
 from PIL import Image
 from rasterio.control import GroundControlPoint
 
-from segchips.errors import InputError
-from segchips.records.chip_header import DamagedFileError, Sidecars
-from segchips.records.chip_reader import decode_chip, read_chip, read_file, read_header
+from segchips.records.chip_header import Sidecars
+from segchips.records.chip_reader import read_chip, read_header
 from segchips.records.fast_header import read_fast_header
+from support.chip_reading import assert_read_like_gdal, read_with_gdal, result_or_none
 from support.chips import TRANSFORM, random_pixels, write_chip
 
 pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
-
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64", "float32", "float64"]
 COMPRESSIONS = ["none", "lzw", "deflate", "zstd", "packbits", "lzma"]
-
-
-def by_gdal(path):
-    with rasterio.open(path) as source:
-        crs = source.crs.to_string() if source.crs else ""
-        return source.read().transpose(1, 2, 0), crs, source.transform.to_gdal()
-
-
-def equal(path, sidecars=Sidecars.NONE):
-    """What we read is what GDAL reads, bit by bit; returns whether GDAL was spared."""
-    expected, crs, transform = by_gdal(path)
-    header, found = read_chip(path, sidecars)
-    assert found.dtype == expected.dtype
-    assert found.shape == expected.shape == (header.height, header.width, header.channels)
-    assert found.tobytes() == expected.tobytes()
-    assert (header.dtype, header.crs, header.geotransform) == (str(expected.dtype), crs, transform)
-    assert read_header(path, sidecars) == header
-    assert read_file(path, sidecars) == (header, path.read_bytes())
-    assert decode_chip(path.read_bytes()).tobytes() == expected.tobytes()
-    return read_fast_header(path.read_bytes()) is not None
 
 
 def layouts():
@@ -66,7 +45,7 @@ def test_every_plain_layout_is_read_as_by_gdal_and_without_it(tmp_path):
     count = 0
     for count, (dtype, shape, options) in enumerate(layouts(), 1):
         write_chip(tmp_path / "chip.tif", random_pixels(dtype, shape, count), **options)
-        assert equal(tmp_path / "chip.tif"), (dtype, shape, options)
+        assert assert_read_like_gdal(tmp_path / "chip.tif"), (dtype, shape, options)
     assert count > 380
 
 
@@ -92,7 +71,7 @@ def test_other_tiffs_are_read_as_by_gdal(tmp_path, options, quick):
     write_chip(
         tmp_path / "chip.tif", random_pixels("uint8", (40, 30, count)) >> (8 - bits), interleave="pixel", **options
     )
-    assert equal(tmp_path / "chip.tif") == quick
+    assert assert_read_like_gdal(tmp_path / "chip.tif") == quick
 
 
 def by_hand(path, array, **tags):
@@ -153,24 +132,24 @@ def by_hand(path, array, **tags):
 def test_tiffs_that_others_write_are_read_as_by_gdal(tmp_path, tags, quick):
     path = tmp_path / "chip.tif"
     by_hand(path, random_pixels("uint8", (5, 4, 3)), **tags)
-    theirs, ours = outcome(lambda: by_gdal(path)), outcome(lambda: read_chip(path, Sidecars.NONE))
-    assert (outcome(lambda: read_fast_header(path.read_bytes())) is not None) == quick
+    theirs, ours = result_or_none(lambda: read_with_gdal(path)), result_or_none(lambda: read_chip(path, Sidecars.NONE))
+    assert (result_or_none(lambda: read_fast_header(path.read_bytes())) is not None) == quick
     if ours is not None:
-        equal(path)
+        assert_read_like_gdal(path)
     assert ours is not None or theirs is None or tags["257"] == (3, 6)
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 def test_complex_chips_are_read_as_by_gdal(tmp_path, dtype):
     write_chip(tmp_path / "chip.tif", random_pixels(dtype, (5, 4, 2)))
-    equal(tmp_path / "chip.tif")
+    assert_read_like_gdal(tmp_path / "chip.tif")
 
 
 def test_blocks_never_written_are_read_as_by_gdal(tmp_path):
     profile = {"driver": "GTiff", "tiled": True, "blockxsize": 16, "blockysize": 16, "SPARSE_OK": True, "nodata": 9}
     with rasterio.open(tmp_path / "chip.tif", "w", height=40, width=40, count=2, dtype="uint8", **profile) as target:
         target.write(random_pixels("uint8", (2, 16, 16)), window=rasterio.windows.Window(16, 16, 16, 16))
-    assert not equal(tmp_path / "chip.tif")
+    assert not assert_read_like_gdal(tmp_path / "chip.tif")
 
 
 def test_overviews_masks_and_further_pages_are_read_as_by_gdal(tmp_path):
@@ -178,13 +157,13 @@ def test_overviews_masks_and_further_pages_are_read_as_by_gdal(tmp_path):
     write_chip(path, random_pixels("uint8", (64, 64, 3)))
     with rasterio.open(path, "r+") as target:
         target.build_overviews([2, 4])
-    assert not equal(path)
+    assert not assert_read_like_gdal(path)
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"), rasterio.open(path, "r+") as target:
         target.write_mask(random_pixels("uint8", (64, 64)) > 100)
-    assert not equal(path)
+    assert not assert_read_like_gdal(path)
     pages = [Image.fromarray(random_pixels("uint8", (9, 8), page)) for page in range(2)]
     pages[0].save(path, save_all=True, append_images=pages[1:])
-    assert not equal(path)
+    assert not assert_read_like_gdal(path)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -193,7 +172,7 @@ def test_palettes_give_their_indices(tmp_path, dtype):
     write_chip(
         tmp_path / "chip.tif", random_pixels(dtype, (12, 9, 1)), photometric="palette", colormap=colors, compress="lzw"
     )
-    assert equal(tmp_path / "chip.tif")
+    assert assert_read_like_gdal(tmp_path / "chip.tif")
 
 
 UTM = [f"EPSG:{base + zone}" for base in (32600, 32700) for zone in range(1, 61)]
@@ -215,9 +194,9 @@ def test_every_crs_is_named_as_by_gdal(tmp_path):
     for number, crs in enumerate([*UTM, *OTHERS, rasterio.crs.CRS.from_string(CUSTOM), *OTHERS, *UTM[::-1], None]):
         options = {"GEOTIFF_KEYS_FLAVOR": "ESRI_PE"} if number % 2 else {}
         write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), crs=crs, **options)
-        assert equal(tmp_path / "chip.tif")
+        assert assert_read_like_gdal(tmp_path / "chip.tif")
         write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), crs=crs, ENDIANNESS="BIG")
-        assert equal(tmp_path / "chip.tif")
+        assert assert_read_like_gdal(tmp_path / "chip.tif")
 
 
 @pytest.mark.parametrize(("projection", "options"), [("moll", {"GEOTIFF_KEYS_FLAVOR": "ESRI_PE"}), ("tmerc", {})])
@@ -225,7 +204,7 @@ def test_crs_that_differ_in_one_number_are_told_apart(tmp_path, projection, opti
     for meridian in (10, 20, 10):
         crs = rasterio.crs.CRS.from_string(f"+proj={projection} +lon_0={meridian} +ellps=WGS84")
         write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), crs=crs, **options)
-        assert equal(tmp_path / "chip.tif")
+        assert assert_read_like_gdal(tmp_path / "chip.tif")
         assert str(meridian) in read_header(tmp_path / "chip.tif", Sidecars.NONE).crs
 
 
@@ -241,29 +220,29 @@ def test_crs_that_differ_in_one_number_are_told_apart(tmp_path, projection, opti
 )
 def test_every_geotransform_is_gdals(tmp_path, transform, quick):
     write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), transform=transform)
-    assert equal(tmp_path / "chip.tif") in ([quick] if quick is not None else [True, False])
+    assert assert_read_like_gdal(tmp_path / "chip.tif") in ([quick] if quick is not None else [True, False])
 
 
 def test_pixels_that_are_points_and_control_points_are_gdals(tmp_path):
     write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), tags={"AREA_OR_POINT": "Point"})
-    assert not equal(tmp_path / "chip.tif")
+    assert not assert_read_like_gdal(tmp_path / "chip.tif")
     points = [GroundControlPoint(row, column, column * 2.0, row * 3.0) for row, column in ((0, 0), (0, 3), (3, 0))]
     write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), transform=None, gcps=points)
-    equal(tmp_path / "chip.tif")
+    assert_read_like_gdal(tmp_path / "chip.tif")
 
 
 def test_what_lies_beside_a_chip_counts(tmp_path):
     path, world = tmp_path / "chip.tif", tmp_path / "chip.tfw"
     world.write_text("2\n0\n0\n-2\n1001\n1999\n")
     write_chip(path, random_pixels("uint8", (4, 4, 1)))
-    assert read_header(path, Sidecars.WORLD_FILE).geotransform == by_gdal(path)[2] == TRANSFORM.to_gdal()
-    equal(path, Sidecars.WORLD_FILE)
+    assert read_header(path, Sidecars.WORLD_FILE).geotransform == read_with_gdal(path)[2] == TRANSFORM.to_gdal()
+    assert_read_like_gdal(path, Sidecars.WORLD_FILE)
     write_chip(path, random_pixels("uint8", (4, 4, 1)), transform=None, crs=None)
-    assert read_header(path, Sidecars.WORLD_FILE).geotransform == by_gdal(path)[2] == (1000, 2, 0, 2000, 0, -2)
-    equal(path, Sidecars.WORLD_FILE)
+    assert read_header(path, Sidecars.WORLD_FILE).geotransform == read_with_gdal(path)[2] == (1000, 2, 0, 2000, 0, -2)
+    assert_read_like_gdal(path, Sidecars.WORLD_FILE)
     path.with_name("chip.tif.aux.xml").write_text("<PAMDataset><SRS>EPSG:3035</SRS></PAMDataset>")
-    assert read_header(path, Sidecars.OTHER).crs == by_gdal(path)[1] == "EPSG:3035"
-    equal(path, Sidecars.OTHER)
+    assert read_header(path, Sidecars.OTHER).crs == read_with_gdal(path)[1] == "EPSG:3035"
+    assert_read_like_gdal(path, Sidecars.OTHER)
 
 
 def test_the_share_of_valid_pixels_is_read(tmp_path):
@@ -280,124 +259,4 @@ def test_the_share_of_valid_pixels_is_read(tmp_path):
             assert read_header(tmp_path / "chip.tif", sidecars).valid == (
                 None if value in (None, "no") else float(value)
             )
-        assert equal(tmp_path / "chip.tif")
-
-
-@pytest.mark.parametrize(
-    ("dtype", "channels"),
-    [("uint8", 1), ("uint8", 2), ("uint8", 3), ("uint8", 4), ("uint16", 1), ("uint16", 3), ("uint16", 4)],
-)
-def test_pngs_are_read_as_by_gdal_and_without_it(tmp_path, dtype, channels):
-    for seed, shape in enumerate([(1, 1), (7, 5), (1, 30), (30, 1), (64, 70)]):
-        write_chip(
-            tmp_path / "chip.png",
-            random_pixels(dtype, (*shape, channels), seed),
-            driver="PNG",
-            crs=None,
-            transform=None,
-        )
-        (tmp_path / "chip.png.aux.xml").unlink(missing_ok=True)
-        assert equal(tmp_path / "chip.png")
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"mode": "P"},
-        {"mode": "1"},
-        {"mode": "L", "bits": 4},
-        {"mode": "L", "transparency": 3},
-        {"mode": "RGB", "transparency": (1, 2, 3)},
-    ],
-)
-def test_other_pngs_are_read_as_by_gdal(tmp_path, options):
-    image = Image.fromarray(random_pixels("uint8", (13, 11, 3))).convert(options.pop("mode"))
-    image.save(tmp_path / "chip.png", **options)
-    assert not equal(tmp_path / "chip.png")
-
-
-@pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("quality", [40, 95])
-def test_jpegs_are_read_as_by_gdal(tmp_path, channels, quality):
-    for options in ({}, {"progressive": True}, {"subsampling": 0}):
-        image = Image.fromarray(
-            random_pixels("uint8", (30, 41, channels)).squeeze(), {1: "L", 3: "RGB", 4: "CMYK"}[channels]
-        )
-        image.save(tmp_path / "chip.jpg", quality=quality, **options)
-        assert equal(tmp_path / "chip.jpg") == (channels != 4)
-
-
-@pytest.mark.parametrize("driver", ["BMP", "GIF", "JP2OpenJPEG", "ENVI", "WEBP"])
-def test_every_other_format_is_read_as_by_gdal(tmp_path, driver):
-    array = random_pixels("uint8", (64, 64, 1 if driver == "GIF" else 3))
-    write_chip(tmp_path / "chip.dat", array, driver=driver, **({"LOSSLESS": "YES"} if driver == "WEBP" else {}))
-    expected, crs, transform = by_gdal(tmp_path / "chip.dat")
-    header, found = read_chip(tmp_path / "chip.dat")
-    np.testing.assert_array_equal(found, expected)
-    assert (header.crs, header.geotransform) == (crs, transform)
-
-
-def outcome(read):
-    try:
-        return read()
-    except (InputError, DamagedFileError, rasterio.errors.RasterioError, rasterio.errors.CRSError):
-        return None
-
-
-def damaged(content, rng):
-    """Copies with one flipped bit, most of them in the header, and copies cut off."""
-    for _ in range(150):
-        at = int(rng.integers(min(len(content), 700) if rng.random() < 0.7 else len(content)))
-        yield content[:at] + bytes([content[at] ^ 1 << int(rng.integers(8))]) + content[at + 1 :]
-    for end in rng.integers(0, len(content), 20):
-        yield content[:end]
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"compress": "lzw", "tiled": True, "blockxsize": 16, "blockysize": 16},
-        {"compress": "deflate", "predictor": 2, "interleave": "band"},
-        {"driver": "PNG", "crs": None, "transform": None},
-    ],
-)
-def test_no_damage_gives_other_pixels_than_gdal(tmp_path, options):
-    path, driver, good = tmp_path / "chip.tif", options.get("driver"), random_pixels("uint16", (30, 20, 3)) // 99
-    write_chip(path, good, **options)
-    path.with_name("chip.tif.aux.xml").unlink(missing_ok=True)
-    for content in damaged(path.read_bytes(), np.random.default_rng(3)):
-        path.write_bytes(content)
-        ours, theirs = outcome(lambda: read_chip(path, Sidecars.NONE)), outcome(lambda: by_gdal(path))
-        if driver == "PNG":
-            assert ours is None or ours[1].tobytes() == good.tobytes()
-        elif ours is not None:
-            assert theirs is not None
-            assert ours[1].tobytes() == theirs[0].tobytes()
-            assert ours[0].crs == theirs[1]
-            np.testing.assert_array_equal(ours[0].geotransform, theirs[2])
-
-
-def test_a_raw_file_that_is_cut_off_is_named(tmp_path):
-    path = tmp_path / "chip.dat"
-    write_chip(path, random_pixels("uint8", (64, 64, 3)), driver="ENVI")
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match="chip.dat cannot be read"):
-        read_chip(path)
-
-
-@pytest.mark.parametrize("name", ["chip.tif", "chip.png", "chip.jpg"])
-def test_a_file_that_is_cut_off_or_none_is_named(tmp_path, name):
-    path = tmp_path / name
-    driver = {"tif": "GTiff", "png": "PNG", "jpg": "JPEG"}[path.suffix[1:]]
-    write_chip(path, random_pixels("uint8", (64, 64, 3)), driver=driver, crs=None, transform=None)
-    good = path.read_bytes()
-    for content in (b"", b"text", good[: len(good) // 2], good[:-30]):
-        path.write_bytes(content)
-        for read in (read_chip, read_file):
-            for sidecars in (Sidecars.NONE, Sidecars.OTHER):
-                with pytest.raises(InputError, match=f"{name} {'cannot be read' if content else 'is empty'}"):
-                    read(path, sidecars)
-    path.unlink()
-    with pytest.raises(InputError, match=f"{name} cannot be read: No such file"):
-        read_chip(path)
+        assert assert_read_like_gdal(tmp_path / "chip.tif")
