@@ -135,7 +135,7 @@ PACKAGE = {
     "files.py": (SCRIPTS / "segchips/files.py").read_text(),
     "errors.py": (SCRIPTS / "segchips/errors.py").read_text(),
     "config/__init__.py": "",
-    "config/model.py": "PLATFORMS = ()\n",
+    "config/imagery.py": "PLATFORMS = ()\n",
     "room/__init__.py": "",
     "room/first.py": "def one():\n    return 1\n",
     "room/second.py": "def two():\n    return 2\n",
