@@ -80,6 +80,11 @@ class Project:
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in found}
 
 
+def chips_and_shards(jobs: Counter[str]) -> dict[str, int]:
+    """How many jobs made image chips, label chips and shards; rules without jobs are left out."""
+    return {rule: jobs[rule] for rule in ("images", "labels", "tfrecords") if jobs[rule]}
+
+
 def chips_touched(project: Project, shapes: list[shapely.Geometry]) -> set[str]:
     """The file names of label chips whose grid one of the lon/lat shapes touches."""
     touched = set()
