@@ -9,39 +9,42 @@ from typing import Any
 import geopandas
 import pytest
 import shapely
-from segchips.pipeline.questions import Questions
-from segchips.pipeline.workflow import State
 
 from segchips.grids.tile import Tile
+from segchips.pipeline.datasets import Datasets
+from segchips.pipeline.digests import Digests
+from segchips.pipeline.steps.labels import make_label_lock
 from support.projects import Project, chips_touched
 
-Digests = dict[str, Any]
+ByRule = dict[str, Any]
 OTHER_PRODUCT = [{"id": "sample-l2a", "bands": ["B08"]}]
 FEW_KEYS = {"keys": ["60:2:10.0:33:-334:8903"]}
 
 
-def digests(project: Project) -> Digests:
+def digests(project: Project) -> ByRule:
     """The digest of each rule's result; for images, provenance, labels and shards those of all tiles or shards."""
-    rules = Questions(project.config)
-    tiles = [Tile.from_key(row.key).name for row in rules.placed("sample")]
-    splits = rules.dataset("sample").tfrecords.splits
+    datasets = Datasets(project.config)
+    rules, records = Digests(datasets), datasets["sample"].tfrecords
+    tiles = [Tile.from_key(key).name for key in datasets.keys("sample")]
     return {
-        "tiles": rules.tiles_digest("sample"),
-        "scenes": rules.query("sample"),
-        "label_lock": rules.label_digest("sample"),
-        "splits": rules.splits_digest("sample"),
-        "images": [rules.image_digest("sample", tile) for tile in tiles],
-        "provenance": [rules.provenance_digest("sample", tile) for tile in tiles],
-        "labels": [rules.label_chip_digest("sample", tile) for tile in tiles],
-        "tfrecords": [rules.shard_digest("sample", split, 0) for split in splits],
-        "tfrecords_info": rules.info_digest("sample"),
-        "audit": rules.audit_digest("sample"),
-        "descriptors": rules.descriptors_digest("sample"),
-        "report": rules.report_digest("sample"),
+        "tiles": rules.tiles("sample"),
+        "scenes": rules.scenes("sample"),
+        "label_lock": rules.labels("sample"),
+        "splits": rules.splits("sample"),
+        "images": [rules.image("sample", tile) for tile in tiles],
+        "provenance": [rules.provenance("sample", tile) for tile in tiles],
+        "labels": [rules.label("sample", tile) for tile in tiles],
+        "tfrecords": [
+            rules.shard("sample", split, shard) for split in records.splits for shard in range(records.shards)
+        ],
+        "tfrecords_info": rules.dataset_info("sample"),
+        "audit": rules.audit("sample"),
+        "descriptors": rules.descriptors("sample"),
+        "report": rules.report("sample"),
     }
 
 
-def outdated(before: Digests, after: Digests) -> set[str]:
+def outdated(before: ByRule, after: ByRule) -> set[str]:
     return {rule for rule in before if before[rule] != after[rule]}
 
 
@@ -52,7 +55,7 @@ def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     return project
 
 
-IMAGERY = {"images", "provenance", "descriptors", "report"}
+IMAGERY = {"images", "provenance", "tfrecords", "descriptors", "report"}
 CHANGES: dict[str, tuple[str, Any, set[str]]] = {
     "bands": ("defaults.imagery.products", OTHER_PRODUCT, IMAGERY | {"tfrecords_info"}),
     "composite": ("defaults.imagery.composite", "median", IMAGERY),
@@ -90,7 +93,7 @@ def test_a_reference_date_outdates_the_tiles_whose_scenes_it_reorders(here: Proj
 
 
 def lock_labels(project: Project) -> None:
-    assert State(project.config).make_label_lock("sample", "results/sample/labels.parquet", "lock.log") is None
+    make_label_lock(Datasets(project.config), "sample", "results/sample/labels.parquet")
 
 
 def moved(layer: geopandas.GeoDataFrame, number: int) -> geopandas.GeoDataFrame:
@@ -115,7 +118,7 @@ def test_an_edited_feature_outdates_the_label_chips_it_touches(
     layer.to_file("mine.gpkg")
     here.change("defaults.labels.path", "mine.gpkg")
     lock_labels(here)
-    before, tiles = digests(here), [row.key.replace(":", "#") for row in Questions(here.config).placed("sample")]
+    before, tiles = digests(here), [Tile.from_key(key).name for key in Datasets(here.config).keys("sample")]
     number = next(n for n, shape in enumerate(layer.geometry) if len(chips_touched(here, [shape])) == 1)
     shapes = [layer.geometry[number]]
     edited = edit(layer, number)
@@ -124,7 +127,7 @@ def test_an_edited_feature_outdates_the_label_chips_it_touches(
     assert outdated(before, digests(here)) == {"label_lock"}
     lock_labels(here)
     after = digests(here)
-    assert outdated(before, after) == {"label_lock", "labels"}
+    assert outdated(before, after) == {"label_lock", "labels", "tfrecords"}
     changed = {
         f"{tile}.tif" for tile, one, other in zip(tiles, before["labels"], after["labels"], strict=True) if one != other
     }
