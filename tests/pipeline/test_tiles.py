@@ -1,6 +1,7 @@
 from collections import Counter
 
 import geopandas
+import pyarrow.parquet as pq
 import pytest
 import shapely
 
@@ -76,3 +77,12 @@ def test_a_shared_label_chip_is_pruned_when_no_dataset_needs_it(project: Project
     project.run_and_count()
     assert project.run_and_count("prune") == Counter(prune=1)
     assert (project.folder / "logs/prune.log").read_text() == ""
+
+
+def test_a_manifest_of_an_earlier_release_is_made_again(project: Project) -> None:
+    manifest = project.results() / "tiles.parquet"
+    before = manifest.read_bytes()
+    pq.write_table(pq.read_table(manifest).drop_columns(["reason", "unit"]), manifest)
+    made = project.run_and_count()
+    assert made["tiles"] == 1 and made["images"] == made["labels"] == 0
+    assert manifest.read_bytes() == before

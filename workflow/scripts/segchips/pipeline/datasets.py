@@ -20,7 +20,7 @@ from segchips.records.file_names import counts_path, index_name
 from segchips.scenes.lock import read_lock
 from segchips.splits.splits import read_splits
 from segchips.tiles.assignment import PLANNED, TileAssignment
-from segchips.tiles.manifest import read_manifest
+from segchips.tiles.manifest import read_parquet_columns
 
 T = TypeVar("T")
 
@@ -114,7 +114,7 @@ class Datasets:
     def keys(self, name: str) -> list[str]:
         """The keys of all tiles of the manifest."""
         path = self.folder(name) / "tiles.parquet"
-        return self.read_once("keys", path, lambda path: [row.key for row in read_manifest(path)])
+        return self.read_once("keys", path, lambda path: read_parquet_columns(path, ["key"])[0])
 
     def assignments(self, name: str) -> Sequence[TileAssignment]:
         """Every tile with its split, shard and state."""
