@@ -200,7 +200,7 @@ def test_every_crs_is_named_as_by_gdal(tmp_path):
 
 
 @pytest.mark.parametrize(("projection", "options"), [("moll", {"GEOTIFF_KEYS_FLAVOR": "ESRI_PE"}), ("tmerc", {})])
-def test_crs_that_differ_in_one_number_are_told_apart(tmp_path, projection, options):
+def test_crs_that_differ_in_one_number_are_distinguished(tmp_path, projection, options):
     for meridian in (10, 20, 10):
         crs = rasterio.crs.CRS.from_string(f"+proj={projection} +lon_0={meridian} +ellps=WGS84")
         write_chip(tmp_path / "chip.tif", random_pixels("uint8", (4, 4, 1)), crs=crs, **options)

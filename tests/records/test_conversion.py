@@ -1,4 +1,4 @@
-"""chipfolders.py: pairs by name whatever the folders hold, and whole folders as shards."""
+"""Pairs by name whatever the folders contain, and whole folders as shards."""
 
 import hashlib
 import subprocess
@@ -51,7 +51,7 @@ def test_pairs_are_those_of_one_name(tmp_path):
     )
 
 
-def test_what_has_no_partner_is_rejected_by_name(tmp_path):
+def test_chips_without_partner_are_rejected_by_name(tmp_path):
     touch(tmp_path, "images/a.tif", "images/b.tif", "images/c.tif", "images/c.png")
     touch(tmp_path, "labels/b.tif", "labels/c.tif", "labels/d.tif")
     touch(tmp_path, "images/60#2#10.0#33#1#2.tif", "images/60:2:10.0:33:1:2.tif", "labels/60#2#10.0#33#1#2.tif")
@@ -66,7 +66,7 @@ def test_what_has_no_partner_is_rejected_by_name(tmp_path):
     }
 
 
-def test_companions_are_no_chips(tmp_path):
+def test_sidecars_are_not_chips(tmp_path):
     companions = [
         "a.tfw",
         "a.tif.aux.xml",
@@ -311,7 +311,7 @@ def test_adding_chips_moves_none(tmp_path):
     assert places[1].items() > places[0].items()
 
 
-def test_shards_have_the_size_wanted_unless_their_number_is_given(tmp_path, monkeypatch):
+def test_shards_have_the_target_size_unless_their_number_is_given(tmp_path, monkeypatch):
     write_chip_folders(tmp_path, [f"c{number}" for number in range(60)], (50, 40, 5), "uint16")
     monkeypatch.setattr("segchips.records.conversion.SHARD_BYTES", 200_000)
     for storage, per_chip in (("array", 50 * 40 * 11), ("float", 50 * 40 * 6 * 4), ("encoded", 50 * 40 * 11 + 1000)):

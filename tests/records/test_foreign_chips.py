@@ -1,4 +1,4 @@
-"""Folders of chips as strangers send them: what fits is read as it is, the rest is named, and memory stays free."""
+"""Folders of unusual chips: good ones are read, bad ones are named, and memory stays free."""
 
 import resource
 import struct

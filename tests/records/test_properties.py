@@ -1,4 +1,4 @@
-"""What holds for any area, any chips and any records, on examples that Hypothesis draws."""
+"""Properties of areas, chips and records that hold for any example that Hypothesis draws."""
 
 import math
 from pathlib import Path

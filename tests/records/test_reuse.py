@@ -1,4 +1,4 @@
-"""kept.py: a shard of which records are kept is the one that is written from nothing."""
+"""A shard with reused records has the bytes of one that is written from nothing."""
 
 import json
 import os
@@ -19,7 +19,7 @@ KEYS = [f"60:2:10.0:33:{column}:{row}" for column in range(4) for row in range(4
 
 @pytest.fixture(autouse=True)
 def _old_chips(monkeypatch):
-    """Chips are never too young, for every one of these is a new file."""
+    """Chips are never too new, although each of these is a new file."""
     monkeypatch.setattr(reuse, "_TIMESTAMP_MARGIN", 0)
 
 
@@ -69,7 +69,7 @@ def fresh(root, keys, **options):
 @pytest.mark.parametrize("unknown", [None, 200])
 @pytest.mark.parametrize("compression", [None, "GZIP", "ZLIB"])
 @pytest.mark.parametrize("storage", ["array", "float", "encoded", "png"])
-def test_whatever_changes_the_bytes_are_those_of_a_new_shard(tmp_path, storage, compression, unknown):
+def test_after_any_change_the_bytes_are_those_of_a_new_shard(tmp_path, storage, compression, unknown):
     chips(tmp_path)
     options = {"storage": storage, "compression": compression, "unknown": unknown, "least": 0.5}
     draw, keys = random.Random(3), KEYS[:12]
@@ -89,7 +89,7 @@ def test_whatever_changes_the_bytes_are_those_of_a_new_shard(tmp_path, storage, 
         assert old == 0 or made <= len(changed | (set(keys) - before)) + 4
 
 
-def test_only_what_changed_is_made(tmp_path):
+def test_only_records_of_changed_chips_are_made(tmp_path):
     chips(tmp_path)
     assert shard(tmp_path, KEYS[:12])[0] == (12, 0)
     assert shard(tmp_path, KEYS[:12])[0] == (0, 12)
@@ -99,7 +99,7 @@ def test_only_what_changed_is_made(tmp_path):
     assert shard(tmp_path, KEYS[2:13])[0] == (0, 11)
 
 
-def test_where_most_has_changed_nothing_is_kept(tmp_path):
+def test_nothing_is_reused_if_most_has_changed(tmp_path):
     chips(tmp_path)
     shard(tmp_path, KEYS)
     for key in KEYS[:8]:
@@ -117,7 +117,7 @@ def test_where_most_has_changed_nothing_is_kept(tmp_path):
         ("uint8", "uint8", "jpeg"),
     ],
 )
-def test_counts_that_cannot_be_taken_apart_are_made_anew(tmp_path, dtype, label, storage):
+def test_counts_that_are_not_divisible_are_made_again(tmp_path, dtype, label, storage):
     chips(tmp_path, dtype=dtype, label=label)
     if label == "float32":
         write_chip(tmp_path / "labels" / f"{KEYS[0].replace(':', '#')}.tif", np.full((*SHAPE[:2], 1), 0.5, label))
@@ -127,7 +127,7 @@ def test_counts_that_cannot_be_taken_apart_are_made_anew(tmp_path, dtype, label,
     assert (made, old) == (16, 0) and content == fresh(tmp_path, KEYS, storage=storage)[1]
 
 
-def test_classes_that_come_and_go_are_told_apart_as_in_a_new_shard(tmp_path):
+def test_classes_that_come_and_go_are_counted_as_in_a_new_shard(tmp_path):
     """With more than 256 values in all, but never at once: what is gone does not count."""
     chips(tmp_path, label="uint16")
     for number, key in enumerate(KEYS):
@@ -171,27 +171,27 @@ DAMAGES = {
         shutil.copy(root / "other" / "kept" / path.name, path) for path in (shard, index)
     ],
     "an edited index": lambda shard, index, root: index.write_text(index.read_text().replace("1.0", "0.9")),
-    "another tally": lambda shard, index, root: shutil.copy(
+    "other pixel counts": lambda shard, index, root: shutil.copy(
         root / "other" / "kept" / counts_path(index).name, counts_path(index)
     ),
-    "no tally": lambda shard, index, root: counts_path(index).unlink(),
+    "no pixel counts": lambda shard, index, root: counts_path(index).unlink(),
     "no index": lambda shard, index, root: index.unlink(),
     "no shard": lambda shard, index, root: shard.unlink(),
-    "no notes": lambda shard, index, root: provenance_path(index).unlink(),
-    "notes cut off": lambda shard, index, root: os.truncate(provenance_path(index), 700),
-    "notes of another kind": lambda shard, index, root: provenance_path(index).write_text("[1, 2]"),
-    "notes of nothing": lambda shard, index, root: edit_sources(
+    "no provenance": lambda shard, index, root: provenance_path(index).unlink(),
+    "provenance cut off": lambda shard, index, root: os.truncate(provenance_path(index), 700),
+    "provenance of another kind": lambda shard, index, root: provenance_path(index).write_text("[1, 2]"),
+    "provenance of nothing": lambda shard, index, root: edit_sources(
         index, lambda sources: sources.update(dict.fromkeys(KEYS, 5))
     ),
-    "notes without a tile": lambda shard, index, root: edit_sources(index, lambda sources: sources.popitem()),
-    "another one's notes": lambda shard, index, root: shutil.copy(
+    "provenance without a tile": lambda shard, index, root: edit_sources(index, lambda sources: sources.popitem()),
+    "the provenance of another shard": lambda shard, index, root: shutil.copy(
         provenance_path(root / "other" / "kept" / index.name), reuse.provenance_path(index)
     ),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_nothing_is_kept_of_what_is_not_as_it_was_left(tmp_path, damage):
+def test_nothing_is_reused_of_files_that_have_changed(tmp_path, damage):
     chips(tmp_path)
     others(tmp_path / "other")
     shard(tmp_path, KEYS)
@@ -201,7 +201,7 @@ def test_nothing_is_kept_of_what_is_not_as_it_was_left(tmp_path, damage):
     assert (made, old) == (16, 0) and content == fresh(tmp_path, KEYS)[1]
 
 
-def test_another_recipe_makes_all_anew(tmp_path):
+def test_another_recipe_makes_all_records_again(tmp_path):
     chips(tmp_path)
     shard(tmp_path, KEYS)
     assert shard(tmp_path, KEYS, recipe="another")[0] == (16, 0)
@@ -225,7 +225,7 @@ def test_a_chip_of_the_same_size_and_age_is_another_one(tmp_path):
     assert (made, old) == (1, 15) and after == fresh(tmp_path, KEYS)[1]
 
 
-def test_a_chip_that_was_young_is_read_again(tmp_path, monkeypatch):
+def test_a_chip_that_was_new_is_read_again(tmp_path, monkeypatch):
     monkeypatch.setattr(reuse, "_TIMESTAMP_MARGIN", 60)
     chips(tmp_path)
     shard(tmp_path, KEYS)
@@ -235,7 +235,7 @@ def test_a_chip_that_was_young_is_read_again(tmp_path, monkeypatch):
     assert shard(tmp_path, KEYS)[0] == (0, 16)
 
 
-def test_a_missing_chip_is_named_and_not_kept(tmp_path):
+def test_a_missing_chip_is_named_and_not_reused(tmp_path):
     chips(tmp_path)
     shard(tmp_path, KEYS)
     (tmp_path / "labels" / f"{KEYS[5].replace(':', '#')}.tif").unlink()
@@ -243,7 +243,7 @@ def test_a_missing_chip_is_named_and_not_kept(tmp_path):
         shard(tmp_path, KEYS)
 
 
-def test_a_chip_unlike_the_kept_ones_is_named(tmp_path):
+def test_a_chip_unlike_the_reused_ones_is_named(tmp_path):
     chips(tmp_path)
     shard(tmp_path, KEYS)
     name = f"{KEYS[5].replace(':', '#')}.tif"

@@ -1,4 +1,4 @@
-"""tally.py and pixelstats.py against numpy over all pixels at once, and normalised images against the formula."""
+"""Pixel counts and statistics against NumPy over all pixels at once, and normalised images against the formula."""
 
 import json
 from collections import Counter
@@ -35,11 +35,11 @@ def chips(dtype, count=5, shape=(40, 30, 3), classes=(1, 2, 5, 255), seed=0):
     return found
 
 
-def tally_of(pairs, dtype, nodata):
-    tally = PixelCounts(dtype, pairs[0][0].shape[2], nodata)
+def count_chips(pairs, dtype, nodata):
+    counts = PixelCounts(dtype, pairs[0][0].shape[2], nodata)
     for image, label in pairs:
-        tally.add(image, label)
-    return tally
+        counts.add(image, label)
+    return counts
 
 
 def exact(values):
@@ -100,7 +100,7 @@ def check_weights(classes, background):
 def test_every_figure_is_that_of_all_pixels_at_once(dtype):
     nodata = NODATA.get(dtype, 0)
     pairs = chips(dtype)
-    found = summarise_counts(tally_of(pairs, dtype, nodata), ["a", "b", None], 255)
+    found = summarise_counts(count_chips(pairs, dtype, nodata), ["a", "b", None], 255)
     assert [band.name for band in found.bands] == ["a", "b", None]
     check(found, pairs, nodata)
 
@@ -109,13 +109,13 @@ def test_every_figure_is_that_of_all_pixels_at_once(dtype):
 def test_parts_add_up_whatever_their_order_and_size(dtype, tmp_path):
     pairs = chips(dtype, 12, (60, 60, 2)) + chips(dtype, 2, (370, 370, 2), seed=1)
     assert pairs[-1][1].size > BLOCK_PIXELS
-    parts = [tally_of(pairs[start:end], dtype, 0) for start, end in ((0, 1), (1, 8), (8, 13), (13, 14))]
+    parts = [count_chips(pairs[start:end], dtype, 0) for start, end in ((0, 1), (1, 8), (8, 13), (13, 14))]
     for number, part in enumerate(parts):
         part.save(tmp_path / f"{number}.npz")
     merged = PixelCounts(dtype, 2, 0)
     for number in (2, 0, 3, 1):
         merged.merge(PixelCounts.read(tmp_path / f"{number}.npz"))
-    whole = tally_of(pairs, dtype, 0)
+    whole = count_chips(pairs, dtype, 0)
     found, expected = (summarise_counts(one, ["a", "b"], 255) for one in (merged, whole))
     if dtype == "float32":
         for one, other in zip(found.bands, expected.bands, strict=True):
@@ -138,7 +138,7 @@ def test_parts_add_up_whatever_their_order_and_size(dtype, tmp_path):
 
 def test_the_same_chips_give_the_same_bytes(tmp_path):
     for name in ("a", "b"):
-        tally_of(chips("float32"), "float32", -9999.0).save(tmp_path / name)
+        count_chips(chips("float32"), "float32", -9999.0).save(tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -149,8 +149,8 @@ def test_no_sum_overflows_and_no_digit_is_lost(dtype):
     else:
         limits = np.iinfo(dtype)
         values = np.array([limits.min, limits.max, limits.max - 1, limits.min + 5, 77] * 50, dtype)
-    tally = tally_of([(values.reshape(10, -1, 1), np.ones((10, values.size // 10), "uint8"))] * 3, dtype, None)
-    sums = tally.sums(1, 0)
+    counts = count_chips([(values.reshape(10, -1, 1), np.ones((10, values.size // 10), "uint8"))] * 3, dtype, None)
+    sums = counts.sums(1, 0)
     parts = [Fraction(value) for value in values.tolist()] * 3
     assert (sums.count, sums.low, sums.high) == (len(parts), min(values.tolist()), max(values.tolist()))
     if dtype == "float64":
@@ -162,14 +162,14 @@ def test_no_sum_overflows_and_no_digit_is_lost(dtype):
 
 def test_a_mean_far_from_zero_leaves_the_deviation_exact():
     values = (np.arange(4000) % 2 + 1e9).reshape(50, 80, 1)
-    sums = tally_of([(values, np.zeros((50, 80), "uint8"))], "float64", None).sums(0, 0)
+    sums = count_chips([(values, np.zeros((50, 80), "uint8"))], "float64", None).sums(0, 0)
     assert (sums.mean, sums.std) == (1e9 + 0.5, 0.5)
 
 
 @pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "float32"])
 def test_labels_of_other_types_are_classes_too(dtype):
     pairs = [(image, label.astype(dtype) * (300 if dtype != "float32" else 1)) for image, label in chips("uint8")]
-    check(summarise_counts(tally_of(pairs, "uint8", 7), ["a", "b", "c"], 255 * 300), pairs, 7, 255 * 300)
+    check(summarise_counts(count_chips(pairs, "uint8", 7), ["a", "b", "c"], 255 * 300), pairs, 7, 255 * 300)
 
 
 @pytest.mark.parametrize("labels", ["many", "late", "fractions", "gaps"])
@@ -182,12 +182,12 @@ def test_labels_that_are_no_classes_leave_the_bands(labels, tmp_path):
         "fractions": 0.5,
         "gaps": np.nan,
     }.get(labels, np.arange(400).reshape(20, 20))
-    whole, merged = tally_of(pairs, "uint8", 7), PixelCounts("uint8", 3, 7)
+    whole, merged = count_chips(pairs, "uint8", 7), PixelCounts("uint8", 3, 7)
     for pair in pairs:
-        tally_of([pair], "uint8", 7).save(tmp_path / "part")
+        count_chips([pair], "uint8", 7).save(tmp_path / "part")
         merged.merge(PixelCounts.read(tmp_path / "part"))
-    for tally in (whole, merged):
-        found = summarise_counts(tally, ["a", "b", "c"], 255)
+    for counts in (whole, merged):
+        found = summarise_counts(counts, ["a", "b", "c"], 255)
         assert (found.classes, found.chips, found.pixels) == (None, 4, 4800)
         images = np.stack([image for image, _ in pairs])
         for band, one in enumerate(found.bands):
@@ -196,7 +196,7 @@ def test_labels_that_are_no_classes_leave_the_bands(labels, tmp_path):
 
 def test_pixels_that_are_all_nodata_give_no_figures(tmp_path):
     pairs = [(np.full((5, 4, 2), 7, "uint8"), np.ones((5, 4), "uint8"))]
-    check(summarise_counts(tally_of(pairs, "uint8", 7), ["a", "b"], 255), pairs, 7)
+    check(summarise_counts(count_chips(pairs, "uint8", 7), ["a", "b"], 255), pairs, 7)
     empty = PixelCounts("uint16", 2, 0)
     empty.save(tmp_path / "empty")
     found = summarise_counts(PixelCounts.read(tmp_path / "empty"), ["a", "b"], 255)
@@ -204,7 +204,7 @@ def test_pixels_that_are_all_nodata_give_no_figures(tmp_path):
     assert found.bands[0] == BandStatistics("a", 0, 0.0)
 
 
-def test_what_is_no_tally_is_named(tmp_path):
+def test_a_damaged_counts_file_is_named(tmp_path):
     (tmp_path / "sample-train.statistics-00000-of-00001.npz").write_bytes(b"PK no")
     with pytest.raises(RecordError, match="sample-train.statistics-00000-of-00001.npz cannot be read"):
         PixelCounts.read(tmp_path / "sample-train.statistics-00000-of-00001.npz")

@@ -1,4 +1,4 @@
-"""records.py against TensorFlow's own messages, writer and reader."""
+"""Messages and TFRecord files against TensorFlow's own messages, writer and reader."""
 
 import struct
 

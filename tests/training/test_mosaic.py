@@ -1,4 +1,4 @@
-"""mosaics.py: predictions at their place, against the tiles' own bounds and against labels rasterised at once."""
+"""Mosaics against the bounds of the tiles, and against labels rasterised at once."""
 
 import math
 

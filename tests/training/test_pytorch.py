@@ -1,4 +1,4 @@
-"""pytorch.py against the chips that went in, without TensorFlow."""
+"""PyTorch datasets against the chips that were written, without TensorFlow."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""reading.py against the pixels that rasterio wrote."""
+"""tf.data datasets and parsers against the pixels that rasterio wrote."""
 
 import io
 import subprocess

@@ -1,4 +1,4 @@
-"""verification.py: a sound dataset has no faults, and each kind of damage is named."""
+"""A sound dataset has no faults, and each kind of damage is named."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""examples.py: one chip alone, as it went in."""
+"""Single records, read as they were written."""
 
 import numpy as np
 import pytest
