@@ -35,10 +35,10 @@ def test_band_histograms_are_those_of_all_chips_at_once(page, results):
 
 def test_histogram_of_floats():
     values = np.random.default_rng(3).normal(280, 8, 40_000).astype("float32")
-    tally = PixelCounts("float32", 1, None)
-    tally.add(values.reshape(200, 200, 1), np.zeros((200, 200), "uint8"))
+    counts = PixelCounts("float32", 1, None)
+    counts.add(values.reshape(200, 200, 1), np.zeros((200, 200), "uint8"))
     edges = bin_edges(*np.percentile(values, (1, 99)), values.dtype)
-    shares = share_per_bin(*tally.with_merged_classes().histogram(None, 0), values.dtype, edges)
+    shares = share_per_bin(*counts.with_merged_classes().histogram(None, 0), values.dtype, edges)
     np.testing.assert_allclose(shares, np.histogram(values, edges)[0] / values.size, atol=0.006)
 
 

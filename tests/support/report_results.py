@@ -211,13 +211,13 @@ def write_page(folder, dataset, output):
 def count_pixels(folder, rows):
     """Write pixel counts and statistics as the writer of shards does."""
     for split in SPLITS:
-        tally = None
+        counts = None
         for row in (row for row in rows if row.state == MADE and row.split == split):
             name = f"{row.tile.replace(':', '#')}.tif"
             with rasterio.open(folder / "images" / name) as image, rasterio.open(folder / "labels" / name) as chip:
-                tally = tally or PixelCounts(image.dtypes[0], image.count, image.nodata)
-                tally.add(image.read().transpose(1, 2, 0), chip.read().transpose(1, 2, 0))
-        (tally or PixelCounts("uint8", 0, None)).save(counts_path(folder, split))
+                counts = counts or PixelCounts(image.dtypes[0], image.count, image.nodata)
+                counts.add(image.read().transpose(1, 2, 0), chip.read().transpose(1, 2, 0))
+        (counts or PixelCounts("uint8", 0, None)).save(counts_path(folder, split))
     write_statistics(folder / "tfrecords", {split: [counts_path(folder, split)] for split in SPLITS})
 
 

@@ -66,6 +66,7 @@ def test_damaged_and_missing_files_are_named(tmp_path, compression):
     assert verify(directory) == [f"{index} is missing", f"{second} is missing"]
     extra = directory / shard_name("parcels", "train", 2, 3)
     extra.write_bytes(b"")
+    (directory / f".{extra.name}.made_from").write_bytes(b"")  # hidden files are the workflow's own
     assert verify(directory)[2:] == [f"{extra} is not a shard of this dataset"]
 
 

@@ -92,11 +92,8 @@ def verify(directory: str | Path) -> list[str]:
     shards = list(_described_shards(directory, info))
     faults = [fault for path, count, split in shards for fault in _shard_faults(path, count, info, split)]
     described = {path for path, *_ in shards}
-    faults += [
-        f"{path} is not a shard of this dataset"
-        for path in sorted(directory.glob("*.tfrecord-*"))
-        if path not in described
-    ]
+    visible = (path for path in sorted(directory.glob("*.tfrecord-*")) if not path.name.startswith("."))
+    faults += [f"{path} is not a shard of this dataset" for path in visible if path not in described]
     indices = [index_path(path) for path in described if index_path(path).is_file()]
     tiles = Counter(entry.tile for index in indices for entry in read_index(index) if entry.state == MADE)
     return faults + [f"{tile} is in {count} records" for tile, count in tiles.items() if count > 1]
