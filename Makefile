@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: run test test-all lint notebooks docs bench lock clean
 

@@ -159,6 +159,7 @@ def test_message(fresh: Project, name: str) -> None:
     assert not list(fresh.folder.glob("results/*/images/*"))
 
 
+@pytest.mark.slow
 def test_a_truncated_scene_costs_its_tiles_alone_and_is_named(fresh: Project) -> None:
     items = sorted(fresh.folder.glob("resources/sample/sample-l2a/*/B04.tif"))
     whole = {path: path.read_bytes() for path in items}

@@ -65,26 +65,26 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(undisturbed: tuple[P
     assert results(again) == results(whole), f"after {kills} kills and {finished} runs from nothing"
 
 
-def test_of_two_runs_at_once_the_second_says_so_and_does_nothing(again: Project) -> None:
-    first = again.start()
-    lock = again.folder / "results" / ".lock"
+def test_the_second_of_two_runs_at_once_does_nothing(fresh: Project) -> None:
+    first = fresh.start()
+    lock = fresh.folder / "results" / ".lock"
     while first.poll() is None and not (lock.exists() and lock.read_text()):
         time.sleep(0.05)
     first.send_signal(signal.SIGSTOP)
     children = psutil.Process(first.pid).children(recursive=True)
     for child in children:
         child.suspend()
-    before = results(again)
-    elsewhere = Project(again.folder.parent / "elsewhere")
-    shutil.copytree(again.folder / "resources", elsewhere.folder / "resources")
-    elsewhere.write(again.config | {"results": str(again.folder / "results")})
+    before = results(fresh)
+    elsewhere = Project(fresh.folder.parent / "elsewhere")
+    shutil.copytree(fresh.folder / "resources", elsewhere.folder / "resources")
+    elsewhere.write(fresh.config | {"results": str(fresh.folder / "results")})
     try:
-        for second in (again, elsewhere):
+        for second in (fresh, elsewhere):
             result = second.run()
             assert result.returncode == 1
             assert "another run is at work" in result.stdout and f"process {first.pid} on" in result.stdout
             assert "Traceback" not in result.stdout
-            assert results(again) == before
+            assert results(fresh) == before
     finally:
         for each in (*children, first):
             each.send_signal(signal.SIGCONT)

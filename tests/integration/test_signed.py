@@ -142,6 +142,7 @@ def test_a_url_that_the_catalogue_no_longer_lists_is_named(tmp_path: Path, guard
     assert MARK not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_run_writes_no_signature_anywhere(fresh: Project, sample_run: Project, guarded: Callable[..., str]) -> None:
     """Not into locks, logs, tags, reports or what Snakemake keeps; also where a raster is not there."""
     folder = fresh.folder / "resources" / "sample"

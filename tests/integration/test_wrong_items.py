@@ -178,6 +178,7 @@ def test_any_item_becomes_a_scene_or_one_message(tmp_path):
 # The whole workflow.
 
 
+@pytest.mark.slow
 def test_a_run_skips_items_that_it_cannot_place_and_reports_them(sample_run: Project, fresh: Project) -> None:
     folder = fresh.folder / "resources" / "sample"
     good = json.loads(sorted(folder.glob("sample-l2a/*/*.json"))[0].read_text())

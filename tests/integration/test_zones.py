@@ -24,6 +24,8 @@ from support.projects import Project
 from support.rasters import raster_outline, write_raster
 from support.vectors import write_vectors
 
+pytestmark = pytest.mark.slow
+
 AREA = shapely.box(11.97, 47.0, 12.03, 47.02)
 UNKNOWN, BACKGROUND = 254, 255
 CORE = Affine(10, 0, 268_000, 0, -10, 5_214_000)

@@ -1,8 +1,11 @@
 """A config that is named takes the place of the shipped one."""
 
+import pytest
+
 from support.projects import Project
 
 
+@pytest.mark.slow
 def test_a_named_config_is_not_mixed_with_the_shipped_one(fresh: Project) -> None:
     shipped = fresh.folder / "config" / "config.yaml"
     shipped.parent.mkdir()

@@ -35,7 +35,6 @@ def test_scenes_stay_pinned_until_resolved(project: Project) -> None:
     assert locked(project) == [scene for scene in before if scene != gone]
     assert project.run_and_count()["images"] > 0
     assert project.file_bytes("results/*/images/*") != chips
-    assert project.run_and_count() == Counter()
 
 
 @pytest.mark.slow

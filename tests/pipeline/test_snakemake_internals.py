@@ -78,8 +78,8 @@ def backups(folder):
     return [path for path in (folder / ".snakemake" / "backups").rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("linking", [True, False])
-@pytest.mark.parametrize("failure", ["fail at once", "fail at the end"])
+@pytest.mark.parametrize("linking", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("failure", [pytest.param("fail at once", marks=pytest.mark.slow), "fail at the end"])
 def test_what_a_job_updates_is_what_it_was_when_the_job_fails(tmp_path, failure, linking):
     without = "def refuse(*_): raise OSError('no links here')\nimport pathlib\npathlib.Path.hardlink_to = refuse\n"
     snakefile = UPDATING if linking else without + UPDATING
@@ -91,6 +91,7 @@ def test_what_a_job_updates_is_what_it_was_when_the_job_fails(tmp_path, failure,
         assert not backups(tmp_path)
 
 
+@pytest.mark.slow
 def test_no_copy_is_made_of_what_a_job_updates(tmp_path):
     (tmp_path / "how").write_text("first")
     assert run(tmp_path, UPDATING).returncode == 0
@@ -102,6 +103,7 @@ def test_no_copy_is_made_of_what_a_job_updates(tmp_path):
     assert (tmp_path / "seen").read_text() == str([inode])
 
 
+@pytest.mark.slow
 def test_inputs_are_told_apart_by_content_where_only_their_age_changed(tmp_path):
     for name in "xy":
         (tmp_path / name).write_text(f"{name} one")
@@ -125,6 +127,7 @@ def test_inputs_are_told_apart_by_content_where_only_their_age_changed(tmp_path)
         assert (tmp_path / "a").read_text() == "made" * made, (name, content)
 
 
+@pytest.mark.slow
 def test_an_input_of_many_outputs_is_read_once_and_not_again_where_it_is_old(tmp_path):
     counting = """
 import hashlib
@@ -143,6 +146,7 @@ onsuccess:
     assert "read: 2" in run(tmp_path, counting + OUTPUTS).stdout  # x to see whether it changed, x to record it
 
 
+@pytest.mark.slow
 def test_pipes_still_work(tmp_path):
     result = run(tmp_path, PIPED)
     assert result.returncode == 0, result.stdout

@@ -87,6 +87,13 @@ def test_a_failed_audit_is_shown_and_ends_the_run(project: Project) -> None:
     assert f"{one['first']} ({one['splits'][0]}) and {one['second']} ({one['splits'][1]}) share" in message
     assert "splitting.allow_overlap: true" in message and "Traceback" not in message
     assert "<b>Failed.</b>" in (project.results() / "report/index.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_failed_audit_fails_again_until_it_is_made_again(project: Project) -> None:
+    path = project.results() / "audit.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "passed": False}))
+    project.run()
     ledger = project.results() / "ledger.csv"
     age = ledger.stat().st_mtime_ns
     assert project.run().returncode != 0 and ledger.stat().st_mtime_ns == age
@@ -95,14 +102,20 @@ def test_a_failed_audit_is_shown_and_ends_the_run(project: Project) -> None:
     assert "<b>Failed.</b>" not in (project.results() / "report/index.html").read_text()
 
 
-@pytest.mark.slow
-def test_the_plan_says_what_is_made_and_retrieves_nothing(fresh: Project) -> None:
+def test_a_plan_retrieves_nothing(fresh: Project) -> None:
     regions(fresh)
     result = fresh.run("plan")
     assert result.returncode == 0, result.stdout
     assert not names(fresh, "images") and not names(fresh, "labels")
-    plan = json.loads((fresh.results() / "plan.json").read_text())
+    assert json.loads((fresh.results() / "plan.json").read_text())["tiles"] == 6
     assert "label pixels of train" in result.stdout and "tiles are dropped: guard" in result.stdout
+
+
+@pytest.mark.slow
+def test_a_plan_says_what_is_made(fresh: Project) -> None:
+    regions(fresh)
+    fresh.run("plan")
+    plan = json.loads((fresh.results() / "plan.json").read_text())
     fresh.run_and_count()
     rows = fresh.ledger()
     assert plan["tiles"] == len(rows) and plan["dropped"] == {"guard": sum(row["state"] == "dropped" for row in rows)}

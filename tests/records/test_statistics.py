@@ -105,7 +105,10 @@ def test_every_figure_is_that_of_all_pixels_at_once(dtype):
     check(found, pairs, nodata)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "int32"])
+@pytest.mark.parametrize(
+    "dtype",
+    ["uint8", "float32", *(pytest.param(name, marks=pytest.mark.slow) for name in ("uint16", "int16", "int32"))],
+)
 def test_parts_add_up_whatever_their_order_and_size(dtype, tmp_path):
     pairs = chips(dtype, 12, (60, 60, 2)) + chips(dtype, 2, (370, 370, 2), seed=1)
     assert pairs[-1][1].size > BLOCK_PIXELS

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -50,8 +51,16 @@ def test_every_dtype_comes_back(tmp_path, dtype, storage):
     equal(*dataset(tmp_path, dtype, storage=storage, limit=limit), dtype, (6, 5, 3))
 
 
-@pytest.mark.parametrize("storage", ["array", "encoded", "float"])
-@pytest.mark.parametrize("compression", [None, "GZIP", "ZLIB"])
+FAST = [(None, "array"), ("GZIP", "encoded"), ("ZLIB", "float")]
+
+
+@pytest.mark.parametrize(
+    ("compression", "storage"),
+    [
+        pytest.param(*pair, marks=[] if pair in FAST else pytest.mark.slow)
+        for pair in product([None, "GZIP", "ZLIB"], ["array", "encoded", "float"])
+    ],
+)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (17, 31, 13)])
 def test_every_shape_and_compression_comes_back(tmp_path, shape, compression, storage):
     equal(*dataset(tmp_path, "float32", shape, storage, compression), "float32", shape)
