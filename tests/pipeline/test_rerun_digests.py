@@ -16,16 +16,18 @@ from segchips.pipeline.digests import Digests
 from segchips.pipeline.steps.labels import make_label_lock
 from support.projects import Project, chips_touched
 
-ByRule = dict[str, Any]
+Found = dict[str, Any]
 OTHER_PRODUCT = [{"id": "sample-l2a", "bands": ["B08"]}]
 FEW_KEYS = {"keys": ["60:2:10.0:33:-334:8903"]}
 
 
-def digests(project: Project) -> ByRule:
+def digests(project: Project) -> Found:
     """The digest of each rule's result; for images, provenance, labels and shards those of all tiles or shards."""
     datasets = Datasets(project.config)
-    rules, records = Digests(datasets), datasets["sample"].tfrecords
+    rules = Digests(datasets)
     tiles = [Tile.from_key(key).name for key in datasets.keys("sample")]
+    records = datasets["sample"].tfrecords
+    shards = [(split, shard) for split in records.splits for shard in range(records.shards)]
     return {
         "tiles": rules.tiles("sample"),
         "scenes": rules.scenes("sample"),
@@ -34,17 +36,17 @@ def digests(project: Project) -> ByRule:
         "images": [rules.image("sample", tile) for tile in tiles],
         "provenance": [rules.provenance("sample", tile) for tile in tiles],
         "labels": [rules.label("sample", tile) for tile in tiles],
-        "tfrecords": [
-            rules.shard("sample", split, shard) for split in records.splits for shard in range(records.shards)
-        ],
+        "tfrecords": [rules.shard("sample", *shard) for shard in shards],
         "tfrecords_info": rules.dataset_info("sample"),
+        "conflicts": rules.conflicts("sample"),
+        "ledger": rules.ledger("sample"),
         "audit": rules.audit("sample"),
         "descriptors": rules.descriptors("sample"),
         "report": rules.report("sample"),
     }
 
 
-def outdated(before: ByRule, after: ByRule) -> set[str]:
+def outdated(before: Found, after: Found) -> set[str]:
     return {rule for rule in before if before[rule] != after[rule]}
 
 
@@ -67,7 +69,7 @@ CHANGES: dict[str, tuple[str, Any, set[str]]] = {
     "min_valid": ("defaults.imagery.min_valid", 0.97, {"tfrecords", "descriptors", "report"}),
     "storage": ("defaults.tfrecords.storage", "encoded", {"tfrecords", "tfrecords_info", "report"}),
     "compression": ("defaults.tfrecords.compression", "GZIP", {"tfrecords", "tfrecords_info", "report"}),
-    "shards": ("defaults.tfrecords.shards", 3, {"tiles", "splits", "tfrecords", "tfrecords_info", "report"}),
+    "shards": ("defaults.tfrecords.shards", 3, {"tiles", "splits", "tfrecords", "tfrecords_info", "ledger", "report"}),
     "all_touched": ("defaults.labels.all_touched", False, {"label_lock", "descriptors", "report"}),
     "tiles": ("defaults.tiles", FEW_KEYS, {"tiles", "descriptors", "report"}),
     "splitting": ("defaults.splitting.seed", 5, {"tiles", "splits", "audit", "report"}),
@@ -127,7 +129,7 @@ def test_an_edited_feature_outdates_the_label_chips_it_touches(
     assert outdated(before, digests(here)) == {"label_lock"}
     lock_labels(here)
     after = digests(here)
-    assert outdated(before, after) == {"label_lock", "labels", "tfrecords"}
+    assert outdated(before, after) == {"label_lock", "labels", "tfrecords", "conflicts"}
     changed = {
         f"{tile}.tif" for tile, one, other in zip(tiles, before["labels"], after["labels"], strict=True) if one != other
     }

@@ -9,8 +9,6 @@ from snakemake_interface_common.io import AnnotatedStringInterface
 from snakemake_interface_scheduler_plugins.base import SchedulerBase
 from snakemake_interface_scheduler_plugins.interfaces.jobs import JobSchedulerInterface
 
-from segchips.pipeline import snakemake_internals as internals
-
 Needs = tuple[tuple[str, int], ...]
 QueueKey = tuple[bool, Needs]
 _AHEAD = 32
@@ -30,6 +28,9 @@ class Scheduler(SchedulerBase):
 
     def __post_init__(self) -> None:
         """Set the workflow up for very many jobs."""
+        from segchips.pipeline import snakemake_internals as internals  # now that the workflow has said where it is
+
+        self._internals = internals
         self._queues: dict[QueueKey, deque[JobSchedulerInterface]] = {}
         self._queued_jobs: set[JobSchedulerInterface] = set()
         self._seen = 0
@@ -51,9 +52,9 @@ class Scheduler(SchedulerBase):
         """Choose the jobs to start now."""
         if not self._is_set_up:
             self._is_set_up = True
-            internals.let_jobs_queue(self.dag.workflow, _QUEUED)
+            self._internals.let_jobs_queue(self.dag.workflow, _QUEUED)
             if self.dag.workflow.local_exec:
-                internals.show_next_jobs_only(self.dag.workflow.scheduler, self.next_jobs)
+                self._internals.show_next_jobs_only(self.dag.workflow.scheduler, self.next_jobs)
         if not self.dag.workflow.local_exec:
             selectable_jobs = self._without_changing_groups(selectable_jobs)
         free = {name: amount for name, amount in available_resources.items() if isinstance(amount, int)}
