@@ -121,7 +121,7 @@ def test_touched_and_copied_results_are_left_alone(project: Project) -> None:
 def test_changed_code_remakes_what_depends_on_it(
     project: Project, module: str, old: str, new: str, made: dict[str, int]
 ) -> None:
-    chips = project.file_bytes("results/**/*.tif")
+    chips = project.chip_contents("results/**/*.tif")
     project.workflow = project.folder / "release" / "workflow"
     shutil.copytree(REPOSITORY / "workflow", project.workflow, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "environment.yml", project.workflow.parent)
@@ -132,4 +132,4 @@ def test_changed_code_remakes_what_depends_on_it(
     jobs = project.run_and_count()
     assert {rule: jobs[rule] for rule in made} == made
     assert bool(jobs) == bool(made)
-    assert project.file_bytes("results/**/*.tif") == chips
+    assert project.chip_contents("results/**/*.tif") == chips

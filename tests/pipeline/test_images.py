@@ -68,11 +68,11 @@ def test_min_valid_keeps_chips_and_leaves_them_out_of_the_shards(project: Projec
 
 
 def test_provenance_comes_with_the_images(project: Project) -> None:
-    before = project.file_bytes("results/*/images/*")
+    before = project.chip_contents("results/*/images/*")
     project.change("defaults.imagery.provenance", True)
     made = project.run_and_count()
     assert (made["provenance"], made["images"], made["labels"]) == (6, 0, 0)
-    assert project.file_bytes("results/*/images/*") == before
+    assert project.chip_contents("results/*/images/*") == before
     for path in project.results().glob("images/*.tif"):
         with rasterio.open(path.parents[1] / "provenance" / path.name) as origin, rasterio.open(path) as chip:
             assert origin.descriptions[:4] == tuple(f"{band} scene" for band in chip.descriptions)

@@ -60,7 +60,7 @@ def test_chips_of_tiles_that_are_gone_stay_until_pruned(project: Project) -> Non
     assert project.file_bytes("results/*/*/*.tif") == chips
     gone = {path for path in chips if any(key.replace(":", "#") in path for key in keys[4:])}
     listed = (project.folder / "logs/sample/ledger.log").read_text().splitlines()[1:]
-    assert {line.removeprefix("of no tile any more: ") for line in listed} == gone
+    assert {line.removeprefix("belongs to no tile any more: ") for line in listed} == gone
     assert project.run_and_count("prune") == Counter(prune=1)
     assert set(project.file_bytes("results/*/*/*.tif")) == set(chips) - gone
     assert {

@@ -74,6 +74,15 @@ class Project:
         with (self.results(dataset) / "ledger.csv").open(newline="") as stream:
             return list(csv.DictReader(stream))
 
+    def chip_contents(self, pattern: str) -> dict[str, tuple[object, ...]]:
+        """The pixels, profile and tags of chips, but not the digest of what they were made from."""
+        contents = {}
+        for path in sorted(self.folder.glob(pattern)):
+            with rasterio.open(path) as chip:
+                tags = {name: value for name, value in chip.tags().items() if name != "MADE_FROM"}
+                contents[str(path.relative_to(self.folder))] = (chip.read().tobytes(), str(chip.profile), tags)
+        return contents
+
     def file_bytes(self, pattern: str) -> dict[str, bytes]:
         """The bytes of files, but not of hidden ones, which hold times."""
         found = (path for path in sorted(self.folder.glob(pattern)) if path.is_file() and path.name[0] != ".")

@@ -160,6 +160,10 @@ class SnakemakeRecords:
         persistence._write_record(path, record)
 
 
+def _replace_params() -> None:
+    PersistenceBase._params = PersistenceBase._params.__wrapped__
+
+
 # Pipes
 
 
@@ -355,6 +359,12 @@ PARTS = {
         (FilePersistence._read_record_cached, FilePersistence._read_record),
         "40e8eefdc369e8fc",
         _replace_record_cache,
+    ),
+    "params": Part(
+        "a job's params are recorded as they were when it ran; Snakemake records those that it has seen before the run",
+        (PersistenceBase._params,),
+        "e49203bbb470bfdc",
+        _replace_params,
     ),
     "result records": Part(
         "results that .snakemake does not know are recognised by what they say of themselves",
