@@ -1,15 +1,17 @@
 """lock.py: the lock file, and files that are not a lock."""
 
 import math
-from datetime import UTC
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import geopandas
 import pyarrow.parquet as pq
 import pytest
+import pytz
 import shapely
 
 from segchips.errors import InputError
-from segchips.scenes.lock import read_lock, write_lock
+from segchips.scenes.lock import lock_digest, read_lock, write_lock
 from segchips.scenes.pinning import SceneLock
 from support.scenes import QUERY, full_lock
 
@@ -94,3 +96,9 @@ def test_a_truncated_lock_is_named(tmp_path, share):
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(InputError, match=r"scenes\.parquet: not a scene lock"):
         read_lock(path)
+
+
+@pytest.mark.parametrize("zone", [UTC, ZoneInfo("UTC"), pytz.utc])
+def test_the_digest_is_the_same_with_every_release_of_pyarrow(zone):
+    columns = {"acquired": [datetime(2017, 7, 1, 10, 0, 31, tzinfo=zone)], "scene": ["a"], "cloud": [0.1]}
+    assert lock_digest({"query": "q"}, columns) == "78a6fec8dd06c72c"

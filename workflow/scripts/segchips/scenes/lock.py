@@ -1,9 +1,10 @@
 """Scene lock files: GeoParquet that pins which scenes each tile is made from."""
 
 import json
-from collections.abc import Mapping
-from datetime import UTC
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +13,8 @@ from segchips.errors import InputError
 from segchips.files import atomic_path, digest, read_parquet
 from segchips.scenes.model import Scene, assets_from_json, assets_to_json
 from segchips.scenes.pinning import SceneLock
+
+_UTC_ZONE = ZoneInfo("UTC")
 
 
 def write_lock(path: Path, lock: SceneLock) -> None:
@@ -72,6 +75,14 @@ def read_lock(path: Path) -> SceneLock:
     return SceneLock(query, scenes, {key: tuple(indices) for key, indices in tiles.items()})
 
 
-def lock_digest(header: Mapping[str, object], columns: Mapping[str, object]) -> str:
+def lock_digest(header: Mapping[str, object], columns: Mapping[str, Sequence[object]]) -> str:
     """Digest the whole content of a lock; the checksums of compressed Parquet miss flipped bits."""
-    return digest(json.dumps(header, sort_keys=True), *(columns[name] for name in sorted(columns)))
+    return digest(
+        json.dumps(header, sort_keys=True),
+        *([_plain_time(value) for value in columns[name]] for name in sorted(columns)),
+    )
+
+
+def _plain_time(value: object) -> object:
+    """Give a time one text form: its time zone comes from pytz or zoneinfo, depending on pyarrow's release."""
+    return value.astimezone(_UTC_ZONE) if isinstance(value, datetime) else value
