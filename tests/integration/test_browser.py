@@ -58,7 +58,7 @@ def test_snakemake_s_report_has_all_results_and_needs_no_network(
     result = project.run("--report", "report.html")
     assert result.returncode == 0, result.stdout
     page.open(project.folder / "report.html", 1280)
-    assert "sharded TFRecords out" in page.value("document.body.innerText")
+    assert "sharded TFRecords" in page.value("document.body.innerText")
     assert page.value("Object.keys(categories)") == ["sample"]
     names = page.value("Object.values(results).map(r => r.name).sort()")
     assert names == ["audit.json", "index.html", "ledger.csv", "statistics.json"]
