@@ -20,9 +20,9 @@ from segchips.pipeline import sources
 from segchips.pipeline.code_versions import script_version
 from segchips.pipeline.digests import Digests
 from segchips.pipeline.exclusive_results import remove_partial_files
-from segchips.pipeline.made_from import read_made_from, write_made_from
+from segchips.pipeline.made_from import glance_made_from, read_made_from, write_made_from
 from segchips.pipeline.progress import Progress
-from segchips.pipeline.result_records import checked_digest
+from segchips.pipeline.result_records import OwnRecord, checked_digest, marked_digest
 from segchips.pipeline.runner import JobRunner
 from segchips.pipeline.steps import (
     audit,
@@ -206,7 +206,8 @@ def digest_of(rule, outputs, ask, *locks):
     def answer(wildcards):
         digest = ask(wildcards)
         files = [pattern.format(**wildcards) for pattern in outputs]
-        return compared(digest, rule, files, partial(read_made_from, files))
+        own = OwnRecord(partial(read_made_from, files), partial(glance_made_from, files))
+        return compared(digest, rule, files, own)
 
     return answer
 
@@ -224,15 +225,17 @@ def digest_of_chip(rule, kinds, ask, lock):
             digest, *others = {chip_made_from(Path(file), key) for file in files}
             return None if others else digest
 
-        return compared(digest, rule, files, made_from)
+        return compared(digest, rule, files, OwnRecord(made_from))
 
     return answer
 
 
-def compared(digest, rule, files, made_from):
-    if workflow.is_main_process and internals.is_usable("result records"):
-        return checked_digest(digest, rule, files, RECORDS, made_from, logger.warning)
-    return digest
+def compared(digest, rule, files, own):
+    if not workflow.is_main_process:
+        return digest
+    if internals.is_usable("result records"):
+        return checked_digest(digest, rule, files, RECORDS, own, logger.warning)
+    return marked_digest(digest, files, own)
 
 
 def shard_digest(wildcards):

@@ -5,7 +5,9 @@ is left out, and the run says so. Without any of them results are the same, but 
 `.snakemake` is not noticed. `SEGCHIPS_PLAIN_SNAKEMAKE` leaves parts out by name, or `all`.
 """
 
+import ast
 import inspect
+import logging
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +31,7 @@ from snakemake.workflow import Workflow
 from segchips.errors import SegchipsError, final_message
 from segchips.files import digest
 from segchips.pipeline.exclusive_results import exclusive_results
+from segchips.pipeline.result_records import OutputRecord
 
 READ_IN = "9.27.1"
 FileVersion = tuple[int, int, int, int]
@@ -139,10 +142,13 @@ class SnakemakeRecords:
     def __init__(self, workflow: Any) -> None:
         self._workflow = workflow
 
-    def age(self, path: str) -> float | None:
-        """When the recorded job finished the file, in seconds since 1970; None where there is no record."""
+    def read(self, path: str) -> OutputRecord | None:
+        """The record of a file; None where there is none."""
         record = self._workflow.persistence.metadata(IOFile(path))
-        return record and record.endtime
+        if not record or record.endtime is None:
+            return None
+        params = [ast.literal_eval(text) for text in record.params or ()]
+        return OutputRecord(str(params[0]) if params else "", record.endtime)
 
     def restore(self, path: str, rule: str, digest: str) -> None:
         """Write a record that says that the file as it is was made from `digest`."""
@@ -258,6 +264,7 @@ def execute_exclusively(workflow: Any, results: Path, prepare: Callable[[], None
     execute = workflow.execute
 
     def execute_alone(*arguments: Any, **options: Any) -> Any:
+        logging.raiseExceptions = False  # logger plugins show logs of failed jobs, which may not exist
         try:
             with exclusive_results(results, lambda: stop_scheduling(workflow)) as is_held:
                 if is_held:
