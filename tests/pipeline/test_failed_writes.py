@@ -48,7 +48,7 @@ CHANGES: dict[str, tuple[Callable[[Project], None], list[str]]] = {
     ),
     "composite": (
         change_composite,
-        ["*/images/*8.tif", "*.tfrecord-*", "*/statistics.json", "*/ledger.csv", "*/audit.json", "*.made_from"],
+        ["*/images/*3.tif", "*.tfrecord-*", "*/statistics.json", "*/ledger.csv", "*/audit.json", "*.made_from"],
     ),
     "storage": (
         change_storage,

@@ -80,12 +80,12 @@ def marked_digest(digest: str, outputs: Sequence[str], own: OwnRecord) -> str:
     """The rerun digest of a job, with a mark where its outputs say that they were made from another one.
 
     In place of `checked_digest` where Snakemake's records cannot be used. The mark is recorded with the next run, which
-    costs one more run of the job.
+    costs one more run of the job. It holds the age of the file, for a file that is restored after a failure has a new one.
     """
     if own.glance is None or not all(map(os.path.exists, outputs)):
         return digest
     made_from = own.glance()
-    return digest if made_from in (None, digest) else f"{digest}, not {made_from}"
+    return digest if made_from in (None, digest) else f"{digest}, not {made_from} of {os.stat(outputs[0]).st_mtime_ns}"
 
 
 def _is_about(record: OutputRecord | None, path: str, own: OwnRecord) -> bool:
