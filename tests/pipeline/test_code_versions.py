@@ -14,6 +14,7 @@ import segchips
 
 SCRIPTS = Path(segchips.__file__).parents[1]
 STEPS = ("chips.images", "labels.chip", "tiles.tiles", "scenes.resolve", "records.shard_writer")
+IMPORT = "from segchips.pipeline.code_versions import module_version"
 ADDED = "\n\ndef added() -> int:\n    return 1\n"
 
 
@@ -27,7 +28,7 @@ def copy(tmp_path_factory):
 
 def versions(folder, *steps):
     """Each step's version in a fresh process with the library of `folder`."""
-    program = f"from segchips.pipeline.code_versions import module_version; print(*(module_version(step) for step in {steps!r}))"
+    program = f"{IMPORT}; print(*(module_version(step) for step in {steps!r}))"
     found = subprocess.run(
         [sys.executable, "-B", "-c", program],
         env={**os.environ, "PYTHONPATH": str(folder)},
@@ -229,7 +230,7 @@ def test_versions_are_the_same_on_every_python():
     pythons = other_pythons()
     if not pythons:
         pytest.skip("no other Python from 3.11 on is installed")
-    program = f"from segchips.pipeline.code_versions import module_version; print(*(module_version(step) for step in {STEPS!r}))"
+    program = f"{IMPORT}; print(*(module_version(step) for step in {STEPS!r}))"
     for python in pythons:
         environment = {"PYTHONPATH": str(SCRIPTS)}
         run = subprocess.run([python, "-B", "-c", program], env=environment, capture_output=True, text=True)

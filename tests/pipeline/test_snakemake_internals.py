@@ -61,7 +61,7 @@ def test_the_source_of_every_private_part_is_as_it_was_read():
         "    if part.source_digest() != part.digest:\n"
         "        read = ', '.join(source.__qualname__ for source in part.sources)\n"
         "        print(f'{name}: Snakemake changed {read} since {READ_IN}. Read the change. If it is still true that '\n"
-        "              f'{part.reason}, set the digest of PARTS[{name!r}] to {part.source_digest()!r}.')"
+        "              f'{part.reason}, set its digest in PARTS to {part.source_digest()!r}.')"
     )
     command = [sys.executable, "-c", program]
     changed = subprocess.run(command, env={"PYTHONPATH": str(LIBRARY)}, capture_output=True, text=True, check=True)

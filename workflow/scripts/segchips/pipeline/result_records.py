@@ -1,10 +1,10 @@
 """Whether results are up to date: by what they say of themselves, not only by Snakemake's records.
 
 Snakemake compares the params of a job, of which the rerun digest is one, with those it has recorded. Its record can be
-missing, because `.snakemake` was removed or the results come from elsewhere. It can be about another file. And it can be
-wrong: when a job fails that updates a file, Snakemake restores the previous file and records the params of the failed
-job for it. In these cases the record is replaced by what the result says of itself. So a result that is right is kept,
-and one that is not is made again, with the reason shown as for any changed param.
+missing, because `.snakemake` was removed or the results come from elsewhere. It can be about another file. And it can
+be wrong: when a job fails that updates a file, Snakemake restores the previous file and records the params of the
+failed job for it. In these cases the record is replaced by what the result says of itself. So a result that is right is
+kept, and one that is not is made again, with the reason shown as for any changed param.
 """
 
 import os
@@ -80,7 +80,7 @@ def marked_digest(digest: str, outputs: Sequence[str], own: OwnRecord) -> str:
     """The rerun digest of a job, with a mark where its outputs say that they were made from another one.
 
     In place of `checked_digest` where Snakemake's records cannot be used. The mark is recorded with the next run, which
-    costs one more run of the job. It holds the age of the file, for a file that is restored after a failure has a new one.
+    costs one more run of the job. It holds the age of the file, since a file restored after a failure has a new age.
     """
     if own.glance is None or not all(map(os.path.exists, outputs)):
         return digest
