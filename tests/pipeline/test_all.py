@@ -98,7 +98,6 @@ def retouched(path: Path) -> bytes:
         return bytes(memory.read())
 
 
-@pytest.mark.slow
 def test_touched_and_copied_results_are_left_alone(project: Project) -> None:
     for path in (*project.folder.glob("resources/**/*.*"), *project.results().glob("**/*.tif")):
         path.touch()

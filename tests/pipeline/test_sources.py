@@ -158,5 +158,5 @@ def test_a_login_that_ends_stops_the_run(served: Project) -> None:
     result = served.run()
     assert result.returncode == 1 and "earthone auth login" in result.stdout
     assert len(platform.log.of("raster")) == 1
-    assert not any(shard.stat().st_size for shard in served.results().glob("tfrecords/*.tfrecord*"))
+    assert not any(shard.stat().st_size for shard in served.results().glob("tfrecords/sample-*.tfrecord*"))
     assert served.run_and_count()["images"] == 6

@@ -73,7 +73,7 @@ def test_a_moved_polygon_costs_the_records_it_touches(project: Project) -> None:
         made = project.run_and_count()
         assert (made["tfrecords"], made["images"]) == (1, 0)
     assert 0 < made["labels"] < 3
-    assert log.read_text() == f"{made['labels']} records made, {6 - made['labels']} kept of the shard that was there\n"
+    assert log.read_text() == f"{made['labels']} records made, {6 - made['labels']} copied from the previous shard\n"
     files = project.file_bytes("results/sample/**/*")
     shutil.rmtree(project.folder / "results")
     project.run_and_count()
@@ -86,7 +86,7 @@ def test_another_number_of_shards_leaves_none_of_the_old(project: Project) -> No
     project.change("defaults.tfrecords.shards", 3)
     made = project.run_and_count()
     assert (made["tfrecords"], made["images"], made["labels"]) == (9, 0, 0)
-    names = {path.name for path in (project.results() / "tfrecords").glob("*.tfrecord-*")}
+    names = {path.name for path in (project.results() / "tfrecords").glob("sample-*.tfrecord-*")}
     assert names == {
         f"sample-{split}.tfrecord-0000{n}-of-00003" for split in ("train", "val", "test") for n in range(3)
     }

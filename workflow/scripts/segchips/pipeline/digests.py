@@ -49,7 +49,8 @@ class Digests:
         """Of the label lock."""
         dataset, owner = self._datasets[name], self._datasets.label_owner(name)
         contents = self._datasets.content_digests(label_sources(dataset)) if owner == name else []
-        return digest(module_version("labels.lock"), dataset.labels, owner, self.keys(name), *contents)
+        code = module_version("labels.lock"), module_version("labels.chip")  # the lock holds the digests of the chips
+        return digest(*code, dataset.labels, owner, self.keys(name), *contents)
 
     def splitting(self, name: str) -> str:
         """Of the way to split: while it stays the same, blocks that were moved stay where they are."""
