@@ -154,6 +154,7 @@ class SnakemakeRecords:
         """Write a record that says that the file as it is was made from `digest`."""
         persistence = self._workflow.persistence
         age = os.stat(path).st_mtime
+        before = persistence.metadata(IOFile(path))  # inputs of unchanged content do not become new by being copied
         record = MetadataRecord(
             rule=rule,
             params=[repr(digest)],
@@ -161,6 +162,7 @@ class SnakemakeRecords:
             starttime=age,
             endtime=age,
             incomplete=False,
+            input_checksums=before.input_checksums if before else {},
         )
         persistence._clear_cache()
         persistence._write_record(path, record)
