@@ -60,7 +60,7 @@ def test_the_source_of_every_private_part_is_as_it_was_read():
         "for name, part in PARTS.items():\n"
         "    if part.source_digest() != part.digest:\n"
         "        read = ', '.join(source.__qualname__ for source in part.sources)\n"
-        "        print(f'{name}: Snakemake changed {read} since {READ_IN}. Read the change. If it is still true that '\n"
+        "        print(f'{name}: Snakemake changed {read} since {READ_IN}. Read it. If it is still true that '\n"
         "              f'{part.reason}, set its digest in PARTS to {part.source_digest()!r}.')"
     )
     command = [sys.executable, "-c", program]

@@ -18,9 +18,7 @@ rule audit:
     params:
         digest=digest_of("audit", [f"{DATASET}/audit.json"], lambda wildcards: DIGESTS.audit(wildcards.dataset)),
     run:
-        name = wildcards.dataset
-        error = RUNNER.run(f"{name}: audit", log[0], audit.make_audit, name, output[0], log[0])
-        if error := finish(error, output, params.digest):
+        if error := run_step(audit.make_audit, wildcards, log, output, params, output[0], log[0]):
             raise error
 
 
@@ -34,6 +32,5 @@ rule audit_check:
     log:
         "logs/{dataset}/audit_check.log",
     run:
-        name = wildcards.dataset
-        if error := RUNNER.run(f"{name}: audit", log[0], audit.check_audit, input.audit):
+        if error := RUNNER.run(f"{wildcards.dataset}: audit", log[0], audit.check_audit, input.audit):
             raise error

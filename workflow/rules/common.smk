@@ -1,7 +1,6 @@
 # Needs: the config. Makes: DATASETS, DIGESTS and RUNNER, which the rules use, and their input and params functions.
 import atexit
 import gc
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -66,7 +65,7 @@ MANIFEST, LABEL_LOCK = (f"{DATASET}/{lock}.parquet" for lock in ("tiles", "label
 
 workflow.register_resource("requests", RUNNER.network_jobs)
 if IS_RUN:
-    os.environ["SEGCHIPS_RESULTS"] = str(CONFIG.results.absolute())  # marks jobs that are submitted to a cluster
+    internals.mark_cluster_jobs(CONFIG.results)
     internals.execute_exclusively(workflow, CONFIG.results, lambda: images.clear_exclusion_markers(DATASETS))
     progress = Progress(logger.info)
     logger.addHandler(progress)
@@ -242,20 +241,22 @@ def shard_digest(wildcards):
     return DIGESTS.shard(wildcards.dataset, wildcards.split, int(wildcards.shard))
 
 
-# Ends of jobs and runs
+# Bodies of rules, and ends of runs
 
 
-def finish(error, outputs, digest):
-    """Record what a job's outputs were made from, unless it failed; returns the error, or None."""
-    if error is None:
-        write_made_from(digest, [str(path) for path in outputs])
-    return stop_without_login(error)
+def run_step(body, wildcards, log, output, params, *arguments):
+    """Run the body of a step with the dataset's name and the arguments; returns the error for the rule to raise, or None.
 
-
-def stop_without_login(error):
-    """Let no further job start where nobody is logged in, for all would fail alike; returns the error, or None."""
-    if isinstance(error, CredentialsError):
-        internals.stop_scheduling(workflow)
+    What the outputs were made from is recorded beside them; chips hold it.
+    """
+    name, tile = wildcards.dataset, wildcards.get("tile")
+    job = f"tile {chip_key(tile)}" if tile else f"{name}: {body.__module__.rpartition('.')[2]}"
+    waits = body in (scenes.make_scenes, images.make_image) and DATASETS.uses_network(name)
+    error = (RUNNER.run_on_network if waits else RUNNER.run)(job, log[0], body, name, *arguments)
+    if error is None and not tile:
+        write_made_from(params.digest, [str(path) for path in output])
+    elif isinstance(error, CredentialsError):
+        internals.stop_scheduling(workflow)  # all jobs would fail alike
     return error
 
 

@@ -17,7 +17,5 @@ rule conflicts:
             label_lock,
         ),
     run:
-        name = wildcards.dataset
-        error = RUNNER.run(f"{name}: conflicts", log[0], conflicts.make_conflicts, name, output[0])
-        if error := finish(error, output, params.digest):
+        if error := run_step(conflicts.make_conflicts, wildcards, log, output, params, output[0]):
             raise error

@@ -12,7 +12,5 @@ rule descriptors:
     params:
         digest=digest_of("descriptors", DESCRIPTOR_FILES, lambda wildcards: DIGESTS.descriptors(wildcards.dataset)),
     run:
-        name = wildcards.dataset
-        error = RUNNER.run(f"{name}: descriptors", log[0], descriptors.make_descriptors, name)
-        if error := finish(error, output, params.digest):
+        if error := run_step(descriptors.make_descriptors, wildcards, log, output, params):
             raise error

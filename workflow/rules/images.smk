@@ -17,10 +17,8 @@ rule images:
     params:
         digest=digest_of_chip("images", ["images"], DIGESTS.image, scene_lock),
     run:
-        name, tile = wildcards.dataset, wildcards.tile
-        run_job = RUNNER.run_on_network if DATASETS.uses_network(name) else RUNNER.run
-        error = run_job(f"tile {chip_key(tile)}", log[0], images.make_image, name, tile, params.digest, *output)
-        if error := stop_without_login(error):
+        arguments = wildcards.tile, params.digest, *output
+        if error := run_step(images.make_image, wildcards, log, output, params, *arguments):
             raise error
 
 

@@ -13,10 +13,7 @@ checkpoint label_lock:
     params:
         digest=digest_of("label_lock", [LABEL_LOCK], lambda wildcards: DIGESTS.labels(wildcards.dataset)),
     run:
-        error = RUNNER.run(
-            f"{wildcards.dataset}: labels", log[0], labels.make_label_lock, wildcards.dataset, output[0]
-        )
-        if error := finish(error, output, params.digest):
+        if error := run_step(labels.make_label_lock, wildcards, log, output, params, output[0]):
             raise error
 
 
@@ -30,8 +27,5 @@ rule labels:
     params:
         digest=digest_of_chip("labels", ["labels"], DIGESTS.label, label_lock),
     run:
-        tile = wildcards.tile
-        if error := RUNNER.run(
-            f"tile {chip_key(tile)}", log[0], labels.make_label, wildcards.dataset, tile, output[0]
-        ):
+        if error := run_step(labels.make_label, wildcards, log, output, params, wildcards.tile, output[0]):
             raise error

@@ -19,7 +19,5 @@ rule ledger:
     params:
         digest=digest_of("ledger", [f"{DATASET}/ledger.csv"], lambda wildcards: DIGESTS.ledger(wildcards.dataset)),
     run:
-        name = wildcards.dataset
-        error = RUNNER.run(f"{name}: ledger", log[0], ledger.make_ledger, name, output[0], log[0])
-        if error := finish(error, output, params.digest):
+        if error := run_step(ledger.make_ledger, wildcards, log, output, params, output[0], log[0]):
             raise error

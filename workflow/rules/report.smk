@@ -20,7 +20,5 @@ rule report:
             "report", [f"{DATASET}/report/index.html"], lambda wildcards: DIGESTS.report(wildcards.dataset)
         ),
     run:
-        name = wildcards.dataset
-        error = RUNNER.run(f"{name}: report", log[0], report_step.make_report, name, output[0])
-        if error := finish(error, output, params.digest):
+        if error := run_step(report_step.make_report, wildcards, log, output, params, output[0]):
             raise error

@@ -12,10 +12,7 @@ checkpoint scenes:
     params:
         digest=digest_of("scenes", [f"{DATASET}/scenes.parquet"], lambda wildcards: DIGESTS.scenes(wildcards.dataset)),
     run:
-        name = wildcards.dataset
-        run_job = RUNNER.run_on_network if DATASETS.uses_network(name) else RUNNER.run
-        error = run_job(f"{name}: scenes", log[0], scenes.make_scenes, name, output[0])
-        if error := finish(error, output, params.digest):
+        if error := run_step(scenes.make_scenes, wildcards, log, output, params, output[0]):
             raise error
 
 

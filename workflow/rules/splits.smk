@@ -13,7 +13,5 @@ checkpoint splits:
     params:
         digest=digest_of("splits", [f"{DATASET}/splits.parquet"], lambda wildcards: DIGESTS.splits(wildcards.dataset)),
     run:
-        name = wildcards.dataset
-        error = RUNNER.run(f"{name}: splits", log[0], splits.make_splits, name, output[0], DIGESTS.splitting(name))
-        if error := finish(error, output, params.digest):
+        if error := run_step(splits.make_splits, wildcards, log, output, params, output[0]):
             raise error

@@ -17,11 +17,8 @@ rule tfrecords:
     params:
         digest=digest_of("tfrecords", SHARD_FILES, shard_digest, label_lock, scene_lock, assignments),
     run:
-        name, split, shard = wildcards.dataset, wildcards.split, int(wildcards.shard)
-        job, recipe = Path(output.shard).name, DIGESTS.record_recipe(name, split)
-        files = output.shard, output.index
-        error = RUNNER.run(job, log[0], tfrecords.make_shard, name, split, shard, recipe, *files)
-        if error := finish(error, output, params.digest):
+        arguments = wildcards.split, wildcards.shard, output.shard, output.index
+        if error := run_step(tfrecords.make_shard, wildcards, log, output, params, *arguments):
             raise error
 
 
@@ -47,7 +44,5 @@ rule tfrecords_info:
     params:
         digest=digest_of("tfrecords_info", INFO_FILES, lambda wildcards: DIGESTS.dataset_info(wildcards.dataset)),
     run:
-        name = wildcards.dataset
-        error = RUNNER.run(f"dataset {name}", log[0], tfrecords.make_dataset_info, name)
-        if error := finish(error, output, params.digest):
+        if error := run_step(tfrecords.make_dataset_info, wildcards, log, output, params):
             raise error

@@ -11,6 +11,5 @@ checkpoint tiles:
     params:
         digest=digest_of("tiles", [MANIFEST], lambda wildcards: DIGESTS.tiles(wildcards.dataset)),
     run:
-        error = RUNNER.run(f"{wildcards.dataset}: tiles", log[0], tiles.make_tiles, wildcards.dataset, output[0])
-        if error := finish(error, output, params.digest):
+        if error := run_step(tiles.make_tiles, wildcards, log, output, params, output[0]):
             raise error

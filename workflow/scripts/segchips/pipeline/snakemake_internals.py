@@ -280,6 +280,11 @@ def execute_exclusively(workflow: Any, results: Path, prepare: Callable[[], None
     workflow.execute = execute_alone
 
 
+def mark_cluster_jobs(results: Path) -> None:
+    """Let jobs that are submitted to a cluster name these results, so that a later run can cancel them."""
+    os.environ["SEGCHIPS_RESULTS"] = str(results.absolute())
+
+
 def stop_scheduling(workflow: Any) -> None:
     """Let no further job start once one has failed, whatever `--keep-going` says."""
     if is_usable("execution"):

@@ -4,22 +4,30 @@ from pathlib import Path
 
 from segchips.errors import InputError
 from segchips.pipeline.datasets import Datasets
+from segchips.pipeline.digests import Digests
 from segchips.pipeline.made_from import forget_made_from
 from segchips.pipeline.steps.images import exclusion_reasons
 from segchips.records.file_names import counts_path, provenance_path, shard_path
 from segchips.reports.ledger import is_exclusion_marker
 
 
-def make_shard(datasets: Datasets, name: str, split: str, shard: int, recipe: str, path: str, index: str) -> list[str]:
+def make_shard(datasets: Datasets, name: str, split: str, shard: str, path: str, index: str) -> list[str]:
     """Write a shard to `path` with its index and pixel counts.
 
-    Records of chips that are the same as in the shard that is there are copied where `recipe`, the digest of all else
-    that they depend on, is the same.
+    Records of chips that are the same as in the previous shard are copied.
+
+    Args:
+        datasets: The datasets.
+        name: The dataset's name.
+        split: The split of the shard.
+        shard: Its number in the split, as text.
+        path: The shard.
+        index: Its index.
     """
     from segchips.records.shard_writer import write_shard
 
     dataset, folder = datasets[name], datasets.folder(name)
-    keys = datasets.shard_tiles(name, split, shard)
+    keys = datasets.shard_tiles(name, split, int(shard))
     made, reused = write_shard(
         Path(path),
         Path(index),
@@ -31,7 +39,7 @@ def make_shard(datasets: Datasets, name: str, split: str, shard: int, recipe: st
         dataset.imagery.min_valid,
         exclusion_reasons(datasets, name, keys),
         dataset.labels.unknown,
-        recipe,
+        Digests(datasets).record_recipe(name, split),
     )
     return [f"{made} records made, {reused} copied from the previous shard"]
 
