@@ -46,13 +46,13 @@ class Part:
         reason: Why it is used, as the end of a sentence.
         sources: What was read: Snakemake's functions and classes that the use relies on.
         digest: The digest of their source in release `READ_IN`.
-        apply: Replaces it in Snakemake's classes; None where it is used, not replaced.
+        replaced: What takes its place: Snakemake's class, the name in it and the replacement, for each.
     """
 
     reason: str
     sources: tuple[Any, ...]
     digest: str
-    apply: Callable[[], None] | None = None
+    replaced: tuple[tuple[Any, str, Any], ...] = ()
 
     def source_digest(self) -> str:
         """The digest of the source in the installed release."""
@@ -62,8 +62,9 @@ class Part:
 def use_private_parts() -> None:
     """Replace the parts that this release of Snakemake still has as they were read, and name the others."""
     for part in PARTS.values():
-        if part.apply and _is_usable(part):
-            part.apply()
+        if _is_usable(part):
+            for owner, name, replacement in part.replaced:
+                setattr(owner, name, replacement)
     left_out = [name for name, part in PARTS.items() if not _is_usable(part)]
     if left_out:
         release = metadata.version("snakemake")
@@ -118,22 +119,11 @@ async def _update_checkpoint_dependencies(
     return updated
 
 
-def _replace_checkpoints() -> None:
-    DAG.update_checkpoint_dependencies = _update_checkpoint_dependencies
-
-
-# Groups
-
-
-def _replace_groups() -> None:
-    GroupJobFactory.new = lambda self, name, jobs, resources: GroupJob(name, frozenset(jobs), resources)
-
-
 # Records
 
 
-def _replace_record_cache() -> None:
-    FilePersistence._read_record_cached = cache(FilePersistence._read_record_cached.__wrapped__)
+def _uncached(function: Any) -> Any:
+    return getattr(function, "__wrapped__", function)
 
 
 class SnakemakeRecords:
@@ -168,10 +158,6 @@ class SnakemakeRecords:
         persistence._write_record(path, record)
 
 
-def _replace_params() -> None:
-    PersistenceBase._params = PersistenceBase._params.__wrapped__
-
-
 # Pipes
 
 
@@ -183,10 +169,6 @@ def _has_pipes(dag: Any) -> bool:
 
 def _is_pipe_or_service_input(job: Any, path: Any, look: Any = Job.is_pipe_or_service_input) -> bool:
     return _has_pipes(job.dag) and look(job, path)
-
-
-def _replace_pipes() -> None:
-    Job.is_pipe_or_service_input = _is_pipe_or_service_input
 
 
 # Backups
@@ -208,10 +190,6 @@ def _restore_output(persistence: Any, path: Path, restore: Any = FilePersistence
     if persistence._get_backup_path(path).is_file():
         path.unlink(missing_ok=True)
     return bool(restore(persistence, path))
-
-
-def _replace_backups() -> None:
-    FilePersistence.backup_output, FilePersistence.restore_output = _backup_output, _restore_output
 
 
 # Checksums
@@ -244,10 +222,6 @@ async def _finished(persistence: Any, job: Any, finish: Any = FilePersistence.fi
             if file in before.input_checksums and os.stat(file).st_mtime < before.endtime:
                 _checksums[file] = _file_version(file), before.input_checksums[file]
     await finish(persistence, job)
-
-
-def _replace_checksums() -> None:
-    FilePersistence.finished, _IOFile.checksum = _finished, _checksum
 
 
 # Execution
@@ -360,25 +334,25 @@ PARTS = {
         "jobs behind a checkpoint that turns out to be up to date run at once, not after all others",
         (DAG.update_checkpoint_dependencies, DAG.bfs, DAG.needrun_jobs, DAG.finished),
         "a2d15da25d26f901",
-        _replace_checkpoints,
+        ((DAG, "update_checkpoint_dependencies", _update_checkpoint_dependencies),),
     ),
     "groups": Part(
         "a group of jobs is formed once, not merged with its former self when a checkpoint changes the graph",
         (GroupJobFactory,),
         "2f0e072d85ef8cb8",
-        _replace_groups,
+        ((GroupJobFactory, "new", lambda self, name, jobs, needs: GroupJob(name, frozenset(jobs), needs)),),
     ),
     "record cache": Part(
         "each record is read once, where Snakemake keeps 128 of them and asks for each twice",
         (FilePersistence._read_record_cached, FilePersistence._read_record),
         "40e8eefdc369e8fc",
-        _replace_record_cache,
+        ((FilePersistence, "_read_record_cached", cache(_uncached(FilePersistence._read_record_cached))),),
     ),
     "params": Part(
         "a job's params are recorded as they were when it ran; Snakemake records those that it has seen before the run",
         (PersistenceBase._params,),
         "e49203bbb470bfdc",
-        _replace_params,
+        ((PersistenceBase, "_params", _uncached(PersistenceBase._params)),),
     ),
     "result records": Part(
         "results that .snakemake does not know are recognised by what they say of themselves",
@@ -389,19 +363,19 @@ PARTS = {
         "Snakemake looks for each input of a job through all jobs that make inputs, in case one is a pipe",
         (Job.is_pipe_or_service_input,),
         "c17253408d562159",
-        _replace_pipes,
+        ((Job, "is_pipe_or_service_input", _is_pipe_or_service_input),),
     ),
     "backups": Part(
         "a shard that is written again is linked, not copied, before its job starts",
         (FilePersistence.backup_output, FilePersistence.restore_output),
         "815af4f925f92df0",
-        _replace_backups,
+        ((FilePersistence, "backup_output", _backup_output), (FilePersistence, "restore_output", _restore_output)),
     ),
     "checksums": Part(
         "the checksum of an input is computed once, not once for each output of its job",
         (_IOFile.checksum, PersistenceBase.finished),
         "cfc51251905f4a47",
-        _replace_checksums,
+        ((FilePersistence, "finished", _finished), (_IOFile, "checksum", _checksum)),
     ),
     "execution": Part(
         "a run says that another one works in its results, a killed run leaves no lock to remove, a run stops where "
