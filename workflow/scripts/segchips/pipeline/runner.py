@@ -1,7 +1,6 @@
 """Runs the bodies of jobs in worker processes, and keeps what they say in the jobs' logs."""
 
 import os
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
@@ -91,9 +90,6 @@ def _run_logged(
     except SegchipsError as error:
         atomic_write(log, f"{error}\n")
         return type(error)(f"{job}: {error}")
-    except Exception:
-        atomic_write(log, traceback.format_exc())
-        raise
     if lines is not None:
         atomic_write(log, "".join(f"{line}\n" for line in lines))
     return None
