@@ -24,6 +24,8 @@ def fail(source, target, **options):
 os.replace = fail
 """
 RESULTS = "results/sample/**/*"
+HISTORY = ("ledger.csv", "croissant.json")
+"""Files that say where tiles have moved from, and so differ from those of a first run."""
 
 
 def move_labels(project: Project) -> None:
@@ -55,6 +57,10 @@ CHANGES: dict[str, tuple[Callable[[Project], None], list[str]]] = {
         ["*.tfrecord-00000-*", "*/metadata.json", "*/ledger.csv", "*/README.md", "*/report/index.html"],
     ),
 }
+CHANGES["shards"] = (
+    lambda project: project.change("defaults.tfrecords.shards", 3),
+    ["*/tiles.parquet", "*/splits.parquet", "*.tfrecord-00001-*"],
+)
 QUICK = [("labels", "*.tfrecord-*")]
 CASES = [(name, pattern) for name, (_, patterns) in CHANGES.items() for pattern in patterns]
 
@@ -95,7 +101,8 @@ def test_a_failed_write_leaves_nothing_that_is_out_of_date(
     again = project.run()
     assert again.returncode == 0, again.stdout
     files, right = project.file_bytes(RESULTS), from_nothing(name)
-    assert [path for path in files if files[path] != right.get(path)] == []
+    different = [path for path in files if files[path] != right.get(path)]
+    assert [path for path in different if name != "shards" or not path.endswith(HISTORY)] == []
     assert files.keys() == right.keys()
     assert "Nothing to be done" in project.run().stdout
 
