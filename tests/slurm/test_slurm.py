@@ -19,7 +19,7 @@ from support.slurm import PROFILE, RESULTS, Cluster, needs_slurm
 Submit = Callable[..., CompletedProcess[str]]
 Running = Future[CompletedProcess[str]]
 
-pytestmark = needs_slurm
+pytestmark = [needs_slurm, pytest.mark.slow]
 SMALL = ("--group-components", "images=3", "labels=6", "tfrecords=6", "--seconds-between-status-checks", "1")
 ONCE = ("--retries", "0")
 

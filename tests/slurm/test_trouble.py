@@ -15,7 +15,7 @@ from segchips.sample.sample import write_sample
 from support.projects import Project, kill_run, sample_config
 from support.slurm import PROFILE, RESULTS, Cluster, needs_slurm
 
-pytestmark = needs_slurm
+pytestmark = [needs_slurm, pytest.mark.slow]
 SEED = int(os.environ.get("SEGCHIPS_SEED", "7"))
 TROUBLES = int(os.environ.get("SEGCHIPS_TROUBLES", "2"))
 COLUMNS, ROWS = map(int, os.environ.get("SEGCHIPS_TILES", "4x3").split("x"))
