@@ -67,7 +67,8 @@ def checked_digest(
     if not all(map(os.path.exists, outputs)):
         return digest
     records = [store.read(path) for path in outputs]
-    if not all(_is_about(record, path, own) for record, path in zip(records, outputs, strict=True)):
+    claimed = own.glance() if own.glance else None
+    if not all(_is_about(record, path, claimed) for record, path in zip(records, outputs, strict=True)):
         made_from = own.read() or UNKNOWN
         if made_from == UNKNOWN and any(records):
             warn(f"{outputs[0]} is not the file that was made; it is made again")
@@ -88,8 +89,8 @@ def marked_digest(digest: str, outputs: Sequence[str], own: OwnRecord) -> str:
     return digest if made_from in (None, digest) else f"{digest}, not {made_from} of {os.stat(outputs[0]).st_mtime_ns}"
 
 
-def _is_about(record: OutputRecord | None, path: str, own: OwnRecord) -> bool:
-    """Whether a record is about the file as it is."""
-    if record is None or (own.glance and own.glance() not in (None, record.digest)):
+def _is_about(record: OutputRecord | None, path: str, claimed: str | None) -> bool:
+    """Whether a record is about the file as it is; `claimed` is the digest that the file names, where that is known."""
+    if record is None or claimed not in (None, record.digest):
         return False
     return os.path.isdir(path) or abs(os.stat(path).st_mtime - record.age) < _CLOCK
