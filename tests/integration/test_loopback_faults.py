@@ -65,15 +65,17 @@ def test_an_answer_stalls(client: Client, platform: Platform, name: str) -> None
     good = some(client)
     client.raster.session.timeout = (5, 0.5)
     platform.faults.add(name, "raster")
+    asked = time.monotonic()
     if (name, client.package) == ("body", "earthdaily.earthone"):
         with pytest.raises(ReadTimeoutError):
             some(client)
     else:
         assert (some(client) == good).all()
+    assert time.monotonic() - asked >= 0.5
     stalled = platform.log.of("raster")[1]
     assert stalled.fault == name
     until(lambda: stalled.ended is not None)
-    assert 0.5 <= stalled.ended - stalled.started < 5
+    assert stalled.ended - stalled.started < 5
 
 
 def until(condition: Callable[[], bool]) -> None:
