@@ -33,8 +33,9 @@ class ImagePlan:
     def _ranks(self) -> Mapping[int, int]:
         """Each scene's place in the order in which the composite takes scenes."""
         imagery, scenes = self.imagery, self.lock.scenes
-        if imagery.composite == "closest" and imagery.reference_date:
-            ordered = closest_order(scenes, datetime.combine(imagery.reference_date, time.min, UTC))
+        if imagery.composite == "closest":
+            day = imagery.reference_date
+            ordered = closest_order(scenes, datetime.combine(day, time.min, UTC) if day else None)
         else:
             ordered = natural_order(scenes)
         rank = {(scene.product, scene.id): position for position, scene in enumerate(ordered)}

@@ -28,8 +28,8 @@ class ProductComposite:
         valid: Which of the pixels are valid.
         scenes: Id, time and share of each scene that contributed, as the chip's tags list them.
         provenance: Planes (band, row, column, int16) by kind. A closest composite has `scene`, which numbers `scenes`
-            from 1, and `days` from the reference date; others have `count`, the number of valid scenes. Empty unless
-            requested.
+            from 1, and `days` from the reference date if there is one; others have `count`, the number of valid scenes.
+            Empty unless requested.
     """
 
     pixels: Pixels
@@ -110,7 +110,9 @@ class ProductCompositor:
         numbers, days = (np.full(max(contributors, default=0) + 2, NO_ORIGIN, np.int16) for _ in range(2))
         dates = [scenes[number].acquired.date() for number in contributors]
         numbers[contributors] = range(1, len(contributors) + 1)
-        days[contributors] = [(date - (reference or date)).days for date in dates]
+        if not reference:
+            return {"scene": numbers[origin]}
+        days[contributors] = [(date - reference).days for date in dates]
         return {"scene": numbers[origin], "days": days[origin]}
 
     def _read_scenes(self, scenes: list[Scene]) -> Iterator[MaskedPixels]:

@@ -1,7 +1,7 @@
 """The block `imagery`: where scenes come from and how they become a chip."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -94,28 +94,40 @@ class ImageryConfig(Block):
     """Service that signs asset URLs before they are read; signatures are never stored, nor those in a catalogue."""
     products: Annotated[tuple[Product, ...], Field(min_length=1)]
     """The products; bands of several products are stacked in this order."""
-    start: Day
-    """First day, inclusive (UTC)."""
-    end: Day
-    """Last day, inclusive to its end (UTC)."""
+    start: Day | None = None
+    """First day, inclusive (UTC); null sets no limit."""
+    end: Day | None = None
+    """Last day, inclusive to its end (UTC); null sets no limit."""
+    filter: str | dict[str, Any] | None = None
+    """Which items of a STAC catalogue are used: CQL2 text, or properties with the value, or list of values, to
+    match."""
+    exclude: tuple[Text, ...] = ()
+    """Ids of scenes that are not used."""
     max_cloud: Annotated[Number | None, Field(gt=0, le=1), KEEP_INTEGER] = None
     """A scene is used if its cloud fraction is strictly below this; null sets no limit."""
     composite: Literal["closest", "median", "mean"] = "closest"
     """closest takes each pixel from the scene nearest to the reference date that has it; median and mean use all."""
     reference_date: Day | None = None
-    """The day that `closest` counts from."""
+    """The day that `closest` counts from; without start, end and this date, it takes the latest scene first."""
     cloud_mask: CloudMask | None = None
     """The band that says which pixels are clear; it names an asset of the same scenes, or a product and its band."""
     min_valid: Share = 0.0
     """A chip with a smaller share of valid pixels (valid in every band) is not written to a shard."""
     provenance: Flag = False
     """Write a second raster for each chip with every pixel's scene and its days from the reference date."""
-    on_failure: Literal["fail", "exclude"] = field(default="fail", repr=False)
-    """What to do if a tile's pixels cannot be read; fail does not write its shard, exclude writes it without the
-    tile."""
+    on_failure: Literal["fail", "exclude", "skip_scene"] = field(default="fail", repr=False)
+    """What to do if a scene cannot be read; fail does not write the shards of its tiles, exclude writes them without
+    these tiles, skip_scene makes the tiles from their other scenes."""
     patience: Annotated[Number, Field(ge=1, le=86400), KEEP_INTEGER] = field(default=300, repr=False)
     """Seconds that a request to a platform may take in total, including waits and retries."""
     requests: Derived[int] = field(default=8, repr=False)
+
+    @property
+    def period(self) -> str:
+        """The searched days in words, such as `2017-01-01 to 2017-12-31`."""
+        if self.start and self.end:
+            return f"{self.start} to {self.end}"
+        return f"from {self.start}" if self.start else f"until {self.end}" if self.end else "any date"
 
     @property
     def on_platform(self) -> bool:
@@ -124,11 +136,13 @@ class ImageryConfig(Block):
 
     @model_validator(mode="after")
     def _check(self) -> "ImageryConfig":
-        if self.start > self.end:
+        if self.start and self.end and self.start > self.end:
             raise problem("start", f"{self.start} is after end ({self.end}); swap them")
-        if self.composite == "closest" and not self.reference_date:
-            text = f"missing; composite 'closest' counts days from it, so name one such as {self.start}"
+        if self.composite == "closest" and not self.reference_date and (self.start or self.end):
+            text = f"missing; composite 'closest' counts days from it, so name one such as {self.start or self.end}"
             raise problem("reference_date", text)
+        if self.filter is not None:
+            self._check_filter(self.filter)
         if not self.catalog and self.source == "stac":
             raise problem("catalog", "missing; source 'stac' needs the path or URL of a catalogue")
         ids = [product.id for product in self.products]
@@ -137,6 +151,24 @@ class ImageryConfig(Block):
         for number, product in enumerate(self.products):
             self._check_product(product, f"products.{number}")
         return self
+
+    def _check_filter(self, wanted: str | dict[str, Any]) -> None:
+        if self.on_platform:
+            raise problem("filter", f"source '{self.source}' has no items to filter; remove the key")
+        for name, value in wanted.items() if isinstance(wanted, dict) else ():
+            values = value if isinstance(value, list) else [value]
+            if not values or not all(isinstance(one, str | int | float) for one in values):
+                raise problem(f"filter.{name}", f"{value!r} cannot be matched; give a text, a number or a list of them")
+        try:
+            import cql2
+        except ImportError:  # training code reads configs without the libraries of the workflow
+            return
+        try:
+            cql2.parse_text(wanted) if isinstance(wanted, str) else None
+        except cql2.ParseError as error:
+            reason = " ".join(str(error).split("=")[-1].split())
+            advice = "write CQL2 text such as platform = 'sentinel-2a', or properties to match"
+            raise problem("filter", f"'{wanted}' cannot be parsed ({reason}); {advice}") from error
 
     def _check_product(self, product: Product, place: str) -> None:
         if product.processing_level and not self.on_platform:

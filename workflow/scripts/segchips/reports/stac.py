@@ -35,6 +35,8 @@ _ML_AOI_SPLITS = {"train": "train", "val": "validate", "validate": "validate", "
 _GEOTIFF = "image/tiff; application=geotiff"
 # Decimal places of degrees: a centimetre, on which every version of PROJ agrees.
 _DEGREE_DIGITS = 7
+_ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""The time of chips whose sources have none; STAC demands one."""
 _GLOBE = [-180.0, -90.0, 180.0, 90.0]
 # Keys that come first in the files; pystac's own order is not the one of the specification.
 _ITEM_KEYS = ("type", "stac_version", "stac_extensions", "id", "collection")
@@ -118,14 +120,16 @@ def _item(
 
 
 def _acquired(summary: DatasetSummary, row: LedgerRow) -> tuple[datetime, datetime]:
-    """The first and last acquisition of the chip's scenes, or the searched period where chips do not say."""
+    """The first and last acquisition of the chip's scenes; where it does not say, the searched period or all chips'."""
     times = [datetime.fromisoformat(text) for text in summary.entries[row.tile].acquired]
     if times:
         return times[0], times[-1]
     imagery = summary.dataset.imagery
+    all_times = [datetime.fromisoformat(text) for entry in summary.entries.values() for text in entry.acquired]
+    first, last = min(all_times, default=_ANY_TIME), max(all_times, default=_ANY_TIME)
     return (
-        datetime.combine(imagery.start, time(), UTC),
-        datetime.combine(imagery.end, time(23, 59, 59), UTC),
+        datetime.combine(imagery.start, time(), UTC) if imagery.start else first,
+        datetime.combine(imagery.end, time(23, 59, 59), UTC) if imagery.end else last,
     )
 
 

@@ -108,27 +108,31 @@ class _TimeAxis:
 
 
 def timelines(imagery: ImageryConfig, lock: SceneLock, tiles_by_scene: TilesByScene) -> list[Timeline]:
-    """Build the timeline of each product over the searched period.
+    """Build the timeline of each product over the searched period, or that of its scenes where it has no limit.
 
     Args:
         imagery: The imagery block of the config.
         lock: The pinned scenes.
         tiles_by_scene: The tiles that took pixels from each scene.
     """
-    axis = _TimeAxis(imagery.start, imagery.end)
+    days = [scene.acquired.date() for scene in lock.scenes]
+    if not days:
+        return []
+    start, end = imagery.start or min(days), imagery.end or max(days)
+    axis = _TimeAxis(start, end)
     tiles: dict[int, set[str]] = defaultdict(set)
     for tile, indices in lock.tiles.items():
         for index in indices:
             tiles[index].add(tile)
     reference = imagery.reference_date if imagery.composite == "closest" else None
-    reference_position = axis.midnight(reference) if reference and imagery.start <= reference <= imagery.end else None
-    ticks = [(axis.midnight(day), label) for day, label in day_ticks(imagery.start, imagery.end)]
+    reference_position = axis.midnight(reference) if reference and start <= reference <= end else None
+    ticks = [(axis.midnight(day), label) for day, label in day_ticks(start, end)]
     product_timelines = []
     for product in imagery.products:
         members = [(index, scene) for index, scene in enumerate(lock.scenes) if scene.product == product.id]
         scenes = [(axis.position(scene.acquired), scene) for _, scene in members]
-        days = _days(members, tiles, tiles_by_scene, axis)
-        product_timelines.append(Timeline(product.id, scenes, days, ticks, reference_position))
+        product_days = _days(members, tiles, tiles_by_scene, axis)
+        product_timelines.append(Timeline(product.id, scenes, product_days, ticks, reference_position))
     return product_timelines
 
 

@@ -15,7 +15,7 @@ from segchips.config.imagery import ImageryConfig
 from segchips.errors import InputError, ServiceError
 from segchips.scenes.model import Band, Scene, parse_time
 from segchips.scenes.platform_service import DTYPES, get_service
-from segchips.scenes.query import filter_by_cloud, search_area
+from segchips.scenes.query import filter_by_cloud, search_area, search_period
 
 T = TypeVar("T")
 
@@ -82,15 +82,19 @@ class PlatformCatalogue:
             raise InputError(str(error)) from error
 
     def _in_dates(self, scene: Scene) -> bool:
-        return self._imagery.start <= scene.acquired.date() <= self._imagery.end
+        start, end = search_period(self._imagery)
+        return start <= scene.acquired <= end
 
     def _images(self, product: str, limit: float | None, area: shapely.Geometry) -> list[Any]:
         """All images of a product in the date window that have pixels, from all pages of the result."""
         catalog, properties = self._service.catalog, self._service.catalog.properties
-        start, end = (datetime.combine(day, time.min) for day in (self._imagery.start, self._imagery.end))
         search = catalog.Image.search(client=self._service.records).intersects(area).sort("acquired")
         search = search.filter(properties.product_id == product)
-        search = search.filter(properties.acquired >= start).filter(properties.acquired < end + timedelta(days=1))
+        if self._imagery.start:
+            search = search.filter(properties.acquired >= datetime.combine(self._imagery.start, time.min))
+        if self._imagery.end:
+            after = datetime.combine(self._imagery.end, time.min) + timedelta(days=1)
+            search = search.filter(properties.acquired < after)
         if limit is not None:
             search = search.filter(properties.cloud_fraction < limit)
         images = self._call(f"searching product '{product}'", lambda: list(search))

@@ -1,9 +1,10 @@
 """Catalogue queries: what is searched, and how its results are filtered and ordered."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time
+from typing import Any
 
 import numpy as np
 import shapely
@@ -23,10 +24,11 @@ class SceneQuery:
     source: str
     catalog: str
     products: tuple[str, ...]
-    start: str
-    end: str
+    start: str | None
+    end: str | None
     max_cloud: float | None
     mask: str | None
+    filter: str | Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, imagery: ImageryConfig) -> "SceneQuery":
@@ -35,13 +37,21 @@ class SceneQuery:
         levels = {product.id: product.processing_level for product in imagery.products}
         products = tuple(f"{id} ({level})" if level else id for id, level in sorted(levels.items()))
         catalog = "" if imagery.on_platform else redact_urls(str(imagery.catalog))
-        days = str(imagery.start), str(imagery.end)
-        return cls(imagery.source, catalog, products, *days, imagery.max_cloud, mask)
+        start, end = (None if day is None else str(day) for day in (imagery.start, imagery.end))
+        return cls(imagery.source, catalog, products, start, end, imagery.max_cloud, mask, imagery.filter)
 
     @property
     def text(self) -> str:
-        """The query as stable JSON."""
-        return json.dumps(vars(self), sort_keys=True)
+        """The query as stable JSON, which names only filters that are set."""
+        content = {key: value for key, value in vars(self).items() if key != "filter" or value is not None}
+        return json.dumps(content, sort_keys=True)
+
+
+def search_period(imagery: ImageryConfig) -> tuple[datetime, datetime]:
+    """Return the first and the last moment of the searched days (UTC)."""
+    start = datetime.combine(imagery.start, time.min, UTC) if imagery.start else datetime.min.replace(tzinfo=UTC)
+    end = datetime.combine(imagery.end, time.max, UTC) if imagery.end else datetime.max.replace(tzinfo=UTC)
+    return start, end
 
 
 def search_area(footprints: np.ndarray) -> shapely.Geometry:
@@ -83,8 +93,12 @@ def natural_order(scenes: Iterable[Scene]) -> list[Scene]:
     return sorted(scenes, key=lambda scene: (scene.acquired, scene.id))
 
 
-def closest_order(scenes: Iterable[Scene], reference: datetime) -> list[Scene]:
-    """Sort by whole calendar days from the reference day; ties by nearness to its 00:00 UTC, then id."""
+def closest_order(scenes: Iterable[Scene], reference: datetime | None) -> list[Scene]:
+    """Sort by whole calendar days from the reference day; ties by nearness to its 00:00 UTC, then id.
+
+    Without a reference, the latest scene comes first.
+    """
+    reference = reference or datetime.max.replace(tzinfo=UTC)
     return sorted(
         scenes,
         key=lambda scene: (

@@ -61,8 +61,9 @@ def _no_scenes_message(dataset: Dataset, keys: list[str]) -> str:
     imagery = dataset.imagery
     limit = "" if imagery.max_cloud is None else f" with a cloud fraction below {imagery.max_cloud}"
     products = ", ".join(product.id for product in imagery.products)
+    period = f" {'from ' if imagery.start and imagery.end else ''}{imagery.period}"
     return (
-        f"datasets.{dataset.name}: no scene of {products} from {imagery.start} to {imagery.end}{limit} "
+        f"datasets.{dataset.name}: no scene of {products}{period}{limit} "
         f"meets any of the {len(keys)} tiles; "
         "check that the AOI lies within the catalogue's scenes, and the dates and the cloud limit"
     )

@@ -1,7 +1,7 @@
 """STAC catalogues, static or API, searched for scenes."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import shapely
 
 from segchips.config.imagery import ImageryConfig
 from segchips.scenes.model import Scene
-from segchips.scenes.query import filter_by_cloud, search_area
+from segchips.scenes.query import filter_by_cloud, search_area, search_period
 from segchips.scenes.signing import without_signatures
 from segchips.scenes.stac_client import (
     PAGE_SIZE,
@@ -76,8 +76,7 @@ class StacCatalogue:
     def _scenes(self, product: str, limit: float | None, footprints: np.ndarray) -> Iterator[Scene]:
         """The product's scenes in the date window that meet any footprint, with signed URLs."""
         imagery = self._imagery
-        start = datetime.combine(imagery.start, time.min, UTC)
-        end = datetime.combine(imagery.end, time.max, UTC)
+        start, end = search_period(imagery)
         with catalogue_errors(f"catalogue {imagery.catalog}: searching product '{product}' failed"):
             if is_api(self._client):
                 items = _search_api(self._client, product, start, end, limit, footprints)
