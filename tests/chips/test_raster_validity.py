@@ -7,8 +7,12 @@ import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 
-from support.raster_reading import TILE, assert_nearest, noise, read, some
+from segchips.chips.raster_reader import RasterReader
+from segchips.config.imagery import Nodata
+from segchips.errors import SceneError
+from support.raster_reading import TILE, assert_nearest, band, noise, read, some
 from support.rasters import transform_over, write_raster
+from support.scene_series import SceneSeries
 
 
 @pytest.mark.parametrize(
@@ -46,12 +50,105 @@ def test_nodata_of_any_dtype_said_by_file_catalogue_or_config(tmp_path, dtype, v
     assert 0.1 < valid.mean() < 0.95
 
 
-def test_config_overrides_the_catalogue_which_overrides_the_file(tmp_path):
+def test_catalogue_and_file_count_together_and_the_config_replaces_both(tmp_path):
     data = np.random.default_rng(1).choice(np.array([1, 2, 3, 4], np.uint8), (24, 24))
     path = write_raster(tmp_path / "a.tif", data, transform_over(TILE, (24, 24), 10), TILE.crs, nodata=1)
     assert_nearest(path, missing=lambda value: value == 1)
-    assert_nearest(path, missing=lambda value: value == 2, declared=2)
+    assert_nearest(path, missing=lambda value: value in (1, 2), declared=2)
+    assert_nearest(path, missing=lambda value: value == 1, declared=-9999)
     assert_nearest(path, missing=lambda value: value == 3, declared=2, nodata=3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "values"),
+    [
+        ("float32", -3.402823e38, (-3.4028235e38, -3.402823e38, -3000, 5)),
+        ("float32", 1.0e20, (1.0e20, 1.000001e20, 1.0001e20, 5)),
+        ("float32", -9999.0, (-9999.0, -9999.001, -9999.01, -9998)),
+        ("float32", 0.1, (0.1, 0.10000001, 0.1001, 0)),
+        ("float32", 0.0, (0.0, -0.0, 1e-45, 1e-6)),
+        ("float64", -1.797693134862315e308, (-1.7976931348623157e308, -3e30, 5)),
+        ("float64", -3.402823e38, (-3.402823e38, -3.4028234663852886e38, 5)),
+        ("int16", -32768, (-32768, -32767, 0)),
+        ("uint8", 255, (255, 254, 0)),
+        ("uint32", 2**32 - 1, (2**32 - 1, 2**32 - 2, 0)),
+    ],
+)
+def test_nodata_is_compared_as_the_files_own_mask_compares_it(tmp_path, dtype, nodata, values):
+    data = np.random.default_rng(1).choice(np.array(values, dtype), (24, 24))
+    path = write_raster(tmp_path / "a.tif", data, transform_over(TILE, (24, 24), 10), TILE.crs, nodata=nodata)
+    with rasterio.open(path) as file:
+        right = file.read_masks(1)[4:20, 4:20] != 0
+    assert 0 < right.mean() < 1
+    for options in ({}, {"declared": nodata}, {"nodata": nodata}):
+        np.testing.assert_array_equal(read(path, **options)[1][0], right)
+
+
+def test_a_mask_of_each_band_counts_for_its_band(tmp_path):
+    data = noise((2, 24, 24), "uint8", 5, 10)
+    path = write_raster(tmp_path / "a.tif", data, transform_over(TILE, (24, 24), 10), TILE.crs)
+    masks = np.stack([some((24, 24), seed=1), some((24, 24), seed=2)])
+    # GDAL reads INTERNAL_MASK_FLAGS of each band from a .msk file
+    write_raster(tmp_path / "a.tif.msk", masks.astype("uint8") * 255, transform_over(TILE, (24, 24), 10), TILE.crs)
+    with rasterio.open(tmp_path / "a.tif.msk", "r+") as file:
+        file.update_tags(INTERNAL_MASK_FLAGS_1="0", INTERNAL_MASK_FLAGS_2="0")
+    with rasterio.open(path) as file:
+        assert [flags for flags in file.mask_flag_enums] == [[], []]
+    np.testing.assert_array_equal(read(path, indexes=(2, 1))[1], masks[::-1, 4:20, 4:20])
+
+
+@pytest.mark.parametrize("files", [1, 3])
+def test_nodata_of_all_bands_masks_pixels_where_every_band_holds_it(tmp_path, files):
+    data = np.random.default_rng(1).choice(np.array([0, 0, 9], np.uint8), (3, 24, 24))
+    transform = transform_over(TILE, (24, 24), 10)
+    if files == 1:
+        path = write_raster(tmp_path / "a.tif", data, transform, TILE.crs, nodata=0)
+        bands = [band(path, number) for number in (1, 2, 3)]
+    else:
+        paths = [write_raster(tmp_path / f"{n}.tif", data[n], transform, TILE.crs, nodata=0) for n in range(3)]
+        bands = [band(path) for path in paths]
+    pixels, valid = RasterReader(4).read(bands, TILE, "nearest", Nodata(0, "all"))
+    for row, column in np.ndindex(16, 16):
+        values = data[:, row + 4, column + 4].tolist()
+        assert valid[:, row, column].tolist() == [values != [0, 0, 0]] * 3
+        assert pixels[:, row, column].tolist() == values
+    assert 0 < valid.mean() < 1
+    if files == 3:
+        with pytest.raises(SceneError, match=r"0\.tif: nodata with 'when: all'.*nearest"):
+            RasterReader(4).read(bands, TILE, "bilinear", Nodata(0, "all"))
+
+
+@pytest.mark.parametrize(
+    ("collection", "band_name", "fill"),
+    [
+        ("sentinel-2-l2a", "red", True),
+        ("sentinel-2-c1-l2a", "B04_10m", True),
+        ("sentinel-s2-l2a-cogs", "B8A", True),
+        ("sentinel-2-l1c", "B12", True),
+        ("sentinel-2-l2a", "cloud", False),
+        ("sentinel-2-l2a", "snow", False),
+        ("landsat-c2-l2", "SR_B4", True),
+        ("landsat-c2-l2", "lwir11", True),
+        ("landsat-c2l2-sr", "qa_pixel", False),
+        ("landsat-c2-l2", "qa_radsat", False),
+        ("sentinel-1-grd", "vv", False),
+        ("naip", "red", False),
+    ],
+)
+@pytest.mark.parametrize("declared", [None, "file", "catalogue"])
+def test_known_collections_hold_fill_where_nothing_else_says_so(tmp_path, collection, band_name, fill, declared):
+    data = np.random.default_rng(1).choice(np.array([0, 5, 9], np.uint16), (24, 24))
+    series = SceneSeries(tmp_path)
+    said = {band_name: {"nodata": 9}} if declared == "catalogue" else None
+    series.add(
+        "a", "2017-07-01T10:00:00Z", {band_name: data}, collection, None, said, nodata=9 if declared == "file" else None
+    )
+    chip = series.chip(products=[{"id": collection, "bands": [band_name]}])
+    missing = 9 if declared else 0 if fill else None
+    expected = np.array([[value != missing for value in row] for row in data[4:20, 4:20].tolist()])
+    assert chip.nodata == missing
+    np.testing.assert_array_equal(chip.mask, expected)
+    assert chip.valid == expected.mean()
 
 
 def test_a_nodata_value_that_the_dtype_cannot_hold_masks_nothing(tmp_path):

@@ -93,7 +93,7 @@ RULES = [
         "linear",
         "'linear' is not usable; choose one of nearest, bilinear, cubic, .*rms",
     ),
-    ("imagery.products.0.nodata", "0", "'0' is not usable; it must be a number or null"),
+    ("imagery.products.0.nodata", "0", "'0' is not usable; it must be a number or a block of keys or null"),
     ("imagery.products.0.band", "B1", "unknown key; did you mean 'bands'?"),
     ("imagery.start", "2017-02-29", "'2017-02-29' is not usable; a date is written YYYY-MM-DD, such as 2017-06-30"),
     ("imagery.start", "1.1.2017", "'1.1.2017' is not usable; a date is written YYYY-MM-DD"),

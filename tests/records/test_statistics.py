@@ -9,12 +9,14 @@ import pytest
 
 import segchips
 from segchips.errors import InputError, RecordError
+from segchips.records.dataset_description import describe_dataset
 from segchips.records.normalisation import Normaliser
 from segchips.records.pixel_counts import BLOCK_PIXELS, PixelCounts
 from segchips.records.pixel_values import valid_pixels
 from segchips.records.statistics import BandStatistics, summarise_counts
 from support.chips import records_config, write_chip, write_chip_folders
-from support.tile_shards import KEYS, describe_tile_shards, write_tile_chips, write_tile_shard
+from support.scene_series import TILE, SceneSeries
+from support.tile_shards import KEYS, describe_tile_shards, one_split_config, write_tile_chips, write_tile_shard
 
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64", "float32", "float64"]
 NODATA = {"uint8": 7, "int8": -3, "uint16": 0, "int16": -999, "float32": -9999.0, "float64": float("nan")}
@@ -205,6 +207,52 @@ def test_pixels_that_are_all_nodata_give_no_figures(tmp_path):
     found = summarise_counts(PixelCounts.read(tmp_path / "empty"), ["a", "b"], 255)
     assert (found.chips, found.pixels, found.classes) == (0, 0, {})
     assert found.bands[0] == BandStatistics("a", 0, 0.0)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32"])
+def test_pixels_outside_a_chips_mask_count_for_their_class_and_for_no_value(dtype, tmp_path):
+    pairs, rng = chips(dtype), np.random.default_rng(5)
+    masks = [None, *(rng.random(label.shape) < 0.7 for _, label in pairs[1:])]
+    counts = PixelCounts(dtype, 3, None)
+    for (image, label), mask in zip(pairs, masks, strict=True):
+        counts.add(image, label, mask)
+    counts.save(tmp_path / "counts.npz")
+    counts = PixelCounts.read(tmp_path / "counts.npz")
+    assert not counts.is_divisible
+    found = summarise_counts(counts, ["a", "b", "c"], 255)
+    images, labels = (np.stack(part) for part in zip(*pairs, strict=True))
+    valid = np.stack([np.ones(labels.shape[1:], bool) if mask is None else mask for mask in masks])
+    assert found.pixels == labels.size
+    for band, one in enumerate(found.bands):
+        plane = images[..., band]
+        values = plane[valid & np.isfinite(plane)]
+        assert (one.count, one.min, one.max) == (values.size, values.min(), values.max())
+        assert one.mean == pytest.approx(exact(values)[1], rel=1e-12)
+        assert one.nodata_share == (labels.size - values.size) / labels.size
+        for value, part in found.classes.items():
+            assert part.pixels == (labels == value).sum()
+            assert part.bands[band].count == (valid & np.isfinite(plane) & (labels == value)).sum()
+
+
+def test_black_pixels_of_chips_without_nodata_are_values(tmp_path):
+    folder = SceneSeries(tmp_path / "scenes")
+    picture = np.random.default_rng(3).choice(np.array([0, 0, 200], np.uint8), (24, 24))
+    folder.add("a", "2017-07-01T10:00:00Z", {"B1": picture}, grid={"step": 10, "shift": (9, 0)})
+    chip = folder.chip()
+    name = f"{TILE.name}.tif"
+    (tmp_path / "images").mkdir()
+    (tmp_path / "scenes" / name).rename(tmp_path / "images" / name)
+    write_chip(tmp_path / "labels" / name, np.ones((16, 16, 1), "uint8"), nodata=255)
+    index = write_tile_shard(tmp_path, [TILE.key])[1]
+    images, labels = tmp_path / "images" / name, tmp_path / "labels" / name
+    describe_dataset(
+        tmp_path / "tfrecords", "sample", one_split_config(), {"train": [index]}, images, labels, background=255
+    )
+    (band,) = segchips.statistics(tmp_path / "tfrecords")["train"].bands
+    values = picture[4:20, :11]
+    assert (band.count, band.min, band.max, band.mean) == (values.size, 0, 200, values.mean())
+    assert band.nodata_share == 5 / 16 and chip.valid == 11 / 16
+    assert segchips.read_info(tmp_path / "tfrecords").image.nodata is None
 
 
 def test_a_damaged_counts_file_is_named(tmp_path):

@@ -6,6 +6,7 @@ import os
 import numpy as np
 
 from segchips.chips.raster_reader import RasterReader
+from segchips.config.imagery import Nodata
 from segchips.scenes.model import Band
 from support.datasets import tile_at
 from support.rasters import OUTSIDE, nearest_by_loop
@@ -23,7 +24,8 @@ def noise(shape, dtype="uint16", low=1, high=10000, seed=0):
 
 
 def read(path, tile=TILE, indexes=(1,), resampling="nearest", nodata=None, declared=None, limit=4):
-    return RasterReader(limit).read([band(path, index, declared) for index in indexes], tile, resampling, nodata)
+    rule = None if nodata is None else Nodata(nodata)
+    return RasterReader(limit).read([band(path, index, declared) for index in indexes], tile, resampling, rule)
 
 
 def assert_nearest(path, tile=TILE, indexes=(1,), missing=lambda value: False, **options):

@@ -78,7 +78,7 @@ class Chip:
     def __init__(self, path):
         with rasterio.open(path) as file:
             self.pixels, self.tags, self.profile = file.read(), file.tags(), file.profile
-            self.nodata, self.names = file.nodata, file.descriptions
+            self.nodata, self.names, self.mask = file.nodata, file.descriptions, file.dataset_mask() != 0
             self.scales, self.offsets, self.blocks = file.scales, file.offsets, file.block_shapes
             self.crs, self.transform = file.crs, file.transform
         self.contributions = json.loads(self.tags["SCENES"])

@@ -10,7 +10,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
-from segchips.arrays import Pixels
+from segchips.arrays import Mask, Pixels
 from segchips.files import atomic_write
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Scaling
@@ -24,6 +24,7 @@ def write_chip(
     nodata: float | None,
     tags: Mapping[str, str],
     scaling: Sequence[Scaling] | None = None,
+    valid: Mask | None = None,
 ) -> None:
     """Write a chip file.
 
@@ -35,6 +36,8 @@ def write_chip(
         nodata: The value of pixels that are not valid, or None.
         tags: Further metadata items of the file.
         scaling: Each band's scale and offset.
+        valid: Which pixels (row, column) are valid, for chips without a nodata value; stored as the file's mask where
+            some are not.
 
     Raises:
         StorageError: The file cannot be written.
@@ -62,6 +65,9 @@ def write_chip(
             if scaling and any(pair != (1.0, 0.0) for pair in scaling):
                 chip.scales, chip.offsets = [scale for scale, _ in scaling], [offset for _, offset in scaling]
             chip.write(pixels)
+            if valid is not None and not valid.all():
+                with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+                    chip.write_mask(valid)
         atomic_write(path, memory.getbuffer())
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from segchips.arrays import Pixels
+from segchips.arrays import Mask, Pixels
 from segchips.chips.chip_file import write_chip
 from segchips.chips.image_plan import ImagePlan
+from segchips.chips.nodata import avoid_nodata, chip_nodata
 from segchips.chips.open_rasters import GDAL_OPTIONS
-from segchips.chips.pixel_values import avoid_nodata, chip_nodata
 from segchips.chips.product_compositor import NO_ORIGIN, ProductCompositor
 from segchips.config.imagery import Product
 from segchips.grids.tile import Tile
@@ -40,15 +40,17 @@ def make_image(plan: ImagePlan, tile: Tile, path: Path, provenance: Path | None 
         valid = np.concatenate([part.valid for part in composites])
         declared = [compositor.nodata for compositor in compositors if compositor.nodata is not None]
         nodata = chip_nodata(declared, pixels.dtype)
-        if declared:
-            pixels = avoid_nodata(pixels, valid, nodata)
+        pixels, moved = (pixels, 0) if nodata is None else avoid_nodata(pixels, valid, nodata)
         scenes = {product.id: part.scenes for product, part in zip(products, composites, strict=True)}
-        share = repr(float(valid.all(axis=0).mean()))
+        all_bands: Mask = np.all(valid, axis=0)
+        share = repr(float(all_bands.mean()))
         tags = {"SCENES": json.dumps(scenes), "VALID": share, "MADE_FROM": made_from}
+        if moved:
+            tags["MOVED_OFF_NODATA"] = str(moved)
         scaling = [plan.scaling[product.id, name] for product in products for name in product.bands]
-        filled = np.where(valid, pixels, np.array(nodata, pixels.dtype))
+        filled = np.where(valid, pixels, np.array(nodata or 0, pixels.dtype))
         bands = _band_names(products)
-        write_chip(path, filled, tile, bands, nodata, tags, scaling)
+        write_chip(path, filled, tile, bands, nodata, tags, scaling, all_bands if nodata is None else None)
         if provenance:
             _write_provenance(provenance, tile, bands, [part.provenance for part in composites], tags)
 

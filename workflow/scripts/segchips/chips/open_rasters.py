@@ -34,7 +34,7 @@ class OpenRaster:
     """One open raster, with the properties that every tile needs.
 
     Attributes:
-        masked: Whether the file has a mask band or an alpha band.
+        masked: Whether the file has a mask, of all bands or of each, or an alpha band.
     """
 
     def __init__(self, href: str) -> None:
@@ -48,7 +48,7 @@ class OpenRaster:
         self.transform: Affine = self.dataset.transform
         self.width, self.height = self.dataset.width, self.dataset.height
         self.masked = any(
-            MaskFlags.per_dataset in flags and MaskFlags.all_valid not in flags
+            MaskFlags.all_valid not in flags and (MaskFlags.per_dataset in flags or MaskFlags.nodata not in flags)
             for flags in self.dataset.mask_flag_enums
         )
 
@@ -58,9 +58,35 @@ class OpenRaster:
         return self.crs.to_epsg() if self.crs else None
 
     @property
+    def unusable(self) -> str | None:
+        """What keeps the raster from being read on a grid, and what to do; None where nothing does."""
+        if self.crs and not self.transform.is_identity:
+            return None
+        return georeference_problem(self.dataset)
+
+    @property
     def upright(self) -> bool:
         """Whether rows and columns run along the axes of the CRS."""
         return self.transform.b == 0 and self.transform.d == 0
+
+
+def georeference_problem(dataset: DatasetReader) -> str:
+    """Say how to add the CRS or the geotransform that a raster lacks."""
+    points, _ = dataset.gcps
+    if points:
+        return (
+            "has ground control points in place of a geotransform; warp it to a grid, such as with: "
+            "gdalwarp -t_srs EPSG:4326 IN.tif OUT.tif"
+        )
+    if dataset.rpcs:
+        return (
+            "has rational polynomial coefficients (RPC) in place of a geotransform; orthorectify it, such as with: "
+            "gdalwarp -rpc -to RPC_DEM=dem.tif -t_srs EPSG:4326 IN.tif OUT.tif"
+        )
+    return (
+        "has no georeference; a scene needs a CRS and a geotransform, such as from: "
+        "gdal_edit.py -a_srs EPSG:32633 -a_ullr WEST NORTH EAST SOUTH FILE.tif"
+    )
 
 
 def _open_remote(href: str) -> DatasetReader:

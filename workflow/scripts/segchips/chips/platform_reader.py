@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from segchips.arrays import MaskedPixels
+from segchips.chips.nodata import is_nodata
 from segchips.config.imagery import ImageryConfig, Product
 from segchips.errors import InputError, SceneError
 from segchips.grids.tile import Tile
@@ -56,7 +57,8 @@ class PlatformSceneReader:
             sets a nodata value that the platform does not know: each scene has to be read by itself then.
         """
         bands = [scene.band(name) for scene in scenes for name in product.bands]
-        overridden = product.nodata is not None and any(band.nodata != product.nodata for band in bands)
+        rule = product.nodata_rule
+        overridden = rule is not None and any(band.nodata != rule.value for band in bands)
         dtypes = {self.describe(scene, product)[0] for scene in scenes}
         return None if overridden or len(dtypes) > 1 else self._fetch(scenes, product, tile)
 
@@ -86,7 +88,8 @@ class PlatformSceneReader:
         pixels, valid = np.ma.getdata(array), ~np.ma.getmaskarray(array)
         if np.issubdtype(dtype, np.floating):
             valid &= np.isfinite(pixels)
-        return pixels, valid if product.nodata is None else valid & (pixels != product.nodata)
+        rule = product.nodata_rule
+        return pixels, valid if rule is None else valid & ~is_nodata(pixels, rule.value)
 
 
 def _alpha_options(scenes: Sequence[Scene], product: Product) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import numpy as np
 from segchips.arrays import Mask, MaskedPixels, Pixels
 from segchips.chips import composite
 from segchips.chips.image_plan import ImagePlan
-from segchips.chips.pixel_values import fits_dtype, is_clear, rescale
+from segchips.chips.nodata import fits_dtype
+from segchips.chips.pixel_values import is_clear, rescale
 from segchips.chips.readers import open_reader
 from segchips.config.imagery import CloudMask, Product
 from segchips.errors import ConfigError, SceneError
@@ -166,14 +167,19 @@ class ProductCompositor:
         return [(other, str(mask.band)) for other in sorted(paired, key=lambda other: (other.id != scene.id, other.id))]
 
     def _choose_nodata(self, file_nodata: float | None) -> float | None:
-        """The product's nodata value: configured, else declared by the catalogue, else by the file."""
-        configured = self.product.nodata
-        if configured is not None and not fits_dtype(configured, self._dtype):
+        """The product's nodata value: configured, else declared by the catalogue, else by the file.
+
+        None where all bands together mark a pixel as invalid, for then the value is valid in a single band.
+        """
+        rule = self.product.nodata_rule
+        if rule and not fits_dtype(rule.value, self._dtype):
             raise ConfigError(
-                f"{self._plan.config_key}.products: nodata {configured} of '{self.product.id}' "
+                f"{self._plan.config_key}.products: nodata {rule.value} of '{self.product.id}' "
                 f"does not fit its {self._dtype}; choose another"
             )
-        candidates = (configured, self._plan.declared_nodata.get(self.product.id), file_nodata)
+        if rule:
+            return rule.value if rule.when == "any" else None
+        candidates = (self._plan.declared_nodata.get(self.product.id), file_nodata)
         return next((value for value in candidates if value is not None and fits_dtype(value, self._dtype)), None)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,16 @@ from rasterio.windows import Window
 
 from segchips.arrays import MaskedPixels
 from segchips.chips.mode_resampling import pixel_extents, resample_mode
+from segchips.chips.nodata import any_nodata, is_nodata
 from segchips.chips.open_rasters import DatasetPool, OpenRaster
 from segchips.chips.pixel_index import cached_transformer, pixel_index
+from segchips.config.imagery import Nodata
 from segchips.errors import SceneError, redact_library_message
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Band
 
+_NONE = Nodata(math.nan)
+"""Lets no value but NaN count as nodata."""
 _KERNEL_RADIUS = {"bilinear": 1, "cubic": 2, "cubic_spline": 2, "lanczos": 3}
 
 
@@ -37,14 +42,14 @@ class RasterReader:
         self._pool = DatasetPool(limit)
         self._sign = sign
 
-    def read(self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None = None) -> MaskedPixels:
+    def read(self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None = None) -> MaskedPixels:
         """Read bands of one scene.
 
         Args:
             bands: The bands, of one file or several.
             tile: The tile on whose padded grid they are read.
             resampling: The name of a GDAL resampling method.
-            nodata: Replaces the nodata value that catalogue and file declare.
+            nodata: Replaces the nodata values that catalogue and file declare.
 
         Returns:
             Pixels (band, row, column) in the files' dtype, and which of them are valid.
@@ -52,17 +57,20 @@ class RasterReader:
         Raises:
             SceneError: A file cannot be read; the message names it.
         """
-        parts: list[MaskedPixels] = []
-        start = 0
-        while start < len(bands):
-            stop = start + 1
-            while stop < len(bands) and bands[stop].href == bands[start].href:
-                stop += 1
-            parts.append(self._read_file(bands[start:stop], tile, resampling, nodata))
-            start = stop
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate([data for data, _ in parts]), np.concatenate([valid for _, valid in parts])
+        files = [list(group) for _, group in groupby(bands, key=lambda band: band.href)]
+        if len(files) == 1:
+            return self._read_file(files[0], tile, resampling, nodata)
+        across_files = nodata is not None and nodata.when == "all"
+        if across_files and resampling != "nearest":
+            raise SceneError(
+                f"{bands[0].href}: nodata with 'when: all' compares bands of several files, which only resampling "
+                "'nearest' can do; choose it, or a file that holds all bands"
+            )
+        parts = [self._read_file(group, tile, resampling, _NONE if across_files else nodata) for group in files]
+        valid = np.concatenate([valid for _, valid in parts])
+        if nodata is not None and across_files:
+            valid &= ~np.concatenate([is_nodata(data, nodata.value) for data, _ in parts]).all(axis=0)
+        return np.concatenate([data for data, _ in parts]), valid
 
     def read_mask(self, band: Band, tile: Tile) -> MaskedPixels:
         """Read a mask band, nearest: values (row, column), nodata or not, and which pixels the raster covers."""
@@ -71,15 +79,19 @@ class RasterReader:
             return _read_nearest(source, [band], tile, None)[0][0], inside
 
     def describe(self, bands: Sequence[Band]) -> tuple[np.dtype[Any], float | None]:
-        """Return the common dtype of the bands, and the first nodata value that a file declares, or None."""
+        """Return the common dtype of the bands, and the first nodata value that a file declares, or None.
+
+        Where neither catalogue nor file declares one, the value that the collection is known to use counts.
+        """
         dtypes, nodata = [], []
         for band in bands:
             with self._open([band]) as source:
                 dtypes.append(source.dataset.dtypes[band.index - 1])
-                nodata.append(source.dataset.nodatavals[band.index - 1])
+                declared = source.dataset.nodatavals[band.index - 1]
+                nodata.append(band.known_nodata if declared is None and band.nodata is None else declared)
         return np.result_type(*dtypes), next((value for value in nodata if value is not None), None)
 
-    def _read_file(self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None) -> MaskedPixels:
+    def _read_file(self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None) -> MaskedPixels:
         with self._open(bands) as source:
             if resampling == "nearest":
                 return _read_nearest(source, bands, tile, nodata)
@@ -100,14 +112,20 @@ class RasterReader:
 
 
 def _check_source(source: OpenRaster, bands: Sequence[Band], href: str) -> None:
-    if not source.crs or source.transform.is_identity:
-        raise SceneError(f"{href}: has no georeference; a scene needs a CRS and a geotransform")
+    if problem := source.unusable:
+        raise SceneError(f"{href}: {problem}")
     highest = max(band.index for band in bands)
     if highest > source.dataset.count:
         raise SceneError(f"{href}: has {source.dataset.count} bands, but its catalogue lists band {highest}")
+    for band in bands:
+        if "complex" in (dtype := source.dataset.dtypes[band.index - 1]):
+            raise SceneError(
+                f"{href}: band {band.index} holds complex pixels ({dtype}), which chips cannot hold; "
+                "write the amplitude or another real value to a file of its own"
+            )
 
 
-def _read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata: float | None) -> MaskedPixels:
+def _read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata: Nodata | None) -> MaskedPixels:
     index = pixel_index(tile, source)
     shape = (len(bands), tile.grid.size, tile.grid.size)
     if index.empty:
@@ -121,24 +139,30 @@ def _read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata:
     return data[:, rows, columns], valid[:, rows, columns] & index.inside
 
 
-def _read_window(source: OpenRaster, bands: Sequence[Band], window: Window, nodata: float | None) -> MaskedPixels:
+def _read_window(source: OpenRaster, bands: Sequence[Band], window: Window, nodata: Nodata | None) -> MaskedPixels:
     """Pixels of a window as stored, and which are valid: not nodata, not masked, finite."""
     indexes = [band.index for band in bands]
     data = source.dataset.read(indexes, window=window)
     valid = source.dataset.read_masks(indexes, window=window) != 0 if source.masked else np.ones(data.shape, bool)
-    for number, band in enumerate(bands):
-        declared = next(
-            (v for v in (nodata, band.nodata, source.dataset.nodatavals[band.index - 1]) if v is not None), None
-        )
-        if declared is not None and not math.isnan(declared):
-            valid[number] &= data[number] != declared
+    if nodata is None:
+        for number, band in enumerate(bands):
+            valid[number] &= ~any_nodata(data[number], _declared_nodata(source, band))
+    else:
+        equal = any_nodata(data, [nodata.value])
+        valid &= ~(equal.all(axis=0) if nodata.when == "all" else equal)
     if np.issubdtype(data.dtype, np.floating):
         valid &= np.isfinite(data)
     return data, valid
 
 
+def _declared_nodata(source: OpenRaster, band: Band) -> list[float]:
+    """The nodata values of catalogue and file; where both are silent, that of the collection."""
+    declared = [value for value in (band.nodata, source.dataset.nodatavals[band.index - 1]) if value is not None]
+    return declared or [value for value in (band.known_nodata,) if value is not None]
+
+
 def _read_warped(
-    source: OpenRaster, bands: Sequence[Band], tile: Tile, resampling: str, nodata: float | None
+    source: OpenRaster, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None
 ) -> MaskedPixels:
     """Resample the window under the tile over valid pixels: mode by area, others by GDAL to 1/8 of a source pixel."""
     size, dtype = tile.grid.size, source.dataset.dtypes[bands[0].index - 1]

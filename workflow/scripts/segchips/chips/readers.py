@@ -2,17 +2,19 @@
 
 import resource
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 
 from segchips.arrays import MaskedPixels
+from segchips.chips.known_nodata import known_nodata
 from segchips.chips.raster_reader import RasterReader
 from segchips.config.imagery import ImageryConfig, Product
 from segchips.errors import SceneError
 from segchips.grids.tile import Tile
-from segchips.scenes.model import Scene
+from segchips.scenes.model import Band, Scene
 from segchips.scenes.signing import with_signature
 
 
@@ -40,12 +42,19 @@ class FileSceneReader:
 
     def describe(self, scene: Scene, product: Product) -> tuple[np.dtype[Any], float | None]:
         """Return the common dtype of the product's bands, and the nodata value that the files declare."""
-        return self._rasters.describe([with_signature(self._imagery, scene, name) for name in product.bands])
+        return self._rasters.describe(self._bands(scene, product))
 
     def read(self, scene: Scene, product: Product, tile: Tile) -> MaskedPixels:
         """Read the product's bands: pixels (band, row, column) in the files' dtype and which are valid."""
-        bands = [with_signature(self._imagery, scene, name) for name in product.bands]
-        return self._rasters.read(bands, tile, product.resampling, product.nodata)
+        return self._rasters.read(self._bands(scene, product), tile, product.resampling, product.nodata_rule)
+
+    def _bands(self, scene: Scene, product: Product) -> list[Band]:
+        """The product's bands with addresses that can be read now, and the nodata values of known collections."""
+        bands = ((name, with_signature(self._imagery, scene, name)) for name in product.bands)
+        return [
+            replace(band, known_nodata=known_nodata(scene.product, name, *scene.names_of(scene.band(name))))
+            for name, band in bands
+        ]
 
     def read_mask(self, scene: Scene, name: str, tile: Tile) -> MaskedPixels:
         """Read a mask band, nearest: values (row, column), nodata or not, and which pixels the file covers."""

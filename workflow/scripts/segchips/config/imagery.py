@@ -19,6 +19,17 @@ def _refuse_repeated(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class Nodata(Block):
+    """A nodata value, and which bands have to hold it."""
+
+    value: Annotated[Number, Field(allow_inf_nan=True), KEEP_INTEGER]
+    """The nodata value."""
+    when: Literal["any", "all"] = "any"
+    """any: a value is invalid by itself; all: a pixel is invalid only where all bands of the product hold the value,
+    which suits pictures, where 0 is also a dark value of one band."""
+
+
+@dataclass(frozen=True)
 class Product(Block):
     """One product (of a platform, or a STAC collection) and the bands taken from it, in chip order."""
 
@@ -46,10 +57,15 @@ class Product(Block):
         "rms",
     ] = "nearest"
     """How pixels are resampled to the tile's grid; nearest takes the pixel under the centre."""
-    nodata: Annotated[Number | None, Field(allow_inf_nan=True), KEEP_INTEGER] = None
-    """Nodata value of the scenes and the chip; null takes what the scenes declare."""
+    nodata: Annotated[Number, Field(allow_inf_nan=True), KEEP_INTEGER] | Nodata | None = None
+    """Nodata value of the scenes and the chip, or a value and `when`; null takes what the scenes declare."""
     processing_level: Text | None = None
     """How a platform processes the stored values, such as `toa` or `surface`; null takes the product's own level."""
+
+    @property
+    def nodata_rule(self) -> Nodata | None:
+        """The nodata value with its rule; None where the scenes declare it."""
+        return self.nodata if isinstance(self.nodata, Nodata) or self.nodata is None else Nodata(self.nodata)
 
 
 @dataclass(frozen=True)
@@ -177,5 +193,8 @@ class ImageryConfig(Block):
                 f"source '{self.source}' reads files as they are, so remove the key"
             )
             raise problem(f"{place}.processing_level", text)
+        if product.nodata_rule and product.nodata_rule.when == "all" and self.on_platform:
+            text = f"source '{self.source}' masks nodata band by band; set when to any"
+            raise problem(f"{place}.nodata.when", text)
         if product.resampling == "rms" and self.on_platform:
             raise problem(f"{place}.resampling", f"source '{self.source}' does not offer 'rms'; choose another")

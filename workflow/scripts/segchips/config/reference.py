@@ -27,7 +27,7 @@ def reference() -> str:
 def _blocks(path: str, block: Json) -> Iterator[str]:
     """The table of a block's plain keys, then the blocks inside it."""
     properties = block["properties"]
-    plain = {key: value for key, value in properties.items() if not _inner(value)}
+    plain = {key: value for key, value in properties.items() if not _inner(value) or "number" in value["type"]}
     if plain:
         yield from _table(plain, block.get("required", ()))
     for key, value in properties.items():

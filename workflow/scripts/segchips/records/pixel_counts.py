@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segchips.arrays import Array, Ints
+from segchips.arrays import Array, Ints, Mask
 from segchips.errors import RecordError
 from segchips.files import atomic_path
 from segchips.records.exact_sums import ExactSums, segment_sums
@@ -36,31 +36,33 @@ class PixelCounts:
         nodata: Their nodata value; None without one.
         chip_count: The number of chips.
         classes_merged: Whether all pixels are counted under None.
+        with_masks: Whether the masks of chips left pixels out, which the chips' records do not tell.
     """
 
     def __init__(self, dtype: str, bands: int, nodata: float | None) -> None:
         self.dtype, self.bands, self.nodata = np.dtype(dtype), bands, nodata
-        self.chip_count, self.classes_merged = 0, False
+        self.chip_count, self.classes_merged, self.with_masks = 0, False, False
         self._pixels: Counter[ClassValue] = Counter()
         self._chips: Counter[ClassValue] = Counter()
         self._pages: dict[tuple[ClassValue, int], dict[int, Ints]] = {}
         self._sums: dict[tuple[ClassValue, int], ExactSums] = {}
         self._page_bits = 8 if self.dtype.itemsize == 1 else 10
         self._classes: list[ClassValue] = []
-        self._buffer: list[tuple[Array, Array]] = []
+        self._buffer: list[tuple[Array, Array, Mask | None]] = []
         self._buffered_pixels = 0
 
-    def add(self, image: Array, label: Array) -> None:
+    def add(self, image: Array, label: Array, valid: Mask | None = None) -> None:
         """Count a chip.
 
         Args:
             image: Height x width x bands, in the dtype of the counts.
             label: One value for each pixel.
+            valid: Which pixels (height x width) have values, for chips without a nodata value; None if all have.
         """
         numbers = self._class_numbers(label.ravel())
         self._chips.update(self._classes[number] for number in _distinct(numbers))
         self.chip_count += 1
-        self._buffer.append((image.reshape(-1, self.bands), numbers))
+        self._buffer.append((image.reshape(-1, self.bands), numbers, None if valid is None else valid.ravel()))
         self._buffered_pixels += len(numbers)
         if self._buffered_pixels >= BLOCK_PIXELS:
             self._flush()
@@ -68,10 +70,12 @@ class PixelCounts:
     def _flush(self) -> None:
         """Count the buffered chips."""
         if self._buffer:
-            pixels, numbers = (np.concatenate(parts) for parts in zip(*self._buffer, strict=True))
+            images, labels, masks = zip(*self._buffer, strict=True)
             self._buffer, self._buffered_pixels = [], 0
+            pixels, numbers, valid = np.concatenate(images), np.concatenate(labels), _concatenate_masks(masks, labels)
             for start in range(0, len(numbers), BLOCK_PIXELS):
-                self._count(pixels[start : start + BLOCK_PIXELS], numbers[start : start + BLOCK_PIXELS])
+                block = slice(start, start + BLOCK_PIXELS)
+                self._count(pixels[block], numbers[block], None if valid is None else valid[block])
 
     @property
     def pixels_by_class(self) -> Mapping[ClassValue, int]:
@@ -109,8 +113,8 @@ class PixelCounts:
     def with_merged_classes(self) -> "PixelCounts":
         """A copy with all pixels under None."""
         merged = PixelCounts(self.dtype.str, self.bands, self.nodata)
-        merged.chip_count, merged.classes_merged = self.chip_count, True
         merged._pixels[None], merged._chips[None] = sum(self.pixels_by_class.values()), self.chip_count
+        merged.chip_count, merged.classes_merged, merged.with_masks = self.chip_count, True, self.with_masks
         for (_, band), pages in self._pages.items():
             merged._add_pages((None, band), pages)
         for (_, band), sums in self._sums.items():
@@ -125,13 +129,21 @@ class PixelCounts:
             else:
                 counted[page] = counts.copy()
 
-    def _count(self, pixels: Array, numbers: Array) -> None:
+    def _count(self, pixels: Array, numbers: Array, valid: Mask | None) -> None:
         """Count a block of pixels: one histogram for each band, of pairs of class and code."""
+        if valid is not None and not valid.all():
+            self.with_masks = True
+            values, counts = np.unique(numbers[~valid], return_counts=True)
+            invalid = zip(values.tolist(), counts.tolist(), strict=True)
+            self._pixels += Counter({self._classes[number]: count for number, count in invalid})
+            pixels, numbers = pixels[valid], numbers[valid]
+            if not len(numbers):
+                return
         codes = value_codes(pixels)
         if wide := is_wide(self.dtype):
-            valid = valid_pixels(pixels, self.nodata)
-            self._add_sums(pixels, valid, numbers)
-            pages, codes = self._compact_pages(np.where(valid, codes, INVALID_CODE))
+            valid_values = valid_pixels(pixels, self.nodata)
+            self._add_sums(pixels, valid_values, numbers)
+            pages, codes = self._compact_pages(np.where(valid_values, codes, INVALID_CODE))
         elif self._page_bits == 8:
             pages = np.zeros(1, np.int64)
         else:
@@ -206,6 +218,7 @@ class PixelCounts:
             other = other.with_merged_classes()
             self._merge_classes()
         self.chip_count += other.chip_count
+        self.with_masks |= other.with_masks
         self._pixels.update(other.pixels_by_class)
         self._chips.update(other.chips_by_class)
         for key, pages in other._pages.items():
@@ -215,8 +228,8 @@ class PixelCounts:
 
     @property
     def is_divisible(self) -> bool:
-        """Whether chips can be subtracted: every value and every class is counted separately."""
-        return not (is_wide(self.dtype) or self.classes_merged)
+        """Whether records can be subtracted: every value and every class of all their pixels is counted separately."""
+        return not (is_wide(self.dtype) or self.classes_merged or self.with_masks)
 
     def subtract(self, other: "PixelCounts") -> None:
         """Subtract the counts of some of the chips. Both counts must be divisible."""
@@ -247,6 +260,8 @@ class PixelCounts:
             "pages": pages,
             "sums": [[*key, *map(str, vars(self._sums[key]).values())] for key in sorted(self._sums, key=repr)],
         }
+        if self.with_masks:
+            about["masks"] = True
         text = np.frombuffer(json.dumps(about).encode(), np.uint8)
         with atomic_path(path) as part, part.open("wb") as stream:
             smallest = np.min_scalar_type(int(counts.max(initial=0)))
@@ -264,6 +279,7 @@ class PixelCounts:
                 about, positions, stored = json.loads(file["about"].tobytes()), file["places"], file["counts"]
             counts = cls(about["dtype"], about["bands"], about["nodata"] and float(about["nodata"]))
             counts.chip_count, counts.classes_merged = about["chips"], about["joined"]
+            counts.with_masks = about.get("masks", False)
             for value, pixels, chips in about["classes"]:
                 counts._pixels[value], counts._chips[value] = pixels, chips
             dense = np.zeros((len(about["pages"]), 1 << counts._page_bits), np.int64)
@@ -276,6 +292,14 @@ class PixelCounts:
         except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
             raise RecordError(f"{path} cannot be read as the statistics of a shard: {error}") from error
         return counts
+
+
+def _concatenate_masks(masks: Sequence[Mask | None], labels: Sequence[Array]) -> Mask | None:
+    """One mask of all pixels; None if all are valid."""
+    if all(mask is None for mask in masks):
+        return None
+    pairs = zip(masks, labels, strict=True)
+    return np.concatenate([np.ones(len(label), bool) if mask is None else mask for mask, label in pairs])
 
 
 def _distinct(numbers: Array) -> list[int]:

@@ -112,13 +112,13 @@ def _encode_pixels(header: ChipHeader, pixels: Pixels, storage: str, quality: in
     return _encode_picture(header, pixels, storage, quality)
 
 
-def _invalid_mask(image: ChipHeader) -> Mask | None:
-    """Where (height x width) some band of the image has no valid value; None if there is no such pixel."""
+def valid_mask(image: ChipHeader) -> Mask | None:
+    """Where (height x width) all bands of the image have a valid value; None if they have everywhere."""
     if image.valid is None or image.valid == 1:
         return None
     with open_chip(image.path) as source:
-        invalid: Mask = (source.read_masks() == 0).any(axis=0)
-    return invalid if invalid.any() else None
+        valid: Mask = (source.read_masks() != 0).all(axis=0)
+    return None if valid.all() else valid
 
 
 def _mark_unknown(label: ChipHeader, pixels: Pixels | None, invalid: Mask, sidecars: Sidecars, unknown: int) -> Pixels:
@@ -160,8 +160,8 @@ def make_record(pair: ChipPair, split: str, config: TFRecordsConfig, unknown: in
     label_storage = "png" if storage == "jpeg" else storage  # JPEG would change classes
     label, label_data, label_pixels = _encode_chip(pair.label, pair.sidecars, label_storage, quality)
     _check_label_layout(image, label)
-    if unknown is not None and (invalid := _invalid_mask(image)) is not None:
-        label_pixels = _mark_unknown(label, label_pixels, invalid, pair.sidecars, unknown)
+    if unknown is not None and (valid := valid_mask(image)) is not None:
+        label_pixels = _mark_unknown(label, label_pixels, ~valid, pair.sidecars, unknown)
         label_data = _encode_pixels(label, label_pixels, label_storage, quality)
     transform = list(image.geotransform)
     features: dict[str, Value] = {

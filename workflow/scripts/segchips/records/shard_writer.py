@@ -19,7 +19,15 @@ from segchips.records.chip_header import ChipHeader
 from segchips.records.chip_reader import read_chip, read_header
 from segchips.records.dataset_description import chip_layout
 from segchips.records.file_names import counts_path
-from segchips.records.record_encoding import ChipPair, PairHeaders, Record, describe_layout, make_record, record_order
+from segchips.records.record_encoding import (
+    ChipPair,
+    PairHeaders,
+    Record,
+    describe_layout,
+    make_record,
+    record_order,
+    valid_mask,
+)
 from segchips.records.reuse import FileIdentity, ReusableRecords, ShardProvenance, file_identity, find_reusable_records
 from segchips.records.shard_index import IndexEntry, write_index
 from segchips.records.tfrecord import RecordWriter
@@ -167,7 +175,7 @@ class _ShardWriter:
             read_chip(path, pair.sidecars)[1] if pixels is None else pixels
             for path, pixels in ((pair.image, record.image), (pair.label, record.label))
         )
-        self._counts.add(image, label)
+        self._counts.add(image, label, valid_mask(header) if self._counts.nodata is None else None)
 
     def pixel_counts(self) -> PixelCounts:
         """The counts of all chips in the shard, once its records are written."""

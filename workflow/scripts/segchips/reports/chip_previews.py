@@ -30,20 +30,14 @@ class ChipPair:
     Attributes:
         image: Band x row x column.
         label: Row x column.
-        nodata: The image's nodata value.
+        valid: Which values of the image are finite, not nodata and not masked: band x row x column.
         scaling: The scale and offset of each band.
     """
 
     image: Pixels
     label: Array
-    nodata: float | None
+    valid: Mask
     scaling: Scalings
-
-    @property
-    def valid(self) -> Mask:
-        """Which values of the image are finite and not nodata: band x row x column."""
-        finite: Mask = np.isfinite(self.image)
-        return finite if self.nodata is None else finite & (self.image != self.nodata)
 
 
 @dataclass(frozen=True)
@@ -119,10 +113,11 @@ def _read_chip_pair(image_path: Path, label_path: Path) -> ChipPair:
     try:
         with rasterio.open(image_path) as source:
             scaling = tuple(zip(source.scales, source.offsets, strict=True))
-            pixels, nodata = source.read(), source.nodata
+            pixels = source.read()
+            valid = np.isfinite(pixels) & (source.read_masks() != 0)
         path = label_path
         with rasterio.open(label_path) as source:
-            return ChipPair(pixels, source.read(1), nodata, scaling)
+            return ChipPair(pixels, source.read(1), valid, scaling)
     except (rasterio.errors.RasterioError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); delete it and run again") from error
 

@@ -30,6 +30,8 @@ class Band:
         offset: The physical value of pixel 0.
         dtype: The NumPy name of the pixels' data type; None where only the file declares it.
         signed: Whether reading the file needs a new signature from the catalogue.
+        known_nodata: The nodata value that the collection is known to use, for files and catalogues that declare none;
+            set when a band is read, and not pinned.
     """
 
     href: str
@@ -39,6 +41,7 @@ class Band:
     offset: float
     dtype: str | None = None
     signed: bool = False
+    known_nodata: float | None = None
 
     @property
     def scaling(self) -> Scaling:
@@ -96,6 +99,11 @@ class Scene:
                 f"it has {names or 'no raster asset'}"
             )
         return band
+
+    def names_of(self, band: Band) -> tuple[str, ...]:
+        """Return the asset key and the band name of a band of this scene."""
+        names = ((key, name) for key, bands in self.assets.items() for name, other in bands if other == band)
+        return next(names, ())
 
     @cached_property
     def pin(self) -> str:

@@ -1,0 +1,89 @@
+"""Nodata values: which values of an array equal them, and which value stands for pixels that are not valid."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from segchips.arrays import Mask, Pixels
+
+_TOLERANCE = 4 * float(np.finfo(np.float32).eps)
+"""GDAL takes floats of 32 and 64 bits for nodata that differ from it by less than this share of it."""
+
+
+def is_nodata(values: Pixels, nodata: float) -> Mask:
+    """Return which values equal a nodata value in their own dtype.
+
+    Floats are compared as GDAL's masks compare them, because files store nodata as a text of few digits. A value that
+    the dtype cannot hold equals nothing; NaN equals NaN.
+    """
+    dtype = values.dtype
+    if not fits_dtype(nodata, dtype):
+        return np.zeros(values.shape, bool)
+    if not np.issubdtype(dtype, np.floating):
+        return np.asarray(values == int(nodata))
+    if not math.isfinite(nodata):
+        return np.isnan(values) if math.isnan(nodata) else np.asarray(values == nodata)
+    low, high = _limits(nodata, dtype)
+    return (values >= low) & (values <= high)
+
+
+def _limits(nodata: float, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    """The lowest and the highest float that equal a nodata value."""
+    reach = _TOLERANCE * abs(nodata)
+    with np.errstate(over="ignore"):
+        return dtype.type(nodata - reach), dtype.type(nodata + reach)
+
+
+def any_nodata(values: Pixels, nodata: Iterable[float | None]) -> Mask:
+    """Return which values equal one of several nodata values; None among these equals nothing."""
+    equal = np.zeros(values.shape, bool)
+    for value in {value for value in nodata if value is not None and not math.isnan(value)}:
+        equal |= is_nodata(values, value)
+    return equal
+
+
+def fits_dtype(value: float, dtype: np.dtype[Any]) -> bool:
+    """Return whether a dtype can represent the value."""
+    if np.issubdtype(dtype, np.floating):
+        return not math.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
+    limits = np.iinfo(dtype)
+    return math.isfinite(value) and value == int(value) and limits.min <= value <= limits.max
+
+
+def chip_nodata(declared: Sequence[float], dtype: np.dtype[Any]) -> float | None:
+    """Choose the nodata value of a chip.
+
+    Args:
+        declared: The nodata value of each product that has one.
+        dtype: The chip's dtype.
+
+    Returns:
+        The value on which the products agree; else NaN where the dtype has it, else the first value. None where no
+        product has one and the dtype is an integer: each of its values may be valid.
+    """
+    agreed = len({repr(float(value)) for value in declared}) == 1
+    if not agreed and np.issubdtype(dtype, np.floating):
+        return math.nan
+    return declared[0] if declared else None
+
+
+def avoid_nodata(pixels: Pixels, valid: Mask, nodata: float) -> tuple[Pixels, int]:
+    """Move valid values that equal nodata to the next value that does not, as GDAL's warper does.
+
+    Returns:
+        The pixels, and how many of them were moved.
+    """
+    equal = valid & is_nodata(pixels, nodata)
+    count = int(np.count_nonzero(equal))
+    if not count:
+        return pixels, 0
+    integer = np.issubdtype(pixels.dtype, np.integer)
+    lowest = np.iinfo(pixels.dtype).min if integer else np.finfo(pixels.dtype).min
+    toward = 1 if nodata <= max(0, lowest) else -1
+    if integer:
+        neighbour = nodata + toward
+    else:
+        neighbour = np.nextafter(_limits(nodata, pixels.dtype)[toward > 0], pixels.dtype.type(toward * math.inf))
+    return np.where(equal, np.array(neighbour, pixels.dtype), pixels), count
