@@ -38,11 +38,34 @@ def masked_catalogue(folder, masks):
         ({"bits": [1, 10]}, lambda value: not int(value) >> 1 & 1 and not int(value) >> 10 & 1, "uint16"),
         ({"bits": [31]}, lambda value: not int(value) >> 31 & 1, "uint32"),
         ({"bits": [0]}, lambda value: not int(value) & 1, "int32"),
+        ({"max": 6}, lambda value: value <= 6, "uint8"),
+        ({"min": 2, "max": 6.5}, lambda value: value in (2, 3, 4, 5, 6), "uint8"),
+        ({"min": 0}, lambda value: value >= 0, "int16"),
+        # MODIS state: bits 0-1 are 00 (clear) or 11 (assumed clear), bit 2 is shadow, bits 8-9 cirrus
+        (
+            {"bits": [2], "fields": [{"bits": [0, 1], "clear": [0, 3]}, {"bits": [8, 9], "clear": [0, 1]}]},
+            lambda value: (
+                f"{int(value):016b}"[-2:] in ("00", "11")
+                and f"{int(value):016b}"[-3] == "0"
+                and f"{int(value):016b}"[-10:-8] in ("00", "01")
+            ),
+            "uint16",
+        ),
+        # HLS: aerosol level in bits 6-7, 11 is high
+        ({"fields": [{"bits": [6, 7], "clear": [0, 1, 2]}]}, lambda value: f"{int(value):08b}"[:2] != "11", "byte"),
     ],
 )
 def test_masks_by_values_and_by_bits(tmp_path, kind, how, is_clear, dtype):
-    ranges = {"uint8": (0, 12), "int16": (-2, 2), "uint16": (0, 65536), "uint32": (0, 2**32), "int32": (-5, 6)}
-    masks = [noise([7, number], dtype, *ranges[dtype], shape=(12, 13)) for number in range(3)]
+    ranges = {
+        "byte": (0, 256),
+        "uint8": (0, 12),
+        "int16": (-2, 2),
+        "uint16": (0, 65536),
+        "uint32": (0, 2**32),
+        "int32": (-5, 6),
+    }
+    stored = "uint8" if dtype == "byte" else dtype
+    masks = [noise([7, number], stored, *ranges[dtype], shape=(12, 13)) for number in range(3)]
     series = masked_catalogue(tmp_path, masks)
     chip = series.chip(composite=kind, cloud_mask={"asset": "m", **how})
     layers = []
@@ -81,7 +104,7 @@ def test_nan_in_a_mask_is_not_clear(tmp_path):
     mask[:, 12:] = math.nan
     series.add("a", "2017-07-01T10:00:00Z", {"B1": flat(7), "m": mask}, nodata=0)
     with np.errstate(all="raise"):
-        for how in ({"bits": [3]}, {"clear": [0]}):
+        for how in ({"bits": [3]}, {"clear": [0]}, {"max": 0}, {"min": 0}, {"fields": [{"bits": [1], "clear": [0]}]}):
             assert series.chip(cloud_mask={"asset": "m", **how}).valid == 0.5
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from datetime import date
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
@@ -12,6 +12,8 @@ from rasterio.transform import Affine
 from segchips.chips.images import make_image
 from segchips.errors import InputError, SceneError
 from segchips.grids.tile import Tile
+from segchips.scenes.model import Scene
+from segchips.scenes.query import require_cloud_cover
 from support.catalogues import make_asset, make_item
 from support.rasters import OUTSIDE, raster_outline, write_raster
 from support.scene_series import TILE, Chip, SceneSeries, assert_composite, flat, noise, valid_stacks
@@ -155,6 +157,28 @@ def test_the_reference_date_chooses(tmp_path):
         ("2016-01-01", 1),
     ):
         assert (series.chip(reference_date=reference).pixels == value).all()
+
+
+def test_least_cloud_takes_the_clearest_scene_that_has_a_value(tmp_path):
+    series = SceneSeries(tmp_path)
+    days = {"a": "2017-07-09", "b": "2017-06-01", "c": "2017-07-03", "d": "2017-06-30", "e": "2017-06-30"}
+    clouds = {"a": 5.0, "b": 5.0, "c": 1.0, "d": None, "e": 60.0}
+    for number, name in enumerate(days, 1):
+        data = noise(number, "uint8", number, number + 1, holes=0, share=0.5)
+        series.add(name, f"{days[name]}T10:00:00Z", {"B1": data}, nodata=0, cloud=clouds[name])
+    for reference, order in (("2017-06-30", "cabed"), ("2017-05-30", "cbaed"), (None, "cabed")):
+        chip = series.chip(with_provenance=True, composite="least_cloud", reference_date=reference)
+        right = {name: series.expected(name, "B1") for name in order}
+        for row, column in np.ndindex(16, 16):
+            values = [right[name][row][column] for name in order if right[name][row][column]]
+            assert chip.pixels[0, row, column] == (values[0] if values else 0)
+        assert chip.scenes["s2"] == list(order)
+
+
+def test_least_cloud_needs_a_cloud_cover(tmp_path):
+    scenes = [Scene("p", name, datetime(2020, 1, 1, tzinfo=UTC), None, {}, b"") for name in "ab"]
+    with pytest.raises(InputError, match="product 'p': none of its 2 scenes declares its cloud cover.*least_cloud"):
+        require_cloud_cover(scenes, ["p", "q"])
 
 
 def test_scenes_at_or_above_the_cloud_limit_do_not_count(tmp_path):

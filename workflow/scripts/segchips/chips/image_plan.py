@@ -10,7 +10,7 @@ from segchips.config.imagery import ImageryConfig
 from segchips.files import digest
 from segchips.scenes.model import Scaling, Scene
 from segchips.scenes.pinning import SceneLock
-from segchips.scenes.query import closest_order, natural_order
+from segchips.scenes.query import closest_order, least_cloud_order, natural_order
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class ImagePlan:
     def _ranks(self) -> Mapping[int, int]:
         """Each scene's place in the order in which the composite takes scenes."""
         imagery, scenes = self.imagery, self.lock.scenes
-        if imagery.composite == "closest":
-            day = imagery.reference_date
-            ordered = closest_order(scenes, datetime.combine(day, time.min, UTC) if day else None)
+        if imagery.takes_first:
+            day, order = imagery.reference_date, closest_order if imagery.composite == "closest" else least_cloud_order
+            ordered = order(scenes, datetime.combine(day, time.min, UTC) if day else None)
         else:
             ordered = natural_order(scenes)
         rank = {(scene.product, scene.id): position for position, scene in enumerate(ordered)}

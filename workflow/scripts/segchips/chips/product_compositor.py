@@ -16,6 +16,7 @@ from segchips.errors import ConfigError, SceneError
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Scene
 
+_METHODS = {"median": composite.median, "mean": composite.mean}
 NO_ORIGIN = -(2**15)
 """The provenance of pixels that no scene contributed."""
 
@@ -28,9 +29,9 @@ class ProductComposite:
         pixels: Band, row, column, on the tile's padded grid.
         valid: Which of the pixels are valid.
         scenes: Id, time and share of each scene that contributed, as the chip's tags list them.
-        provenance: Planes (band, row, column, int16) by kind. A closest composite has `scene`, which numbers `scenes`
-            from 1, and `days` from the reference date if there is one; others have `count`, the number of valid scenes.
-            Empty unless requested.
+        provenance: Planes (band, row, column, int16) by kind. A composite of first values has `scene`, which numbers
+            `scenes` from 1, and `days` from the reference date if there is one; others have `count`, the number of
+            valid scenes. Empty unless requested.
     """
 
     pixels: Pixels
@@ -67,13 +68,12 @@ class ProductCompositor:
         Raises:
             SceneError: A scene cannot be read, or its dtype differs from the first scene's.
         """
-        method = self._plan.imagery.composite
-        if method == "closest":
+        if self._plan.imagery.takes_first:
             mosaic = None if self._with_provenance else self._mosaic()
-            return mosaic or self._closest()
+            return mosaic or self._first_valid()
         scenes: list[Scene] = []
         stack = list(self._read_scenes(scenes))
-        pixels, valid, counts = {"median": composite.median, "mean": composite.mean}[method](stack)
+        pixels, valid, counts = _METHODS[self._plan.imagery.composite](stack)
         provenance = {}
         if self._with_provenance:
             provenance = {"count": np.asarray(np.sum([mask for _, mask in stack], axis=0, dtype=np.int16))}
@@ -81,7 +81,7 @@ class ProductCompositor:
         shares = [_share(scenes[number], count / total) for number, count in counts.items()]
         return ProductComposite(pixels, valid, shares, provenance)
 
-    def _closest(self) -> ProductComposite:
+    def _first_valid(self) -> ProductComposite:
         scenes: list[Scene] = []
         shape = len(self.product.bands), self._tile.grid.size, self._tile.grid.size
         origin = np.full(shape, -1, np.int16) if self._with_provenance else None
@@ -91,7 +91,7 @@ class ProductCompositor:
         return ProductComposite(pixels, valid, shares, provenance)
 
     def _mosaic(self) -> ProductComposite | None:
-        """The closest composite in one request, which does not report the shares of several scenes.
+        """The first valid value of each pixel in one request, which does not report the shares of several scenes.
 
         None where a cloud mask applies, or where the source cannot do that.
         """

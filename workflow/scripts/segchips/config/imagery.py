@@ -68,6 +68,30 @@ class Product(Block):
         return self.nodata if isinstance(self.nodata, Nodata) or self.nodata is None else Nodata(self.nodata)
 
 
+Bits = Annotated[tuple[Annotated[Integer, Field(ge=0, le=31)], ...], Field(min_length=1)]
+"""Numbers of bits; 0 is the lowest."""
+
+
+@dataclass(frozen=True)
+class BitField(Block):
+    """Neighbouring bits of a mask that hold one number, such as a confidence."""
+
+    bits: Bits
+    """The bits of the field (0 is the lowest), neighbours in ascending order; the first is the lowest of the number."""
+    clear: Annotated[tuple[Annotated[Integer, Field(ge=0)], ...], Field(min_length=1)]
+    """Numbers in the field that mark a clear pixel; all others are masked."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "BitField":
+        low, high = self.bits[0], self.bits[-1]
+        if list(self.bits) != list(range(low, high + 1)):
+            raise problem("bits", f"{list(self.bits)} are not neighbours in ascending order; write such as [6, 7]")
+        largest = 2 ** len(self.bits) - 1
+        if max(self.clear) > largest:
+            raise problem("clear", f"{max(self.clear)} does not fit {len(self.bits)} bits; give 0 to {largest}")
+        return self
+
+
 @dataclass(frozen=True)
 class CloudMask(Block):
     """The band that says which pixels are clear; it names an asset of the same scenes, or a product and its band."""
@@ -80,8 +104,14 @@ class CloudMask(Block):
     """Band of the mask product."""
     clear: Annotated[tuple[Integer, ...] | None, Field(min_length=1)] = None
     """Mask values of clear pixels; all others are masked."""
-    bits: Annotated[tuple[Annotated[Integer, Field(ge=0, le=31)], ...] | None, Field(min_length=1)] = None
+    bits: Bits | None = None
     """Bits (0 is the lowest) that mark a pixel as not clear."""
+    fields: Annotated[tuple[BitField, ...] | None, Field(min_length=1)] = None
+    """Fields of several bits, with the numbers that mark a clear pixel; all fields and `bits` have to be clear."""
+    max: Annotated[Number | None, KEEP_INTEGER] = None
+    """The largest mask value of a clear pixel, such as a cloud probability of 40."""
+    min: Annotated[Number | None, KEEP_INTEGER] = None
+    """The smallest mask value of a clear pixel."""
 
     @model_validator(mode="after")
     def _check(self) -> "CloudMask":
@@ -89,8 +119,15 @@ class CloudMask(Block):
             raise problem("", "name either asset (of the same scenes) or product and band")
         if self.product and not self.band:
             raise problem("band", f"missing; name the band of product '{self.product}' that holds the mask")
-        if bool(self.clear) == bool(self.bits):
-            raise problem("", "give either clear (values of clear pixels) or bits (that mark what is not clear)")
+        by_bits, by_range = bool(self.bits or self.fields), self.max is not None or self.min is not None
+        if [bool(self.clear), by_bits, by_range].count(True) != 1:
+            text = (
+                "give one of clear (values of clear pixels), bits and fields (bits that mark what is not clear, and "
+                "fields of bits), or max and min (the range of clear pixels)"
+            )
+            raise problem("", text)
+        if self.max is not None and self.min is not None and self.min > self.max:
+            raise problem("min", f"{self.min} is above max ({self.max}); swap them")
         return self
 
 
@@ -121,10 +158,12 @@ class ImageryConfig(Block):
     """Ids of scenes that are not used."""
     max_cloud: Annotated[Number | None, Field(gt=0, le=1), KEEP_INTEGER] = None
     """A scene is used if its cloud fraction is strictly below this; null sets no limit."""
-    composite: Literal["closest", "median", "mean"] = "closest"
-    """closest takes each pixel from the scene nearest to the reference date that has it; median and mean use all."""
+    composite: Literal["closest", "least_cloud", "median", "mean"] = "closest"
+    """closest takes each pixel from the scene nearest to the reference date that has it, least_cloud from that with the
+    smallest cloud fraction; median and mean use all."""
     reference_date: Day | None = None
-    """The day that `closest` counts from; without start, end and this date, it takes the latest scene first."""
+    """The day that `closest` counts from, and `least_cloud` among equal cloud fractions; without start, end and this
+    date, `closest` takes the latest scene first."""
     cloud_mask: CloudMask | None = None
     """The band that says which pixels are clear; it names an asset of the same scenes, or a product and its band."""
     min_valid: Share = 0.0
@@ -144,6 +183,11 @@ class ImageryConfig(Block):
         if self.start and self.end:
             return f"{self.start} to {self.end}"
         return f"from {self.start}" if self.start else f"until {self.end}" if self.end else "any date"
+
+    @property
+    def takes_first(self) -> bool:
+        """Whether each value of the composite comes from one scene: the first in order that has it."""
+        return self.composite in ("closest", "least_cloud")
 
     @property
     def on_platform(self) -> bool:

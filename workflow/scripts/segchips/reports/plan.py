@@ -60,7 +60,7 @@ def _content(
 
 
 def _band_reads(plan: ImagePlan, keys: Sequence[str]) -> tuple[int, int]:
-    """How many bands of scenes are read at least and at most; `closest` reads until every pixel is valid."""
+    """How many bands of scenes are read at least and at most; some composites read until every pixel is valid."""
     imagery = plan.imagery
     mask_bands = 1 if imagery.cloud_mask else 0
     least = most = 0
@@ -69,7 +69,7 @@ def _band_reads(plan: ImagePlan, keys: Sequence[str]) -> tuple[int, int]:
             scenes: list[Scene] = plan.scenes(key, product.id)
             scene_bands = len(product.bands) + mask_bands
             most += len(scenes) * scene_bands
-            least += scene_bands if imagery.composite == "closest" else len(scenes) * scene_bands
+            least += scene_bands if imagery.takes_first else len(scenes) * scene_bands
     return least, most
 
 

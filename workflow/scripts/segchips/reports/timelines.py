@@ -124,7 +124,7 @@ def timelines(imagery: ImageryConfig, lock: SceneLock, tiles_by_scene: TilesBySc
     for tile, indices in lock.tiles.items():
         for index in indices:
             tiles[index].add(tile)
-    reference = imagery.reference_date if imagery.composite == "closest" else None
+    reference = imagery.reference_date if imagery.takes_first else None
     reference_position = axis.midnight(reference) if reference and start <= reference <= end else None
     ticks = [(axis.midnight(day), label) for day, label in day_ticks(start, end)]
     product_timelines = []

@@ -1,9 +1,11 @@
 """Catalogue queries: what is searched, and how its results are filtered and ordered."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -98,12 +100,39 @@ def closest_order(scenes: Iterable[Scene], reference: datetime | None) -> list[S
 
     Without a reference, the latest scene comes first.
     """
-    reference = reference or datetime.max.replace(tzinfo=UTC)
-    return sorted(
-        scenes,
-        key=lambda scene: (
-            abs((scene.acquired.date() - reference.date()).days),
-            abs(scene.acquired - reference),
-            scene.id,
-        ),
-    )
+    return sorted(scenes, key=partial(_distance, reference or datetime.max.replace(tzinfo=UTC)))
+
+
+def least_cloud_order(scenes: Iterable[Scene], reference: datetime | None) -> list[Scene]:
+    """Sort by cloud fraction; ties as `closest_order` where there is a reference day, else by id.
+
+    Scenes that do not declare their cloud cover come last.
+    """
+
+    def key(scene: Scene) -> tuple[object, ...]:
+        cloud = math.inf if scene.cloud is None else scene.cloud
+        return cloud, (_distance(reference, scene) if reference else (scene.id,))
+
+    return sorted(scenes, key=key)
+
+
+def _distance(reference: datetime, scene: Scene) -> tuple[int, timedelta, str]:
+    """Whole calendar days from the reference day, the time from its 00:00 UTC, and the id."""
+    return abs((scene.acquired.date() - reference.date()).days), abs(scene.acquired - reference), scene.id
+
+
+def require_cloud_cover(scenes: Iterable[Scene], products: Iterable[str]) -> None:
+    """Check that some scene of each product declares its cloud cover, which `composite: least_cloud` compares.
+
+    Raises:
+        InputError: A product has scenes, and none declares it.
+    """
+    clouds: dict[str, list[float | None]] = {product: [] for product in products}
+    for scene in scenes:
+        clouds.get(scene.product, []).append(scene.cloud)
+    for product, values in clouds.items():
+        if values and all(value is None for value in values):
+            raise InputError(
+                f"product '{product}': none of its {len(values)} scenes declares its cloud cover, which composite "
+                "'least_cloud' compares; choose another composite"
+            )

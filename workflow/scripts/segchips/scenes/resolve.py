@@ -10,7 +10,7 @@ from segchips.grids.tile import Tile
 from segchips.scenes.catalogue import open_catalogue
 from segchips.scenes.lock import read_lock, write_lock
 from segchips.scenes.pinning import SceneLock, describe_changes, merge_pins, pin_scenes
-from segchips.scenes.query import SceneQuery
+from segchips.scenes.query import SceneQuery, require_cloud_cover
 from segchips.tiles.manifest import read_manifest
 
 
@@ -54,6 +54,8 @@ def _search(dataset: Dataset, query: SceneQuery, keys: list[str]) -> tuple[Scene
     """Search for the scenes of all tiles; returns them pinned, and a line for each skipped catalogue item."""
     outlines, catalogue = footprints([Tile.from_key(key) for key in keys]), open_catalogue(dataset.imagery)
     lock = pin_scenes(query, catalogue.search(outlines), keys, outlines)
+    if dataset.imagery.composite == "least_cloud":
+        require_cloud_cover(lock.scenes, [product.id for product in dataset.imagery.products])
     return lock, catalogue.skipped_items
 
 
