@@ -3,15 +3,18 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pyproj
 import pytest
 import shapely
 
+from segchips.errors import InputError
 from segchips.grids.tile import Tile
 from support.datasets import tile_at
 from support.label_features import (
     TILE,
     UTM,
     burn_tile,
+    cached_projection,
     read_features,
     reproject,
     star_polygons,
@@ -131,8 +134,8 @@ def test_tiles_without_features_are_background(tmp_path):
 def test_invalid_polygons_are_repaired_and_noted(tmp_path):
     west, south, east, north = TILE.bounds
     bow = shapely.Polygon([(west, south), (east, north), (east, south), (west, north)])
-    lost = shapely.LineString([(west, south), (east, north)])
-    path = write_vectors(tmp_path / "a.gpkg", [bow, lost], UTM, number=[5, 6])
+    flat = shapely.Polygon([(west, south), (east, north), (east, north)])
+    path = write_vectors(tmp_path / "a.gpkg", [bow, flat], UTM, number=[5, 6])
     features = read_features(path, attribute="number", all_touched=False)
     assert len(features) == 1 and len(features.notes) == 1
     assert "1 invalid polygons repaired, 1 features without polygon left out" in features.notes[0]
@@ -203,3 +206,66 @@ def test_a_feature_that_spans_the_globe_is_burned_where_the_tile_is(tmp_path, cr
         lon = reproject(centre, tile.crs, "EPSG:4326").x
         if abs(lon - middle) > 1e-7:
             assert pixels[row, column] == (2 if lon > middle else 1)
+
+
+def touching(tile, geometry):
+    """Pixels that a geometry runs through, by their boxes: sure where it does more than touch their boundary."""
+    west, step, _, north, _, _ = tile.geotransform
+    rows, columns = np.indices((tile.grid.size, tile.grid.size))
+    x, y = west + columns * step, north - rows * step
+    inside = shapely.intersects(shapely.box(x + 1e-6, y - step + 1e-6, x + step - 1e-6, y - 1e-6), geometry)
+    near = shapely.intersects(shapely.box(x - 1e-6, y - step - 1e-6, x + step + 1e-6, y + 1e-6), geometry)
+    return inside, inside == near
+
+
+@pytest.mark.parametrize("crs", [UTM, "EPSG:4326"])
+def test_lines_burn_every_pixel_that_they_touch_and_points_their_own(tmp_path, crs):
+    rng, (west, south, east, north) = np.random.default_rng(8), TILE.bounds
+    shapes = [shapely.LineString(rng.uniform((west, south), (east, north), (4, 2))) for _ in range(3)]
+    shapes += [shapely.Point(*rng.uniform((west, south), (east, north))) for _ in range(5)]
+    shapes.insert(2, shapely.box(west + 51, south + 52, west + 153, south + 154))
+    path = write_vectors(tmp_path / "a.gpkg", [reproject(s, UTM, crs) for s in shapes], crs, number=list(range(1, 10)))
+    features = read_features(path, attribute="number", all_touched=False)
+    expected, sure = values_by_centre(TILE, [([shapes[2]], [3], UTM)], 255)
+    for number, shape in enumerate(shapes, 1):
+        if number != 3:
+            inside, certain = touching(TILE, shape)
+            expected[inside & ((expected == 255) | (expected < number))] = number
+            sure &= certain
+    pixels = burn_tile(features)
+    assert sure.mean() > 0.95 and len(np.unique(pixels)) == 10
+    np.testing.assert_array_equal(pixels[sure], expected[sure])
+    assert "mixes 1 polygons, 3 lines, 5 points" in " ".join(features.notes)
+
+
+@pytest.mark.parametrize("crs", [UTM, "EPSG:4326", "EPSG:3857", "EPSG:3035"])
+@pytest.mark.parametrize("buffer", [47.5, "reach"])
+def test_buffers_are_metres_on_the_ground(tmp_path, crs, buffer):
+    tile, rng = tile_at(32, zone=33, east=340), np.random.default_rng(9)
+    west, south, east, north = tile.bounds
+    points = rng.uniform((west, south), (east, north), (3, 2))
+    line = shapely.LineString([(west - 40_000, south + 30), (west + 100, south + 160), (west + 100, north + 90_000)])
+    shapes = [*shapely.points(points), line]
+    reach = [47.5] * 4 if buffer == 47.5 else [20.0, 35.5, 60.25, 15.0]
+    there = [reproject(shapely.segmentize(shape, 200), tile.crs, crs) for shape in shapes]
+    path = write_vectors(tmp_path / "a.gpkg", there, crs, reach=reach)
+    pixels = burn_tile(read_features(path, all_touched=False, buffer=buffer), tile)
+    geod, to_lonlat = pyproj.Geod(ellps="WGS84"), cached_projection(tile.crs, "EPSG:4326")
+    step = tile.grid.resolution
+    for row, column in np.ndindex(pixels.shape):
+        x, y = west + (column + 0.5) * step, north - (row + 0.5) * step
+        nearest = [shapely.ops.nearest_points(shape, shapely.Point(x, y))[0] for shape in shapes]
+        metres = [geod.inv(*to_lonlat(x, y), *to_lonlat(p.x, p.y))[2] for p in nearest]
+        gaps = np.array(metres) - reach
+        if np.abs(gaps).min() > 0.15:
+            assert pixels[row, column] == (1 if gaps.min() < 0 else 255)
+
+
+def test_a_buffer_attribute_without_metres_is_named(tmp_path):
+    path = write_vectors(tmp_path / "a.gpkg", [shapely.Point(0, 0)] * 2, UTM, reach=[3.0, -1.0], name=["a", "b"])
+    with pytest.raises(InputError, match=r"attribute 'reach' .*1 points or lines have no length above 0 \(FID 2: -1\)"):
+        read_features(path, buffer="reach")
+    with pytest.raises(InputError, match="attribute 'name' .*holds text; labels.buffer needs metres"):
+        read_features(path, buffer="name")
+    with pytest.raises(InputError, match="no attribute 'rech'.*did you mean 'reach'"):
+        read_features(path, buffer="rech")

@@ -1,9 +1,11 @@
 """Attribute values and class maps: the label values that they burn, and the messages about the others."""
 
 import math
+import re
 
 import numpy as np
 import pytest
+import yaml
 
 from segchips.errors import InputError
 from support.label_features import UTM, burn_tile, read_features, squares
@@ -45,6 +47,17 @@ def test_values_that_cannot_be_burned_are_named(tmp_path, values, words):
         (["water", "wood", "rock"], {"water": 0, "wood": 255, "rock": 3}, [0, 255, 3]),
         (["water", "wood", "rock"], {"water": 4, "wood": None, "rock": None}, [4, 255, 255]),
         ([True, False, True], {True: 5, False: 6}, [5, 6, 5]),
+        ([True, False, True], {"yes": 5, "no": 6}, [5, 6, 5]),
+        ([True, False, True], {1: 5, 0: 6}, [5, 6, 5]),
+        (["yes", "no", "YES"], {True: 5, False: 6}, [5, 6, 5]),
+        (["1", "01", "1.0"], {1: 5}, [5, 5, 5]),
+        (["1", "01", "1.0"], {1: 5, "01": 6}, [5, 6, 5]),
+        ([1, 2, 3], {"1.0": 5, "02": 6, "3e0": 7}, [5, 6, 7]),
+        (np.array([0.1, 2.5, 3], "float32"), {0.1: 5, "2.50": 6, 3: 7}, [5, 6, 7]),
+        ([10, 19, 25], {"10-19": 5, "20-29": 6}, [5, 5, 6]),
+        ([-5, -1, 7], {"-9--1": 5, -1: 6, "0 - 9": 7}, [5, 6, 7]),
+        (["10-19", "15", "x"], {"10-19": 5, "x": 6}, [5, 5, 6]),
+        (["null", None, "a"], {None: 5, "a": 6}, [5, 5, 6]),
         (["water", None, ""], {"water": 1, "": 2}, [1, 2, 2]),
         (["water", None, ""], {"water": 1, "": None}, [1, 255, 255]),
         ([1.0, math.nan, 2.0], {1: 1, 2: 2, "": None}, [1, 255, 2]),
@@ -53,13 +66,8 @@ def test_values_that_cannot_be_burned_are_named(tmp_path, values, words):
 def test_class_maps(tmp_path, values, classes, expected):
     """A class that is the background, or no class, is meant to be."""
     path = write_vectors(tmp_path / "a.gpkg", squares(3), UTM, number=values)
-    features = read_features(path, attribute="number", classes=classes, all_touched=False)
-    pixels = burn_tile(features)
+    pixels = burn_tile(read_features(path, attribute="number", classes=classes, all_touched=False))
     assert [int(pixels[31, 2 * number]) for number in range(3)] == expected
-    assert (
-        len(features) == sum(classes_value is not None for classes_value in (list(classes.values())))
-        or len(expected) == 3
-    )
 
 
 def test_missing_values_do_not_name_their_class(tmp_path):
@@ -83,3 +91,27 @@ def test_whole_numbers_of_any_type_are_values(tmp_path):
         path = write_vectors(tmp_path / f"{number}.gpkg", squares(3), UTM, number=np.array([0, 7, 254], dtype))
         pixels = burn_tile(read_features(path, attribute="number", all_touched=False))
         assert [int(pixels[31, 2 * place]) for place in range(3)] == [0, 7, 254]
+
+
+@pytest.mark.parametrize(
+    "text", ["010", "1_000", "12:30", "a: b", "x#y", "[a", "it's", "~", "!x", "2020-01-01", "yes", "7"]
+)
+def test_the_class_map_that_a_message_suggests_works(tmp_path, text):
+    path = write_vectors(tmp_path / "a.gpkg", squares(2), UTM, number=[text, "known"])
+    with pytest.raises(InputError) as caught:
+        read_features(path, attribute="number", classes={"known": 9})
+    suggested = yaml.safe_load(re.search(r"such as (\{.*\}), or", str(caught.value))[1])
+    features = read_features(path, attribute="number", classes=suggested | {"known": 9}, all_touched=False)
+    assert burn_tile(features)[31, 0] == 1
+
+
+def test_utf_8_read_as_another_encoding_is_suspected(tmp_path):
+    path = write_vectors(tmp_path / "a.gpkg", squares(1), UTM, number=["WÃ¤lder"])
+    with pytest.raises(InputError, match="seems to be 'Wälder' in UTF-8: set labels.encoding to UTF-8"):
+        read_features(path, attribute="number", classes={"Wälder": 1})
+
+
+def test_feature_ids_are_an_attribute(tmp_path):
+    path = write_vectors(tmp_path / "a.gpkg", squares(3), UTM, number=[7, 8, 9])
+    pixels = burn_tile(read_features(path, attribute="fid", all_touched=False))
+    assert [int(pixels[31, 2 * place]) for place in range(3)] == [1, 2, 3]

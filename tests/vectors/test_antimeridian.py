@@ -8,7 +8,7 @@ import shapely
 from segchips.errors import InputError
 from segchips.grids.cover import cover_area
 from segchips.vectors.antimeridian import to_lonlat_geometries
-from segchips.vectors.layers import read_layer
+from segchips.vectors.layers import ReadOptions, read_layer
 from support.areas import GRID, tile_at
 from support.vectors import write_vectors
 
@@ -27,11 +27,46 @@ def test_a_projected_layer_across_the_antimeridian_stays_small(tmp_path):
 
 
 def test_metres_taken_for_degrees_name_the_layer(tmp_path):
-    layer = read_layer(
-        write_vectors(tmp_path / "utm.gpkg", [shapely.box(500_000, 5_100_000, 501_000, 5_101_000)], "EPSG:4326")
-    )
+    square = shapely.box(500_000, 5_100_000, 501_000, 5_101_000)
+    path = write_vectors(tmp_path / "utm.gpkg", [square], "EPSG:4326")
     with pytest.raises(InputError, match="layer 'utm' .*longitudes from 500000 to 501000: WGS 84 cannot be its CRS"):
-        to_lonlat_geometries(layer)
+        read_layer(path)
+    assert read_layer(path, options=ReadOptions(crs="EPSG:32633")).crs == pyproj.CRS(32633)
+
+
+FIJI = {
+    "split": [shapely.MultiPolygon([shapely.box(179.9, -17.1, 180, -17), shapely.box(-180, -17.1, -179.8, -17)])],
+    "beyond 180": [shapely.box(179.9, -17.1, 180.2, -17)],
+    "below -180": [shapely.box(-180.1, -17.1, -179.8, -17)],
+    "jump": [shapely.Polygon([(179.9, -17.1), (-179.8, -17.1), (-179.8, -17), (179.9, -17)])],
+    "jump through 180": [
+        shapely.Polygon([(179.9, -17.1), (180, -17.1), (-180, -17.1), (-179.8, -17.1), (-179.8, -17), (179.9, -17)])
+    ],
+    "0 to 360": [shapely.box(179.9, -17.1, 180.2, -17), shapely.box(359.9, -17.1, 360, -17)],
+}
+
+
+@pytest.mark.parametrize("form", FIJI)
+def test_every_way_to_write_a_square_across_the_antimeridian_gives_the_same(tmp_path, form):
+    layer = read_layer(write_vectors(tmp_path / "fiji.gpkg", FIJI[form], "EPSG:4326"))
+    area = to_lonlat_geometries(layer)[0]
+    assert shapely.equals_exact(shapely.normalize(area), shapely.normalize(FIJI["split"][0]), 1e-9)
+    assert layer.unwrapped == form.startswith("jump") == ("short way" in "".join(layer.notes()))
+
+
+@pytest.mark.parametrize("east", [180, 179.999])
+def test_only_a_polygon_from_edge_to_edge_spans_the_globe(tmp_path, east):
+    layer = read_layer(write_vectors(tmp_path / "world.gpkg", [shapely.box(-east, -60, east, 70)], "EPSG:4326"))
+    expected = 360 * 130 if east == 180 else 0.002 * 130
+    assert layer.geometries[0].area == pytest.approx(expected) and layer.unwrapped == (east != 180)
+
+
+def test_lines_and_points_are_wrapped(tmp_path):
+    line, point = shapely.LineString([(179.5, 0), (-179, 0)]), shapely.Point(359, 1)
+    layer = read_layer(
+        write_vectors(tmp_path / "mixed.gpkg", [line, point], "EPSG:4326"), options=ReadOptions(only_polygons=False)
+    )
+    assert layer.geometries[0].length == pytest.approx(1.5) and layer.geometries[1].x == -1
 
 
 @pytest.mark.parametrize(("crs", "sign"), [(3413, 1), (3031, -1)])

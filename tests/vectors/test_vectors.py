@@ -4,18 +4,23 @@ import json
 import sqlite3
 import struct
 import time
+import warnings
 import zipfile
 from contextlib import closing
 
+import geopandas as gpd
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pyogrio.raw
 import pyproj
 import pytest
 import shapely
 
 from segchips.errors import InputError
+from segchips.vectors.antimeridian import to_lonlat_geometries
 from segchips.vectors.geometry import extract_polygons, reproject_geometries
-from segchips.vectors.layers import find_layer, layer_names, read_layer
+from segchips.vectors.layers import ReadOptions, find_layer, layer_names, read_layer
 
 SQUARE = "POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0))"
 WGS84 = pyproj.CRS(4326)
@@ -289,3 +294,80 @@ def test_transform_of_many_features_takes_no_loop():
     start = time.perf_counter()
     reproject_geometries(shapely.polygons(corners), pyproj.CRS(32633), WGS84, "layer")
     assert time.perf_counter() - start < 5
+
+
+def surface(kind, rings):
+    """WKB of a TIN (16) or polyhedral surface (15), with heights."""
+    part = {15: 3, 16: 17}[kind]
+    faces = [
+        struct.pack("<BIII", 1, 1000 + part, 1, len(ring)) + b"".join(struct.pack("<3d", *point) for point in ring)
+        for ring in rings
+    ]
+    return struct.pack("<BII", 1, 1000 + kind, len(faces)) + b"".join(faces)
+
+
+ROOF = [(0, 0, 5), (2, 0, 5), (2, 2, 6), (0, 0, 5)], [(0, 0, 5), (2, 2, 6), (0, 2, 5), (0, 0, 5)]
+WALL = [(0, 0, 0), (2, 0, 0), (2, 0, 5), (0, 0, 0)]
+
+
+@pytest.mark.parametrize("kind", [15, 16])
+@pytest.mark.parametrize("declared", [True, False])
+def test_surfaces_are_read_as_their_outline(tmp_path, kind, declared):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "Registering non-standard gpkg_geom_TIN extension"
+        path = write(tmp_path / "solid.gpkg", [surface(kind, [*ROOF, WALL]), SQUARE], layer="solid")
+    write(path, squares(1), layer="flat", append=True)
+    if declared:
+        with closing(sqlite3.connect(path)) as database, database:
+            for (name,) in database.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+                database.execute(f'drop trigger "{name}"')
+            database.execute("update gpkg_geometry_columns set geometry_type_name = 'TIN' where table_name = 'solid'")
+    assert layer_names(path) == ["solid", "flat"]
+    layer = read_layer(path, "solid", "class")
+    assert [shape.area for shape in layer.geometries] == [4, 1] and layer.values.tolist() == [0, 1]
+    assert layer.geometries[0].equals(shapely.box(0, 0, 2, 2))
+    assert find_layer(path, "solid", "class") == ("solid", WGS84) and len(read_layer(path, "flat").geometries) == 1
+
+
+@pytest.mark.parametrize("encoding", ["WKB", "geoarrow"])
+def test_geoparquet_is_read_whatever_gdal_knows(tmp_path, encoding):
+    frame = gpd.GeoDataFrame(
+        {"kind": ["a", None, "c"], "code": [1, 2, 3]}, geometry=shapely.box([0, 1, 2], 0, [1, 2, 3], 1), crs=32633
+    )
+    path = tmp_path / "fields.parquet"
+    frame.to_parquet(path, geometry_encoding=encoding)
+    assert layer_names(str(path)) == ["fields"] and find_layer(str(path), attribute="kind")[1] == pyproj.CRS(32633)
+    layer = read_layer(str(path), attribute="kind")
+    assert layer.values.tolist() == ["a", None, "c"] and layer.fids.tolist() == [0, 1, 2]
+    assert shapely.equals(layer.geometries, frame.geometry.to_numpy()).all()
+    assert read_layer(str(path), attribute="code").values.dtype == np.int64
+    refused(tmp_path, "no attribute 'cod'", "did you mean 'code'?", "it has 'kind', 'code'", path=path, attribute="cod")
+
+
+def test_parquet_that_is_not_geoparquet_is_named(tmp_path):
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"x": [1]}), path)
+    refused(tmp_path, "without the metadata of GeoParquet", path=path)
+    path.write_bytes(b"PAR1 and no more")
+    refused(tmp_path, "cannot be read as GeoParquet", path=path)
+
+
+@pytest.mark.parametrize("declared", ["UTF-8", "ascii"])
+def test_texts_in_another_encoding_than_declared_name_the_file(tmp_path, declared):
+    path = tmp_path / "woods.shp"
+    write(path, squares(2), np.array(["Wälder", "See"], dtype=object), geometry_type="Polygon", encoding="cp1252")
+    path.with_suffix(".cpg").write_text(declared)
+    if declared == "UTF-8":
+        refused(tmp_path, "encoding UTF-8", "woods.cpg", "labels.encoding", path=path, attribute="class")
+    options = ReadOptions(encoding="cp1252")
+    assert read_layer(str(path), None, "class", options).values.tolist() == ["Wälder", "See"]
+    refused(tmp_path, "labels.encoding", path=path, attribute="class", options=ReadOptions(encoding="cp9999"))
+
+
+@pytest.mark.parametrize(
+    ("crs", "words"), [("EPSG:99999", "labels.crs"), ("EPSG:4978", "not one of places"), ("IAU_2015:49900", "no way")]
+)
+def test_a_crs_that_cannot_be_used_is_named(tmp_path, crs, words):
+    path = write(tmp_path / "a.gpkg", squares(1))
+    with pytest.raises(InputError, match=words):
+        to_lonlat_geometries(read_layer(path, options=ReadOptions(crs=crs)))

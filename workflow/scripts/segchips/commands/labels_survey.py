@@ -8,6 +8,7 @@ from typing import Any
 
 from segchips.errors import InputError, SegchipsError
 from segchips.vectors.layers import find_layer, layer_names
+from segchips.vectors.sources import read_attributes
 
 VECTORS = (".gpkg", ".shp", ".geojson", ".json", ".fgb", ".gdb", ".kml", ".parquet")
 _AOI_NAME = re.compile(r"aoi|area|extent|bound|outline|footprint|region", re.IGNORECASE)
@@ -56,8 +57,6 @@ def choose_aoi_and_labels(paths: Sequence[Path]) -> tuple[Path | None, Path]:
     Raises:
         InputError: There is no file, or there are more than two.
     """
-    import pyogrio
-
     if not paths:
         raise InputError(f"no label layer found; name one with --labels ({', '.join(VECTORS)})")
     if len(paths) == 1:
@@ -70,8 +69,12 @@ def choose_aoi_and_labels(paths: Sequence[Path]) -> tuple[Path | None, Path]:
         raise InputError(
             f"several vector files ({listed}); name the labels with --labels, an area of interest with --aoi"
         )
-    fewest, most = sorted(paths, key=lambda path: (int(pyogrio.read_info(path)["features"]), str(path)))
+    fewest, most = sorted(paths, key=lambda path: (_feature_count(path), str(path)))
     return fewest, most
+
+
+def _feature_count(path: Path) -> int:
+    return sum(len(read_attributes(str(path), name)) for name in layer_names(str(path)))
 
 
 def survey_labels(path: str, layer: str | None = None) -> LabelsSurvey:
@@ -80,11 +83,9 @@ def survey_labels(path: str, layer: str | None = None) -> LabelsSurvey:
     Raises:
         InputError: The layer cannot be chosen or read.
     """
-    import pyogrio
-
     several = len(layer_names(path)) > 1
     name, _ = find_layer(path, layer)
-    frame = pyogrio.read_dataframe(path, layer=name, read_geometry=False)
+    frame = read_attributes(path, name)
     columns = {column: frame[column].dropna() for column in frame.columns}
     numbers = [column for column, values in columns.items() if _are_classes(values) and values.dtype.kind in "iu"]
     named = {column: values[values != ""] for column, values in columns.items() if values.dtype.kind in "OTU"}

@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from segchips.config.blocks import Block, ClassValue, Flag, Text, problem, share_keys
+from segchips.config.blocks import KEEP_INTEGER, Block, ClassValue, Flag, Number, Text, problem, share_keys
+from segchips.vectors.options import ReadOptions
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,20 @@ class LabelLayer(Block):
     value: ClassValue = 1
     """The value that is burned if no attribute is named."""
     classes: Mapping[str, ClassValue | None] | None = None
-    """Attribute values (text or number) to class numbers, or to null to leave such features out. The key '' stands for
-    features without a value."""
+    """Attribute values (text, number or truth value) to class numbers, or to null to leave such features out. The key
+    '' stands for features without a value, a key such as `10-19` for all numbers in the range."""
+    buffer: Annotated[Number, Field(gt=0), KEEP_INTEGER] | Text | None = None
+    """Metres on the ground around points and lines, or the attribute that holds them. null burns every pixel that a
+    line touches, and the pixel that holds a point."""
+    crs: Text | None = None
+    """The CRS of the coordinates, such as EPSG:25833, where the file names none or a wrong one."""
+    encoding: Text | None = None
+    """The encoding of texts in the file, such as cp1252, where the file names none or a wrong one."""
+
+    @property
+    def options(self) -> ReadOptions:
+        """How the layer is read."""
+        return ReadOptions(self.crs, self.encoding, self.buffer, only_polygons=False)
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,13 @@ class Coverage(Block):
     """Vector file in any format that GDAL reads."""
     layer: str | None = None
     """Layer of the file; needed only if the file has several."""
+    crs: Text | None = None
+    """The CRS of the coordinates, such as EPSG:25833, where the file names none or a wrong one."""
+
+    @property
+    def options(self) -> ReadOptions:
+        """How the layer is read."""
+        return ReadOptions(self.crs)
 
 
 @dataclass(frozen=True)
@@ -47,7 +67,7 @@ class LabelsConfig(Block):
     SHARED: ClassVar = (LabelLayer, "layers")
 
     layers: Annotated[tuple[LabelLayer, ...], Field(min_length=1)]
-    """Several layers in burning order; each overrides path, layer, attribute, value or classes above."""
+    """Several layers in burning order; each overrides the keys of a layer above."""
     background: ClassValue = 255
     """The value outside every feature, and the label chip's nodata."""
     all_touched: Flag = True

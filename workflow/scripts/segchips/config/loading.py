@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from segchips.config.blocks import Block
+from segchips.config.class_keys import key_text
 from segchips.config.messages import describe_errors
 from segchips.config.model import Config, ConfigFile, Conversion, Dataset
 from segchips.errors import ConfigError
@@ -47,9 +48,13 @@ def load_config(raw: Mapping[str, Any]) -> Config:
 
 
 def _as_json(value: Any) -> Any:
-    """The same tree in JSON's types: keys as text, and dates, which YAML parses, as text."""
+    """The same tree in JSON's types: keys as text, as JSON writes them, and dates, which YAML parses, as text."""
     if isinstance(value, Mapping):
-        return {str(key): _as_json(item) for key, item in value.items()}
+        by_text = {key_text(key): _as_json(item) for key, item in value.items()}
+        if len(by_text) < len(value):
+            listed = ", ".join(map(repr, value))
+            raise ConfigError(f"the keys {listed} stand side by side, of which two have the same text; remove one")
+        return by_text
     if isinstance(value, list | tuple):
         return [_as_json(item) for item in value]
     return value.isoformat() if isinstance(value, date | datetime) else value

@@ -14,8 +14,8 @@ from segchips.arrays import Floats, Ints, Mask
 from segchips.errors import ConfigError, InputError
 from segchips.grids.tile import FALSE_EASTING, HALF_ZONE, POLE, Grid, Tile
 from segchips.grids.utm import box_outlines, over_poles, utm_bounds, zone_longitudes
-from segchips.vectors.antimeridian import within_globe
 from segchips.vectors.geometry import Geometries, extract_polygons, polygon_parts
+from segchips.vectors.longitudes import within_globe
 
 MAX_TILES = 5_000_000
 BLOCK = 100_000.0

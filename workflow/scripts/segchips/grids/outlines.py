@@ -7,8 +7,8 @@ import numpy as np
 from segchips.grids.indices import core_bounds, tile_indices
 from segchips.grids.tile import Tile
 from segchips.grids.utm import box_outlines
-from segchips.vectors.antimeridian import within_globe
 from segchips.vectors.geometry import Geometries
+from segchips.vectors.longitudes import within_globe
 
 CHORD = 5_000.0
 """Metres, at most, of the chords that stand for curved sides."""

@@ -1,7 +1,8 @@
 """Vector features of a dataset's label layers, found by tile and burned into label pixels."""
 
+import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +22,7 @@ from segchips.labels.thinning import thin_geometries
 from segchips.labels.values import feature_values
 from segchips.vectors.geometry import Geometries, reproject_geometries
 from segchips.vectors.layers import read_layer
+from segchips.vectors.longitudes import within_globe
 
 LabelPixels = npt.NDArray[np.uint8]
 """Label values of a tile, row x column."""
@@ -81,12 +83,8 @@ class LabelFeatures:
         return int(self._offsets[-1])
 
     def _read_layer(self, config: LabelLayer) -> _FeatureLayer:
-        layer = read_layer(config.path, config.layer, config.attribute)
-        if layer.repaired or layer.dropped:
-            self.notes.append(
-                f"{layer}: {layer.repaired} invalid polygons repaired, "
-                f"{layer.dropped} features without polygon left out"
-            )
+        layer = read_layer(config.path, config.layer, config.attribute, config.options)
+        self.notes += layer.notes()
         values, burned = feature_values(layer, config, self.config.background, self.config.unknown)
         return _FeatureLayer(layer.crs, str(layer), layer.geometries[burned], values[burned])
 
@@ -163,21 +161,19 @@ class LabelFeatures:
             return np.full(shape, self.config.background, np.uint8)
         indices = np.asarray(features, np.intp)
         geometries, values = thin_geometries(self._geometries_in(tile.crs, indices), tile), self._values[indices]
-        pairs = [
-            (geometry, value)
-            for geometry, value in zip(geometries, values.tolist(), strict=True)
-            if not geometry.is_empty
-        ]
-        if not pairs:
+        present = ~shapely.is_empty(geometries)
+        geometries, values = geometries[present], values[present]
+        if not geometries.size:
             return np.full(shape, self.config.background, np.uint8)
-        return rasterize(
-            pairs,
-            out_shape=shape,
-            transform=Affine.from_gdal(*tile.geotransform),
-            fill=self.config.background,
-            all_touched=all_touched,
-            dtype=np.uint8,
-        )
+        pixels = np.full(shape, self.config.background, np.uint8)
+        for touched, some in _runs(geometries, all_touched):
+            rasterize(
+                zip(geometries[some], values[some].tolist(), strict=True),
+                out=pixels,
+                transform=Affine.from_gdal(*tile.geotransform),
+                all_touched=touched,
+            )
+        return pixels
 
     def count_conflicts(self, tile: Tile, features: Sequence[int]) -> int:
         """Count the tile's pixels whose centre lies in features of different values.
@@ -217,9 +213,16 @@ class LabelFeatures:
         return [feature_digest for layer in self._layers for feature_digest in layer.digests()]
 
 
+def _runs(geometries: Geometries, all_touched: bool) -> Iterator[tuple[bool, slice]]:
+    """Successive geometries that burn alike: lines and points every pixel that they touch, polygons as configured."""
+    touched = all_touched | (shapely.get_dimensions(geometries) < 2)
+    limits = [0, *(np.flatnonzero(np.diff(touched)) + 1).tolist(), len(touched)]
+    yield from ((bool(touched[start]), slice(start, stop)) for start, stop in itertools.pairwise(limits))
+
+
 def _coverage_as_labels(coverage: Coverage) -> LabelsConfig:
     """A labels config that burns 1 where a pixel's centre lies inside the coverage, else 0."""
-    return LabelsConfig((LabelLayer(coverage.path, coverage.layer, None, 1, None),), background=0, all_touched=False)
+    return LabelsConfig((LabelLayer(coverage.path, coverage.layer, crs=coverage.crs),), background=0, all_touched=False)
 
 
 def _reproject_to_zone(geometries: Geometries, layer: _FeatureLayer, crs: str) -> Geometries:
@@ -231,7 +234,8 @@ def _reproject_to_zone(geometries: Geometries, layer: _FeatureLayer, crs: str) -
     if not wide.any():
         return reproject_geometries(geometries, layer.crs, target, layer.name)
     west, east = crs_longitudes(crs)
-    surroundings = shapely.box(west - _MAX_DEGREES_BEYOND_ZONE, -90, east + _MAX_DEGREES_BEYOND_ZONE, 90)
+    box = shapely.box(west - _MAX_DEGREES_BEYOND_ZONE, -90, east + _MAX_DEGREES_BEYOND_ZONE, 90)
+    (surroundings,) = within_globe(np.array([box]))
     lonlat = reproject_geometries(geometries[wide], layer.crs, _WGS84, layer.name)
     reprojected = geometries.copy()
     clipped = shapely.intersection(lonlat, surroundings)

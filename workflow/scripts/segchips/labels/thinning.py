@@ -21,9 +21,9 @@ def thin_geometries(geometries: Geometries, tile: Tile) -> Geometries:
         tile: The tile that the geometries are burned into.
 
     Returns:
-        Geometries that burn exactly the same pixels of the tile; polygons of collections only.
+        Geometries that burn exactly the same pixels of the tile; lines and points, and polygons of collections only.
     """
-    large = shapely.get_num_coordinates(geometries) > MIN_VERTICES
+    large = (shapely.get_num_coordinates(geometries) > MIN_VERTICES) & (shapely.get_dimensions(geometries) == 2)
     if large.any():
         west, south, east, north = tile.bounds
         pixel = tile.grid.resolution

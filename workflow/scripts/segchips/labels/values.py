@@ -1,12 +1,14 @@
 """The label value that each feature of a vector layer burns, from its attribute and the class map."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from segchips.arrays import Mask
+from segchips.config.class_keys import MISSING, ClassKeys, example_map, is_missing, value_text
 from segchips.config.labels import LabelLayer
 from segchips.errors import InputError
 from segchips.vectors.layers import VectorLayer
@@ -32,8 +34,8 @@ def feature_values(layer: VectorLayer, config: LabelLayer, background: int, unkn
     if layer.values is None or config.attribute is None:
         return np.full(count, config.value, np.uint8), np.ones(count, bool)
     subject = f"attribute '{config.attribute}' of {layer}"
-    missing = np.array([_is_missing(value) for value in layer.values.tolist()], bool)
-    if missing.any() and "" not in (config.classes or {}):
+    missing = np.array([is_missing(value) for value in layer.values.tolist()], bool)
+    if missing.any() and not any(key in (config.classes or {}) for key in MISSING):
         advice = "give them one, remove them, or map '' in labels.classes, to null to leave them out"
         raise InputError(f"{subject}: {_describe_features(layer, missing)} no value; {advice}")
     if config.classes is not None:
@@ -49,8 +51,7 @@ def _whole_numbers(layer: VectorLayer, subject: str, reserved: Mapping[str, int 
             raise ValueError
     except (TypeError, ValueError):
         texts = sorted({str(value) for value in values.tolist()})
-        example = ", ".join(f"{text or repr(text)}: {number}" for number, text in enumerate(texts[:3], 1))
-        advice = f"map it to numbers with labels.classes, such as {{{example}}}"
+        advice = f"map it to numbers with labels.classes, such as {example_map(texts[:3], (1, 2, 3))}"
         raise InputError(f"{subject} holds text; {advice}") from None
     unusable = (numbers != np.floor(numbers)) | (numbers < 0) | (numbers > 255)
     if unusable.any():
@@ -67,26 +68,37 @@ def _whole_numbers(layer: VectorLayer, subject: str, reserved: Mapping[str, int 
 
 
 def _map_classes(layer: VectorLayer, classes: Mapping[str, int | None], subject: str) -> FeatureValues:
-    names = np.array([_class_name(value) for value in np.asarray(layer.values).tolist()], dtype=object)
-    unmapped = np.array([name not in classes for name in names], bool)
+    values = _python_values(layer)
+    keys = ClassKeys(classes)
+    known = {value: keys.find(value) for value in set(values)}
+    names = [known[value] for value in values]
+    unmapped = np.array([name is None for name in names], bool)
     if unmapped.any():
+        example = example_map(sorted({value_text(values[index]) for index in np.flatnonzero(unmapped)})[:3], (1, 2, 3))
         raise InputError(
             f"{subject}: {_describe_features(layer, unmapped)} a value that labels.classes does not map; "
-            "add it, or map it to null to leave it out"
+            f"add it, such as {example}, or map it to null to leave it out{_misread(layer, unmapped)}"
         )
-    mapped = [classes[name] for name in names]
+    mapped = [classes[name] for name in names if name is not None]
     return np.array([value or 0 for value in mapped], np.uint8), np.array([value is not None for value in mapped], bool)
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or value != value
+def _python_values(layer: VectorLayer) -> list[Any]:
+    """The values as Python has them; 32-bit floats with the few digits that tell them apart, and missing ones as None."""
+    values = np.asarray(layer.values)
+    if values.dtype == np.float32:
+        values = np.array([float(str(value)) for value in values])
+    return [None if is_missing(value) else value for value in values.tolist()]
 
 
-def _class_name(value: Any) -> str:
-    """The key of an attribute value in the class map; missing values have the empty text."""
-    if _is_missing(value):
-        return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def _misread(layer: VectorLayer, chosen: Mask) -> str:
+    """A hint at texts in UTF-8 that were read as if they were in another encoding."""
+    for value in np.asarray(layer.values)[chosen].tolist():
+        with suppress(UnicodeError, AttributeError):
+            meant = value.encode("cp1252").decode("utf-8")
+            if meant != value:
+                return f"; '{value}' seems to be '{meant}' in UTF-8: set labels.encoding to UTF-8"
+    return ""
 
 
 def _describe_features(layer: VectorLayer, chosen: Mask) -> str:

@@ -65,9 +65,9 @@ def _check_labels(dataset: Dataset, folder: Path) -> None:
         return
     with _naming("labels"):
         for layer in dataset.labels.layers:
-            find_layer(layer.path, layer.layer, layer.attribute)
+            find_layer(layer.path, layer.layer, layer.attribute, layer.options)
         if coverage:
-            find_layer(coverage.path, coverage.layer)
+            find_layer(coverage.path, coverage.layer, options=coverage.options)
         if not _is_newer(folder / "labels.parquet", paths):
             LabelFeatures(dataset.labels)
 

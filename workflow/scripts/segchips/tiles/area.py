@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import shapely
 
 from segchips.config.labels import LabelsConfig
 from segchips.config.tiles import TilesConfig
@@ -14,6 +15,9 @@ from segchips.grids.tile import Grid, Tile
 from segchips.tiles.manifest import read_parquet_columns
 from segchips.vectors.antimeridian import to_lonlat_geometries
 from segchips.vectors.layers import VectorLayer, read_layer
+
+_THICKNESS = 1e-9
+"""Degrees around points and lines, which make areas of them."""
 
 
 def aoi_layers(tiles: TilesConfig, labels: LabelsConfig) -> list[VectorLayer]:
@@ -29,7 +33,7 @@ def aoi_layers(tiles: TilesConfig, labels: LabelsConfig) -> list[VectorLayer]:
         return []
     if tiles.aoi is not None:
         return [read_layer(tiles.aoi, tiles.layer)]
-    return [read_layer(layer.path, layer.layer) for layer in labels.layers]
+    return [read_layer(layer.path, layer.layer, options=layer.options) for layer in labels.layers]
 
 
 def find_tiles(config: TilesConfig, layers: Sequence[VectorLayer]) -> list[Tile]:
@@ -44,7 +48,10 @@ def find_tiles(config: TilesConfig, layers: Sequence[VectorLayer]) -> list[Tile]
     """
     if config.keys is not None:
         return in_grid_order(read_tile_keys(config.keys, config.grid))
-    return cover_area(np.concatenate([to_lonlat_geometries(layer) for layer in layers]), config.grid)
+    shapes = np.concatenate([to_lonlat_geometries(layer) for layer in layers])
+    thin = shapely.get_dimensions(shapes) < 2
+    shapes[thin] = shapely.buffer(shapes[thin], _THICKNESS, quad_segs=1)
+    return cover_area(shapes, config.grid)
 
 
 def read_tile_keys(keys: Sequence[str] | str, grid: Grid) -> list[Tile]:

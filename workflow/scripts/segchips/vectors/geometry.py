@@ -21,12 +21,12 @@ MAX_EDGE = 1000.0
 MAX_CROSSINGS = 1e9
 """Pairs of a feature's edges with overlapping boxes that are still handled, in minutes; a few million are common."""
 _SAMPLED_EDGES = 64
+_AREAL = 2
+"""The dimension of polygons."""
 
 
 def extract_polygons(geometries: Geometries) -> tuple[Geometries, Mask]:
     """Extracts and repairs the polygonal part of each geometry.
-
-    Rings that overlap count as one area (GEOS's method "structure"; "linework" would cut holes into it).
 
     Args:
         geometries: Geometries (n) of any type.
@@ -34,28 +34,61 @@ def extract_polygons(geometries: Geometries) -> tuple[Geometries, Mask]:
     Returns:
         Valid polygons or multipolygons (n), None where there is no area, and which geometries (n) were invalid.
     """
+    shapes = extract_shapes(geometries)
+    shapes[shapely.get_dimensions(shapes) < _AREAL] = None
+    return repair_polygons(shapes)
+
+
+def extract_shapes(geometries: Geometries) -> Geometries:
+    """Reduces collections to their parts of the highest dimension.
+
+    Args:
+        geometries: Geometries (n) of any type.
+
+    Returns:
+        Polygons, lines, points or several of one of them (n), not repaired; None where there is no geometry.
+    """
     result = np.array(geometries, dtype=object)
     mixed = shapely.get_type_id(result) == shapely.GeometryType.GEOMETRYCOLLECTION
     if mixed.any():
-        parts, owners = polygon_parts(result[mixed])
+        parts, owners = _single_parts(result[mixed])
         joined = np.full(mixed.sum(), None, dtype=object)
-        shapely.multipolygons(parts, indices=owners, out=joined)
+        dimensions = shapely.get_dimensions(parts)
+        for dimension, join in enumerate((shapely.multipoints, shapely.multilinestrings, shapely.multipolygons)):
+            chosen = dimensions == dimension
+            join(parts[chosen], indices=owners[chosen], out=joined)
         result[mixed] = joined
-    areal = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
-    result[~np.isin(shapely.get_type_id(result), areal)] = None
-    invalid = ~shapely.is_valid(result) & ~shapely.is_missing(result)
-    result[invalid] = shapely.make_valid(_drop_non_finite(result[invalid]), method="structure", keep_collapsed=False)
     result[shapely.is_empty(result)] = None
-    return result, invalid
+    return result
+
+
+def repair_polygons(shapes: Geometries) -> tuple[Geometries, Mask]:
+    """Repairs invalid polygons, in place; returns the shapes (n), None where nothing is left, and which were invalid.
+
+    Rings that overlap count as one area (GEOS's method "structure"; "linework" would cut holes into it).
+    """
+    invalid = ~shapely.is_valid(shapes) & (shapely.get_dimensions(shapes) == _AREAL)
+    shapes[invalid] = shapely.make_valid(_drop_non_finite(shapes[invalid]), method="structure", keep_collapsed=False)
+    others = shapely.get_dimensions(shapes) < _AREAL
+    shapes[others] = _drop_non_finite(shapes[others])
+    shapes[shapely.is_empty(shapes)] = None
+    return shapes, invalid
 
 
 def polygon_parts(geometries: Geometries) -> tuple[Geometries, Ints]:
     """Returns the single polygons (m) in geometries, however nested, and the index (m) of the geometry of each."""
+    parts, owners = _single_parts(geometries)
+    keep = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
+    return parts[keep], owners[keep]
+
+
+def _single_parts(geometries: Geometries) -> tuple[Geometries, Ints]:
+    """Returns the parts (m) that are not empty, however nested, and the index (m) of the geometry of each."""
     parts, owners = shapely.get_parts(geometries, return_index=True)
     while (shapely.get_type_id(parts) > shapely.GeometryType.POLYGON).any():
         parts, inner = shapely.get_parts(parts, return_index=True)
         owners = owners[inner]
-    keep = (shapely.get_type_id(parts) == shapely.GeometryType.POLYGON) & ~shapely.is_empty(parts)
+    keep = ~shapely.is_empty(parts) & ~shapely.is_missing(parts)
     return parts[keep], owners[keep]
 
 
@@ -76,10 +109,15 @@ def reproject_geometries(geometries: Geometries, source: pyproj.CRS, target: pyp
     """
     if source.equals(target, ignore_axis_order=True):
         return geometries
-    error = InputError(f"{name} has coordinates that do not exist in {target.name}; is {source.name} its CRS?")
+    error = InputError(
+        f"{name} has coordinates that do not exist in {target.name}; is {source.name} its CRS? If not, set labels.crs"
+    )
     if np.abs(shapely.total_bounds(geometries)).max() > MAX_COORDINATE / _metres_per_unit(source):
         raise error
-    project = pyproj.Transformer.from_crs(source, target, always_xy=True).transform
+    try:
+        project = pyproj.Transformer.from_crs(source, target, always_xy=True).transform
+    except pyproj.exceptions.ProjError as problem:
+        raise InputError(f"{name} has the CRS {source.name}, from which no way leads to {target.name}") from problem
     dense = shapely.segmentize(geometries, max_segment_length=MAX_EDGE / _metres_per_unit(source))
     moved: Geometries = shapely.transform(dense, project, interleaved=False)
     if not np.isfinite(shapely.get_coordinates(moved)).all():

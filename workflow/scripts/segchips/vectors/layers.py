@@ -1,9 +1,6 @@
-"""Reads the polygons of any vector layer that GDAL reads."""
+"""Reads the features of any vector layer as polygons, lines and points that can be burned."""
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyproj
@@ -11,22 +8,32 @@ import shapely
 
 from segchips.arrays import Array, Ints, Mask
 from segchips.errors import InputError
-from segchips.vectors.geometry import Geometries, check_edges, extract_polygons
+from segchips.vectors.geometry import Geometries, check_edges, extract_shapes, repair_polygons
+from segchips.vectors.ground_buffer import buffer_on_ground
+from segchips.vectors.longitudes import unwrap_longitudes, within_globe
+from segchips.vectors.options import ReadOptions
+from segchips.vectors.sources import LayerInfo, layer_info, layer_name, layer_names, listed, read_features, suggestion
+from segchips.vectors.surfaces import as_polygons
+
+__all__ = ["ReadOptions", "VectorLayer", "find_layer", "layer_names", "read_layer"]
+
+_MAX_LONGITUDE = 720
 
 
 @dataclass(frozen=True)
 class VectorLayer:
-    """The polygonal features of one layer, in the file's order.
+    """The features of one layer that have a shape, in the file's order.
 
     Attributes:
         path: The file, folder or other GDAL source.
         name: The layer's name.
         crs: The CRS of the geometries.
-        geometries: Valid polygons and multipolygons (n).
+        geometries: Valid polygons, lines and points, or several in one (n); longitudes are in -180..180.
         fids: Feature ids (n).
         values: The attribute's values (n), None where no attribute was asked for.
         repaired: How many of the features were invalid.
-        dropped: How many features of the file have no area and are left out.
+        dropped: How many features of the file have no shape that was asked for, and are left out.
+        unwrapped: How many features had edges of more than 180 degrees, taken across the antimeridian.
     """
 
     path: str
@@ -37,136 +44,180 @@ class VectorLayer:
     values: Array | None
     repaired: int
     dropped: int
+    unwrapped: int = 0
 
     def __str__(self) -> str:
         """The layer as messages name it."""
         return f"layer '{self.name}' of '{self.path}'"
 
-
-def layer_names(path: str) -> list[str]:
-    """Returns the names of the spatial layers of a file, folder or other GDAL source.
-
-    Raises:
-        InputError: The source does not exist, cannot be read, or has no spatial layer.
-    """
-    import pyogrio
-
-    try:
-        layers = pyogrio.list_layers(path)
-    except pyogrio.errors.DataSourceError as error:
-        if not Path(path).exists() and ":" not in path and not path.startswith("/vsi"):
-            raise InputError(f"'{path}' does not exist") from error
-        advice = "name a GeoPackage, shapefile or other vector file"
-        raise InputError(f"'{path}' cannot be read as a vector layer ({_brief(error)}); {advice}") from error
-    names = [str(name) for name, kind in layers if kind is not None]
-    if not names:
-        raise InputError(f"'{path}' has no layer with geometries")
-    return names
+    def notes(self) -> list[str]:
+        """What was made of features that are not plain polygons."""
+        lines, counts = [], np.bincount(shapely.get_dimensions(self.geometries), minlength=3).tolist()
+        if self.repaired or self.dropped:
+            lines.append(
+                f"{self}: {self.repaired} invalid polygons repaired, {self.dropped} features without polygon left out"
+            )
+        if sum(map(bool, counts)) > 1:
+            kinds = ", ".join(f"{counts[kind]} {name}" for kind, name in ((2, "polygons"), (1, "lines"), (0, "points")))
+            lines.append(f"{self} mixes {kinds}; all are burned, lines and points by every pixel that they touch")
+        if self.unwrapped:
+            count = f"{self.unwrapped} feature{'s have' if self.unwrapped > 1 else ' has'} edges"
+            lines.append(f"{self}: {count} of more than 180 degrees, taken to cross the antimeridian by the short way")
+        return lines
 
 
-def find_layer(path: str, layer: str | None = None, attribute: str | None = None) -> tuple[str, pyproj.CRS]:
+def find_layer(
+    path: str, layer: str | None = None, attribute: str | None = None, options: ReadOptions | None = None
+) -> tuple[str, pyproj.CRS]:
     """Returns a layer's name and CRS without reading its features.
 
     Args:
         path: The file, folder or other GDAL source.
         layer: The layer's name, None for the only one.
         attribute: An attribute that the layer must have.
+        options: What replaces the layer's own declarations.
 
     Raises:
-        InputError: The source cannot be read, or the layer, the attribute or the CRS is missing.
+        InputError: The source cannot be read, or the layer, an attribute or the CRS is missing.
     """
-    import pyogrio
-
-    name = _layer_name(path, layer)
-    info = pyogrio.read_info(path, layer=name)
-    if attribute is not None and attribute not in info["fields"]:
-        fields = [str(field) for field in info["fields"]]
-        hint = _suggestion(attribute, fields)
-        raise InputError(f"layer '{name}' of '{path}' has no attribute '{attribute}'{hint}; it has {_listed(fields)}")
-    return name, _crs(info["crs"], path, name)
+    options = options or ReadOptions()
+    info = layer_info(path, layer_name(path, layer), options.encoding)
+    for column in _columns(attribute, options):
+        _check_attribute(path, info, column)
+    return info.name, _crs(info.crs, path, info.name, options)
 
 
-def read_layer(path: str, layer: str | None = None, attribute: str | None = None) -> VectorLayer:
-    """Reads a layer's polygons and, where it is named, one attribute.
+def read_layer(
+    path: str, layer: str | None = None, attribute: str | None = None, options: ReadOptions | None = None
+) -> VectorLayer:
+    """Reads a layer's shapes and, where it is named, one attribute.
 
     Args:
         path: The file, folder or other GDAL source.
         layer: The layer's name, None for the only one.
-        attribute: The attribute whose values are read.
+        attribute: The attribute whose values are read; `fid` stands for the feature ids where no attribute has the name.
+        options: What replaces the layer's own declarations, and what becomes of points and lines.
 
     Raises:
-        InputError: The source cannot be read, the layer, the attribute or the CRS is missing, or there is no polygon.
+        InputError: The source cannot be read, the layer, an attribute or the CRS is missing, or there is no shape.
     """
-    import pyogrio.raw
-
-    name = _layer_name(path, layer)
-    columns = [] if attribute is None else [attribute]
-    try:
-        meta, fids, wkb, fields = pyogrio.raw.read(path, layer=name, columns=columns, return_fids=True, force_2d=True)
-    except RuntimeError as error:
-        raise InputError(f"layer '{name}' of '{path}' cannot be read: {error}") from error
-    if len(fields) < len(columns):
-        find_layer(path, name, attribute)
-    crs = _crs(meta["crs"], path, name)
-    decoded, unclosed = _decode(wkb)
-    check_edges(decoded, fids, f"layer '{name}' of '{path}'")
-    geometries, repaired = extract_polygons(decoded)
+    options = options or ReadOptions()
+    name = layer_name(path, layer)
+    info = layer_info(path, name, options.encoding)
+    wanted = _columns(attribute, options)
+    for column in wanted:
+        _check_attribute(path, info, column)
+    stored = list(dict.fromkeys(column for column in wanted if column in info.fields))
+    features = read_features(path, name, stored, options.encoding)
+    values = dict(zip(stored, features.columns, strict=True))
+    title, crs = f"layer '{name}' of '{path}'", _crs(info.crs, path, name, options)
+    geometries, repaired, unwrapped = _shapes(features.wkb, features.fids, crs, title)
+    if isinstance(options.buffer, str):
+        metres = values.get(options.buffer, features.fids)
+        geometries = buffer_on_ground(geometries, crs, _lengths(metres, geometries, features.fids, title, options))
+    elif options.buffer is not None:
+        geometries = buffer_on_ground(geometries, crs, np.full(len(geometries), float(options.buffer)))
+    elif options.only_polygons:
+        geometries[shapely.get_dimensions(geometries) < 2] = None
+    if options.buffer is not None and crs.is_geographic:
+        geometries, _ = unwrap_longitudes(geometries)
     kept = ~shapely.is_missing(geometries)
     if not kept.any():
-        raise InputError(
-            f"layer '{name}' of '{path}' has no polygon among its {len(kept)} features; name a layer of polygons"
-        )
+        wanted_kind = "polygon" if options.only_polygons else "shape"
+        raise InputError(f"{title} has no {wanted_kind} among its {len(kept)} features; name a layer of polygons")
     return VectorLayer(
         path=path,
         name=name,
         crs=crs,
         geometries=geometries[kept],
-        fids=fids[kept].astype(np.int64),
-        values=fields[0][kept] if attribute is not None else None,
-        repaired=int(((repaired | unclosed) & kept).sum()),
+        fids=features.fids[kept],
+        values=None if attribute is None else values.get(attribute, features.fids)[kept],
+        repaired=int((repaired & kept).sum()),
         dropped=int((~kept).sum()),
+        unwrapped=unwrapped,
     )
 
 
-def _layer_name(path: str, layer: str | None) -> str:
-    names = layer_names(path)
-    if layer is None and len(names) > 1:
-        raise InputError(f"'{path}' has several layers; name one of them: {_listed(names)}")
-    name = names[0] if layer is None else layer
-    if name not in names:
-        raise InputError(f"'{path}' has no layer '{name}'{_suggestion(name, names)}; it has {_listed(names)}")
-    return name
+def _shapes(wkb: Geometries, fids: Ints, crs: pyproj.CRS, title: str) -> tuple[Geometries, Mask, int]:
+    """Returns valid shapes (n), which were invalid (n), and how many had edges across the antimeridian."""
+    decoded, unclosed = _decode(wkb)
+    check_edges(decoded, fids, title)
+    shapes, unwrapped = extract_shapes(decoded), 0
+    if crs.is_geographic:
+        _check_longitudes(shapes, crs, title)
+        shapes, crossing = unwrap_longitudes(shapes)
+        unwrapped = len(crossing)
+    shapes, invalid = repair_polygons(shapes)
+    if crs.is_geographic:
+        present = ~shapely.is_missing(shapes)
+        shapes[present] = within_globe(shapes[present])
+        shapes[shapely.is_empty(shapes)] = None
+    return shapes, invalid | unclosed, unwrapped
 
 
-def _decode(wkb: Geometries | None) -> tuple[Geometries, Mask]:
+def _check_longitudes(shapes: Geometries, crs: pyproj.CRS, title: str) -> None:
+    west, _, east, _ = shapely.total_bounds(shapes) if shapes.size else (0, 0, 0, 0)
+    if max(-west, east) > _MAX_LONGITUDE:
+        extent = f"longitudes from {west:g} to {east:g}"
+        raise InputError(f"{title} has {extent}: {crs.name} cannot be its CRS; assign the right one (labels.crs)")
+
+
+def _columns(attribute: str | None, options: ReadOptions) -> list[str]:
+    buffer = options.buffer if isinstance(options.buffer, str) else None
+    return [column for column in (attribute, buffer) if column is not None]
+
+
+def _check_attribute(path: str, info: LayerInfo, attribute: str) -> None:
+    if attribute in info.fields or attribute.lower() in ("fid", info.fid_column.lower()):
+        return
+    hint = suggestion(attribute, info.fields)
+    have = listed(info.fields)
+    raise InputError(f"layer '{info.name}' of '{path}' has no attribute '{attribute}'{hint}; it has {have}")
+
+
+def _lengths(metres: Array, geometries: Geometries, fids: Ints, title: str, options: ReadOptions) -> Array:
+    """Returns the attribute's values as metres (n); raises InputError where a point or line has none above 0."""
+    try:
+        lengths = np.array([np.nan if value is None else float(value) for value in metres.tolist()])
+    except (TypeError, ValueError) as error:
+        raise InputError(f"attribute '{options.buffer}' of {title} holds text; labels.buffer needs metres") from error
+    wrong = ~(np.isfinite(lengths) & (lengths > 0)) & (shapely.get_dimensions(geometries) < 2)
+    wrong &= ~shapely.is_missing(geometries)
+    if wrong.any():
+        examples = ", ".join(
+            f"{fid}: {length:g}" for fid, length in zip(fids[wrong][:5], lengths[wrong][:5], strict=True)
+        )
+        raise InputError(
+            f"attribute '{options.buffer}' of {title}: {int(wrong.sum())} points or lines have no length above 0 "
+            f"(FID {examples}); labels.buffer needs metres"
+        )
+    return lengths
+
+
+def _decode(wkb: Geometries) -> tuple[Geometries, Mask]:
     """Returns geometries (n) from WKB (n), and which of them had rings that were not closed."""
-    if wkb is None:
-        return np.empty(0, dtype=object), np.empty(0, dtype=bool)
     with np.errstate(invalid="ignore"):
         geometries = shapely.from_wkb(wkb, on_invalid="ignore")
     broken = shapely.is_missing(geometries) & np.array([text is not None for text in wkb], dtype=bool)
+    for index in np.flatnonzero(broken):
+        polygons = as_polygons(wkb[index])
+        if polygons is not None and polygons != wkb[index]:
+            geometries[index], broken[index] = shapely.from_wkb(polygons, on_invalid="fix"), False
     geometries[broken] = shapely.from_wkb(wkb[broken], on_invalid="fix")
     return geometries, broken
 
 
-def _crs(text: str | None, path: str, name: str) -> pyproj.CRS:
-    crs = pyproj.CRS(text) if text else None
+def _crs(text: str | None, path: str, name: str, options: ReadOptions) -> pyproj.CRS:
+    try:
+        crs = pyproj.CRS(options.crs or text) if options.crs or text else None
+    except pyproj.exceptions.CRSError as error:
+        what = f"'{options.crs}' is not a CRS that PROJ knows" if options.crs else "its CRS is none that PROJ knows"
+        raise InputError(f"layer '{name}' of '{path}': {what}; set labels.crs to one such as EPSG:4326") from error
     if crs is None or crs.is_engineering or crs.name.startswith("Undefined"):
         raise InputError(
-            f"layer '{name}' of '{path}' has no CRS; assign the right one, "
+            f"layer '{name}' of '{path}' has no CRS; set labels.crs, or assign the right one to the file, "
             f"such as with: ogr2ogr -a_srs EPSG:4326 with_crs.gpkg '{path}' '{name}'"
         )
+    if not (crs.is_geographic or crs.is_projected):
+        raise InputError(f"layer '{name}' of '{path}' has the CRS {crs.name}, which is not one of places on a map")
     return crs
-
-
-def _brief(error: Exception) -> str:
-    return str(error).split(";")[0].rstrip(".")
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names) or "none"
-
-
-def _suggestion(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1) or [n for n in names if n.lower() == name.lower()]
-    return f" (did you mean '{near[0]}'?)" if near else ""

@@ -1,0 +1,129 @@
+"""Class keys of the config compared with values of features and rasters: as numbers, truth values, and texts.
+
+YAML reads `no` as a truth value, `010` as 8 and `1.0` as a number; files hold the same as text, number or boolean.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Any, Generic, TypeVar
+
+import yaml
+
+T = TypeVar("T")
+_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_RANGE = re.compile(rf"\s*({_NUMBER})\s*(?:-|\.\.|to)\s*({_NUMBER})\s*")
+MISSING = ("", "null")
+"""The keys of features without a value."""
+
+
+class ClassKeys(Generic[T]):
+    """Finds what the config says of a value.
+
+    A key that has the text of the value counts first, then one that is the same number or truth value, then a range
+    such as `10-19`, both ends included.
+
+    Args:
+        entries: What the config says, by key as text.
+    """
+
+    def __init__(self, entries: Mapping[str, T]) -> None:
+        self._exact = dict(entries)
+        self._equal: dict[object, list[str]] = {}
+        self._ranges: list[tuple[Decimal, Decimal, str]] = []
+        for key in entries:
+            if (meaning := _meaning(key)) is not None:
+                self._equal.setdefault(meaning, []).append(key)
+            if limits := parse_range(key):
+                self._ranges.append((*limits, key))
+
+    def find(self, value: Any) -> str | None:
+        """Returns the key that a value has, or None.
+
+        Args:
+            value: A text, number, truth value or date; None and NaN are missing.
+        """
+        if is_missing(value):
+            return next((key for key in MISSING if key in self._exact), None)
+        text = value_text(value)
+        if text in self._exact:
+            return text
+        if text == "":
+            return "null" if "null" in self._exact else None
+        meaning = _meaning(value if isinstance(value, bool) else text)
+        candidates = self._equal.get(meaning, []) if meaning is not None else []
+        if isinstance(value, bool) and not candidates:
+            candidates = self._equal.get(Decimal(int(value)), [])
+        if candidates:
+            return candidates[0]
+        if isinstance(meaning, Decimal):
+            return next((key for low, high, key in self._ranges if low <= meaning <= high), None)
+        return None
+
+    def __getitem__(self, key: str) -> T:
+        return self._exact[key]
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is None or NaN."""
+    return value is None or value != value
+
+
+def value_text(value: Any) -> str:
+    """Returns the key that stands for a value in messages and class maps, such as `3` for 3.0; '' for a missing one."""
+    if is_missing(value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime) and value.time() == time():
+        return value.date().isoformat()
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def parse_range(key: str) -> tuple[Decimal, Decimal] | None:
+    """Returns the ends of a key such as `10-19`, or None where it is not a range."""
+    match = _RANGE.fullmatch(key)
+    if not match:
+        return None
+    low, high = Decimal(match[1]), Decimal(match[2])
+    return (low, high) if low <= high else None
+
+
+def example_map(values: Iterable[Any], numbers: Iterable[int]) -> str:
+    """Returns a class map as it can be copied into a config: texts that YAML would read as something else are quoted."""
+    pairs = ", ".join(f"{yaml_key(value)}: {number}" for value, number in zip(values, numbers, strict=False))
+    return f"{{{pairs}}}"
+
+
+def yaml_key(value: Any) -> str:
+    """Returns a value as a key in YAML, with quotes where YAML would make another value of it."""
+    text = value_text(value)
+    try:
+        ((key, _),) = yaml.safe_load(f"{{{text}: 1}}").items()
+        works = ClassKeys({key_text(key): 1}).find(value) is not None
+    except (yaml.YAMLError, AttributeError, ValueError):
+        works = False
+    return text if works else "'" + text.replace("'", "''") + "'"
+
+
+def key_text(key: Any) -> str:
+    """Returns a key of YAML as text, as JSON writes it."""
+    return json.dumps(key) if key is None or isinstance(key, bool) else str(key)
+
+
+def _meaning(value: object) -> object | None:
+    """Returns the truth value or number that a key or value stands for; None for any other text."""
+    if isinstance(value, bool):
+        return ("truth", value)
+    text = str(value)
+    if text.lower() in _TRUTH:
+        return ("truth", _TRUTH[text.lower()])
+    if re.fullmatch(_NUMBER, text):
+        try:
+            return Decimal(text).normalize() + 0
+        except InvalidOperation:
+            return None
+    return None
