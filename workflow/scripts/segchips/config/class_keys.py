@@ -93,7 +93,7 @@ def parse_range(key: str) -> tuple[Decimal, Decimal] | None:
 
 
 def example_map(values: Iterable[Any], numbers: Iterable[int]) -> str:
-    """Returns a class map as it can be copied into a config: texts that YAML would read as something else are quoted."""
+    """Returns a class map to copy into a config; texts that YAML would read as something else are quoted."""
     pairs = ", ".join(f"{yaml_key(value)}: {number}" for value, number in zip(values, numbers, strict=False))
     return f"{{{pairs}}}"
 

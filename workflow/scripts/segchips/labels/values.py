@@ -84,7 +84,7 @@ def _map_classes(layer: VectorLayer, classes: Mapping[str, int | None], subject:
 
 
 def _python_values(layer: VectorLayer) -> list[Any]:
-    """The values as Python has them; 32-bit floats with the few digits that tell them apart, and missing ones as None."""
+    """The values as Python has them: 32-bit floats with as few digits as identify them, missing ones as None."""
     values = np.asarray(layer.values)
     if values.dtype == np.float32:
         values = np.array([float(str(value)) for value in values])

@@ -95,7 +95,7 @@ def read_layer(
     Args:
         path: The file, folder or other GDAL source.
         layer: The layer's name, None for the only one.
-        attribute: The attribute whose values are read; `fid` stands for the feature ids where no attribute has the name.
+        attribute: The attribute whose values are read; without one of this name, `fid` stands for the feature ids.
         options: What replaces the layer's own declarations, and what becomes of points and lines.
 
     Raises:
