@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from segchips.arrays import Floats, Ints, Mask, MaskedPixels, Pixels
 from segchips.chips.open_rasters import OpenRaster
-from segchips.chips.pixel_index import cached_transformer
+from segchips.chips.pixel_index import source_positions
 from segchips.grids.tile import Tile
 
 _STEP_BITS = 20
@@ -43,11 +43,7 @@ def pixel_extents(tile: Tile, source: OpenRaster) -> PixelExtents:
     """
     west, step, _, north, _, _ = tile.geotransform
     edges = np.arange(tile.grid.size + 1) * step
-    x, y = np.meshgrid(west + edges, north - edges)
-    if f"EPSG:{source.epsg}" != tile.crs:
-        x, y = cached_transformer(tile, source).transform(x, y)
-    inverse = ~source.transform
-    columns, rows = inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f
+    columns, rows = source_positions(tile, source, *np.meshgrid(west + edges, north - edges))
     with np.errstate(invalid="ignore"):
         return PixelExtents(*_extent(columns), *_extent(rows))
 

@@ -1,5 +1,6 @@
 """Open rasters, pooled and shared by the threads of a process."""
 
+import math
 import os
 import threading
 from collections import OrderedDict
@@ -14,6 +15,8 @@ from rasterio.env import ensure_env_with_credentials
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 
+from segchips.chips.georeference import georeference_problem
+
 GDAL_OPTIONS = {
     "GDAL_CACHEMAX": 512 * 1024**2,
     "CPL_VSIL_CURL_CACHE_SIZE": str(128 * 1024**2),
@@ -26,6 +29,7 @@ GDAL_OPTIONS = {
     "GDAL_HTTP_LOW_SPEED_TIME": "60",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
 }
+_WEB_MERCATOR_TURN = 2 * math.pi * 6378137
 _REMOTE_FORMATS = ["GTiff", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "HFA"]
 """GDAL drivers of files that hold their own pixels; a remote VRT could expose any file of this machine."""
 
@@ -57,36 +61,35 @@ class OpenRaster:
         """The EPSG code of the CRS, or None where it has none."""
         return self.crs.to_epsg() if self.crs else None
 
+    def has_crs(self, crs: str) -> bool:
+        """Return whether the raster has this CRS, given as `EPSG:` and a code."""
+        return self.epsg is not None and f"EPSG:{self.epsg}" == crs
+
+    @cached_property
+    def turn(self) -> float | None:
+        """What coordinates of the CRS change by along the equator once around the earth; None where that is not known.
+
+        Longitudes of one place differ by turns: 15 W is -15 and 345.
+        """
+        if self.crs.is_geographic:
+            return round(2 * math.pi / self.crs.units_factor[1], 9)
+        return _WEB_MERCATOR_TURN if self.epsg == 3857 else None
+
     @property
+    def centre(self) -> tuple[float, float]:
+        """The coordinates of the raster's centre."""
+        x, y = self.transform @ (self.width / 2, self.height / 2)
+        return x, y
+
+    @cached_property
     def unusable(self) -> str | None:
         """What keeps the raster from being read on a grid, and what to do; None where nothing does."""
-        if self.crs and not self.transform.is_identity:
-            return None
         return georeference_problem(self.dataset)
 
     @property
     def upright(self) -> bool:
         """Whether rows and columns run along the axes of the CRS."""
         return self.transform.b == 0 and self.transform.d == 0
-
-
-def georeference_problem(dataset: DatasetReader) -> str:
-    """Say how to add the CRS or the geotransform that a raster lacks."""
-    points, _ = dataset.gcps
-    if points:
-        return (
-            "has ground control points in place of a geotransform; warp it to a grid, such as with: "
-            "gdalwarp -t_srs EPSG:4326 IN.tif OUT.tif"
-        )
-    if dataset.rpcs:
-        return (
-            "has rational polynomial coefficients (RPC) in place of a geotransform; orthorectify it, such as with: "
-            "gdalwarp -rpc -to RPC_DEM=dem.tif -t_srs EPSG:4326 IN.tif OUT.tif"
-        )
-    return (
-        "has no georeference; a scene needs a CRS and a geotransform, such as from: "
-        "gdal_edit.py -a_srs EPSG:32633 -a_ullr WEST NORTH EAST SOUTH FILE.tif"
-    )
 
 
 def _open_remote(href: str) -> DatasetReader:

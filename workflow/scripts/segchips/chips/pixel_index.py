@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyproj
 
-from segchips.arrays import Array, Mask
+from segchips.arrays import Array, Floats, Mask
 from segchips.chips.open_rasters import OpenRaster
 from segchips.grids.tile import Tile
 
@@ -66,17 +66,35 @@ def pixel_index(tile: Tile, source: OpenRaster) -> PixelIndex:
     return cache[key]
 
 
+def source_coordinates(tile: Tile, source: OpenRaster, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Transform coordinates from a tile's CRS to a raster's; those that have no equivalent become inf or NaN.
+
+    Longitudes are those nearest to the raster's centre, so that rasters beyond 180 degrees, and from 0 to 360, are read
+    where they are.
+    """
+    if not source.has_crs(tile.crs):
+        x, y = cached_transformer(tile, source).transform(x, y)
+        if source.turn:
+            with np.errstate(invalid="ignore"):
+                x = x + source.turn * np.round((source.centre[0] - x) / source.turn)
+    return x, y
+
+
+def source_positions(tile: Tile, source: OpenRaster, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Return columns and rows of points of a tile's CRS, in pixels from the raster's upper left corner."""
+    x, y = source_coordinates(tile, source, x, y)
+    inverse = ~source.transform
+    with np.errstate(invalid="ignore"):
+        return inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f
+
+
 def _compute_pixel_index(tile: Tile, source: OpenRaster) -> PixelIndex:
     x, y = pixel_centres(tile)
-    inverse = ~source.transform
-    same_crs = source.epsg is not None and f"EPSG:{source.epsg}" == tile.crs
-    if same_crs and source.upright:
+    if source.has_crs(tile.crs) and source.upright:
+        inverse = ~source.transform
         columns, rows = (inverse.a * x + inverse.c)[None, :], (inverse.e * y + inverse.f)[:, None]
     else:
-        x, y = np.meshgrid(x, y)
-        if not same_crs:
-            x, y = cached_transformer(tile, source).transform(x, y)
-        columns, rows = inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f
+        columns, rows = source_positions(tile, source, *np.meshgrid(x, y))
     with np.errstate(invalid="ignore"):
         inside = (
             (columns + _EDGE >= 0)

@@ -15,11 +15,11 @@ from rasterio.transform import Affine
 from rasterio.warp import reproject
 from rasterio.windows import Window
 
-from segchips.arrays import MaskedPixels
+from segchips.arrays import Mask, MaskedPixels
 from segchips.chips.mode_resampling import pixel_extents, resample_mode
 from segchips.chips.nodata import any_nodata, is_nodata
 from segchips.chips.open_rasters import DatasetPool, OpenRaster
-from segchips.chips.pixel_index import cached_transformer, pixel_index
+from segchips.chips.pixel_index import PixelIndex, cached_transformer, pixel_index, source_positions
 from segchips.config.imagery import Nodata
 from segchips.errors import SceneError, redact_library_message
 from segchips.grids.tile import Tile
@@ -131,12 +131,33 @@ def _read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata:
     if index.empty:
         return np.zeros(shape, source.dataset.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
     rows, columns = np.clip(index.rows, 0, source.height - 1), np.clip(index.columns, 0, source.width - 1)
+    if source.turn and columns.shape == index.inside.shape and np.ptp(columns[index.inside]) > source.width // 2:
+        return _read_across_seam(source, bands, index, nodata)
+    return _read_pixels(source, bands, rows, columns, index.inside, nodata)
+
+
+def _read_across_seam(
+    source: OpenRaster, bands: Sequence[Band], index: PixelIndex, nodata: Nodata | None
+) -> MaskedPixels:
+    """Read both ends of a raster that goes around the earth, for a tile on which they meet."""
+    rows, columns = (np.broadcast_to(axis, index.inside.shape) for axis in (index.rows, index.columns))
+    shape = (len(bands), *index.inside.shape)
+    pixels, valid = np.zeros(shape, source.dataset.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
+    for half in (columns < source.width // 2, columns >= source.width // 2):
+        here = half & index.inside
+        pixels[:, here], valid[:, here] = _read_pixels(source, bands, rows[here], columns[here], here[here], nodata)
+    return pixels, valid
+
+
+def _read_pixels(
+    source: OpenRaster, bands: Sequence[Band], rows: Any, columns: Any, inside: Mask, nodata: Nodata | None
+) -> MaskedPixels:
+    """Read the pixels at these rows and columns, through the window around all of them."""
     top, left = int(rows.min()), int(columns.min())
-    data, valid = _read_window(
-        source, bands, Window(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1), nodata
-    )
+    window = Window(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
+    data, valid = _read_window(source, bands, window, nodata)
     rows, columns = rows - top, columns - left
-    return data[:, rows, columns], valid[:, rows, columns] & index.inside
+    return data[:, rows, columns], valid[:, rows, columns] & inside
 
 
 def _read_window(source: OpenRaster, bands: Sequence[Band], window: Window, nodata: Nodata | None) -> MaskedPixels:
@@ -172,13 +193,14 @@ def _read_warped(
     data, valid = _read_window(source, bands, window, nodata)
     if resampling == "mode":
         return resample_mode(data, valid, pixel_extents(tile, source), (window.row_off, window.col_off))
+    transform = Affine.translation(_turned(tile, source), 0) @ source.dataset.window_transform(window)
     source_values = np.where(valid, data, np.nan).astype(np.float64)
     warped = np.full((len(bands), size, size), np.nan)
     for number in range(len(bands)):
         reproject(
             source_values[number],
             warped[number],
-            src_transform=source.dataset.window_transform(window),
+            src_transform=transform,
             src_crs=source.crs,
             src_nodata=np.nan,
             dst_transform=Affine.from_gdal(*tile.geotransform),
@@ -193,6 +215,15 @@ def _read_warped(
     return warped.astype(dtype), valid
 
 
+def _turned(tile: Tile, source: OpenRaster) -> float:
+    """What to add to a raster's longitudes, in whole turns, for the values that GDAL computes at the tile's centre."""
+    if not source.turn or source.has_crs(tile.crs):
+        return 0.0
+    west, south, east, north = tile.bounds
+    (x,), _ = cached_transformer(tile, source).transform(np.array([(west + east) / 2]), np.array([(south + north) / 2]))
+    return source.turn * round((x - source.centre[0]) / source.turn) if math.isfinite(x) else 0.0
+
+
 def _source_window(source: OpenRaster, tile: Tile, resampling: str) -> Window | None:
     """The raster's window that the resampling kernel reaches from the tile; None where they do not meet."""
     west, south, east, north = tile.bounds
@@ -201,12 +232,11 @@ def _source_window(source: OpenRaster, tile: Tile, resampling: str) -> Window | 
     up = south + edge * (north - south)
     x = np.concatenate([along, along, zero + west, zero + east])
     y = np.concatenate([zero + south, zero + north, up, up])
-    if f"EPSG:{source.epsg}" != tile.crs:
-        x, y = cached_transformer(tile, source).transform(x, y)
-    inverse = ~source.transform
-    columns, rows = inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f
-    if not (np.isfinite(columns).all() and np.isfinite(rows).all()):
+    columns, rows = source_positions(tile, source, x, y)
+    finite = np.isfinite(columns) & np.isfinite(rows)
+    if not finite.any():
         return None
+    columns, rows = columns[finite], rows[finite]
     radius = _KERNEL_RADIUS.get(resampling, 1)
     reach = [math.ceil(radius * max(1.0, np.ptp(axis) / tile.grid.size)) + 2 for axis in (columns, rows)]
     left, right = max(0, math.floor(columns.min()) - reach[0]), min(source.width, math.ceil(columns.max()) + reach[0])

@@ -1,0 +1,51 @@
+"""What keeps a raster from being placed on the earth, and what to do about it."""
+
+from functools import lru_cache
+from typing import Any
+
+import pyproj
+from pyproj.exceptions import CRSError, ProjError
+
+
+def georeference_problem(dataset: Any) -> str | None:
+    """Return why a rasterio dataset cannot be read on a grid, and what to do; None where it can."""
+    if dataset.crs and not dataset.transform.is_identity:
+        return _crs_problem(dataset.crs.to_wkt())
+    points, _ = dataset.gcps
+    if points:
+        return (
+            "has ground control points in place of a geotransform; warp it to a grid, such as with: "
+            "gdalwarp -t_srs EPSG:4326 IN.tif OUT.tif"
+        )
+    if dataset.rpcs:
+        return (
+            "has rational polynomial coefficients (RPC) in place of a geotransform; orthorectify it, such as with: "
+            "gdalwarp -rpc -to RPC_DEM=dem.tif -t_srs EPSG:4326 IN.tif OUT.tif"
+        )
+    missing = " and no ".join(["CRS"] * (not dataset.crs) + ["geotransform"] * bool(dataset.transform.is_identity))
+    return (
+        f"has no georeference: no {missing}; add it, such as with: "
+        "gdal_edit.py -a_srs EPSG:32633 -a_ullr WEST NORTH EAST SOUTH FILE.tif"
+    )
+
+
+@lru_cache
+def _crs_problem(wkt: str) -> str | None:
+    try:
+        crs = pyproj.CRS(wkt)
+        pyproj.Transformer.from_crs(crs, 4326, always_xy=True)
+    except (CRSError, ProjError):
+        return (
+            f"has the CRS {_name(wkt)}, which cannot be transformed to longitude and latitude of the earth; "
+            "assign the right CRS, such as with: gdal_edit.py -a_srs EPSG:32633 FILE.tif"
+        )
+    return None
+
+
+def _name(wkt: str) -> str:
+    """The name of a CRS; where it has none, the radius of the body that it belongs to."""
+    name = wkt.partition('"')[2].partition('"')[0]
+    if name.lower() not in ("unknown", "unnamed", ""):
+        return f"'{name}'"
+    ellipsoid = pyproj.CRS(wkt).ellipsoid
+    return f"'{name}' of a body with a radius of {ellipsoid.semi_major_metre / 1000:g} km" if ellipsoid else f"'{name}'"
