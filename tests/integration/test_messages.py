@@ -15,7 +15,8 @@ import segchips
 from segchips.cli import main
 from segchips.config.loading import load_config
 from segchips.errors import SegchipsError
-from segchips.pipeline.checks import check_catalogue, check_conversion, check_dataset, check_writable
+from segchips.pipeline.checks import check_catalogue, check_conversion, check_inputs, check_writable
+from segchips.pipeline.datasets import Datasets
 from segchips.tiles.area import aoi_layers, find_tiles
 from support.chips import records_config as records
 from support.chips import write_chip_folders
@@ -45,7 +46,7 @@ def configured(path: str, value: Any, *more: tuple[str, Any]) -> Do:
         config = load_config(raw)
         check_writable(config.results)
         for dataset in config.datasets.values():
-            check_dataset(dataset, Path("results") / dataset.name)
+            check_inputs(Datasets(config), dataset.name)
             check_catalogue(dataset)
             find_tiles(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels))
         for conversion in config.conversions.values():

@@ -1,4 +1,4 @@
-"""code.py on copies of the library: a version changes with the code that makes a result, and with nothing else."""
+"""code_versions.py on copies of the library: a version changes with the code behind a result, and with nothing else."""
 
 import ast
 import os
@@ -15,6 +15,7 @@ import segchips
 SCRIPTS = Path(segchips.__file__).parents[1]
 STEPS = ("chips.images", "labels.chip", "tiles.tiles", "scenes.resolve", "records.shard_writer")
 IMPORT = "from segchips.pipeline.code_versions import module_version"
+CODE = ("code_versions.py", "module_code.py")
 ADDED = "\n\ndef added() -> int:\n    return 1\n"
 
 
@@ -26,17 +27,18 @@ def copy(tmp_path_factory):
     return folder
 
 
+def printed(folder, program, *options, python=sys.executable):
+    """The words that a program prints in a fresh process with the library of `folder`."""
+    command = [python, *(options or ["-B"]), "-c", program]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment |= {"PYTHONPATH": str(folder)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+
 def versions(folder, *steps):
     """Each step's version in a fresh process with the library of `folder`."""
-    program = f"{IMPORT}; print(*(module_version(step) for step in {steps!r}))"
-    found = subprocess.run(
-        [sys.executable, "-B", "-c", program],
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return dict(zip(steps, found.stdout.split(), strict=True))
+    found = printed(folder, f"{IMPORT}; print(*(module_version(step) for step in {steps!r}))")
+    return dict(zip(steps, found, strict=True))
 
 
 @cache
@@ -64,8 +66,7 @@ def imported(module):
         f"import sys, importlib; importlib.import_module('segchips.{module}');"
         "print(*(name for name in sys.modules if name.startswith('segchips.')))"
     )
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    return {name.removeprefix("segchips.") for name in found.stdout.split()}
+    return {name.removeprefix("segchips.") for name in printed(SCRIPTS, program)}
 
 
 def test_chips_from_files_do_not_depend_on_what_asks_platforms(copy):
@@ -74,13 +75,7 @@ def test_chips_from_files_do_not_depend_on_what_asks_platforms(copy):
         "foreign = {'chips.images': foreign_to_images, 'scenes.resolve': foreign_modules};"
         "print(*(module_version(step, *foreign[step](name)) for name in ('stac', 'earthone') for step in foreign))"
     )
-
-    def found():
-        environment = {**os.environ, "PYTHONPATH": str(copy)}
-        command = [sys.executable, "-B", "-c", program]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
-
-    before = found()
+    before = printed(copy, program)
     assert len(set(before)) == 4
     used = {
         "scenes/platform_catalogue": [3],
@@ -93,7 +88,7 @@ def test_chips_from_files_do_not_depend_on_what_asks_platforms(copy):
         path = copy / "segchips" / f"{module}.py"
         text = path.read_text()
         path.write_text(text + ADDED)
-        after = found()
+        after = printed(copy, program)
         path.write_text(text)
         assert [number for number in range(4) if after[number] != before[number]] == changes, module
 
@@ -115,16 +110,10 @@ def test_an_edit_of_a_script_changes_its_own_version_alone(copy):
         "from segchips.pipeline.code_versions import module_version, script_version;"
         "print(script_version('resolve'), module_version('scenes.resolve'), script_version('convert'))"
     )
-
-    def found():
-        environment = {**os.environ, "PYTHONPATH": str(copy)}
-        command = [sys.executable, "-B", "-c", program]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
-
-    before, path = found(), copy / "resolve.py"
+    before, path = printed(copy, program), copy / "resolve.py"
     text = path.read_text()
     path.write_text(text + "\nprint(1)\n")
-    after = found()
+    after = printed(copy, program)
     path.write_text(text)
     assert [number for number in range(3) if after[number] != before[number]] == [0]
 
@@ -132,7 +121,7 @@ def test_an_edit_of_a_script_changes_its_own_version_alone(copy):
 PACKAGE = {
     "__init__.py": "",
     "pipeline/__init__.py": "",
-    "pipeline/code_versions.py": (SCRIPTS / "segchips/pipeline/code_versions.py").read_text(),
+    **{f"pipeline/{name}": (SCRIPTS / "segchips/pipeline" / name).read_text() for name in CODE},
     "files.py": (SCRIPTS / "segchips/files.py").read_text(),
     "errors.py": (SCRIPTS / "segchips/errors.py").read_text(),
     "config/__init__.py": "",
@@ -232,9 +221,7 @@ def test_versions_are_the_same_on_every_python():
         pytest.skip("no other Python from 3.11 on is installed")
     program = f"{IMPORT}; print(*(module_version(step) for step in {STEPS!r}))"
     for python in pythons:
-        environment = {"PYTHONPATH": str(SCRIPTS)}
-        run = subprocess.run([python, "-B", "-c", program], env=environment, capture_output=True, text=True)
-        assert run.stdout.split() == list(unedited().values()), (python, run.stderr)
+        assert printed(SCRIPTS, program, python=python) == list(unedited().values()), python
 
 
 def commented(text):
@@ -278,3 +265,32 @@ def test_a_changed_number_or_call_changes_the_images_alone(copy, change):
         change((copy / "segchips/chips/composite.py").read_text()) != (copy / "segchips/chips/composite.py").read_text()
     )
     assert edited(copy, "segchips/chips/composite", change) == {"chips.images"}
+
+
+def test_what_was_found_in_a_module_is_kept_until_its_text_changes(copy):
+    program = (
+        "import ast; from segchips.pipeline import code_versions, module_code;"
+        "count, parse = [0], ast.parse;"
+        "ast.parse = lambda text: (count.append(1), parse(text))[1];"
+        "print(code_versions.module_version('chips.images'), sum(count), module_code._code_cache()._path)"
+    )
+
+    def found(*options):
+        version, parsed, path = printed(copy, program, *options)
+        return version, int(parsed), Path(path)
+
+    fresh, modules, kept = found()
+    assert modules > 10 and not kept.exists()
+    assert found("-u") == (fresh, modules, kept)
+    assert kept.exists()
+    assert found("-u") == (fresh, 0, kept)
+    module = copy / "segchips/chips/composite.py"
+    text = module.read_text()
+    module.write_text(text + ADDED)
+    changed = found("-u")
+    assert changed[0] != fresh and changed[1] == 1
+    module.write_text(text)
+    for content in ("", "{}", '{"version": 1}'):
+        kept.write_text(content)
+        assert found() == (fresh, modules, kept)
+    shutil.rmtree(kept.parent)

@@ -10,6 +10,7 @@ import geopandas
 import pytest
 import shapely
 
+from segchips.config.loading import load_config
 from segchips.grids.tile import Tile
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.digests import Digests
@@ -21,9 +22,13 @@ OTHER_PRODUCT = [{"id": "sample-l2a", "bands": ["B08"]}]
 FEW_KEYS = {"keys": ["60:2:10.0:33:-334:8903"]}
 
 
+def datasets_of(project: Project) -> Datasets:
+    return Datasets(load_config(project.config))
+
+
 def digests(project: Project) -> Found:
     """The digest of each rule's result; for images, provenance, labels and shards those of all tiles or shards."""
-    datasets = Datasets(project.config)
+    datasets = datasets_of(project)
     rules = Digests(datasets)
     tiles = [Tile.from_key(key).name for key in datasets.keys("sample")]
     records = datasets["sample"].tfrecords
@@ -95,7 +100,7 @@ def test_a_reference_date_outdates_the_tiles_whose_scenes_it_reorders(here: Proj
 
 
 def lock_labels(project: Project) -> None:
-    make_label_lock(Datasets(project.config), "sample", "results/sample/labels.parquet")
+    make_label_lock(datasets_of(project), "sample", "results/sample/labels.parquet")
 
 
 def moved(layer: geopandas.GeoDataFrame, number: int) -> geopandas.GeoDataFrame:
@@ -120,7 +125,7 @@ def test_an_edited_feature_outdates_the_label_chips_it_touches(
     layer.to_file("mine.gpkg")
     here.change("defaults.labels.path", "mine.gpkg")
     lock_labels(here)
-    before, tiles = digests(here), [Tile.from_key(key).name for key in Datasets(here.config).keys("sample")]
+    before, tiles = digests(here), [Tile.from_key(key).name for key in datasets_of(here).keys("sample")]
     number = next(n for n, shape in enumerate(layer.geometry) if len(chips_touched(here, [shape])) == 1)
     shapes = [layer.geometry[number]]
     edited = edit(layer, number)

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from segchips.config.loading import load_config
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.digests import Digests
 from segchips.pipeline.made_from import write_made_from
@@ -7,7 +8,7 @@ from segchips.pipeline.scripts import reported
 from segchips.scenes.resolve import resolve
 
 with reported(snakemake.log[0]) as log:
-    datasets = Datasets(snakemake.config)
+    datasets = Datasets(load_config(snakemake.config))
     for lock, (name, dataset) in zip(snakemake.input, datasets.config.datasets.items(), strict=True):
         for line in resolve(dataset, Path(lock).with_name("tiles.parquet"), Path(lock), refresh=True):
             print(f"{name}: {line}")

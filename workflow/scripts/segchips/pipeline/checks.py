@@ -8,7 +8,7 @@ from pathlib import Path
 from segchips.config.imagery import ImageryConfig
 from segchips.config.model import Conversion, Dataset
 from segchips.errors import InputError, SegchipsError
-from segchips.labels.features import LabelFeatures
+from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.sources import is_sample
 from segchips.records.chip_folders import pair_chips
 from segchips.scenes.catalogue import open_catalogue
@@ -26,17 +26,17 @@ def check_writable(results: Path) -> None:
         )
 
 
-def check_dataset(dataset: Dataset, folder: Path) -> None:
-    """Check files, layers, attributes, values and keys, but not what is locked already.
+def check_inputs(datasets: Datasets, name: str) -> None:
+    """Check a dataset's files, layers, attributes, values and keys, but not what is locked already.
 
     Files of the sample, which the workflow itself makes, may be missing.
 
     Raises:
         InputError: It names the config key, the file and what is wrong.
     """
-    with _naming(f"datasets.{dataset.name}"):
-        _check_tiles(dataset)
-        _check_labels(dataset, folder)
+    with _naming(f"datasets.{name}"):
+        _check_tiles(datasets[name])
+        _check_labels(datasets, name)
 
 
 def check_conversion(conversion: Conversion) -> None:
@@ -58,18 +58,18 @@ def _check_tiles(dataset: Dataset) -> None:
             find_layer(str(splits.path), splits.layer, splits.attribute)
 
 
-def _check_labels(dataset: Dataset, folder: Path) -> None:
-    coverage = dataset.labels.coverage
-    paths = [layer.path for layer in dataset.labels.layers] + ([coverage.path] if coverage else [])
+def _check_labels(datasets: Datasets, name: str) -> None:
+    labels, coverage = datasets[name].labels, datasets[name].labels.coverage
+    paths = [layer.path for layer in labels.layers] + ([coverage.path] if coverage else [])
     if any(_will_be_made(path) for path in paths):
         return
     with _naming("labels"):
-        for layer in dataset.labels.layers:
+        for layer in labels.layers:
             find_layer(layer.path, layer.layer, layer.attribute, layer.options)
         if coverage:
             find_layer(coverage.path, coverage.layer, options=coverage.options)
-        if not _is_newer(folder / "labels.parquet", paths):
-            LabelFeatures(dataset.labels)
+        if not _is_newer(datasets.folder(name) / "labels.parquet", paths):
+            datasets.features(name)
 
 
 def check_catalogue(dataset: Dataset) -> None:

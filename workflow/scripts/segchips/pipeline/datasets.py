@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from segchips.chips.image_plan import ImagePlan
-from segchips.config.loading import load_config
 from segchips.config.model import Config, Dataset
 from segchips.files import content_digest
 from segchips.grids.tile import chip_filename
@@ -26,19 +25,16 @@ T = TypeVar("T")
 
 
 class Datasets:
-    """The datasets of a parsed config file; results are read once and again only when their file has changed.
+    """The datasets of a config; results are read once and again only when their file has changed.
 
     Several threads may use one instance.
 
     Args:
-        raw: The config file as YAML or JSON gives it.
-
-    Raises:
-        ConfigError: A key or value of the config is not valid.
+        config: The checked config.
     """
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
-        self.config: Config = load_config(raw)
+    def __init__(self, config: Config) -> None:
+        self.config = config
         self._cache: dict[object, tuple[object, Any]] = {}
         self._lock = threading.RLock()
 

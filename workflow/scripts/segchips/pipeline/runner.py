@@ -3,17 +3,18 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, TypeVarTuple
 
+from segchips.config.loading import load_config
 from segchips.errors import SegchipsError
 from segchips.files import atomic_write
-from segchips.pipeline.checks import check_conversion, check_dataset, check_writable
+from segchips.pipeline.checks import check_conversion, check_inputs, check_writable
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.steps.scenes import check_scenes
 from segchips.pipeline.workers import WorkerPool
 
-P = ParamSpec("P")
-Body = Callable[Concatenate[Datasets, P], Iterable[str] | None]
+Arguments = TypeVarTuple("Arguments")
+Body = Callable[[Datasets, *Arguments], Iterable[str] | None]
 """What does a job: a function of the datasets that returns lines for the job's log."""
 
 
@@ -25,16 +26,20 @@ class JobRunner:
     Args:
         raw: The config file as YAML or JSON gives it.
         cores: How many processes there are; 0 runs bodies in this process.
+
+    Raises:
+        ConfigError: A key or value of the config is not valid.
     """
 
     def __init__(self, raw: Mapping[str, Any], cores: int) -> None:
-        self.datasets = Datasets(raw)
+        self.datasets = Datasets(load_config(raw))
         self.network_jobs = 2 * self.datasets.config.requests  # so that no request waits for the next job
         _add_library_to_path()
-        self._workers = WorkerPool(cores, Datasets, dict(raw)) if cores else None
-        self._network_worker = WorkerPool(1, Datasets, dict(raw), threads=self.network_jobs) if cores else None
+        config = self.datasets.config
+        self._workers = WorkerPool(cores, Datasets, config) if cores else None
+        self._network_worker = WorkerPool(1, Datasets, config, threads=self.network_jobs) if cores else None
 
-    def run(self, job: str, log: str, body: Body[P], *arguments: P.args, **options: P.kwargs) -> SegchipsError | None:
+    def run(self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments) -> SegchipsError | None:
         """Run a job's body on a core.
 
         Args:
@@ -42,7 +47,6 @@ class JobRunner:
             log: The job's log.
             body: What does the job.
             arguments: Its arguments after the datasets.
-            options: None; bodies take positional arguments.
 
         Returns:
             The error that ended the job, or None. It is returned for the rule to raise, so that no traceback is shown.
@@ -50,7 +54,7 @@ class JobRunner:
         return self._call(self._workers, _run_logged, job, log, body, arguments)
 
     def run_on_network(
-        self, job: str, log: str, body: Body[P], *arguments: P.args, **options: P.kwargs
+        self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments
     ) -> SegchipsError | None:
         """Run a job's body that waits for a platform; as `run`."""
         return self._call(self._network_worker, _run_logged, job, log, body, arguments)
@@ -69,16 +73,19 @@ class JobRunner:
         config = self.datasets.config
         if writing:
             check_writable(config.results)
-        for name, dataset in config.datasets.items():
-            check_dataset(dataset, self.datasets.folder(name))
+        for name in config.datasets:
+            self._ask(self._workers, check_inputs, name)
             if not self.datasets.has_result(name, "scenes.parquet"):
                 pool = self._network_worker if self.datasets.uses_network(name) else self._workers
-                self._call(pool, check_scenes, name)
+                self._ask(pool, check_scenes, name)
         for conversion in config.conversions.values():
             check_conversion(conversion)
 
     def _call(self, pool: WorkerPool | None, function: Callable[..., Any], *arguments: object) -> Any:
         return pool.call(function, *arguments) if pool else function(self.datasets, *arguments)
+
+    def _ask(self, pool: WorkerPool | None, function: Callable[..., Any], *arguments: object) -> Any:
+        return pool.call(function, *arguments, start_ahead=False) if pool else function(self.datasets, *arguments)
 
 
 def _run_logged(

@@ -51,8 +51,13 @@ class WorkerPool:
         for _ in range(count):
             self._idle.put(None)
 
-    def call(self, function: Callable[..., Any], *arguments: object) -> Any:
+    def call(self, function: Callable[..., Any], *arguments: object, start_ahead: bool = True) -> Any:
         """Call a function of a module in a worker process, with its state as the first argument.
+
+        Args:
+            function: The function.
+            arguments: Its arguments after the state.
+            start_ahead: Whether further calls are to be expected, for which another process starts.
 
         Returns:
             What the function returns; both have to be picklable.
@@ -62,7 +67,8 @@ class WorkerPool:
             RuntimeError: The process died.
         """
         connection = self._take()
-        self.start_one_ahead()
+        if start_ahead:
+            self.start_one_ahead()
         try:
             connection.send((function, arguments))
             answer, error = connection.receive()
@@ -118,8 +124,7 @@ class WorkerPool:
 
 def serve() -> None:
     """Serve calls in a worker process until its parent closes the connections or ends."""
-    import pyogrio.raw  # noqa: F401 - labels need it, and it takes longest
-
+    _import_pyogrio()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout = sys.stderr
     first, *others = [WorkerConnection(socket.socket(fileno=int(number)), []) for number in sys.argv[1:]]
@@ -128,6 +133,16 @@ def serve() -> None:
     for connection in others:
         threading.Thread(target=_serve, args=(connection, state)).start()
     _serve(first, state)
+
+
+def _import_pyogrio() -> None:
+    """Import what reads labels, without geopandas: it takes longer than all else, and job bodies do not need it."""
+    unneeded = {name: None for name in ("geopandas", "pandas") if name not in sys.modules}
+    sys.modules |= unneeded  # type: ignore[arg-type]  # None means that it cannot be imported
+    import pyogrio.raw  # noqa: F401
+
+    for name in unneeded:
+        del sys.modules[name]
 
 
 def _serve(connection: WorkerConnection, state: Any) -> None:
