@@ -119,9 +119,7 @@ CASES: dict[str, Do] = {
     "too fine a resolution": configured("defaults.tiles.resolution", 0.12345678),
     # files
     "a picture for labels": prepared(raster("labels.tif"), configured("defaults.labels.path", "labels.tif")),
-    "lines for labels": prepared(
-        vectors("lines.gpkg", [LINE]), configured("defaults.labels", {"path": "lines.gpkg", "background": 0})
-    ),
+    "lines for an area": prepared(vectors("lines.gpkg", [LINE]), configured("defaults.tiles.aoi", "lines.gpkg")),
     "fractions for classes": prepared(
         vectors("half.gpkg", value=[1.5]), configured("defaults.labels", {"path": "half.gpkg", "attribute": "value"})
     ),

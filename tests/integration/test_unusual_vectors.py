@@ -14,7 +14,7 @@ import shapely
 from segchips.errors import InputError, SegchipsError
 from segchips.grids.cover import cover_area
 from segchips.vectors.antimeridian import to_lonlat_geometries
-from segchips.vectors.layers import read_layer
+from segchips.vectors.layers import ReadOptions, read_layer
 from support.datasets import tile_at
 from support.label_features import TILE, UTM, burn_tile, read_features
 from support.projects import Project
@@ -109,7 +109,7 @@ def labelled_shapes():
         (nested, at(20.3, 220.3)),
         (high, at(200.3, 20.3)),
         (doubled, at(150.3, 200.3, 100, 60)),
-        (shapely.MultiPoint(ring((3, 3), (9, 9))), None),
+        (shapely.MultiPoint(ring((3, 3), (9, 9))), at(0, 0, 10, 10)),
         (at(900, 900), at(900, 900)),
     ]
 
@@ -161,7 +161,7 @@ def test_geometries_of_every_kind_in_one_layer_in_any_order(tmp_path, suffix, se
     path = tmp_path / f"mixed.{suffix}"
     write_vectors(path, [shape for shape, _ in shapes], UTM, v=np.array(numbers))
     counting = [(area, number) for (_, area), number in zip(shapes, numbers, strict=True) if area is not None]
-    layer = read_layer(str(path), None, "v")
+    layer = read_layer(str(path), None, "v", ReadOptions(only_polygons=False))
     np.testing.assert_array_equal(
         burn_tile(centre_features(path, attribute="v")), values_at_centres(TILE, *zip(*counting, strict=True))
     )

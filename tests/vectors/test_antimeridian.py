@@ -83,3 +83,9 @@ def test_a_projected_layer_around_a_pole_keeps_its_hole(tmp_path, crs, sign):
     clear = shapely.distance(truth.boundary, placed) > 100
     inside = shapely.intersects_xy(area, *points.T) | shapely.intersects_xy(area, points[:, 0] + 360, points[:, 1])
     assert (inside == shapely.contains(truth, placed))[clear].all() and 500 < inside.sum() < 3500
+
+
+def test_latitudes_beyond_the_poles_are_taken_for_swapped_axes(tmp_path):
+    path = write_vectors(tmp_path / "sydney.gpkg", [shapely.box(-34, 151, -33.9, 151.1)], "EPSG:4326")
+    with pytest.raises(InputError, match="layer 'sydney' .*latitudes from 151 to 151.1: its axes seem to be swapped"):
+        read_layer(path)

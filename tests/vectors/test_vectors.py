@@ -358,10 +358,16 @@ def test_texts_in_another_encoding_than_declared_name_the_file(tmp_path, declare
     write(path, squares(2), np.array(["Wälder", "See"], dtype=object), geometry_type="Polygon", encoding="cp1252")
     path.with_suffix(".cpg").write_text(declared)
     if declared == "UTF-8":
-        refused(tmp_path, "encoding UTF-8", "woods.cpg", "labels.encoding", path=path, attribute="class")
+        refused(tmp_path, "encoding UTF-8", "woods.cpg", "correct that file", path=path, attribute="class")
     options = ReadOptions(encoding="cp1252")
     assert read_layer(str(path), None, "class", options).values.tolist() == ["Wälder", "See"]
-    refused(tmp_path, "labels.encoding", path=path, attribute="class", options=ReadOptions(encoding="cp9999"))
+    refused(
+        tmp_path,
+        "labels.encoding",
+        path=path,
+        attribute="class",
+        options=ReadOptions(encoding="cp9999", block="labels"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -370,4 +376,4 @@ def test_texts_in_another_encoding_than_declared_name_the_file(tmp_path, declare
 def test_a_crs_that_cannot_be_used_is_named(tmp_path, crs, words):
     path = write(tmp_path / "a.gpkg", squares(1))
     with pytest.raises(InputError, match=words):
-        to_lonlat_geometries(read_layer(path, options=ReadOptions(crs=crs)))
+        to_lonlat_geometries(read_layer(path, options=ReadOptions(crs=crs, block="labels")))

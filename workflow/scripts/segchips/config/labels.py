@@ -37,7 +37,7 @@ class LabelLayer(Block):
     @property
     def options(self) -> ReadOptions:
         """How the layer is read."""
-        return ReadOptions(self.crs, self.encoding, self.buffer, only_polygons=False)
+        return ReadOptions(self.crs, self.encoding, self.buffer, only_polygons=False, block="labels")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Coverage(Block):
     @property
     def options(self) -> ReadOptions:
         """How the layer is read."""
-        return ReadOptions(self.crs)
+        return ReadOptions(self.crs, block="labels.coverage")
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,15 @@ _SEARCH_MARGIN = 0.02
 
 
 @dataclass(frozen=True)
-class _FeatureLayer:
-    """The features of one layer that are burned, with their label values and a spatial index."""
+class FeatureLayer:
+    """The features of one layer that are burned, with their label values and a spatial index.
+
+    Attributes:
+        crs: The CRS of the geometries.
+        name: The layer as messages name it.
+        geometries: Polygons, lines and points (n).
+        values: The label value of each (n).
+    """
 
     crs: pyproj.CRS
     name: str
@@ -45,6 +52,7 @@ class _FeatureLayer:
 
     @cached_property
     def tree(self) -> shapely.STRtree:
+        """The spatial index."""
         return shapely.STRtree(self.geometries)
 
     def digests(self) -> list[str]:
@@ -64,6 +72,7 @@ class LabelFeatures:
 
     Attributes:
         config: As given.
+        layers: The features of each layer, in burning order.
         notes: Lines about polygons that were repaired and features that were left out.
 
     Raises:
@@ -73,8 +82,8 @@ class LabelFeatures:
     def __init__(self, config: LabelsConfig) -> None:
         self.config = config
         self.notes: list[str] = []
-        self._layers = [self._read_layer(layer) for layer in config.layers]
-        self._offsets = np.cumsum([0, *(len(layer.geometries) for layer in self._layers)])
+        self.layers = [self._read_layer(layer) for layer in config.layers]
+        self._offsets = np.cumsum([0, *(len(layer.geometries) for layer in self.layers)])
         self._geometries_by_crs: dict[str, Geometries] = {}
         self._lock = threading.Lock()
         self._coverage = LabelFeatures(_coverage_as_labels(config.coverage)) if config.coverage else None
@@ -82,11 +91,11 @@ class LabelFeatures:
     def __len__(self) -> int:
         return int(self._offsets[-1])
 
-    def _read_layer(self, config: LabelLayer) -> _FeatureLayer:
+    def _read_layer(self, config: LabelLayer) -> FeatureLayer:
         layer = read_layer(config.path, config.layer, config.attribute, config.options)
         self.notes += layer.notes()
         values, burned = feature_values(layer, config, self.config.background, self.config.unknown)
-        return _FeatureLayer(layer.crs, str(layer), layer.geometries[burned], values[burned])
+        return FeatureLayer(layer.crs, str(layer), layer.geometries[burned], values[burned])
 
     def intersecting(self, tiles: Sequence[Tile]) -> list[list[int]]:
         """Find the features that intersect each tile's padded box.
@@ -103,7 +112,7 @@ class LabelFeatures:
             positions_by_crs.setdefault(tile.crs, []).append(position)
         for crs, positions in positions_by_crs.items():
             boxes = shapely.box(*np.array([tiles[position].bounds for position in positions]).T)
-            for layer, offset in zip(self._layers, self._offsets, strict=False):
+            for layer, offset in zip(self.layers, self._offsets, strict=False):
                 box_numbers, candidates = layer.tree.query(_search_boxes(boxes, crs, layer))
                 hits = shapely.intersects(boxes[box_numbers], self._geometries_in(crs, candidates + offset))
                 pairs = zip(box_numbers[hits].tolist(), (candidates[hits] + offset).tolist(), strict=True)
@@ -116,7 +125,7 @@ class LabelFeatures:
         with self._lock:
             geometries = self._geometries_by_crs.setdefault(crs, np.full(len(self), None, dtype=object))
             missing = np.unique(features[shapely.is_missing(geometries[features])])
-            for layer, start, stop in zip(self._layers, self._offsets, self._offsets[1:], strict=False):
+            for layer, start, stop in zip(self.layers, self._offsets, self._offsets[1:], strict=False):
                 of_layer = missing[(missing >= start) & (missing < stop)]
                 if of_layer.size:
                     geometries[of_layer] = _reproject_to_zone(layer.geometries[of_layer - start], layer, crs)
@@ -202,7 +211,7 @@ class LabelFeatures:
 
     @cached_property
     def _values(self) -> npt.NDArray[np.uint8]:
-        return np.concatenate([layer.values for layer in self._layers])
+        return np.concatenate([layer.values for layer in self.layers])
 
     @cached_property
     def _settings_digest(self) -> str:
@@ -210,7 +219,7 @@ class LabelFeatures:
 
     @cached_property
     def _feature_digests(self) -> list[str]:
-        return [feature_digest for layer in self._layers for feature_digest in layer.digests()]
+        return [feature_digest for layer in self.layers for feature_digest in layer.digests()]
 
 
 def _runs(geometries: Geometries, all_touched: bool) -> Iterator[tuple[bool, slice]]:
@@ -225,7 +234,7 @@ def _coverage_as_labels(coverage: Coverage) -> LabelsConfig:
     return LabelsConfig((LabelLayer(coverage.path, coverage.layer, crs=coverage.crs),), background=0, all_touched=False)
 
 
-def _reproject_to_zone(geometries: Geometries, layer: _FeatureLayer, crs: str) -> Geometries:
+def _reproject_to_zone(geometries: Geometries, layer: FeatureLayer, crs: str) -> Geometries:
     """Reproject to the CRS of a UTM zone; wide geometries are clipped to the zone's surroundings first."""
     target = pyproj.CRS(crs)
     bounds = shapely.bounds(geometries)
@@ -245,7 +254,7 @@ def _reproject_to_zone(geometries: Geometries, layer: _FeatureLayer, crs: str) -
     return reprojected
 
 
-def _search_boxes(boxes: Geometries, crs: str, layer: _FeatureLayer) -> Geometries:
+def _search_boxes(boxes: Geometries, crs: str, layer: FeatureLayer) -> Geometries:
     """Boxes in the layer's CRS that enclose the tiles' boxes, with a margin for curved edges."""
     bounds = shapely.bounds(boxes)
     margin = _SEARCH_MARGIN * np.max(bounds[:, 2:] - bounds[:, :2])

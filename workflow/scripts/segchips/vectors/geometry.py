@@ -109,9 +109,7 @@ def reproject_geometries(geometries: Geometries, source: pyproj.CRS, target: pyp
     """
     if source.equals(target, ignore_axis_order=True):
         return geometries
-    error = InputError(
-        f"{name} has coordinates that do not exist in {target.name}; is {source.name} its CRS? If not, set labels.crs"
-    )
+    error = InputError(f"{name} has coordinates that do not exist in {target.name}; is {source.name} its CRS?")
     if np.abs(shapely.total_bounds(geometries)).max() > MAX_COORDINATE / _metres_per_unit(source):
         raise error
     try:

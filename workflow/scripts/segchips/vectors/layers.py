@@ -17,7 +17,8 @@ from segchips.vectors.surfaces import as_polygons
 
 __all__ = ["ReadOptions", "VectorLayer", "find_layer", "layer_names", "read_layer"]
 
-_MAX_LONGITUDE = 720
+_MAX_LONGITUDE, _MAX_LATITUDE = 720, 90
+_ASSIGN = "assign the right one"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def find_layer(
         InputError: The source cannot be read, or the layer, an attribute or the CRS is missing.
     """
     options = options or ReadOptions()
-    info = layer_info(path, layer_name(path, layer), options.encoding)
+    info = layer_info(path, layer_name(path, layer), options)
     for column in _columns(attribute, options):
         _check_attribute(path, info, column)
     return info.name, _crs(info.crs, path, info.name, options)
@@ -103,15 +104,15 @@ def read_layer(
     """
     options = options or ReadOptions()
     name = layer_name(path, layer)
-    info = layer_info(path, name, options.encoding)
+    info = layer_info(path, name, options)
     wanted = _columns(attribute, options)
     for column in wanted:
         _check_attribute(path, info, column)
     stored = list(dict.fromkeys(column for column in wanted if column in info.fields))
-    features = read_features(path, name, stored, options.encoding)
+    features = read_features(path, name, stored, options)
     values = dict(zip(stored, features.columns, strict=True))
     title, crs = f"layer '{name}' of '{path}'", _crs(info.crs, path, name, options)
-    geometries, repaired, unwrapped = _shapes(features.wkb, features.fids, crs, title)
+    geometries, repaired, unwrapped = _shapes(features.wkb, features.fids, crs, title, options)
     if isinstance(options.buffer, str):
         metres = values.get(options.buffer, features.fids)
         geometries = buffer_on_ground(geometries, crs, _lengths(metres, geometries, features.fids, title, options))
@@ -138,13 +139,15 @@ def read_layer(
     )
 
 
-def _shapes(wkb: Geometries, fids: Ints, crs: pyproj.CRS, title: str) -> tuple[Geometries, Mask, int]:
+def _shapes(
+    wkb: Geometries, fids: Ints, crs: pyproj.CRS, title: str, options: ReadOptions
+) -> tuple[Geometries, Mask, int]:
     """Returns valid shapes (n), which were invalid (n), and how many had edges across the antimeridian."""
     decoded, unclosed = _decode(wkb)
     check_edges(decoded, fids, title)
     shapes, unwrapped = extract_shapes(decoded), 0
     if crs.is_geographic:
-        _check_longitudes(shapes, crs, title)
+        _check_longitudes(shapes, crs, title, options)
         shapes, crossing = unwrap_longitudes(shapes)
         unwrapped = len(crossing)
     shapes, invalid = repair_polygons(shapes)
@@ -155,11 +158,17 @@ def _shapes(wkb: Geometries, fids: Ints, crs: pyproj.CRS, title: str) -> tuple[G
     return shapes, invalid | unclosed, unwrapped
 
 
-def _check_longitudes(shapes: Geometries, crs: pyproj.CRS, title: str) -> None:
-    west, _, east, _ = shapely.total_bounds(shapes) if shapes.size else (0, 0, 0, 0)
+def _check_longitudes(shapes: Geometries, crs: pyproj.CRS, title: str, options: ReadOptions) -> None:
+    bounds = shapely.bounds(shapes[~shapely.is_missing(shapes)])
+    if not len(bounds):
+        return
+    west, south, east, north = (*np.nanmin(bounds[:, :2], axis=0), *np.nanmax(bounds[:, 2:], axis=0))
+    if np.mean(np.abs(bounds[:, 1] + bounds[:, 3]) / 2 > _MAX_LATITUDE) > 0.5 and max(-west, east) <= _MAX_LONGITUDE:
+        extent = f"latitudes from {south:g} to {north:g}"
+        raise InputError(f"{title} has {extent}: its axes seem to be swapped; write longitude before latitude")
     if max(-west, east) > _MAX_LONGITUDE:
         extent = f"longitudes from {west:g} to {east:g}"
-        raise InputError(f"{title} has {extent}: {crs.name} cannot be its CRS; assign the right one (labels.crs)")
+        raise InputError(f"{title} has {extent}: {crs.name} cannot be its CRS; {options.remedy('crs', _ASSIGN)}")
 
 
 def _columns(attribute: str | None, options: ReadOptions) -> list[str]:
@@ -212,10 +221,12 @@ def _crs(text: str | None, path: str, name: str, options: ReadOptions) -> pyproj
         crs = pyproj.CRS(options.crs or text) if options.crs or text else None
     except pyproj.exceptions.CRSError as error:
         what = f"'{options.crs}' is not a CRS that PROJ knows" if options.crs else "its CRS is none that PROJ knows"
-        raise InputError(f"layer '{name}' of '{path}': {what}; set labels.crs to one such as EPSG:4326") from error
+        raise InputError(
+            f"layer '{name}' of '{path}': {what}; {options.remedy('crs', _ASSIGN)}, such as EPSG:4326"
+        ) from error
     if crs is None or crs.is_engineering or crs.name.startswith("Undefined"):
         raise InputError(
-            f"layer '{name}' of '{path}' has no CRS; set labels.crs, or assign the right one to the file, "
+            f"layer '{name}' of '{path}' has no CRS; {options.remedy('crs', _ASSIGN)}, "
             f"such as with: ogr2ogr -a_srs EPSG:4326 with_crs.gpkg '{path}' '{name}'"
         )
     if not (crs.is_geographic or crs.is_projected):

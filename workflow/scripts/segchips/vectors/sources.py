@@ -13,6 +13,7 @@ import numpy.typing as npt
 from segchips.arrays import Array, Ints
 from segchips.errors import InputError
 from segchips.vectors import parquet_source
+from segchips.vectors.options import ReadOptions
 
 T = TypeVar("T")
 
@@ -106,7 +107,7 @@ def layer_name(path: str, layer: str | None) -> str:
     return name
 
 
-def layer_info(path: str, name: str, encoding: str | None) -> LayerInfo:
+def layer_info(path: str, name: str, options: ReadOptions) -> LayerInfo:
     """Returns what the file says of a layer.
 
     Raises:
@@ -119,14 +120,14 @@ def layer_info(path: str, name: str, encoding: str | None) -> LayerInfo:
         return LayerInfo(name, crs, fields, "")
 
     def read(source: str) -> dict[str, Any]:
-        return pyogrio.read_info(source, layer=name, encoding=encoding)
+        return pyogrio.read_info(source, layer=name, encoding=options.encoding)
 
-    info = _reading(path, name, encoding, read)
+    info = _reading(path, name, options, read)
     fields = [str(field) for field in info["fields"]]
     return LayerInfo(name, info["crs"], fields, str(info.get("fid_column") or ""))
 
 
-def read_features(path: str, name: str, columns: Sequence[str], encoding: str | None) -> RawFeatures:
+def read_features(path: str, name: str, columns: Sequence[str], options: ReadOptions) -> RawFeatures:
     """Reads the geometries of a layer, flat, and the columns that are named.
 
     Raises:
@@ -138,9 +139,11 @@ def read_features(path: str, name: str, columns: Sequence[str], encoding: str | 
         return RawFeatures(*parquet_source.read_rows(path, columns))
 
     def read(source: str) -> Any:
-        return pyogrio.raw.read(source, layer=name, columns=columns, return_fids=True, force_2d=True, encoding=encoding)
+        return pyogrio.raw.read(
+            source, layer=name, columns=columns, return_fids=True, force_2d=True, encoding=options.encoding
+        )
 
-    meta, fids, wkb, values = _reading(path, name, encoding, read)
+    meta, fids, wkb, values = _reading(path, name, options, read)
     by_name = dict(zip(map(str, meta["fields"]), values, strict=True))
     wkb = np.full(len(fids), None, dtype=object) if wkb is None else wkb
     return RawFeatures(fids.astype(np.int64), wkb, [by_name[column] for column in columns])
@@ -156,10 +159,12 @@ def read_attributes(path: str, name: str) -> Any:
 
     if parquet_source.is_parquet(path):
         return parquet_source.read_frame(path)
-    return _reading(path, name, None, lambda path: pyogrio.read_dataframe(path, layer=name, read_geometry=False))
+    return _reading(
+        path, name, ReadOptions(), lambda path: pyogrio.read_dataframe(path, layer=name, read_geometry=False)
+    )
 
 
-def _reading(path: str, name: str, encoding: str | None, read: Callable[[str], T]) -> T:
+def _reading(path: str, name: str, options: ReadOptions, read: Callable[[str], T]) -> T:
     """Calls `read` with the source to open, which is a VRT where the layer has surfaces that pyogrio does not know."""
     import pyogrio
 
@@ -169,9 +174,9 @@ def _reading(path: str, name: str, encoding: str | None, read: Callable[[str], T
         except pyogrio.errors.GeometryError:
             return read(_untyped(path, name))
     except UnicodeDecodeError as error:
-        raise InputError(_encoding_problem(path, encoding)) from error
+        raise InputError(_encoding_problem(path, options)) from error
     except LookupError as error:
-        raise InputError(f"'{path}': {error}; set labels.encoding to an encoding such as cp1252") from error
+        raise InputError(f"'{path}': {error}; {options.remedy('encoding', 'name one')} such as cp1252") from error
     except RuntimeError as error:
         raise InputError(f"layer '{name}' of '{path}' cannot be read: {_brief(error)}") from error
 
@@ -185,15 +190,15 @@ def _untyped(path: str, name: str) -> str:
     )
 
 
-def _encoding_problem(path: str, encoding: str | None) -> str:
-    remedy = "set labels.encoding to the right one, such as cp1252"
-    if encoding:
-        return f"'{path}' holds texts that are not in the encoding '{encoding}'; {remedy}"
+def _encoding_problem(path: str, options: ReadOptions) -> str:
+    if options.encoding:
+        return f"'{path}' holds texts that are not in the encoding '{options.encoding}'; set labels.encoding to another"
     declaration = Path(path).with_suffix(".cpg")
     if Path(path).suffix.lower() == ".shp" and declaration.exists():
         declared = declaration.read_text(errors="replace").strip()
-        correct = f"correct that file, or {remedy}"
-        return f"'{path}' holds texts that are not in the encoding {declared}, which '{declaration}' names; {correct}"
+        remedy = options.remedy("encoding", "correct that file")
+        return f"'{path}' holds texts that are not in the encoding {declared}, which '{declaration}' names; {remedy}"
+    remedy = options.remedy("encoding", "write the file again in UTF-8")
     return f"'{path}' holds texts that are not in the encoding UTF-8; {remedy}"
 
 

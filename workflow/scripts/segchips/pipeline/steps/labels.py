@@ -1,5 +1,6 @@
 """Step `labels`: the label lock and the label chips."""
 
+import sys
 from pathlib import Path
 
 from segchips.files import atomic_write
@@ -11,6 +12,7 @@ from segchips.pipeline.datasets import Datasets
 def make_label_lock(datasets: Datasets, name: str, path: str) -> list[str]:
     """Write to `path` which features each label chip depends on, or copy the lock of the dataset that has the chips."""
     from segchips.labels.lock import lock_labels, write_label_lock
+    from segchips.labels.misplaced import describe_misplaced
     from segchips.labels.shared_folder import link_label_folder
 
     folder, owner = datasets.folder(name), datasets.folder(datasets.label_owner(name))
@@ -19,8 +21,12 @@ def make_label_lock(datasets: Datasets, name: str, path: str) -> list[str]:
         atomic_write(path, (owner / "labels.parquet").read_bytes())
         return [f"the labels are those of {owner.name}"]
     features, tiles = datasets.features(name), [Tile.from_key(key) for key in datasets.keys(name)]
-    write_label_lock(Path(path), lock_labels(features, tiles, module_version("labels.chip")))
-    return [f"{len(features)} features", *features.notes]
+    lock = lock_labels(features, tiles, module_version("labels.chip"))
+    notes = [*features.notes, *describe_misplaced(features, tiles, list(lock.feature_indices.values()))]
+    for note in notes:
+        print(f"{name}: {note}", file=sys.stderr)
+    write_label_lock(Path(path), lock)
+    return [f"{len(features)} features", *notes]
 
 
 def make_label(datasets: Datasets, name: str, tile_name: str, path: str) -> None:

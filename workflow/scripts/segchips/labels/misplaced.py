@@ -1,0 +1,88 @@
+"""Layers whose features meet no tile, or hardly any, and the likely cause."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyproj
+import shapely
+
+from segchips.arrays import Floats
+from segchips.errors import InputError
+from segchips.grids.outlines import core_outlines
+from segchips.grids.tile import Tile
+from segchips.labels.features import FeatureLayer, LabelFeatures
+from segchips.vectors.geometry import reproject_geometries
+
+FEW = 0.01
+"""The share of a layer's features below which those that meet a tile are few."""
+_SAMPLE = 1000
+_WGS84 = pyproj.CRS(4326)
+
+
+def describe_misplaced(
+    features: LabelFeatures, tiles: Sequence[Tile], feature_indices: Sequence[Sequence[int]]
+) -> list[str]:
+    """Describes each layer of which no feature meets a tile, or less than 1 % do.
+
+    Args:
+        features: The features of all layers.
+        tiles: All tiles of the dataset.
+        feature_indices: The features that meet each tile.
+    """
+    met = np.unique(np.concatenate([np.asarray(some, np.int64) for some in feature_indices] or [np.zeros(0, np.int64)]))
+    lines, start = [], 0
+    for layer in features.layers:
+        count = len(layer.geometries)
+        hits = int(((met >= start) & (met < start + count)).sum())
+        start += count
+        if count and hits < FEW * count:
+            found = f"only {hits} of its {count:,} features meet" if hits else "no feature meets"
+            lines.append(f"{layer.name}: {found} a tile; {_likely_cause(layer, tiles)}")
+    return lines
+
+
+def _likely_cause(layer: FeatureLayer, tiles: Sequence[Tile]) -> str:
+    area = shapely.total_bounds(core_outlines(tiles))
+    step = -(-len(layer.geometries) // _SAMPLE)
+    points = shapely.get_coordinates(shapely.centroid(layer.geometries[::step]))
+    if _share_inside(points[:, ::-1], layer.crs, area) > 0.5:
+        return "its axes seem to be swapped: write x (longitude, easting) before y (latitude, northing)"
+    for crs in _other_crss(tiles):
+        if not layer.crs.equals(crs, ignore_axis_order=True) and _share_inside(points, crs, area) > 0.5:
+            code = ":".join(crs.to_authority() or ())
+            return f"its coordinates fit the CRS {code} ({crs.name}) instead of {layer.crs.name}: set labels.crs"
+    extent = shapely.total_bounds(shapely.points(_to_lonlat(points, layer.crs)))
+    return f"its features lie in {_describe(extent)}, the tiles in {_describe(area)}; is its CRS {layer.crs.name}?"
+
+
+def _other_crss(tiles: Sequence[Tile]) -> Iterator[pyproj.CRS]:
+    """CRSs that a layer over the tiles may have: lon/lat, UTM north and south, Web Mercator."""
+    yield _WGS84
+    for crs in sorted({tile.crs for tile in tiles}):
+        yield pyproj.CRS(crs)
+        if crs.startswith("EPSG:326"):
+            yield pyproj.CRS(crs.replace("EPSG:326", "EPSG:327"))
+    yield pyproj.CRS(3857)
+
+
+def _share_inside(points: Floats, crs: pyproj.CRS, area: Floats) -> float:
+    """The share of points (n, 2) in a CRS that lie in a lon/lat box."""
+    west, south, east, north = area
+    lon, lat = _to_lonlat(points, crs).T
+    return float(((lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)).mean())
+
+
+def _to_lonlat(points: Floats, crs: pyproj.CRS) -> Floats:
+    """Points (n, 2) in lon/lat; infinite where they do not exist in the CRS."""
+    if crs.is_geographic and (np.abs(points) > [720, 90]).any():
+        return np.full_like(points, np.inf)
+    try:
+        moved = reproject_geometries(shapely.points(points), crs, _WGS84, "a layer")
+    except InputError:
+        return np.full_like(points, np.inf)
+    return shapely.get_coordinates(moved)
+
+
+def _describe(bounds: Floats) -> str:
+    west, south, east, north = bounds.tolist()
+    return f"longitudes {west:.4g} to {east:.4g}, latitudes {south:.4g} to {north:.4g}"
