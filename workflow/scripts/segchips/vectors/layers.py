@@ -162,7 +162,8 @@ def _check_longitudes(shapes: Geometries, crs: pyproj.CRS, title: str, options: 
     bounds = shapely.bounds(shapes[~shapely.is_missing(shapes)])
     if not len(bounds):
         return
-    west, south, east, north = (*np.nanmin(bounds[:, :2], axis=0), *np.nanmax(bounds[:, 2:], axis=0))
+    west, south = np.nanmin(bounds[:, :2], axis=0).tolist()
+    east, north = np.nanmax(bounds[:, 2:], axis=0).tolist()
     if np.mean(np.abs(bounds[:, 1] + bounds[:, 3]) / 2 > _MAX_LATITUDE) > 0.5 and max(-west, east) <= _MAX_LONGITUDE:
         extent = f"latitudes from {south:g} to {north:g}"
         raise InputError(f"{title} has {extent}: its axes seem to be swapped; write longitude before latitude")
