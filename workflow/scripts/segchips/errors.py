@@ -53,6 +53,10 @@ class SceneError(InputError):
     """A scene's raster cannot be read, or does not fit the other scenes of its product."""
 
 
+class UnusableRasterError(SceneError):
+    """A raster can be opened, but no chip can be made from what it holds."""
+
+
 class ServiceError(SceneError):
     """A service refused a request, or did not answer within `imagery.patience`."""
 

@@ -21,7 +21,7 @@ from segchips.chips.nodata import any_nodata, is_nodata
 from segchips.chips.open_rasters import DatasetPool, OpenRaster
 from segchips.chips.pixel_index import PixelIndex, cached_transformer, pixel_index, source_positions
 from segchips.config.imagery import Nodata
-from segchips.errors import SceneError, redact_library_message
+from segchips.errors import SceneError, UnusableRasterError, redact_library_message
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Band
 
@@ -91,6 +91,11 @@ class RasterReader:
                 nodata.append(band.known_nodata if declared is None and band.nodata is None else declared)
         return np.result_type(*dtypes), next((value for value in nodata if value is not None), None)
 
+    def colour(self, band: Band) -> str:
+        """Return the colour that a file declares for a band, such as `red` or `undefined`."""
+        with self._open([band]) as source:
+            return str(source.dataset.colorinterp[band.index - 1].name)
+
     def _read_file(self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None) -> MaskedPixels:
         with self._open(bands) as source:
             if resampling == "nearest":
@@ -113,13 +118,13 @@ class RasterReader:
 
 def _check_source(source: OpenRaster, bands: Sequence[Band], href: str) -> None:
     if problem := source.unusable:
-        raise SceneError(f"{href}: {problem}")
+        raise UnusableRasterError(f"{href}: {problem}")
     highest = max(band.index for band in bands)
     if highest > source.dataset.count:
         raise SceneError(f"{href}: has {source.dataset.count} bands, but its catalogue lists band {highest}")
     for band in bands:
         if "complex" in (dtype := source.dataset.dtypes[band.index - 1]):
-            raise SceneError(
+            raise UnusableRasterError(
                 f"{href}: band {band.index} holds complex pixels ({dtype}), which chips cannot hold; "
                 "write the amplitude or another real value to a file of its own"
             )

@@ -17,6 +17,8 @@ from segchips.grids.tile import Tile
 from segchips.scenes.model import Band, Scene
 from segchips.scenes.signing import with_signature
 
+_COLOURS = ("red", "green", "blue")
+
 
 class SceneReader(Protocol):
     """Reads a scene's bands on a tile's grid; every method raises SceneError where it cannot."""
@@ -47,6 +49,11 @@ class FileSceneReader:
     def read(self, scene: Scene, product: Product, tile: Tile) -> MaskedPixels:
         """Read the product's bands: pixels (band, row, column) in the files' dtype and which are valid."""
         return self._rasters.read(self._bands(scene, product), tile, product.resampling, product.nodata_rule)
+
+    def colours(self, scene: Scene, product: Product) -> list[str]:
+        """Return the colour of each band, such as `red`, as its name or else its file says; `undefined` for others."""
+        bands = zip(product.bands, self._bands(scene, product), strict=True)
+        return [name if name in _COLOURS else self._rasters.colour(band) for name, band in bands]
 
     def _bands(self, scene: Scene, product: Product) -> list[Band]:
         """The product's bands with addresses that can be read now, and the nodata values of known collections."""

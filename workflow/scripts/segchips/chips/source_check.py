@@ -1,0 +1,69 @@
+"""A look at the rasters of a layer before any image is made: whether they can be read, and what users should know."""
+
+from collections.abc import Iterator, Sequence
+
+from segchips.chips.nodata import fits_dtype
+from segchips.chips.readers import FileSceneReader
+from segchips.config.imagery import ImageryConfig, Product
+from segchips.errors import SceneError, UnusableRasterError
+from segchips.scenes.model import Scene
+
+_MOST_SCENES = 250
+"""Scenes of a product of which the files are opened, where they are on this machine."""
+_COLOURS = {"red", "green", "blue"}
+
+
+def check_rasters(imagery: ImageryConfig, scenes: Sequence[Scene]) -> Iterator[str]:
+    """Open files of each product: some hundred on this machine, or those of one scene far away.
+
+    Args:
+        imagery: The layer.
+        scenes: Its pinned scenes.
+
+    Yields:
+        Lines for the user about nodata values that each band has by itself.
+
+    Raises:
+        UnusableRasterError: A file holds what no chip can be made from. Files that cannot be opened are left to the
+            tiles that they meet, and so is everything where the config leaves out what cannot be read.
+    """
+    if imagery.on_platform:
+        return
+    reader = FileSceneReader(imagery)
+    for product in imagery.products:
+        members = [scene for scene in scenes if scene.product == product.id]
+        notes = {_note(reader, scene, product, imagery.on_failure) for scene in _sample(members, product)}
+        yield from sorted(note for note in notes if note)
+
+
+def _note(reader: FileSceneReader, scene: Scene, product: Product, on_failure: str) -> str | None:
+    try:
+        return _picture_note(reader, scene, product)
+    except UnusableRasterError:
+        if on_failure == "fail":
+            raise
+    except SceneError:
+        pass
+    return None
+
+
+def _sample(scenes: Sequence[Scene], product: Product) -> Sequence[Scene]:
+    is_remote = any("://" in scene.band(name).href for scene in scenes[:1] for name in product.bands)
+    return scenes[:1] if is_remote else scenes[:: -(-len(scenes) // _MOST_SCENES) or 1]
+
+
+def _picture_note(reader: FileSceneReader, scene: Scene, product: Product) -> str | None:
+    """What a user should know of a scene's nodata value, where the scene is a picture of 8 bits."""
+    dtype, file_nodata = reader.describe(scene, product)
+    rule, bands = product.nodata_rule, [scene.band(name) for name in product.bands]
+    declared = [rule.value] if rule else [band.nodata for band in bands] + [file_nodata]
+    values = sorted({value for value in declared if value is not None and fits_dtype(value, dtype)})
+    is_picture = str(dtype) == "uint8" and {*reader.colours(scene, product)} >= _COLOURS
+    if not values or not is_picture or (rule and rule.when == "all"):
+        return None
+    value = f"{values[0]:g}"
+    return (
+        f"product '{product.id}': nodata {value} of its 8-bit pictures counts in each band by itself, so a pixel can "
+        f"mix bands of several scenes; 'nodata: {{value: {value}, when: all}}' leaves out only pixels that are {value} in "
+        "all bands"
+    )
