@@ -91,6 +91,7 @@ CASES: dict[str, Do] = {
     # the config
     "no datasets": configured("datasets", {}),
     "a dataset's name": configured("datasets.Crops-2020", {}),
+    "results in a bucket": configured("results", "s3://bucket/chips"),
     "a key of another block": configured("defaults.imagery.resolution", 10),
     "a misspelt key": configured("defaults.tiles.resolutoin", 10),
     "text for a number": configured("defaults.tiles.size", "64 px"),

@@ -40,7 +40,7 @@ def test_folders_of_the_library_are_listed_in_the_order_of_imports() -> None:
 
 def test_every_rule_is_listed_with_its_word() -> None:
     names = {
-        word: set(re.findall(r"^(?:rule|checkpoint) (\w+):|^use rule \w+ as (\w+)", text, re.MULTILINE))
+        word: set(re.findall(r"^ *(?:rule|checkpoint) (\w+):|^use rule \w+ as (\w+)", text, re.MULTILINE))
         for word, text in RULES.items()
     }
     assert {word: set(quoted(row[1])) for word, row in STEPS.items()} == {
@@ -53,8 +53,8 @@ def test_steps_name_their_modules_logs_and_tests() -> None:
         for path in quoted(modules):
             assert (LIBRARY / path).exists() or (REPOSITORY / path).exists(), path
         for log in quoted(logs):
-            path = log if log.startswith("logs/") else rf"logs/<\w+>/{log}"
+            path = log.removeprefix("logs/") if log.startswith("logs/") else rf"<\w+>/{log}"
             pattern = re.sub(r"<[^>]+>", r"{[^\"]+}", path.replace(".", r"\."))
-            assert re.search(rf'"{pattern}"', RULES[word]), log
+            assert re.search(rf'f"{{LOGS}}/{pattern}"', RULES[word]), log
         for path in quoted(tests):
             assert (REPOSITORY / "tests" / "pipeline" / path).exists() or (REPOSITORY / path).exists(), path

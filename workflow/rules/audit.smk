@@ -14,7 +14,8 @@ rule audit:
             labels={"result": "audit"},
         ),
     log:
-        "logs/{dataset}/audit.log",
+        f"{LOGS}/{{dataset}}/audit.log",
+    localrule: True
     params:
         digest=digest_of("audit", [f"{DATASET}/audit.json"], lambda wildcards: DIGESTS.audit(wildcards.dataset)),
     run:
@@ -30,7 +31,8 @@ rule audit_check:
     output:
         touch(f"{DATASET}/.audited"),
     log:
-        "logs/{dataset}/audit_check.log",
+        f"{LOGS}/{{dataset}}/audit_check.log",
+    localrule: True
     run:
         if error := RUNNER.run(f"{wildcards.dataset}: audit", log[0], audit.check_audit, input.audit):
             raise error

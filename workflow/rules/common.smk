@@ -17,10 +17,12 @@ from segchips.grids.tile import Tile, chip_key
 from segchips.pipeline import snakemake_internals as internals
 from segchips.pipeline import sources
 from segchips.pipeline.code_versions import script_version
+from segchips.pipeline.console import shorten_console
 from segchips.pipeline.digests import Digests
 from segchips.pipeline.exclusive_results import remove_partial_files
+from segchips.pipeline.execution import check_storage, supervise
 from segchips.pipeline.made_from import glance_made_from, read_made_from, write_made_from
-from segchips.pipeline.progress import Progress
+from segchips.pipeline.progress import show_progress
 from segchips.pipeline.result_records import OwnRecord, checked_digest, marked_digest
 from segchips.pipeline.runner import JobRunner
 from segchips.pipeline.steps import (
@@ -47,11 +49,14 @@ atexit.register(gc.freeze)
 
 internals.use_private_parts()
 try:
-    RUNNER = JobRunner(config, CORES if workflow.is_main_process or workflow.remote_exec else 0)
+    check_storage(workflow)
+    LOGS = internals.own_path(workflow, "logs")
+    moved = config | {"results": internals.own_path(workflow, str(config.get("results", "results")))}
+    RUNNER = JobRunner(moved, CORES if workflow.is_main_process or workflow.remote_exec else 0, LOGS)
     if IS_RUN:
         RUNNER.start_ahead()
     if workflow.is_main_process:
-        RUNNER.check_inputs(IS_RUN)
+        RUNNER.check_inputs()
 except SegchipsError as error:
     raise SystemExit(final_message(error))
 
@@ -64,12 +69,11 @@ DATASET = f"{RESULTS}/{{dataset}}"
 MANIFEST, LABEL_LOCK = (f"{DATASET}/{lock}.parquet" for lock in ("tiles", "labels"))
 
 workflow.register_resource("requests", RUNNER.network_jobs)
+supervise(workflow, DATASETS, lambda: images.clear_exclusion_markers(DATASETS))
 if IS_RUN:
-    internals.mark_cluster_jobs(CONFIG.results)
-    internals.execute_exclusively(workflow, CONFIG.results, lambda: images.clear_exclusion_markers(DATASETS))
-    progress = Progress(logger.info)
-    logger.addHandler(progress)
-    progress.start()
+    show_progress(workflow, logger)
+if workflow.is_main_process:
+    shorten_console(workflow.logger_manager, logger)
 
 
 wildcard_constraints:
@@ -193,6 +197,14 @@ def sample_report(_):
             "notebooks: they show the dataset 'sample' of config/config.yaml as shipped; run them with it"
         )
     return "results/sample/report/index.html"
+
+
+# Resources functions
+
+
+def doubling(amount):
+    """A resources function: twice as much with each attempt, for a cluster ends jobs that need more than they asked for."""
+    return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
 
 
 # Params functions: rerun digests, compared with what the results were made from

@@ -8,7 +8,7 @@ rule conflicts:
     output:
         update(f"{DATASET}/conflicts.parquet"),
     log:
-        "logs/{dataset}/conflicts.log",
+        f"{LOGS}/{{dataset}}/conflicts.log",
     params:
         digest=digest_of(
             "conflicts",

@@ -6,7 +6,7 @@ rule convert:
         directory(f"{RESULTS}/{{conversion}}/tfrecords"),
         ledger=f"{RESULTS}/{{conversion}}/ledger.csv",
     log:
-        "logs/{conversion}/convert.log",
+        f"{LOGS}/{{conversion}}/convert.log",
     conda:
         "../../environment.yml"
     threads: CORES

@@ -8,7 +8,7 @@ rule descriptors:
     output:
         DESCRIPTOR_FILES,
     log:
-        "logs/{dataset}/descriptors.log",
+        f"{LOGS}/{{dataset}}/descriptors.log",
     params:
         digest=digest_of("descriptors", DESCRIPTOR_FILES, lambda wildcards: DIGESTS.descriptors(wildcards.dataset)),
     run:

@@ -7,13 +7,19 @@ rule images:
     output:
         f"{DATASET}/images/{{tile}}.tif",
     log:
-        "logs/{dataset}/images/{tile}.log",
+        f"{LOGS}/{{dataset}}/images/{{tile}}.log",
     wildcard_constraints:
         dataset=datasets_with_provenance(False),
+    # On a cluster, a job makes as many chips as `group-components` says. In a group, jobs that run in parallel add up their
+    # memory (megabytes), and jobs that run in sequence their time (minutes).
+    group:
+        "images"
     # A job that waits for a platform occupies no core; the config limits the number of such jobs.
     threads: lambda wildcards: 0 if DATASETS.uses_network(wildcards.dataset) else 1
     resources:
         requests=lambda wildcards: int(DATASETS.uses_network(wildcards.dataset)),
+        runtime=doubling(2),
+        mem_mb=doubling(1000),
     params:
         digest=digest_of_chip("images", ["images"], DIGESTS.image, scene_lock),
     run:

@@ -9,7 +9,7 @@ checkpoint label_lock:
     output:
         LABEL_LOCK,
     log:
-        "logs/{dataset}/label_lock.log",
+        f"{LOGS}/{{dataset}}/label_lock.log",
     params:
         digest=digest_of("label_lock", [LABEL_LOCK], lambda wildcards: DIGESTS.labels(wildcards.dataset)),
     run:
@@ -23,7 +23,12 @@ rule labels:
     output:
         f"{DATASET}/labels/{{tile}}.tif",
     log:
-        "logs/{dataset}/labels/{tile}.log",
+        f"{LOGS}/{{dataset}}/labels/{{tile}}.log",
+    group:
+        "labels"
+    resources:
+        runtime=doubling(1),
+        mem_mb=doubling(1000),
     params:
         digest=digest_of_chip("labels", ["labels"], DIGESTS.label, label_lock),
     run:

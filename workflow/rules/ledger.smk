@@ -15,7 +15,8 @@ rule ledger:
             labels={"result": "ledger"},
         ),
     log:
-        "logs/{dataset}/ledger.log",
+        f"{LOGS}/{{dataset}}/ledger.log",
+    localrule: True
     params:
         digest=digest_of("ledger", [f"{DATASET}/ledger.csv"], lambda wildcards: DIGESTS.ledger(wildcards.dataset)),
     run:

@@ -10,6 +10,7 @@ NOTEBOOKS = {
 rule notebooks:
     input:
         expand(f"{RESULTS}/notebooks/{{notebook}}.html", notebook=NOTEBOOKS),
+    localrule: True
 
 
 rule notebook:
@@ -19,7 +20,7 @@ rule notebook:
     output:
         report(f"{RESULTS}/notebooks/{{notebook}}.html", caption="../report/notebook.rst", category="notebooks"),
     log:
-        "logs/notebooks/{notebook}.log",
+        f"{LOGS}/notebooks/{{notebook}}.log",
     wildcard_constraints:
         notebook="|".join(NOTEBOOKS),
     conda:

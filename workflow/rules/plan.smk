@@ -7,7 +7,8 @@ rule plan:
         splits=expand(f"{RESULTS}/{{dataset}}/splits.parquet", dataset=CONFIG.datasets),
         locks=expand(f"{RESULTS}/{{dataset}}/{{lock}}.parquet", dataset=CONFIG.datasets, lock=["scenes", "labels"]),
     log:
-        "logs/plan.log",
+        f"{LOGS}/plan.log",
+    localrule: True
     conda:
         "../../environment.yml"
     script:

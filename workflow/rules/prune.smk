@@ -6,7 +6,8 @@ rule prune:
     input:
         expand(f"{RESULTS}/{{dataset}}/{{lock}}.parquet", dataset=CONFIG.datasets, lock=["scenes", "splits"]),
     log:
-        "logs/prune.log",
+        f"{LOGS}/prune.log",
+    localrule: True
     run:
         if error := RUNNER.run("prune", log[0], prune.prune, log[0]):
             raise error

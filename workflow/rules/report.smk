@@ -14,7 +14,7 @@ rule report:
             labels={"result": "report"},
         ),
     log:
-        "logs/{dataset}/report.log",
+        f"{LOGS}/{{dataset}}/report.log",
     params:
         digest=digest_of(
             "report", [f"{DATASET}/report/index.html"], lambda wildcards: DIGESTS.report(wildcards.dataset)

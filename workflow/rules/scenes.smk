@@ -8,7 +8,8 @@ checkpoint scenes:
     output:
         update(f"{DATASET}/scenes.parquet"),
     log:
-        "logs/{dataset}/scenes.log",
+        f"{LOGS}/{{dataset}}/scenes.log",
+    localrule: True
     params:
         digest=digest_of("scenes", [f"{DATASET}/scenes.parquet"], lambda wildcards: DIGESTS.scenes(wildcards.dataset)),
     run:
@@ -21,7 +22,8 @@ rule resolve:
     input:
         [f"{RESULTS}/{dataset}/scenes.parquet" for dataset in CONFIG.datasets],
     log:
-        "logs/resolve.log",
+        f"{LOGS}/resolve.log",
+    localrule: True
     conda:
         "../../environment.yml"
     script:

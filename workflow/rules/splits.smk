@@ -9,7 +9,8 @@ checkpoint splits:
     output:
         update(f"{DATASET}/splits.parquet"),
     log:
-        "logs/{dataset}/splits.log",
+        f"{LOGS}/{{dataset}}/splits.log",
+    localrule: True
     params:
         digest=digest_of("splits", [f"{DATASET}/splits.parquet"], lambda wildcards: DIGESTS.splits(wildcards.dataset)),
     run:

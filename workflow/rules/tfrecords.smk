@@ -13,7 +13,12 @@ rule tfrecords:
         index=update(SHARD_FILES[1]),
         pixel_counts=update(SHARD_FILES[2]),
     log:
-        "logs/{dataset}/tfrecords/{split}-{shard}-of-{shards}.log",
+        f"{LOGS}/{{dataset}}/tfrecords/{{split}}-{{shard}}-of-{{shards}}.log",
+    group:
+        "tfrecords"
+    resources:
+        runtime=doubling(20),
+        mem_mb=doubling(1000),
     params:
         digest=digest_of("tfrecords", SHARD_FILES, shard_digest, label_lock, scene_lock, assignments),
     run:
@@ -40,7 +45,8 @@ rule tfrecords_info:
             labels={"result": "statistics"},
         ),
     log:
-        "logs/{dataset}/tfrecords_info.log",
+        f"{LOGS}/{{dataset}}/tfrecords_info.log",
+    localrule: True
     params:
         digest=digest_of("tfrecords_info", INFO_FILES, lambda wildcards: DIGESTS.dataset_info(wildcards.dataset)),
     run:

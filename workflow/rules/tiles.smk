@@ -7,7 +7,8 @@ checkpoint tiles:
     output:
         MANIFEST,
     log:
-        "logs/{dataset}/tiles.log",
+        f"{LOGS}/{{dataset}}/tiles.log",
+    localrule: True
     params:
         digest=digest_of("tiles", [MANIFEST], lambda wildcards: DIGESTS.tiles(wildcards.dataset)),
     run:

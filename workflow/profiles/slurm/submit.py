@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Submits a job script to SLURM with the resources of its rules, and prints the job id."""
 
 import json

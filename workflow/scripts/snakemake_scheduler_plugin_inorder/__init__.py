@@ -37,7 +37,6 @@ class Scheduler(SchedulerBase):
         self._extra = _QUEUED if internals.is_usable("scheduling") else 0
         self._is_set_up = not self._extra
         internals.start_jobs_without_limit(self.dag.workflow)
-        internals.run_cluster_jobs_as_local_ones(self.dag.workflow)
 
     def dag_updated(self) -> None:
         """Do nothing: jobs that are no longer ready are skipped."""
@@ -81,8 +80,11 @@ class Scheduler(SchedulerBase):
         return [job for job in jobs if not (changing and job.is_group())]
 
     def _remove_earlier_outputs(self, jobs: Sequence[JobSchedulerInterface]) -> None:
-        """Remove outputs of earlier runs of jobs that go to a cluster, so that a file that appears is the job's."""
-        for job in jobs:
+        """Remove outputs of earlier runs of jobs that go to a cluster, so that a file that appears is the job's.
+
+        Only where jobs are submitted from: the tasks of a SLURM array all start with the first job of the array.
+        """
+        for job in jobs if self.dag.workflow.is_main_process else ():
             if not (self.dag.workflow.local_exec or job.is_local):
                 self.dag.workflow.async_run(job.remove_existing_output())
 

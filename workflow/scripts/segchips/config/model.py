@@ -1,11 +1,12 @@
 """The config file, and the datasets that it declares."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from segchips.config.blocks import Block, Derived, Integer, Name, Text, problem
 from segchips.config.imagery import ImageryConfig
@@ -70,13 +71,20 @@ class Conversion(Block):
     """How chips become records."""
 
 
+def _on_this_machine(folder: str) -> str:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", folder):
+        advice = "name a folder, and copy the finished dataset with `snakemake publish`"
+        raise problem("", f"{folder!r} is a URL, and results are written to a folder of this machine; {advice}")
+    return folder
+
+
 @dataclass(frozen=True)
 class ConfigFile(Block):
     """One file: a `defaults` block, and named datasets that override it key by key."""
 
     datasets: Annotated[Mapping[Name, Mapping[str, Any] | None], Field(min_length=1)]
     """The datasets by name; each overrides `defaults` key by key, an empty one takes them as they are."""
-    results: Annotated[Text, Field(pattern=r"^[^{}\x00-\x1f]+$")] = "results"
+    results: Annotated[Text, Field(pattern=r"^[^{}\x00-\x1f]+$"), AfterValidator(_on_this_machine)] = "results"
     """Folder that receives one folder for each dataset; a path without braces."""
     requests: Annotated[Integer, Field(ge=1, le=128)] = 8
     """Requests that are sent to a Descartes Labs or EarthOne platform at the same time, for any number of cores."""

@@ -31,10 +31,11 @@ class Datasets:
 
     Args:
         config: The checked config.
+        logs: The folder of the logs.
     """
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, logs: str = "logs") -> None:
+        self.config, self._logs = config, Path(logs)
         self._cache: dict[object, tuple[object, Any]] = {}
         self._lock = threading.RLock()
 
@@ -49,7 +50,7 @@ class Datasets:
 
     def logs(self, name: str) -> Path:
         """The dataset's folder of logs."""
-        return Path("logs") / name
+        return self._logs / name
 
     def image_kinds(self, name: str) -> list[str]:
         """The folders that a tile's imagery is written to: `images`, and `provenance` where the config asks for it."""

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -18,17 +19,38 @@ PERIOD = 30.0
 """Seconds between lines."""
 
 
+def tile_rules(workflow: Any) -> set[str]:
+    """The names of the rules that have a job for each tile, as a module statement may have changed them."""
+    return {rule.name for rule in workflow.rules if {"dataset", "tile"} <= set(rule.wildcard_names)}
+
+
+def show_progress(workflow: Any, logger: logging.Logger) -> None:
+    """Show lines about the progress of a run; once, whatever the number of modules in it."""
+    if any(isinstance(handler, Progress) for handler in logger.handlers):
+        return
+    progress = Progress(logger.info, is_step=lambda rule: rule in tile_rules(workflow))
+    logger.addHandler(progress)
+    progress.start()
+
+
 class Progress(logging.Handler):
     """Counts finished and failed tile jobs, and shows a line after each period in which a tile was finished.
 
     Args:
         show: Shows a line to the user.
         period: Seconds between lines.
+        is_step: Whether a rule has a job for each tile.
     """
 
-    def __init__(self, show: Callable[[str], None], period: float = PERIOD) -> None:
+    def __init__(
+        self,
+        show: Callable[[str], None],
+        period: float = PERIOD,
+        *,
+        is_step: Callable[[str], bool] = STEPS.__contains__,
+    ) -> None:
         super().__init__(logging.INFO)
-        self._show, self._period = show, period
+        self._show, self._period, self._is_step = show, period, is_step
         self._rules: dict[int, str] = {}
         self._started: dict[str, float] = {}
         self._done: Counter[str] = Counter()
@@ -47,14 +69,14 @@ class Progress(logging.Handler):
         elif event == LogEvent.JOB_FINISHED:
             self._done[self._rules.pop(record.job_id, "")] += 1  # type: ignore[attr-defined]
         elif event == LogEvent.JOB_ERROR:
-            self._failed += self._rules.pop(record.jobid, "") in STEPS  # type: ignore[attr-defined]
+            self._failed += self._is_step(self._rules.pop(record.jobid, ""))  # type: ignore[attr-defined]
         elif event == LogEvent.PROGRESS:
             self._jobs_done, self._jobs = record.done, record.total  # type: ignore[attr-defined]
 
     def line(self, now: float) -> str:
         """The line to show at a moment, in seconds of the monotonic clock; a rate counts from a step's first job."""
         parts = []
-        for step in (step for step in STEPS if step in self._started):
+        for step in filter(self._is_step, self._started):
             seconds = now - self._started[step]
             rate = f", {self._done[step] / seconds:.3g} a second" if self._done[step] and seconds else ""
             parts.append(f"{step}: {self._done[step]:,}{rate}")
@@ -71,7 +93,7 @@ class Progress(logging.Handler):
         shown = 0
         while True:
             time.sleep(self._period)
-            done = sum(self._done[step] for step in STEPS) + self._failed
+            done = sum(self._done[step] for step in filter(self._is_step, list(self._started))) + self._failed
             if done != shown:
                 self._show(self.line(time.monotonic()))
                 shown = done

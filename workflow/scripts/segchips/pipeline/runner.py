@@ -8,7 +8,7 @@ from typing import Any, TypeVarTuple
 from segchips.config.loading import load_config
 from segchips.errors import SegchipsError
 from segchips.files import atomic_write
-from segchips.pipeline.checks import check_conversion, check_inputs, check_writable
+from segchips.pipeline.checks import check_conversion, check_inputs
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.steps.scenes import check_scenes
 from segchips.pipeline.workers import WorkerPool
@@ -26,18 +26,19 @@ class JobRunner:
     Args:
         raw: The config file as YAML or JSON gives it.
         cores: How many processes there are; 0 runs bodies in this process.
+        logs: The folder of the logs.
 
     Raises:
         ConfigError: A key or value of the config is not valid.
     """
 
-    def __init__(self, raw: Mapping[str, Any], cores: int) -> None:
-        self.datasets = Datasets(load_config(raw))
+    def __init__(self, raw: Mapping[str, Any], cores: int, logs: str = "logs") -> None:
+        self.datasets = Datasets(load_config(raw), logs)
         self.network_jobs = 2 * self.datasets.config.requests  # so that no request waits for the next job
         _add_library_to_path()
-        config = self.datasets.config
-        self._workers = WorkerPool(cores, Datasets, config) if cores else None
-        self._network_worker = WorkerPool(1, Datasets, config, threads=self.network_jobs) if cores else None
+        state = self.datasets.config, logs
+        self._workers = WorkerPool(cores, Datasets, *state) if cores else None
+        self._network_worker = WorkerPool(1, Datasets, *state, threads=self.network_jobs) if cores else None
 
     def run(self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments) -> SegchipsError | None:
         """Run a job's body on a core.
@@ -64,15 +65,13 @@ class JobRunner:
         if self._workers:
             self._workers.start_one_ahead()
 
-    def check_inputs(self, writing: bool) -> None:
-        """Check every input before any job runs, and the folder of results where the run is to write there.
+    def check_inputs(self) -> None:
+        """Check every input before any job runs.
 
         Raises:
             SegchipsError: It names the dataset and the key or file, and what to do.
         """
         config = self.datasets.config
-        if writing:
-            check_writable(config.results)
         for name in config.datasets:
             self._ask(self._workers, check_inputs, name)
             if not self.datasets.has_result(name, "scenes.parquet"):

@@ -7,10 +7,10 @@ is left out, and the run says so. Without any of them results are the same, but 
 
 import ast
 import inspect
-import logging
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -23,14 +23,14 @@ from snakemake.executors.local import Executor as LocalExecutor
 from snakemake.io import IOFile, _IOFile, is_flagged
 from snakemake.jobs import GroupJob, GroupJobFactory, Job
 from snakemake.logging import logger
+from snakemake.path_modifier import PathModifier
 from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord, PersistenceBase
 from snakemake.persistence.file import FilePersistence
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import Workflow
 
-from segchips.errors import SegchipsError, final_message
+from segchips.errors import ConfigError
 from segchips.files import digest
-from segchips.pipeline.exclusive_results import exclusive_results
 from segchips.pipeline.result_records import OutputRecord
 
 READ_IN = "9.27.1"
@@ -59,6 +59,7 @@ class Part:
         return digest(*map(inspect.getsource, self.sources))
 
 
+@cache
 def use_private_parts() -> None:
     """Replace the parts that this release of Snakemake still has as they were read, and name the others."""
     for part in PARTS.values():
@@ -224,39 +225,32 @@ async def _finished(persistence: Any, job: Any, finish: Any = FilePersistence.fi
     await finish(persistence, job)
 
 
+# Modules
+
+
+def own_path(workflow: Any, path: str) -> str:
+    """A path of the workflow as `prefix` or `replace_prefix` of its module statement moves it.
+
+    Input functions return paths that job bodies open, too. So paths are moved here, once, and no longer by Snakemake.
+    """
+    modifier = workflow.modifier.path_modifier
+    if not hasattr(modifier, "moves_own_paths"):
+        modifier.moves_own_paths = copy(modifier).replace_prefix
+        if not is_usable("modules") and modifier.moves_own_paths("results") != "results":
+            raise ConfigError(
+                "module: prefix and replace_prefix are not supported; set `results` in its config instead"
+            )
+        modifier.prefix = modifier._prefix_replacements = modifier.inner_modifier = None
+    return str(modifier.moves_own_paths(path))
+
+
 # Execution
 
 
-def execute_exclusively(workflow: Any, results: Path, prepare: Callable[[], None]) -> None:
-    """Let the workflow's jobs run only while no other run works in the results.
-
-    Args:
-        workflow: Snakemake's workflow.
-        results: The folder of results.
-        prepare: Called once the folder is held, before the first job.
-    """
-    if not is_usable("execution"):
-        return
+def wrap_execution(workflow: Any, wrapper: Callable[[Callable[..., bool], dict[str, Any]], bool]) -> None:
+    """Have a wrapper called in place of the execution: with the execution itself, and its arguments by name."""
     execute = workflow.execute
-
-    def execute_alone(*arguments: Any, **options: Any) -> Any:
-        logging.raiseExceptions = False  # logger plugins show logs of failed jobs, which may not exist
-        try:
-            with exclusive_results(results, lambda: stop_scheduling(workflow)) as is_held:
-                if is_held:
-                    _remove_stale_locks(results)
-                prepare()
-                workflow.execution_settings.use_threads = True
-                return execute(*arguments, **options)
-        except SegchipsError as error:
-            raise SystemExit(final_message(error)) from error
-
-    workflow.execute = execute_alone
-
-
-def mark_cluster_jobs(results: Path) -> None:
-    """Let jobs that are submitted to a cluster name these results, so that a later run can cancel them."""
-    os.environ["SEGCHIPS_RESULTS"] = str(results.absolute())
+    workflow.execute = lambda **options: wrapper(execute, options)
 
 
 def stop_scheduling(workflow: Any) -> None:
@@ -265,7 +259,7 @@ def stop_scheduling(workflow: Any) -> None:
         workflow.scheduler.keepgoing = False
 
 
-def _remove_stale_locks(results: Path) -> None:
+def remove_stale_locks(results: Path) -> None:
     """Remove Snakemake's locks on files of results that no other run can be working on."""
     for lock in _LOCKS.glob("*.lock"):
         with lock.open() as names:
@@ -285,13 +279,6 @@ def start_jobs_without_limit(workflow: Any) -> None:
     """
     if workflow.local_exec:
         workflow.scheduling_settings.max_jobs_per_timespan = None
-
-
-def run_cluster_jobs_as_local_ones(workflow: Any) -> None:
-    """Set in a cluster's job what a profile sets on the main machine: the job gets no profile."""
-    if workflow.remote_exec:
-        workflow.execution_settings.use_threads = True
-        workflow.execution_settings.keep_going = True
 
 
 def let_jobs_queue(workflow: Any, queued: int) -> None:
@@ -377,9 +364,14 @@ PARTS = {
         "cfc51251905f4a47",
         ((FilePersistence, "finished", _finished), (_IOFile, "checksum", _checksum)),
     ),
+    "modules": Part(
+        "a module may be moved by `prefix`, although job bodies open files that its rules do not name",
+        (PathModifier,),
+        "b9e1f5f268294cc6",
+    ),
     "execution": Part(
         "a run says that another one works in its results, a killed run leaves no lock to remove, a run stops where "
-        "its results vanish, and no job pays for a Snakemake process of its own where the user's profile is another",
+        "its results vanish, and is as fast with any profile",
         (Workflow.execute, JobScheduler.schedule),
         "9ba87d7503bbb703",
     ),
