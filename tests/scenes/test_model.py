@@ -47,7 +47,9 @@ def test_a_band_that_is_not_there_is_named_with_those_that_are(name):
 
 def test_a_name_that_two_assets_have_is_not_guessed():
     one = scene(first=[("x", band(1)), ("nir", band(2))], second=[("nir", band(1)), ("y", band(2))])
-    assert one.find_band("nir") is None and one.find_band("y") == band(2)
+    with pytest.raises(InputError, match="'nir' is ambiguous; name one of the assets first, second"):
+        one.find_band("nir")
+    assert one.find_band("y") == band(2)
 
 
 def test_a_scene_without_rasters_says_so():

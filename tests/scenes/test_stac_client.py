@@ -7,9 +7,11 @@ import pytest
 
 from conftest import Files
 from segchips.errors import InputError
-from segchips.scenes.stac_client import example_scene, open_catalog
-from support.catalogues import make_asset, make_item, make_link, write_catalogue, write_json
-from support.stac_scenes import DAY, HERE, Json, find
+from segchips.scenes.stac_catalogue import StacCatalogue
+from segchips.scenes.stac_client import open_catalog
+from support.catalogues import make_asset, make_collection, make_item, make_link, write_catalogue, write_json
+from support.datasets import make_dataset
+from support.stac_scenes import DAY, FOOTPRINTS, HERE, Json, find
 
 # What goes wrong.
 
@@ -17,7 +19,7 @@ from support.stac_scenes import DAY, HERE, Json, find
 def test_a_catalogue_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match=r"catalogue .*nowhere\.json: no such file; imagery\.catalog takes"):
         open_catalog(str(tmp_path / "nowhere.json"))
-    with pytest.raises(InputError, match="cannot be read as STAC"):
+    with pytest.raises(InputError, match=r"the folder has no catalog\.json and no items"):
         open_catalog(str(tmp_path))
 
 
@@ -32,7 +34,8 @@ def test_a_catalogue_that_is_not_there(tmp_path):
         "null",
         '{"type": "Catalog"}',
         '{"type": "FeatureCollection", "features": []}',
-        json.dumps(make_item("a", DAY, {}, HERE)),
+        '{"type": "FeatureCollection", "features": {}}',
+        '{"type": "Catalog"}\n{"type": "Catalog"',
     ],
 )
 def test_a_file_that_is_not_a_catalogue(tmp_path, serve, content):
@@ -68,29 +71,63 @@ SPOILT_ITEM = SPOILT | {
     "no coordinates": changed(geometry={"type": "Polygon"}),
     "a strange shape": changed(geometry={"type": "Blob", "coordinates": []}),
     "too few points": changed(geometry={"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}),
-    "no address": changed(assets={"B1": {}}),
+    "no address": changed(assets={"B1": {"type": "image/tiff"}}),
     "no number": changed(assets={"B1": make_asset("./a.tif", **{"raster:bands": [{"nodata": "none"}]})}),
     "no cover": changed(properties={"datetime": DAY, "eo:cloud_cover": "much"}),
 }
 
 
-@pytest.mark.parametrize(
-    ("which", "how"),
-    [("s2/collection.json", how) for how in SPOILT] + [("s2/0.json", how) for how in SPOILT_ITEM],
-)
-def test_a_damaged_member_gives_one_message(tmp_path, serve, which, how):
-    items = [make_item(name, DAY, {"B1": make_asset("./a.tif")}, HERE) for name in "ab"]
-    write_catalogue(tmp_path, items)
-    SPOILT_ITEM[how](tmp_path / which)
+def catalogue(place):
+    return StacCatalogue(make_dataset(imagery={"catalog": str(place)}).imagery)
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_damaged_collection_gives_one_message(tmp_path, serve, how):
+    write_catalogue(tmp_path, [make_item(name, DAY, {"B1": make_asset("./a.tif")}, HERE) for name in "ab"])
+    SPOILT[how](tmp_path / "s2/collection.json")
     for place in (tmp_path / "catalog.json", serve(tmp_path) + "/catalog.json"):
-        for look in (find, lambda place: example_scene(open_catalog(str(place)), "s2", str(place))):
+        for look in (find, lambda place: catalogue(place).check("s2", [], None)):
             with pytest.raises(InputError, match="catalogue .*catalog.json") as caught:
                 look(place)
             assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("how", SPOILT_ITEM)
+def test_a_damaged_item_is_left_out_by_name(tmp_path, serve, how):
+    write_catalogue(tmp_path, [make_item(name, DAY, {"B1": make_asset("./a.tif")}, HERE) for name in "ab"])
+    SPOILT_ITEM[how](tmp_path / "s2/0.json")
+    for place in (tmp_path / "catalog.json", serve(tmp_path) + "/catalog.json"):
+        source = catalogue(place)
+        scenes = source.search(FOOTPRINTS)
+        usable = [scene.id for scene in scenes if scene.find_band("B1")]
+        assert usable == ["b"] and len(source.skipped_items) == 1
+        (line,) = source.skipped_items
+        assert "scene 'a' of product 's2'" in line or "s2/0.json cannot be read" in line
+        assert "left out" in line and "\n" not in line
+
+
+def test_a_server_that_fails_for_an_item_stops_the_search(tmp_path, serve):
+    write_catalogue(tmp_path, [make_item(name, DAY, {"B1": make_asset("./a.tif")}, HERE) for name in "ab"])
+
+    class Busy(Files):
+        folder = tmp_path
+
+        def do_GET(self):  # noqa: N802
+            self.send_error(503) if self.path.endswith("/0.json") else self.send_file(self.path)
+
+        def send_file(self, path):
+            content = (tmp_path / path.lstrip("/")).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    with pytest.raises(InputError, match="searching product 's2' failed"):
+        find(serve(Busy) + "/catalog.json")
+
+
 @pytest.mark.parametrize("how", ["no time", "no address", "no number", "no cover"])
-def test_a_damaged_item_of_an_api_gives_one_message(tmp_path, serve, how):
+def test_a_damaged_item_of_an_api_is_left_out_by_name(tmp_path, serve, how):
     path = write_json(tmp_path / "a.json", make_item("a", DAY, {"B1": make_asset("./a.tif")}, HERE))
     SPOILT_ITEM[how](path)
 
@@ -98,12 +135,14 @@ def test_a_damaged_item_of_an_api_gives_one_message(tmp_path, serve, how):
         def answer(self, _):
             if self.path == "/search":
                 return {"type": "FeatureCollection", "features": [json.loads(path.read_text())], "links": []}
+            if self.path.startswith("/collections"):
+                return make_collection("s2")
             return landing_page(f"http://{self.headers['Host']}")
 
-    api = serve(Careless)
-    with pytest.raises(InputError, match=f"catalogue {api}: ") as caught:
-        find(api)
-    assert "\n" not in str(caught.value)
+    source = catalogue(serve(Careless))
+    assert not [scene for scene in source.search(FOOTPRINTS) if scene.find_band("B1")]
+    (line,) = source.skipped_items
+    assert "scene 'a' of product 's2'" in line and "left out" in line and "\n" not in line
 
 
 def landing_page(address, *more):

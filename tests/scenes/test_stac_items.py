@@ -38,7 +38,8 @@ def test_nodata_scale_and_offset_of_either_version(tmp_path, stac_api, way, kind
         if kind == "static"
         else stac_api([content], [make_collection("s2")])
     )
-    assert find(catalog)[0].assets == {"B1": [("B1", Band(href, 1, 0.0, 0.0001, -0.1))]}
+    band = Band(href, 1, 0.0, 0.0001, -0.1, described=way != "asset")
+    assert find(catalog)[0].assets == {"B1": [("B1", band)]}
 
 
 def test_bands_of_one_asset_are_numbered_and_named(tmp_path):

@@ -4,15 +4,18 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from segchips.commands.raster_catalogue import product_name, write_catalogue
 from segchips.commands.rasters import MEDIA_TYPES
 from segchips.errors import InputError
+from segchips.scenes.model import Scene, parse_time
 from segchips.vectors.geometry import EARTH_RADIUS
 
+_EXAMPLES = 20
+"""How many scenes of an API are looked at, or tried to read."""
 _NOT_A_BAND = re.compile(r"visual|tci|preview|overview|thumbnail|aot|wvp|rendered", re.IGNORECASE)
 MASKS: Mapping[str, Mapping[str, list[int]]] = {
     "scl": {"clear": [4, 5, 6, 7]},
@@ -67,42 +70,65 @@ def survey_imagery(place: str, product: str | None = None, day: datetime | None 
     Raises:
         InputError: The catalogue or a raster cannot be read, or has several products.
     """
-    if place.startswith(("http://", "https://")):
-        return _survey_api(place, product)
-    if not Path(place).is_dir():
-        return _survey_catalogue(place, product)
-    name = product or product_name(Path(place))
-    path = Path("resources") / name / "catalog.json"
-    write_catalogue(Path(place), path, name, day)
-    return _survey_catalogue(str(path), name)
+    if "://" not in place and Path(place).is_dir() and not _has_items(Path(place)):
+        name = product or product_name(Path(place))
+        path = Path("resources") / name / "catalog.json"
+        write_catalogue(Path(place), path, name, day)
+        return _survey_catalogue(str(path), name)
+    return _survey_catalogue(place, product)
 
 
-def _survey_catalogue(path: str, product: str | None) -> ImagerySurvey:
-    from segchips.scenes.stac_client import example_scene, open_catalog
-
-    client = open_catalog(path)
-    try:
-        items = [item for item in client.get_items(recursive=True) if item.assets]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"catalogue {path}: cannot be read as STAC ({error})") from error
-    name = _only_product(sorted({str(item.collection_id) for item in items}), product, path)
-    times = (item.datetime or item.common_metadata.start_datetime for item in items if str(item.collection_id) == name)
-    days = sorted(when.date() for when in times if when)
-    if not days:
-        raise InputError(f"catalogue {path}: product '{name}' has no scene with a time")
-    return _describe_imagery(example_scene(client, name, path), path, days, None)
+def _has_items(folder: Path) -> bool:
+    """Whether a folder is a STAC catalogue, or holds items and no rasters."""
+    if any((folder / name).exists() for name in ("catalog.json", "collection.json")):
+        return True
+    suffixes = {path.suffix.lower() for path in folder.rglob("*")}
+    return not suffixes & set(MEDIA_TYPES) and bool(suffixes & {".json", ".geojson", ".ndjson", ".parquet"})
 
 
-def _survey_api(url: str, product: str | None) -> ImagerySurvey:
-    from segchips.scenes.stac_client import example_scene, open_catalog
+def _survey_catalogue(place: str, product: str | None) -> ImagerySurvey:
+    """Survey the scenes of a catalogue; of an API some of them, and the period of its collection."""
+    from segchips.scenes.stac_api import StacApi
+    from segchips.scenes.stac_client import catalogue_errors, open_catalog
+    from segchips.scenes.stac_items import ItemError, scene_from_item
+    from segchips.scenes.stac_search import ItemSearch
 
-    client = open_catalog(url)
-    products = sorted(collection.id for collection in client.get_collections())
-    name = _only_product(products, product, url)
-    year = date.today().year - 1
-    sign = "planetary_computer" if "planetarycomputer" in url else None
-    days = [date(year, 1, 1), date(year, 6, 30), date(year, 12, 31)]
-    return _describe_imagery(example_scene(client, name, url), url, days, sign)
+    source, faults, scenes = open_catalog(place), list[str](), list[Scene]()
+    with catalogue_errors(f"catalogue {place}: cannot be read"):
+        products = source.products()
+        name = _only_product(products, product, place) if products else product or Path(place).stem
+        collection = source.collection(name)
+        for item in source.items(name, ItemSearch(count=_EXAMPLES if isinstance(source, StacApi) else None)):
+            try:
+                if isinstance(item, ItemError):
+                    raise item
+                scenes.append(scene_from_item(item, name, place, collection))
+            except ItemError as error:
+                faults.append(str(error))
+    if not scenes:
+        reason = f" ({faults[0]})" if faults else ""
+        raise InputError(f"catalogue {place}: product '{name}' has no scene that can be used{reason}")
+    days = sorted(scene.acquired.date() for scene in scenes)
+    if isinstance(source, StacApi):
+        days = _latest_year(collection, days)
+    sign = "planetary_computer" if "planetarycomputer" in place else None
+    return _describe_imagery(scenes, place, days, sign)
+
+
+def _latest_year(collection: Mapping[str, Any], days: Sequence[date]) -> list[date]:
+    """First, middle and last day of the year up to the end of a collection's extent; last year where it has no end.
+
+    Without an extent, the days of some scenes count.
+    """
+    intervals = ((collection.get("extent") or {}).get("temporal") or {}).get("interval") or [[None, None]]
+    first, last = (None if text is None else parse_time(text).date() for text in intervals[0])
+    if first is None and last is None:
+        return list(days)
+    end = last or date(date.today().year - 1, 12, 31)
+    if first and first > end:
+        end = date.today()
+    start = max(first or date.min, date(end.year, 1, 1) if end.month == 12 else end - timedelta(days=365))
+    return [start, start + (end - start) / 2, end]
 
 
 def _only_product(products: Sequence[str], product: str | None, place: str) -> str:
@@ -115,44 +141,84 @@ def _only_product(products: Sequence[str], product: str | None, place: str) -> s
     return product
 
 
-def _describe_imagery(scene: Any, place: str, days: Sequence[date], sign: str | None) -> ImagerySurvey:
-    """The bands of a scene without masks and pictures, with pixel size and nodata from their files."""
-    if scene is None:
-        raise InputError(f"catalogue {place}: it has no scene; check the catalogue or write the config by hand")
-    masks = {key.lower(): key for key in scene.assets}
-    mask = next(({"asset": masks[name], **rule} for name, rule in MASKS.items() if name in masks), None)
-    bands: list[str] = []
-    for key, parts in scene.assets.items():
-        if key.lower() not in MASKS and not _NOT_A_BAND.search(key):
-            names = [name for name, _ in parts]
-            unique = len(parts) > 1 and all(scene.find_band(name) for name in names)
-            bands += [key] if len(parts) == 1 else names if unique else [f"{key}:{n}" for n in range(1, len(parts) + 1)]
-    if not bands:
-        raise InputError(f"catalogue {place}: scene '{scene.id}' has no raster asset that can be a band")
-    pixel_size, nodata = _read_pixel_size(scene, bands) if sign is None else (10.0, None)
-    span = days[0], days[len(days) // 2], days[-1]
-    return ImagerySurvey(place, scene.product, tuple(bands), *span, pixel_size, mask, nodata, sign)
+def _describe_imagery(scenes: Sequence[Scene], place: str, days: Sequence[date], sign: str | None) -> ImagerySurvey:
+    """The bands of the first scene that can be read, without masks and pictures, with pixel size and nodata."""
+    errors: list[InputError] = []
+    for scene in scenes[:_EXAMPLES]:
+        candidates = _candidates(scene)
+        if not candidates:
+            errors.append(InputError(f"catalogue {place}: scene '{scene.id}' has no raster asset that can be a band"))
+            continue
+        headers: dict[str, tuple[float, float | None]] = {}
+        for key in candidates:
+            try:
+                headers[key] = _read_header(scene, key) if sign is None else (10.0, None)
+            except InputError as error:
+                errors.append(error)
+        bands = [name for key in candidates if key in headers for name in _names(scene, key)]
+        if bands:
+            finest = min(size for size, _ in headers.values())
+            nodata = next((value for _, value in reversed(headers.values()) if value is not None), None)
+            span = days[0], days[len(days) // 2], days[-1]
+            return ImagerySurvey(
+                place, scene.product, tuple(bands), *span, _rounded(finest), _find_mask(scene), nodata, sign
+            )
+    raise errors[0]
 
 
-def _read_pixel_size(scene: Any, bands: Sequence[str]) -> tuple[float, float | None]:
-    """The finest pixel size of the bands in metres, rounded to two digits if these are close, and the nodata value."""
+def _candidates(scene: Scene) -> list[str]:
+    """The assets that may be bands: neither masks, nor pictures, nor copies as JPEG 2000 of others."""
+    return [
+        key
+        for key in scene.assets
+        if key.lower() not in MASKS
+        and not _NOT_A_BAND.search(key)
+        and not (key.endswith("-jp2") and key.removesuffix("-jp2") in scene.assets)
+    ]
+
+
+def _find_mask(scene: Scene) -> Mapping[str, Any] | None:
+    keys = {key.lower(): key for key in scene.assets}
+    return next(({"asset": keys[name], **rule} for name, rule in MASKS.items() if name in keys), None)
+
+
+def _names(scene: Scene, key: str) -> list[str]:
+    """The bands of an asset as the config names them."""
+    names = [name for name, _ in scene.assets[key]]
+    if len(names) == 1:
+        return [key]
+    matching = [
+        name for bands in scene.assets.values() for name, _ in bands if name in names and name not in scene.assets
+    ]
+    is_unique = len(matching) == len(names) == len(set(names))
+    return names if is_unique else [f"{key}:{number}" for number in range(1, len(names) + 1)]
+
+
+def _read_header(scene: Scene, key: str) -> tuple[float, float | None]:
+    """The pixel size of an asset in metres, and its nodata value."""
     import rasterio
     from rasterio.warp import transform_bounds
 
-    sizes, nodata = [], None
-    for name in bands:
-        band = scene.band(name)
-        try:
-            with rasterio.open(band.href) as file:
-                west, south, east, north = transform_bounds(file.crs, "EPSG:3857", *file.bounds)
-                in_metres = file.crs.is_projected and file.crs.linear_units_factor[1] == 1
-                sizes.append(file.res[0] if in_metres else _ground_size((west, south, east, north), file.width))
-                nodata = file.nodata if band.nodata is None else band.nodata
-        except (rasterio.errors.RasterioError, AttributeError) as error:
-            raise InputError(f"band '{name}' of scene '{scene.id}' cannot be read ({error})") from error
-    finest = min(sizes)
-    rounded = float(f"{finest:.2g}")
-    return (rounded if abs(rounded - finest) < 0.005 * finest else round(finest, 6)), nodata
+    _, band = scene.assets[key][0]
+    try:
+        with rasterio.open(band.href) as file:
+            if file.crs is None or file.transform.is_identity:
+                points = " but ground control points" if file.gcps[0] else ""
+                raise InputError(
+                    f"{band.href} has no CRS and geotransform{points}; warp it to a grid, such as with gdalwarp"
+                )
+            bounds = transform_bounds(file.crs, "EPSG:3857", *file.bounds)
+            in_metres = file.crs.is_projected and file.crs.linear_units_factor[1] == 1
+            size = file.res[0] if in_metres else _ground_size(bounds, file.width)
+            return size, file.nodata if band.nodata is None else band.nodata
+    except rasterio.errors.RasterioError as error:
+        raise InputError(f"band '{key}' of scene '{scene.id}' cannot be read ({error})") from error
+
+
+def _rounded(size: float) -> float:
+    """A pixel size with two digits if these are close."""
+    rounded = float(f"{size:.2g}")
+    return rounded if abs(rounded - size) < 0.005 * size else round(size, 6)
 
 
 def _ground_size(mercator: tuple[float, float, float, float], width: int) -> float:

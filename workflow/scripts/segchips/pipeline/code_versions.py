@@ -11,7 +11,18 @@ from segchips.config.imagery import PLATFORMS
 from segchips.files import digest
 from segchips.pipeline.module_code import PACKAGE, ROOT, module_code, save_module_codes
 
-_STAC = ("scenes.stac_catalogue", "scenes.stac_client", "scenes.stac_items")
+_STAC = (
+    "scenes.item_filter",
+    "scenes.stac_addresses",
+    "scenes.stac_api",
+    "scenes.stac_bands",
+    "scenes.stac_catalogue",
+    "scenes.stac_client",
+    "scenes.stac_files",
+    "scenes.stac_items",
+    "scenes.stac_search",
+    "scenes.stac_tree",
+)
 _PLATFORM = (
     "scenes.platform_catalogue",
     "scenes.platform_service",

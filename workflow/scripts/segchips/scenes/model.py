@@ -3,8 +3,9 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +15,8 @@ from segchips.files import digest
 
 Scaling = tuple[float, float]
 """Scale and offset: physical value = pixel * scale + offset."""
+PICTURE = re.compile(r"visual|tci|preview|overview|thumbnail|rendered", re.IGNORECASE)
+"""Keys of assets that are pictures of the data, made to be looked at."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class Band:
         offset: The physical value of pixel 0.
         dtype: The NumPy name of the pixels' data type; None where only the file declares it.
         signed: Whether reading the file needs a new signature from the catalogue.
+        common_name: What the band shows, such as `red`, in the words of STAC.
+        described: Whether the catalogue lists the bands of the file; otherwise the file may have more of them.
+        scaled: Whether scale and offset are known; otherwise only the file may declare them.
         known_nodata: The nodata value that the collection is known to use, for files and catalogues that declare none;
             set when a band is read, and not pinned.
     """
@@ -41,6 +47,9 @@ class Band:
     offset: float
     dtype: str | None = None
     signed: bool = False
+    common_name: str | None = None
+    described: bool = True
+    scaled: bool = True
     known_nodata: float | None = None
 
     @property
@@ -69,41 +78,85 @@ class Scene:
     assets: Mapping[str, Sequence[tuple[str, Band]]]
     footprint: bytes = field(repr=False, compare=False)
 
-    def find_band(self, name: str) -> Band | None:
-        """Find a band by name.
+    def find_bands(self, name: str) -> list[Band]:
+        """Find bands by name.
 
         Args:
-            name: An asset of one band, `asset:2` for an asset's second band, or a band name that exactly one asset has.
+            name: An asset's key, for all its bands; `asset:2` for its second band; a band's name; or a common name. A
+                key may be a pattern such as `*_red.tif`.
+
+        Returns:
+            The bands in file order; none where the scene has no such band.
+
+        Raises:
+            InputError: Several assets go by this name.
         """
-        if len(self.assets.get(name, ())) == 1:
-            return self.assets[name][0][1]
         asset, _, index = name.rpartition(":")
-        if asset in self.assets and index.isdecimal() and 0 < int(index) <= len(self.assets[asset]):
-            return self.assets[asset][int(index) - 1][1]
-        matches = [band for bands in self.assets.values() for band_name, band in bands if band_name == name]
-        return matches[0] if len(matches) == 1 and name not in self.assets else None
+        if keys := self._asset_keys(name):
+            return [band for _, band in self.assets[self._only(keys, name)]]
+        if index.isdecimal() and int(index) > 0 and (keys := self._asset_keys(asset)):
+            bands = [band for _, band in self.assets[self._only(keys, name)]]
+            if int(index) > len(bands) and not bands[0].described:
+                return [replace(bands[0], index=int(index))]
+            return bands[int(index) - 1 : int(index)]
+        for kind in ("band", "common"):
+            matches = [
+                (key, band)
+                for key, bands in self.assets.items()
+                for band_name, band in bands
+                if name and name == (band_name if kind == "band" else band.common_name)
+            ]
+            data = [match for match in matches if not PICTURE.search(match[0])] or matches
+            if data:
+                self._only([key for key, _ in data], name)
+                return [data[0][1]]
+        return []
+
+    def _asset_keys(self, name: str) -> list[str]:
+        """The asset of that key, or those whose keys match the name as a pattern."""
+        if name in self.assets or not set("*?[") & set(name):
+            return [name] if self.assets.get(name) else []
+        return [key for key, bands in self.assets.items() if bands and fnmatchcase(key, name)]
+
+    def _only(self, keys: Sequence[str], name: str) -> str:
+        if len(keys) > 1:
+            raise InputError(
+                f"scene '{self.id}' of product '{self.product}': band '{name}' is ambiguous; "
+                f"name one of the assets {', '.join(dict.fromkeys(keys))}"
+            )
+        return keys[0]
+
+    def find_band(self, name: str) -> Band | None:
+        """Return the only band of that name; None where there is none, or an asset of several bands.
+
+        Raises:
+            InputError: Several assets go by this name.
+        """
+        bands = self.find_bands(name)
+        return bands[0] if len(bands) == 1 else None
 
     def band(self, name: str) -> Band:
-        """Return the band of that name, as `find_band` does.
+        """Return the only band of that name.
 
         Raises:
             InputError: The scene has no such band; the message lists the bands that it has.
         """
         band = self.find_band(name)
         if band is None:
-            names = ", ".join(
-                key if len(bands) == 1 else f"{key}:1 to {key}:{len(bands)}" for key, bands in self.assets.items()
-            )
-            raise InputError(
-                f"scene '{self.id}' of product '{self.product}' has no band '{name}'; "
-                f"it has {names or 'no raster asset'}"
-            )
+            raise InputError(f"scene '{self.id}' of product '{self.product}' {self.lacking(name)}")
         return band
 
     def names_of(self, band: Band) -> tuple[str, ...]:
         """Return the asset key and the band name of a band of this scene."""
         names = ((key, name) for key, bands in self.assets.items() for name, other in bands if other == band)
         return next(names, ())
+
+    def lacking(self, name: str) -> str:
+        """Return the words for a band that the scene lacks, with the bands that it has."""
+        names = ", ".join(
+            key if len(bands) == 1 else f"{key}:1 to {key}:{len(bands)}" for key, bands in self.assets.items()
+        )
+        return f"has no band '{name}'; it has {names or 'no raster asset'}"
 
     @cached_property
     def pin(self) -> str:
@@ -128,7 +181,8 @@ def assets_to_json(assets: Mapping[str, Sequence[tuple[str, Band]]]) -> str:
 def _band_to_json(name: str, band: Band) -> dict[str, object]:
     nodata = "nan" if band.nodata is not None and np.isnan(band.nodata) else band.nodata
     content: dict[str, object] = {"name": name, "nodata": nodata, "scale": band.scale, "offset": band.offset}
-    return content if band.dtype is None else {**content, "dtype": band.dtype}
+    optional = {"dtype": None, "common_name": None, "described": True, "scaled": True}
+    return content | {key: value for key, usual in optional.items() if (value := getattr(band, key)) != usual}
 
 
 def assets_from_json(text: str) -> dict[str, list[tuple[str, Band]]]:
@@ -145,6 +199,9 @@ def assets_from_json(text: str) -> dict[str, list[tuple[str, Band]]]:
                     band["offset"],
                     band.get("dtype"),
                     asset.get("signed", False),
+                    band.get("common_name"),
+                    band.get("described", True),
+                    band.get("scaled", True),
                 ),
             )
             for number, band in enumerate(asset["bands"], 1)

@@ -1,26 +1,20 @@
-"""STAC catalogues, static or API, searched for scenes."""
+"""STAC catalogues searched for the scenes of a config."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import shapely
 
 from segchips.config.imagery import ImageryConfig
+from segchips.errors import InputError
+from segchips.scenes.item_filter import ItemFilter
 from segchips.scenes.model import Scene
 from segchips.scenes.query import filter_by_cloud, search_area, search_period
 from segchips.scenes.signing import without_signatures
-from segchips.scenes.stac_client import (
-    PAGE_SIZE,
-    catalogue_errors,
-    example_scene,
-    is_api,
-    item_errors,
-    open_catalog,
-    walk_items,
-)
-from segchips.scenes.stac_items import Json, item_outline, item_time, scene_from_item
+from segchips.scenes.stac_addresses import Json
+from segchips.scenes.stac_client import catalogue_errors, open_catalog
+from segchips.scenes.stac_items import ItemError, item_interval, item_outline, scene_from_item
+from segchips.scenes.stac_search import ItemSearch
 
 
 class StacCatalogue:
@@ -31,7 +25,8 @@ class StacCatalogue:
     """
 
     def __init__(self, imagery: ImageryConfig) -> None:
-        self._imagery, self._client = imagery, open_catalog(str(imagery.catalog))
+        self._imagery, self._source = imagery, open_catalog(str(imagery.catalog))
+        self._filter = None if imagery.filter is None else ItemFilter(imagery.filter)
         self.skipped_items: list[str] = []
 
     def check(self, product: str, bands: Sequence[str], _: str | None) -> None:
@@ -40,16 +35,16 @@ class StacCatalogue:
         Raises:
             InputError: The product or a band does not exist.
         """
-        scene = example_scene(self._client, product, str(self._imagery.catalog))
+        scene = next(self._scenes(product, None, None), None)
         for band in bands:
-            if scene:
+            if scene and not scene.find_bands(band):
                 scene.band(band)
 
     def search(self, footprints: np.ndarray) -> list[Scene]:
         """Find all scenes of the configured products in the date window that meet any footprint.
 
-        Skips items without a time or a geometry, and items whose id another item has; adds a line for each to
-        `skipped_items`.
+        An item counts if its time, or its interval, meets the window. Items that cannot be used, and items whose id
+        another item has, are left out; `skipped_items` has a line for each.
 
         Args:
             footprints: Polygons in longitude and latitude.
@@ -73,42 +68,41 @@ class StacCatalogue:
                     self._skip(product, scene.id, "another item of the catalogue has the same id")
         return list(scenes.values())
 
-    def _scenes(self, product: str, limit: float | None, footprints: np.ndarray) -> Iterator[Scene]:
+    def _scenes(self, product: str, limit: float | None, footprints: np.ndarray | None) -> Iterator[Scene]:
         """The product's scenes in the date window that meet any footprint, with signed URLs."""
         imagery = self._imagery
+        catalog = str(imagery.catalog)
         start, end = search_period(imagery)
-        with catalogue_errors(f"catalogue {imagery.catalog}: searching product '{product}' failed"):
-            if is_api(self._client):
-                items = _search_api(self._client, product, start, end, limit, footprints)
-            else:
-                items = walk_items(self._client, product)
-            tree = shapely.STRtree(footprints)
-            for item in items:
-                with item_errors(item):
-                    acquired, geometry = item_time(item), item.get("geometry")
-                    if acquired and not start <= acquired <= end or geometry and not _meets(item, tree):
+        area = None if footprints is None else shapely.geometry.mapping(search_area(footprints))
+        period = start if imagery.start else None, end if imagery.end else None
+        search = ItemSearch(period, area, limit, self._filter)
+        tree = None if footprints is None else shapely.STRtree(footprints)
+        with catalogue_errors(f"catalogue {catalog}: searching product '{product}' failed"):
+            collection = self._source.collection(product)
+            is_filtered = self._source.applies(search)
+            for item in self._source.items(product, search):
+                if isinstance(item, ItemError):
+                    self.skipped_items.append(f"product '{product}': {item}, and is left out")
+                    continue
+                try:
+                    interval = item_interval(item)
+                    if interval and not (interval[0] <= end and start <= interval[1]):
                         continue
-                    if acquired and geometry:
-                        yield scene_from_item(item, product, str(imagery.catalog))
-                    else:
-                        missing = "geometry" if acquired else "time" if geometry else "geometry and time"
-                        self._skip(product, item["id"], f"it has no {missing}")
+                    outline = item_outline(item)
+                    if outline is not None and tree and not tree.query(outline, predicate="intersects").size:
+                        continue
+                    if is_filtered or self._accepts(item):
+                        yield scene_from_item(item, product, catalog, collection, self.skipped_items)
+                except ItemError as error:
+                    self._skip(product, item.get("id") or item.get("_base"), str(error))
+
+    def _accepts(self, item: Json) -> bool:
+        if self._filter is None:
+            return True
+        try:
+            return self._filter.accepts(item)
+        except Exception as error:
+            raise InputError(f"imagery.filter cannot be applied to item '{item.get('id')}' ({error})") from error
 
     def _skip(self, product: str, item: object, reason: str) -> None:
         self.skipped_items.append(f"scene {str(item)!r} of product '{product}' is left out: {reason}")
-
-
-def _meets(item: Json, tree: shapely.STRtree) -> bool:
-    return bool(tree.query(item_outline(item), predicate="intersects").size)
-
-
-def _search_api(
-    client: Any, product: str, start: datetime, end: datetime, limit: float | None, footprints: np.ndarray
-) -> Iterable[Json]:
-    filters = (
-        {"query": {"eo:cloud_cover": {"lt": limit * 100}}} if limit is not None and client.conforms_to("QUERY") else {}
-    )
-    area = shapely.geometry.mapping(search_area(footprints))
-    search = client.search(collections=[product], datetime=[start, end], intersects=area, limit=PAGE_SIZE, **filters)
-    items: Iterable[Json] = search.items_as_dicts()
-    return items

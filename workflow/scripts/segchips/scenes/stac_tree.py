@@ -1,0 +1,217 @@
+"""Static STAC: a tree of catalogues and collections, or a list of items."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from requests import HTTPError
+
+from segchips.errors import InputError
+from segchips.scenes.stac_addresses import Json, is_http, is_remote, resolve_link
+from segchips.scenes.stac_files import read_document
+from segchips.scenes.stac_items import ItemError, unusable
+from segchips.scenes.stac_search import ItemSearch
+
+_GONE = (400, 401, 403, 404, 410)
+_Node = tuple[str, Json, frozenset[str]]
+"""The address of a catalogue or collection, its content, and the ids of the collections that it is in, or is."""
+
+
+class ItemList:
+    """Items in one file or folder; implements `StacSource`.
+
+    Args:
+        href: The catalogue as the config names it.
+        files: The address of each file, and the items in it.
+    """
+
+    def __init__(self, href: str, files: Sequence[tuple[str, Sequence[Json]]]) -> None:
+        self._href = href
+        self._items = [_with_base(item, address) for address, items in files for item in items]
+
+    def products(self) -> list[str]:
+        """Return the ids of the collections that items name."""
+        named = (item.get("collection") for item in self._items if not isinstance(item, ItemError))
+        return sorted({str(name) for name in named if name})
+
+    def collection(self, product: str) -> Mapping[str, Any]:
+        """Return nothing: the items stand alone."""
+        return {}
+
+    def items(self, product: str, search: ItemSearch) -> Iterator[Json | ItemError]:
+        """Return the items of a product; an item that names no collection belongs to any product.
+
+        Raises:
+            InputError: All items belong to other products.
+        """
+        members = [item for item in self._items if isinstance(item, ItemError) or _collection_of(item, product)]
+        if not any(not isinstance(item, ItemError) for item in members):
+            _refuse_product(product, self.products(), self._href)
+        return iter(members)
+
+    def applies(self, search: ItemSearch) -> bool:
+        """Return False: all items are listed."""
+        return False
+
+
+class StacTree:
+    """A static catalogue or collection with everything below it; implements `StacSource`.
+
+    Args:
+        href: The address of the root.
+        document: Its content.
+        host: The server that it is on; empty where it has none.
+    """
+
+    def __init__(self, href: str, document: Json, host: str) -> None:
+        self._href, self._document, self._host = href, document, host
+        self._read: dict[str, Json] = {}
+        self._addresses: dict[str, dict[str, list[str]]] = {}
+
+    def products(self) -> list[str]:
+        """Return the ids of all collections, or those that items name where there is no collection."""
+        nodes = list(self._nodes())
+        collections = {str(node["id"]) for _, node, _ in nodes if node.get("type") == "Collection"}
+        if collections:
+            return sorted(collections)
+        items = (item for node in nodes for item in self._items_of(node))
+        named = {item.get("collection") for item in items if not isinstance(item, ItemError)}
+        return sorted(str(name) for name in named if name)
+
+    def collection(self, product: str) -> Mapping[str, Any]:
+        """Return the collection of that id; empty where there is none."""
+        for _, node, _ in self._nodes():
+            if node.get("type") == "Collection" and node["id"] == product:
+                return node
+        return {}
+
+    def items(self, product: str, search: ItemSearch) -> Iterator[Json | ItemError]:
+        """Return the items of a collection and of the collections in it; `_base` is each item's own address.
+
+        Items that name no collection and are in none belong to any product that is not a collection.
+
+        Raises:
+            InputError: The catalogue has no such product.
+        """
+        if search.ids:
+            yield from self._items_by_id(product, search.ids)
+            return
+        collections: set[str] = set()
+        is_known = False
+        loose: list[Json] = []
+        for node in self._nodes():
+            _, document, inside = node
+            collections |= {str(document["id"])} if document.get("type") == "Collection" else set()
+            if document.get("type") == "Collection" and product not in inside:
+                continue
+            for item in self._items_of(node):
+                if isinstance(item, ItemError):
+                    yield item
+                elif product in inside or item.get("collection") == product:
+                    is_known = True
+                    yield item
+                elif not item.get("collection") and not inside:
+                    loose.append(item)
+        if product not in collections and not is_known:
+            if not loose:
+                _refuse_product(product, self.products(), self._href)
+            yield from loose
+
+    def _items_by_id(self, product: str, ids: Sequence[str]) -> Iterator[Json | ItemError]:
+        """Read the items of these ids again; a first call reads all, to learn their addresses."""
+        if product not in self._addresses:
+            addresses: dict[str, list[str]] = {}
+            for item in self.items(product, ItemSearch()):
+                if not isinstance(item, ItemError):
+                    addresses.setdefault(str(item.get("id")), []).append(item["_base"])
+            self._addresses[product] = addresses
+        for name in ids:
+            for address in self._addresses[product].get(name, ()):
+                yield _with_base(self._read_item(address), address)
+
+    def applies(self, search: ItemSearch) -> bool:
+        """Return False: all items are listed."""
+        return False
+
+    def _nodes(self) -> Iterator[_Node]:
+        """Walk the root and everything below it, each node once, even where links form a circle."""
+        own = frozenset([str(self._document["id"])] if self._document.get("type") == "Collection" else ())
+        waiting: list[_Node] = [(self._href, self._document, own)]
+        seen = {self._href}
+        while waiting:
+            address, node, inside = waiting.pop()
+            yield address, node, inside
+            children = [self._address(address, node, link) for link in _links(node, "child")]
+            for child in reversed(children):
+                if child not in seen:
+                    seen.add(child)
+                    document = self._read_node(child)
+                    own = frozenset([str(document["id"])] if document.get("type") == "Collection" else ())
+                    waiting.append((child, document, inside | own))
+
+    def _read_node(self, address: str) -> Json:
+        if address not in self._read:
+            document = read_document(address, self._host)
+            if document.get("type") not in ("Catalog", "Collection") or "id" not in document:
+                raise ValueError(f"{address} is neither a Catalog nor a Collection")
+            self._read[address] = document
+        return self._read[address]
+
+    def _items_of(self, node: _Node) -> Iterator[Json | ItemError]:
+        address, document, _ = node
+        for link in _links(document, "item"):
+            href = self._address(address, document, link)
+            try:
+                yield _with_base(self._read_item(href), href)
+            except ItemError as error:
+                yield error
+
+    def _read_item(self, address: str) -> Json:
+        if not is_http(address):
+            with unusable(f"item {address} cannot be read"):
+                return _as_item(read_document(address, self._host))
+        try:
+            return _as_item(read_document(address, self._host))
+        except HTTPError as error:
+            if error.response is not None and error.response.status_code in _GONE:
+                raise ItemError(f"item {address} cannot be read ({error.response.status_code})") from error
+            raise
+        except ValueError as error:
+            raise ItemError(f"item {address} cannot be read ({type(error).__name__}: {error})") from error
+
+    def _address(self, base: str, node: Json, link: Json) -> str:
+        if is_remote(self._href) and not is_remote(base):
+            raise InputError(
+                f"catalogue {self._href}: links to '{base}'; remote catalogues must not link to local files"
+            )
+        try:
+            return resolve_link(base, str(link["href"]))
+        except InputError as error:
+            raise InputError(
+                f"catalogue {self._href}: '{node['id']}' links to '{link['href']}'; "
+                "remote catalogues must not link to local files"
+            ) from error
+
+
+def _as_item(document: Json) -> Json:
+    if document.get("type") != "Feature":
+        raise ValueError("it is no STAC item")
+    return document
+
+
+def _links(node: Json, rel: str) -> list[Json]:
+    return [link for link in node.get("links", ()) if isinstance(link, dict) and link.get("rel") == rel]
+
+
+def _with_base(item: Any, address: str) -> Json | ItemError:
+    if not isinstance(item, dict):
+        return ItemError(f"an item of {address} is a JSON {type(item).__name__} in place of an object")
+    return {**item, "_base": address}
+
+
+def _collection_of(item: Json, product: str) -> bool:
+    return not item.get("collection") or item["collection"] == product
+
+
+def _refuse_product(product: str, products: Sequence[str], catalog: str) -> None:
+    names = ", ".join(products) or "no collection"
+    raise InputError(f"catalogue {catalog}: no product '{product}'; it has {names}")
