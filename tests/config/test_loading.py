@@ -102,7 +102,6 @@ RULES = [
     ("imagery.start", "2018-01-01", r"2018-01-01 is after end \(2017-12-31\); swap them"),
     ("imagery.filter", "platform is", r"'platform is' cannot be parsed \(.*\); write CQL2 text such as platform ="),
     ("imagery.filter.platform", {"a": 1}, "{'a': 1} cannot be matched; give a text, a number or a list of them"),
-    ("imagery.exclude", "a", "'a' is not usable; it must be a list"),
     ("imagery.end", "tomorrow", "'tomorrow' is not usable; a date is written YYYY-MM-DD"),
     (
         "imagery.max_cloud",
