@@ -64,6 +64,6 @@ def _picture_note(reader: FileSceneReader, scene: Scene, product: Product) -> st
     value = f"{values[0]:g}"
     return (
         f"product '{product.id}': nodata {value} of its 8-bit pictures counts in each band by itself, so a pixel can "
-        f"mix bands of several scenes; 'nodata: {{value: {value}, when: all}}' leaves out only pixels that are {value} in "
+        f"mix bands of several scenes; 'nodata: {{value: {value}, when: all}}' leaves out only pixels with {value} in "
         "all bands"
     )
