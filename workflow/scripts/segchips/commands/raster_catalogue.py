@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pystac
+import shapely
 from pystac.extensions.eo import EOExtension
 from pystac.extensions.raster import RasterExtension
 
@@ -77,9 +78,10 @@ def band_names(item: pystac.Item) -> list[str]:
 def group_scenes(rasters: Iterable[Raster]) -> Scenes:
     """Groups files into scenes.
 
-    A file of several bands is a scene. Files of one band are one scene if they have the same folder, acquisition time
-    and extent, and their names differ only in the last part, such as `a_B02.tif`, `a_B03.tif` and `a_cloud_mask.tif`,
-    or are band names.
+    Files that are named by the convention of a product are grouped by it; of a band in several resolutions the finest
+    is taken. Of other files, one of several bands is a scene. Files of one band are one scene if they have the same
+    folder, acquisition time and extent, and their names differ only in the last part, such as `a_B02.tif`, `a_B03.tif`
+    and `a_cloud_mask.tif`, or are band names.
 
     Returns:
         The rasters of each scene by asset key.
@@ -88,12 +90,17 @@ def group_scenes(rasters: Iterable[Raster]) -> Scenes:
         InputError: Two scenes have the same name.
     """
     single_bands: dict[tuple[Path, datetime], list[Raster]] = defaultdict(list)
+    known: dict[tuple[Path, str], dict[str, Raster]] = defaultdict(dict)
     scenes: Scenes = {}
     for raster in rasters:
-        if len(raster.names) == 1:
+        if raster.known:
+            _add_finest(known[raster.known.folder, raster.known.scene], raster, str(raster.known.band))
+        elif len(raster.names) == 1:
             single_bands[raster.path.parent, raster.acquired].append(raster)
         else:
             _add(scenes, raster.path.stem, {"image": raster})
+    for (_, name), assets in known.items():
+        _add(scenes, name, assets)
     for files in single_bands.values():
         for prefix, assets in _by_prefix(files).items():
             if len(assets) > 1 and _have_same_extent(list(assets.values())):
@@ -102,6 +109,11 @@ def group_scenes(rasters: Iterable[Raster]) -> Scenes:
                 for raster in assets.values():
                     _add(scenes, raster.path.stem, {"image": raster})
     return scenes
+
+
+def _add_finest(assets: dict[str, Raster], raster: Raster, band: str) -> None:
+    if band not in assets or raster.pixels > assets[band].pixels:
+        assets[band] = raster
 
 
 def _by_prefix(files: Iterable[Raster]) -> Scenes:
@@ -148,10 +160,11 @@ def _overlap(first: Bounds, second: Bounds) -> float:
 
 def _item(name: str, assets: Mapping[str, Raster]) -> pystac.Item:
     first = next(iter(assets.values()))
-    xs, ys = zip(*first.outline["coordinates"][0], strict=True)
-    bbox = [min(xs), min(ys), max(xs), max(ys)]
+    bbox = list(shapely.geometry.shape(first.outline).bounds)
     extensions = [EOExtension.get_schema_uri(), RasterExtension.get_schema_uri()]
-    item = pystac.Item(name, first.outline, bbox, first.acquired, {}, stac_extensions=extensions)
+    cloud = first.known.cloud if first.known else None
+    properties = {} if cloud is None else {"eo:cloud_cover": round(100 * cloud, 4)}
+    item = pystac.Item(name, first.outline, bbox, first.acquired, properties, stac_extensions=extensions)
     for key, raster in sorted(assets.items()):
         href = Path(os.path.abspath(raster.path)).as_posix()
         media_type, bands = MEDIA_TYPES[raster.path.suffix.lower()], _bands(raster)

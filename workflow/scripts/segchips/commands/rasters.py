@@ -1,5 +1,6 @@
 """Reads what the headers of raster files say: extent, bands, and acquisition time."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from segchips.chips.georeference import georeference_problem
+from segchips.commands.conventions import KnownFile, known_file
 from segchips.errors import InputError
+from segchips.vectors.longitudes import unwrap_longitudes, within_globe
 
 Json = dict[str, Any]
 Bounds = tuple[float, float, float, float]
@@ -26,12 +32,14 @@ _DATE_AND_TIME = re.compile(_DATE_PATTERN + r"[T_ -]([01]\d|2[0-3])[-_.:]?([0-5]
 class Raster:
     """The header of one file.
 
-    `outline` is a GeoJSON polygon in longitude and latitude; `bounds` are in the units of `crs`.
+    `outline` is a GeoJSON geometry in longitude and latitude; `bounds` are in the units of `crs`; `pixels` are those of
+    one band; `known` is what its name tells by the convention of a product.
     """
 
     path: Path
     crs: str
     bounds: Bounds
+    pixels: int
     outline: Json
     names: tuple[str, ...]
     dtype: str
@@ -39,6 +47,7 @@ class Raster:
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
     acquired: datetime
+    known: KnownFile | None = None
 
 
 def read_raster(path: Path, day: datetime | None = None) -> Raster:
@@ -52,41 +61,55 @@ def read_raster(path: Path, day: datetime | None = None) -> Raster:
         InputError: The file is not a raster, or has no georeference or no acquisition time.
     """
     import rasterio
-    from rasterio.warp import transform_geom
 
+    known = known_file(path)
     try:
         with rasterio.open(path) as file:
-            if file.crs is None or file.transform.is_identity:
-                raise InputError(
-                    f"'{path}' has no CRS or no geotransform; add them, "
-                    f"such as with: gdal_edit.py -a_srs EPSG:32633 -a_ullr WEST NORTH EAST SOUTH '{path}'"
-                )
-            ring = _ring(file.transform, file.width, file.height)
-            outline = transform_geom(file.crs, "EPSG:4326", {"type": "Polygon", "coordinates": [ring]}, precision=7)
+            if problem := georeference_problem(file):
+                raise InputError(f"'{path}' {problem}")
             names = tuple(_band_name(file, number) for number in file.indexes)
+            if day is None and known:
+                day = known.acquired
             acquired = day or _acquisition_time(path, {**file.tags(), **file.tags(ns="IMAGERY")})
+            unscaled = set(zip(file.scales, file.offsets, strict=True)) == {(1.0, 0.0)}
+            scaling = [known.scaling] * file.count if known and known.scaling and unscaled else None
             return Raster(
                 path=path,
                 crs=file.crs.to_string(),
                 bounds=tuple(file.bounds),
-                outline=outline,
+                pixels=file.width * file.height,
+                outline=_outline(file, path),
                 names=names,
                 dtype=file.dtypes[0],
-                nodata=file.nodata,
-                scales=file.scales,
-                offsets=file.offsets,
+                nodata=known.nodata if known and file.nodata is None else file.nodata,
+                scales=tuple(scale for scale, _ in scaling) if scaling else file.scales,
+                offsets=tuple(offset for _, offset in scaling) if scaling else file.offsets,
                 acquired=acquired,
+                known=known,
             )
     except rasterio.errors.RasterioIOError as error:
         raise InputError(f"'{path}' cannot be read as a raster ({error}); repair it or move it elsewhere") from error
 
 
-def _ring(transform: Any, width: int, height: int) -> list[tuple[float, float]]:
-    """The outline, counter-clockwise, with seven points along each edge because edges bend in lon/lat."""
+def _outline(file: Any, path: Path) -> Json:
+    """The outline in longitude and latitude, cut at 180 degrees, counter-clockwise; edges have seven points between."""
+    import pyproj
+    import shapely
+
     parts = [part / 8 for part in range(8)]
+    width, height = file.width, file.height
     down = [(0, part * height) for part in parts] + [(part * width, height) for part in parts]
     up = [(width, (1 - part) * height) for part in parts] + [((1 - part) * width, 0) for part in parts]
-    return [transform @ corner for corner in (*down, *up, (0, 0))]
+    ring = np.array([file.transform @ corner for corner in (*down, *up)])
+    to_lonlat = pyproj.Transformer.from_crs(pyproj.CRS(file.crs.to_wkt()), 4326, always_xy=True)
+    lonlat = np.column_stack(to_lonlat.transform(*ring.T))
+    lonlat = lonlat[np.isfinite(lonlat).all(axis=1)].round(7)
+    if len(lonlat) < 3:
+        raise InputError(f"'{path}': its corners have no longitude and latitude; check its CRS and its geotransform")
+    polygons, _ = unwrap_longitudes(np.array([shapely.Polygon(lonlat)]))
+    (outline,) = shapely.orient_polygons(within_globe(polygons))
+    geometry: Json = json.loads(shapely.to_geojson(outline))
+    return geometry
 
 
 def _band_name(file: Any, number: int) -> str:
@@ -120,12 +143,25 @@ def _time(path: Path, parts: Sequence[int]) -> datetime:
 def find_rasters(folder: Path) -> list[Path]:
     """Returns all GeoTIFF and JPEG 2000 files below a folder, sorted.
 
+    Files and folders whose names begin with a dot are left out, and so are files that the convention of their product
+    says to be neither band nor mask.
+
     Raises:
         InputError: The folder does not exist or has no such file.
     """
     if not folder.is_dir():
         raise InputError(f"'{folder}' is not a folder; name the folder of the GeoTIFFs")
     rasters = sorted(path for path in folder.rglob("*") if path.suffix.lower() in MEDIA_TYPES and path.is_file())
+    rasters = [path for path in rasters if not _is_hidden(path.relative_to(folder)) and not _is_unused(path)]
     if not rasters:
         raise InputError(f"'{folder}' holds no {', '.join(MEDIA_TYPES)} file; name the folder of the rasters")
     return rasters
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+
+
+def _is_unused(path: Path) -> bool:
+    known = known_file(path)
+    return known is not None and known.band is None
