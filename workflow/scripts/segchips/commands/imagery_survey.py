@@ -9,17 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from segchips.commands.raster_catalogue import product_name, write_catalogue
-from segchips.commands.rasters import MEDIA_TYPES
+from segchips.commands.rasters import MEDIA_TYPES, rasters_below
 from segchips.errors import InputError
 from segchips.scenes.model import Scene, parse_time
 from segchips.vectors.geometry import EARTH_RADIUS
 
 _EXAMPLES = 20
 """How many scenes of an API are looked at, or tried to read."""
-_NOT_A_BAND = re.compile(r"visual|tci|preview|overview|thumbnail|aot|wvp|rendered", re.IGNORECASE)
+_NOT_A_BAND = re.compile(
+    r"visual|tci|preview|overview|thumbnail|aot|wvp|rendered"
+    r"|(^|_)qa($|_)|radsat|aerosol|^st_(atran|cdist|drad|emis|emsd|trad|urad)$|udm|fmask|(^|_)(cld|snw)(prb)?$"
+    r"|^[sv][az]a$",
+    re.IGNORECASE,
+)
+"""Pictures, masks, qualities and angles."""
 MASKS: Mapping[str, Mapping[str, list[int]]] = {
     "scl": {"clear": [4, 5, 6, 7]},
     "qa_pixel": {"bits": [0, 1, 3, 4]},
+    "fmask": {"bits": [1, 2, 3]},
+    "udm2": {"clear": [1]},
     "cloud_mask": {"clear": [0]},
 }
 """Cloud masks by asset name, with the values or bits that mark clear pixels."""
@@ -54,7 +62,7 @@ def find_imagery(folder: Path) -> Path:
     catalogs = sorted(folder.glob("catalog.json")) or sorted(folder.glob("*/catalog.json"))
     if len(catalogs) == 1:
         return catalogs[0]
-    if any(path.suffix.lower() in MEDIA_TYPES for path in folder.rglob("*")):
+    if folder.is_dir() and rasters_below(folder):
         return folder
     raise InputError(f"'{folder}' holds neither catalog.json nor GeoTIFFs; name a catalogue or folder with --imagery")
 
@@ -179,7 +187,8 @@ def _candidates(scene: Scene) -> list[str]:
 
 def _find_mask(scene: Scene) -> Mapping[str, Any] | None:
     keys = {key.lower(): key for key in scene.assets}
-    return next(({"asset": keys[name], **rule} for name, rule in MASKS.items() if name in keys), None)
+    key, rule = next(((keys[name], rule) for name, rule in MASKS.items() if name in keys), ("", {}))
+    return {"asset": key if len(scene.assets[key]) == 1 else f"{key}:1", **rule} if key else None
 
 
 def _names(scene: Scene, key: str) -> list[str]:

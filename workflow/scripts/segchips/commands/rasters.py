@@ -151,11 +151,16 @@ def find_rasters(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"'{folder}' is not a folder; name the folder of the GeoTIFFs")
-    rasters = sorted(path for path in folder.rglob("*") if path.suffix.lower() in MEDIA_TYPES and path.is_file())
-    rasters = [path for path in rasters if not _is_hidden(path.relative_to(folder)) and not _is_unused(path)]
+    rasters = rasters_below(folder)
     if not rasters:
         raise InputError(f"'{folder}' holds no {', '.join(MEDIA_TYPES)} file; name the folder of the rasters")
     return rasters
+
+
+def rasters_below(folder: Path) -> list[Path]:
+    """Returns the files that `find_rasters` finds; an empty list where there is none."""
+    rasters = sorted(path for path in folder.rglob("*") if path.suffix.lower() in MEDIA_TYPES and path.is_file())
+    return [path for path in rasters if not _is_hidden(path.relative_to(folder)) and not _is_unused(path)]
 
 
 def _is_hidden(path: Path) -> bool:
