@@ -28,7 +28,7 @@ from segchips.grids.tile import Tile
 from segchips.labels.chip import make_label
 from segchips.labels.conflicts import write_conflicts
 from segchips.labels.features import LabelFeatures
-from segchips.labels.lock import lock_labels, read_label_lock, write_label_lock
+from segchips.labels.lock import lock_labels, read_label_locks, write_label_locks
 from segchips.records.dataset_description import describe_dataset
 from segchips.records.file_names import index_name, shard_name
 from segchips.records.shard_writer import write_shard
@@ -36,7 +36,7 @@ from segchips.reports.audit import write_audit
 from segchips.reports.descriptors import write_descriptors
 from segchips.reports.ledger import finished_rows, write_ledger
 from segchips.reports.report import write_report
-from segchips.scenes.lock import read_lock
+from segchips.scenes.lock import read_locks
 from segchips.scenes.resolve import resolve
 from segchips.splits.splits import make_splits, read_splits
 from segchips.tiles.assignment import TileAssignment
@@ -214,9 +214,9 @@ def dataset() -> Dataset:
 
 
 def work(part: list[str], out: Path) -> None:
-    plan = ImagePlan(dataset().imagery, read_lock(out / "scenes.parquet"), code_version="", config_key="")
-    features = LabelFeatures(dataset().labels)
-    lock = read_label_lock(out / "labels.parquet")
+    plan = ImagePlan(dataset().imagery.first, read_locks(out / "scenes.parquet")[""], code_version="", config_key="")
+    features = LabelFeatures(dataset().labels.first)
+    lock = read_label_locks(out / "labels.parquet")[""]
     for key in part:
         tile = Tile.from_key(key)
         make_image(plan, tile, out / "images" / f"{tile.name}.tif")
@@ -224,7 +224,9 @@ def work(part: list[str], out: Path) -> None:
 
 
 def conflicts(out: Path) -> None:
-    write_conflicts(out / "conflicts.parquet", LabelFeatures(dataset().labels), read_label_lock(out / "labels.parquet"))
+    write_conflicts(
+        out / "conflicts.parquet", LabelFeatures(dataset().labels.first), read_label_locks(out / "labels.parquet")[""]
+    )
 
 
 def plain_loop() -> None:
@@ -233,7 +235,7 @@ def plain_loop() -> None:
     make_tiles(many, out / "tiles.parquet")
     list(resolve(many, out / "tiles.parquet", out / "scenes.parquet", refresh=True))
     tiles = [Tile.from_key(row.key) for row in read_manifest(out / "tiles.parquet")]
-    write_label_lock(out / "labels.parquet", lock_labels(LabelFeatures(many.labels), tiles, "code"))
+    write_label_locks(out / "labels.parquet", lock_labels(LabelFeatures(many.labels.first), tiles, "code"))
     make_splits(many, out / "tiles.parquet", out / "splits.parquet", None, "")
     rows = read_splits(out / "splits.parquet")
     half = len(rows) // CORES
@@ -245,8 +247,8 @@ def plain_loop() -> None:
         indices = {split: [out / index_name("many", split, n, SHARDS) for n in range(SHARDS)] for split in SPLITS}
         example = Tile.from_key(rows[0].key).name
         chips = [out / kind / f"{example}.tif" for kind in ("images", "labels")]
-        describe_dataset(out, "many", many.tfrecords, indices, *chips, many.labels.background)
-        plan = ImagePlan(many.imagery, read_lock(out / "scenes.parquet"), code_version="", config_key="")
+        describe_dataset(out, "many", many.tfrecords, indices, *chips, many.labels.first.background)
+        plan = ImagePlan(many.imagery.first, read_locks(out / "scenes.parquet")[""], code_version="", config_key="")
         write_ledger(
             out / "ledger.csv", finished_rows(rows, plan, [path for paths in indices.values() for path in paths])
         )

@@ -50,7 +50,10 @@ def test_real_scenes_by_loop(tmp_path, real_data, kind, options):
     )
     outlines = footprints([tile])
     lock = pin_scenes(
-        SceneQuery.of(dataset.imagery), StacCatalogue(dataset.imagery).search(outlines), [tile.key], outlines
+        SceneQuery.of(dataset.imagery.first),
+        StacCatalogue(dataset.imagery.first).search(outlines),
+        [tile.key],
+        outlines,
     )
     make_image(image_plan(dataset, lock), tile, tmp_path / "chip.tif")
     chip = Chip(tmp_path / "chip.tif")

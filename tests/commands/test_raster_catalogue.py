@@ -28,7 +28,7 @@ def raster(path, value=1, bands=1, dtype="uint16", **options):
 
 def scenes(folder, bands, **imagery):
     dataset = make_dataset(imagery={"catalog": str(folder), "products": [{"id": "ortho", "bands": bands}], **imagery})
-    return {scene.id: scene for scene in StacCatalogue(dataset.imagery).search(np.array([tile_outline(TILE)]))}
+    return {scene.id: scene for scene in StacCatalogue(dataset.imagery.first).search(np.array([tile_outline(TILE)]))}
 
 
 def test_files_of_several_bands_are_scenes_of_their_own(tmp_path):

@@ -55,9 +55,9 @@ def test_everything_is_found_in_one_folder(here, capsys):
     assert dataset.name == "my_data"
     assert dataset.tiles.aoi == "My data/aoi.geojson"
     assert dataset.tiles.resolution == 10
-    (layer,) = dataset.labels.layers
+    (layer,) = dataset.labels.first.layers
     assert (layer.path, layer.attribute, layer.classes) == ("My data/fields.gpkg", "kind", {"oats": 1, "rye": 2})
-    imagery = dataset.imagery
+    imagery = dataset.imagery.first
     assert (imagery.catalog, imagery.products[0].id) == ("resources/My-data/catalog.json", "My-data")
     assert imagery.products[0].bands == ("image:1", "image:2", "image:3")
     assert (imagery.start, imagery.end) == (date(2017, 3, 1), date(2017, 6, 1))
@@ -106,11 +106,11 @@ def test_a_catalogue_tells_its_mask(here, sample_folder):
     dataset = init(
         "--imagery", sample / "catalog.json", "--labels", sample / "labels.gpkg", "--aoi", sample / "aoi.gpkg"
     )
-    assert (dataset.imagery.cloud_mask.asset, dataset.imagery.cloud_mask.clear) == ("cloud_mask", (0,))
-    assert dataset.imagery.products[0].bands == ("B02", "B03", "B04", "B08")
-    (layer,) = dataset.labels.layers
+    assert (dataset.imagery.first.cloud_mask.asset, dataset.imagery.first.cloud_mask.clear) == ("cloud_mask", (0,))
+    assert dataset.imagery.first.products[0].bands == ("B02", "B03", "B04", "B08")
+    (layer,) = dataset.labels.first.layers
     assert layer.classes == {"water": 1, "forest": 2, "field": 3, "built": 4, "road": 5}
-    assert (dataset.imagery.start, dataset.imagery.end) == (date(2023, 2, 8), date(2023, 10, 16))
+    assert (dataset.imagery.first.start, dataset.imagery.first.end) == (date(2023, 2, 8), date(2023, 10, 16))
 
 
 def test_an_api_is_asked_for_the_bands(here, sample_folder, stac_api):

@@ -50,7 +50,7 @@ def test_the_text_form_leaves_out_what_changes_no_result():
     plain = load_config(shipped())
     other = load_config(shipped(on_failure="exclude", patience=10) | {"requests": 3})
     assert repr(plain.datasets) == repr(other.datasets)
-    assert other.datasets["sample"].imagery.requests == 3
+    assert other.datasets["sample"].imagery.first.requests == 3
 
 
 def test_numbers_keep_their_form():

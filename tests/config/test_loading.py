@@ -281,14 +281,18 @@ def test_defaults_of_the_schema_fill_what_is_not_said():
     dataset = load(a={key: block for key, block in GOOD.items() if key != "tiles"}).datasets["a"]
     assert (dataset.tiles.size, dataset.tiles.pad, dataset.tiles.resolution) == (64, 2, 10.0)
     assert dataset.tiles.grid.key == "60:2:10.0"
-    product = dataset.imagery.products[0]
+    product = dataset.imagery.first.products[0]
     assert (product.resampling, product.nodata, product.bands) == ("nearest", None, ("B1",))
-    assert dataset.imagery.start == date(2017, 1, 1) and dataset.imagery.end == date(2017, 12, 31)
-    assert dataset.imagery.reference_date == date(2017, 6, 30)
-    assert (dataset.imagery.source, dataset.imagery.composite, dataset.imagery.max_cloud) == ("stac", "closest", None)
-    assert dataset.imagery.cloud_mask is None and dataset.imagery.min_valid == 0
-    assert (dataset.labels.background, dataset.labels.all_touched) == (255, True)
-    (layer,) = dataset.labels.layers
+    assert dataset.imagery.first.start == date(2017, 1, 1) and dataset.imagery.first.end == date(2017, 12, 31)
+    assert dataset.imagery.first.reference_date == date(2017, 6, 30)
+    assert (dataset.imagery.first.source, dataset.imagery.first.composite, dataset.imagery.first.max_cloud) == (
+        "stac",
+        "closest",
+        None,
+    )
+    assert dataset.imagery.first.cloud_mask is None and dataset.imagery.first.min_valid == 0
+    assert (dataset.labels.first.background, dataset.labels.first.all_touched) == (255, True)
+    (layer,) = dataset.labels.first.layers
     assert (layer.path, layer.layer, layer.attribute, layer.value, layer.classes) == (
         "labels.gpkg",
         None,
@@ -326,16 +330,19 @@ def test_a_dataset_overrides_the_defaults_key_by_key():
     same, later, other, plain = (config.datasets[name] for name in ("same", "later", "other", "plain"))
     assert config.results == Path("there") and list(config.datasets) == ["same", "later", "other", "plain"]
     assert (same.tiles.size, same.tiles.pad, other.tiles.size, other.tiles.pad) == (128, 4, 128, 0)
-    assert later.imagery.start == date(2018, 1, 1) and later.imagery.max_cloud == 0.1
-    assert later.imagery.products == same.imagery.products and same.imagery.products[0].resampling == "cubic"
-    assert [product.id for product in other.imagery.products] == ["a"] and other.imagery.products[
+    assert later.imagery.first.start == date(2018, 1, 1) and later.imagery.first.max_cloud == 0.1
+    assert (
+        later.imagery.first.products == same.imagery.first.products
+        and same.imagery.first.products[0].resampling == "cubic"
+    )
+    assert [product.id for product in other.imagery.first.products] == ["a"] and other.imagery.first.products[
         0
     ].resampling == "nearest"
-    assert other.imagery.max_cloud is None and other.imagery.cloud_mask.asset == "m"
-    assert other.imagery.cloud_mask.clear == (9,) and same.imagery.cloud_mask.clear == (0, 1)
+    assert other.imagery.first.max_cloud is None and other.imagery.first.cloud_mask.asset == "m"
+    assert other.imagery.first.cloud_mask.clear == (9,) and same.imagery.first.cloud_mask.clear == (0, 1)
     assert same.labels.layers[0].classes == {"1": 5, "2.5": 6, "old": None}
     assert other.labels.layers[0].classes == {"new": 1} and other.labels.layers[0].attribute == "kind"
-    assert plain.imagery.cloud_mask is None and plain.labels.layers[0].value == 3
+    assert plain.imagery.first.cloud_mask is None and plain.labels.layers[0].value == 3
 
 
 def test_layers_override_the_keys_above_them():
@@ -345,14 +352,16 @@ def test_layers_override_the_keys_above_them():
         "classes": {"x": 1},
         "layers": [{"layer": "one"}, {"path": "b.gpkg", "attribute": None, "classes": None, "value": 9}],
     }
-    one, two = load(a=GOOD | {"labels": block}).datasets["a"].labels.layers
+    one, two = load(a=GOOD | {"labels": block}).datasets["a"].labels.first.layers
     assert (one.path, one.layer, one.attribute, one.classes) == ("a.gpkg", "one", "kind", {"x": 1})
     assert (two.path, two.layer, two.attribute, two.classes, two.value) == ("b.gpkg", None, None, None, 9)
 
 
 def test_value_may_equal_background_if_an_attribute_is_burned():
     labels = (
-        load(a=changed("labels", {"path": "l", "attribute": "kind", "value": 0, "background": 0})).datasets["a"].labels
+        load(a=changed("labels", {"path": "l", "attribute": "kind", "value": 0, "background": 0}))
+        .datasets["a"]
+        .labels.first
     )
     assert labels.background == 0 and labels.layers[0].attribute == "kind"
 
@@ -360,14 +369,14 @@ def test_value_may_equal_background_if_an_attribute_is_burned():
 @pytest.mark.parametrize("source", ["descarteslabs", "earthone"])
 def test_a_platform_needs_no_catalogue_and_warps_as_it_can(source):
     block = changed("imagery.catalog", MISSING, changed("imagery.source", source))
-    imagery = load(a=block).datasets["a"].imagery
+    imagery = load(a=block).datasets["a"].imagery.first
     assert (imagery.on_platform, imagery.on_failure, imagery.patience, imagery.requests) == (True, "fail", 300, 8)
     line = complaint({"datasets": {"a": changed("imagery.products.0.resampling", "rms", block)}})
     assert line == f"datasets.a.imagery.products.0.resampling: source '{source}' does not offer 'rms'; choose another"
 
 
 def test_requests_are_for_all_datasets():
-    assert load_config({"requests": 3, "datasets": {"a": GOOD}}).datasets["a"].imagery.requests == 3
+    assert load_config({"requests": 3, "datasets": {"a": GOOD}}).datasets["a"].imagery.first.requests == 3
     assert complaint({"requests": 0, "datasets": {"a": GOOD}}).startswith("requests: 0 is not usable; it must be at")
 
 

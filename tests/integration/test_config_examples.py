@@ -44,7 +44,7 @@ def write_scene(path: Path, tile: Tile, kind: str, value: int | None = None, ban
 
 def write_scenes(dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
     """Two scenes of each product, with the mask where one is configured."""
-    tile, imagery, made = tile_of(dataset), dataset.imagery, []
+    tile, imagery, made = tile_of(dataset), dataset.imagery.first, []
     for number, day in enumerate((imagery.start + timedelta(10), imagery.end - timedelta(10))):
         for product in imagery.products:
             name = f"{dataset.name}-{product.id}-{number}"
@@ -97,7 +97,7 @@ def test_is_valid_and_in_the_manual(path: Path) -> None:
     assert config.datasets or config.conversions
     assert path.read_text().startswith("# "), "says what it is for"
     assert f"examples/{path.name}" in (REPOSITORY / "config" / "README.md").read_text()
-    assert all(dataset.imagery.on_platform for dataset in config.datasets.values()) or path in LOCAL
+    assert all(dataset.imagery.first.on_platform for dataset in config.datasets.values()) or path in LOCAL
 
 
 FAST = ("arcgis_chips", "earth_search")
@@ -125,7 +125,9 @@ def test_runs_on_generated_files(path: Path, tmp_path: Path, monkeypatch: pytest
         assert rows and {row["state"] for row in rows} == {"made"}, rows
         if name in config.datasets:
             assert list((tmp_path / "results" / name / "images").glob("*.tif"))
-            assert sum(len(product.bands) for product in dataset.imagery.products) == bands_of(project.results(name))
+            assert sum(len(product.bands) for product in dataset.imagery.first.products) == bands_of(
+                project.results(name)
+            )
 
 
 def bands_of(folder: Path) -> int:

@@ -48,7 +48,7 @@ def configured(path: str, value: Any, *more: tuple[str, Any]) -> Do:
         for dataset in config.datasets.values():
             check_inputs(Datasets(config), dataset.name)
             check_catalogue(dataset)
-            find_tiles(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels))
+            find_tiles(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels.first))
         for conversion in config.conversions.values():
             check_conversion(conversion)
 

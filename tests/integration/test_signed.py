@@ -14,7 +14,7 @@ from segchips.config.imagery import ImageryConfig
 from segchips.errors import SceneError
 from segchips.grids.outlines import footprints
 from segchips.grids.tile import Tile
-from segchips.scenes.lock import read_lock, write_lock
+from segchips.scenes.lock import read_locks, write_locks
 from segchips.scenes.model import Scene
 from segchips.scenes.pinning import SceneLock
 from segchips.scenes.query import SceneQuery
@@ -90,12 +90,12 @@ def test_what_is_not_signed_stays_as_it_is(href: str) -> None:
 
 def pinned(folder: Path, catalog: str, tile: Tile) -> tuple[ImageryConfig, Scene]:
     """The only scene of a catalogue, as a lock has it."""
-    imagery = make_dataset(imagery={"catalog": catalog}).imagery
+    imagery = make_dataset(imagery={"catalog": catalog}).imagery.first
     scenes = tuple(StacCatalogue(imagery).search(footprints([tile])))
-    write_lock(
+    write_locks(
         folder / "scenes.parquet", SceneLock(SceneQuery.of(imagery).text, scenes, {tile.key: tuple(range(len(scenes)))})
     )
-    return imagery, read_lock(folder / "scenes.parquet").scenes[0]
+    return imagery, read_locks(folder / "scenes.parquet")[""].scenes[0]
 
 
 @pytest.mark.parametrize("place", ["static", "api"])
@@ -121,7 +121,7 @@ def test_a_signed_url_is_pinned_unsigned_and_signed_again_to_read(
     imagery, scene = pinned(tmp_path, catalog, tile)
     assert scene.band("B1").href == href
     assert MARK not in (tmp_path / "scenes.parquet").read_bytes().decode("latin-1")
-    pixels, valid = open_reader(imagery).read(scene, make_dataset().imagery.products[0], tile)
+    pixels, valid = open_reader(imagery).read(scene, make_dataset().imagery.first.products[0], tile)
     right = nearest_by_loop(path, tile)[0]
     for row, column in np.ndindex(valid.shape[1:]):
         assert valid[0, row, column] == (right[row][column] is not OUTSIDE)
@@ -138,7 +138,7 @@ def test_a_url_that_the_catalogue_no_longer_lists_is_named(tmp_path: Path, guard
     imagery, scene = pinned(tmp_path, f"{files}/catalog.json", tile)
     write_catalogue(www, [{**content, "assets": {"B1": make_asset(f"{files}/b.tif")}}])
     with pytest.raises(SceneError, match="no longer lists this address for 'B1' of scene 'a'; run resolve") as caught:
-        open_reader(imagery).read(scene, make_dataset().imagery.products[0], tile)
+        open_reader(imagery).read(scene, make_dataset().imagery.first.products[0], tile)
     assert MARK not in str(caught.value)
 
 

@@ -141,7 +141,9 @@ def test_a_remote_catalogue_has_no_local_members(tmp_path, liar, rel, form):
     write_json(folder / "s2.json", make_collection("s2", [make_link(rel, form.format(target))]))
     write_json(folder / "catalog.json", {**root, "links": [make_link("child", "./s2.json")]})
     with pytest.raises(InputError):
-        StacCatalogue(make_dataset(imagery={"catalog": f"{address}/catalog.json"}).imagery).search(footprints([TILE]))
+        StacCatalogue(make_dataset(imagery={"catalog": f"{address}/catalog.json"}).imagery.first).search(
+            footprints([TILE])
+        )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_a_catalogue_whose_links_lead_in_circles_is_read_once(tmp_path, serve):
         )
         write_json(tmp_path / name, content)
     for place in (catalog, serve(tmp_path) + "/catalog.json"):
-        found = StacCatalogue(make_dataset(imagery={"catalog": str(place)}).imagery).search(footprints([TILE]))
+        found = StacCatalogue(make_dataset(imagery={"catalog": str(place)}).imagery.first).search(footprints([TILE]))
         assert [scene.id for scene in found] == ["a"]
 
 

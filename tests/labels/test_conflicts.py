@@ -42,9 +42,9 @@ def count_by_points(tile, shapes, values):
 def test_every_pixel_with_its_centre_in_features_of_two_classes_counts(tmp_path, seed, all_touched):
     shapes, values, path = layer(tmp_path, seed)
     features = LabelFeatures(
-        make_dataset(labels={"path": path, "attribute": "kind", "all_touched": all_touched}).labels
+        make_dataset(labels={"path": path, "attribute": "kind", "all_touched": all_touched}).labels.first
     )
-    write_conflicts(tmp_path / "conflicts.parquet", features, lock_labels(features, TILES, "code"))
+    write_conflicts(tmp_path / "conflicts.parquet", [(features, lock_labels(features, TILES, "code"))])
     counts = read_conflicts(tmp_path / "conflicts.parquet")
     assert counts == {tile.key: count_by_points(tile, shapes, values) for tile in TILES}
     assert sum(counts.values()) > 0 and counts[TILES[5].key] == 0
@@ -55,22 +55,22 @@ def test_neighbours_that_share_an_edge_do_not_conflict(tmp_path):
     middle = (west + east) / 2 + 3
     halves = [shapely.box(west, south, middle, north), shapely.box(middle, south, east, north)]
     path = write_vectors(tmp_path / "labels.gpkg", halves, "EPSG:32633", kind=[1, 2])
-    features = LabelFeatures(make_dataset(labels={"path": path, "attribute": "kind"}).labels)
-    write_conflicts(tmp_path / "conflicts.parquet", features, lock_labels(features, TILES[:1], "code"))
+    features = LabelFeatures(make_dataset(labels={"path": path, "attribute": "kind"}).labels.first)
+    write_conflicts(tmp_path / "conflicts.parquet", [(features, lock_labels(features, TILES[:1], "code"))])
     assert read_conflicts(tmp_path / "conflicts.parquet") == {TILES[0].key: 0}
 
 
 def test_only_tiles_whose_labels_changed_are_counted_again(tmp_path):
     *_, path = layer(tmp_path, 0)
-    features = LabelFeatures(make_dataset(labels={"path": path, "attribute": "kind"}).labels)
+    features = LabelFeatures(make_dataset(labels={"path": path, "attribute": "kind"}).labels.first)
     lock = lock_labels(features, TILES, "code")
-    write_conflicts(tmp_path / "a.parquet", features, lock)
+    write_conflicts(tmp_path / "a.parquet", [(features, lock)])
     frame = geopandas.read_parquet(tmp_path / "a.parquet")
     assert frame.crs == "EPSG:4326" and frame.key.tolist() == [tile.key for tile in TILES]
     # counts of unchanged tiles are kept, even wrong ones
     frame["pixels"] = 999
     frame.to_parquet(tmp_path / "b.parquet")
     lock.digests[TILES[0].key] = "other"
-    write_conflicts(tmp_path / "b.parquet", features, lock)
+    write_conflicts(tmp_path / "b.parquet", [(features, lock)])
     first, *others = read_conflicts(tmp_path / "b.parquet").values()
     assert first == read_conflicts(tmp_path / "a.parquet")[TILES[0].key] and set(others) == {999}

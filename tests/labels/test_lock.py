@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from segchips.labels.lock import lock_labels, read_label_lock, write_label_lock
+from segchips.labels.lock import lock_labels, read_label_locks, write_label_locks
 from support.datasets import tile_at
 from support.label_features import TILE, UTM, read_features, reproject, squares, star_polygons, tile_block
 from support.vectors import write_vectors
@@ -115,9 +115,9 @@ def test_a_label_lock_is_read_as_it_was_written(tmp_path):
     tiles = tile_block(33, TILE.path, TILE.row, 3)
     path = write_vectors(tmp_path / "a.gpkg", star_polygons(np.random.default_rng(1), TILE, 9), UTM)
     lock = lock_labels(read_features(path), tiles, "code")
-    write_label_lock(tmp_path / "labels.parquet", lock)
-    write_label_lock(tmp_path / "again.parquet", lock)
-    back = read_label_lock(tmp_path / "labels.parquet")
+    write_label_locks(tmp_path / "labels.parquet", {"": lock})
+    write_label_locks(tmp_path / "again.parquet", {"": lock})
+    back = read_label_locks(tmp_path / "labels.parquet")[""]
     assert dict(back.digests) == dict(lock.digests) and list(back.digests) == [tile.key for tile in tiles]
     assert {key: list(numbers) for key, numbers in back.feature_indices.items()} == dict(lock.feature_indices)
     assert (tmp_path / "labels.parquet").read_bytes() == (tmp_path / "again.parquet").read_bytes()

@@ -26,9 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 
 def pairs_of(root):
     pairs, rejected = pair_chips(root / "images", root / "labels")
-    return {pair.name: (basename(pair.image), basename(pair.label)) for pair in pairs}, {
-        e.tile: e.reason for e in rejected
-    }
+    return {pair.name: tuple(map(basename, pair.paths)) for pair in pairs}, {e.tile: e.reason for e in rejected}
 
 
 def touch(root, *names):

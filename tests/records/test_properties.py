@@ -152,9 +152,9 @@ def test_any_chip_comes_out_of_its_shard_as_it_went_in(chip, compression):
         config = TFRecordsConfig(storage, 1, compression, {"train": 1.0})
         out = root / "tfrecords"
         shard, index = out / shard_name("d", "train", 0, 1), out / index_name("d", "train", 0, 1)
-        write_shard(shard, index, [key], root / "images", root / "labels", "train", config, 0.0)
-        example = [root / kind / f"{key.replace(':', '#')}.tif" for kind in ("images", "labels")]
-        describe_dataset(out, "d", config, {"train": [index]}, *example, 255)
+        write_shard(shard, index, [key], {"": root / "images"}, {"": root / "labels"}, "train", config, [0.0])
+        example = [{"": root / kind / f"{key.replace(':', '#')}.tif"} for kind in ("images", "labels")]
+        describe_dataset(out, "d", config, {"train": [index]}, *example, [255])
         found = read(out, key)
         assert [entry.state for entry in read_index(index)] == [MADE]
         assert verify(out) == []

@@ -49,11 +49,11 @@ def shard(root, keys, out="kept", recipe="as ever", **options):
     folder = root / out
     paths = folder / shard_name("d", "train", 0, 1), folder / index_name("d", "train", 0, 1)
     how = (
-        root / "images",
-        root / "labels",
+        {"": root / "images"},
+        {"": root / "labels"},
         "train",
         records_config(storage, compression=compression),
-        options.pop("least", 0),
+        [options.pop("least", 0)],
     )
     count = write_shard(*paths, keys, *how, recipe=recipe, **options)
     return count, [path.read_bytes() for path in (*paths, counts_path(paths[1]))]
@@ -71,7 +71,7 @@ def fresh(root, keys, **options):
 @pytest.mark.parametrize("storage", ["array", "float", "encoded", "png"])
 def test_after_any_change_the_bytes_are_those_of_a_new_shard(tmp_path, storage, compression, unknown):
     chips(tmp_path)
-    options = {"storage": storage, "compression": compression, "unknown": unknown, "least": 0.5}
+    options = {"storage": storage, "compression": compression, "unknown": [unknown], "least": 0.5}
     draw, keys = random.Random(3), KEYS[:12]
     assert shard(tmp_path, keys, **options)[0] == (12, 0)
     for step in range(12):

@@ -12,7 +12,7 @@ from PIL import Image
 from segchips.records.dataset_description import describe_dataset
 from segchips.records.dataset_files import read_info
 from segchips.records.file_names import counts_path, index_name, shard_name
-from segchips.records.pixel_counts import PixelCounts
+from segchips.records.part_counts import PartCounts
 from segchips.records.record_decoding import decode_example
 from segchips.records.shard_writer import write_shard
 from segchips.records.tfrecord import read_records
@@ -118,11 +118,11 @@ def test_quality_is_that_of_the_config(tmp_path):
             tmp_path / "s",
             tmp_path / "i",
             KEYS,
-            tmp_path / "images",
-            tmp_path / "labels",
+            {"": tmp_path / "images"},
+            {"": tmp_path / "labels"},
             "train",
             replace(one_split_config("jpeg"), quality=quality),
-            0.0,
+            [0.0],
         )
         sizes.append((tmp_path / "s").stat().st_size)
     assert sizes == sorted(sizes)
@@ -164,14 +164,14 @@ def test_labels_are_unknown_where_a_band_of_the_image_has_no_value(tmp_path, sto
     holes = chips_with_holes(tmp_path, dtype)
     assert any(hole.any() for hole in holes.values()) and not all(hole.any() for hole in holes.values())
     names = [tmp_path / name("parcels", "train", 0, 1) for name in (shard_name, index_name)]
-    folders, config = (tmp_path / "images", tmp_path / "labels"), one_split_config(storage)
-    write_shard(*names, KEYS, *folders, "train", config, 0.0, unknown=unknown)
+    folders, config = ({"": tmp_path / "images"}, {"": tmp_path / "labels"}), one_split_config(storage)
+    write_shard(*names, KEYS, *folders, "train", config, [0.0], unknown=[unknown])
     indices = {"train": [names[1]]}
     example = f"{KEYS[0].replace(':', '#')}.tif"
-    chips = tmp_path / "images" / example, tmp_path / "labels" / example
-    describe_dataset(tmp_path, "parcels", config, indices, *chips, 255, unknown)
+    chips = {"": tmp_path / "images" / example}, {"": tmp_path / "labels" / example}
+    describe_dataset(tmp_path, "parcels", config, indices, *chips, [255], [unknown])
     info = read_info(tmp_path)
-    assert (info.unknown, info.label.nodata) == (unknown, 255)
+    assert (info.unknown[""], info.label.nodata) == (unknown, 255)
     total = np.zeros(256, int)
     for payload in read_records(names[0]):
         found = decode_example(payload, info)
@@ -181,6 +181,6 @@ def test_labels_are_unknown_where_a_band_of_the_image_has_no_value(tmp_path, sto
         np.testing.assert_array_equal(found["label"], wanted)
         total += np.bincount(wanted.ravel(), minlength=256)
     assert total.sum() == 30 * len(KEYS)
-    assert PixelCounts.read(counts_path(names[1])).pixels_by_class == {
+    assert PartCounts.read(counts_path(names[1]), [""], [""]).of_target("")[""].pixels_by_class == {
         value: total[value] for value in np.flatnonzero(total)
     }

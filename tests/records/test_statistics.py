@@ -10,10 +10,13 @@ import pytest
 import segchips
 from segchips.errors import InputError, RecordError
 from segchips.records.dataset_description import describe_dataset
+from segchips.records.dataset_info import ChipLayout, DatasetInfo
 from segchips.records.normalisation import Normaliser
-from segchips.records.pixel_counts import BLOCK_PIXELS, PixelCounts
+from segchips.records.part_counts import PartCounts
+from segchips.records.pixel_counts import BLOCK_PIXELS
 from segchips.records.pixel_values import valid_pixels
-from segchips.records.statistics import BandStatistics, summarise_counts
+from segchips.records.statistics import summarise_counts
+from segchips.records.statistics_file import BandStatistics
 from support.chips import records_config, write_chip, write_chip_folders
 from support.scene_series import TILE, SceneSeries
 from support.tile_shards import KEYS, describe_tile_shards, one_split_config, write_tile_chips, write_tile_shard
@@ -38,10 +41,16 @@ def chips(dtype, count=5, shape=(40, 30, 3), classes=(1, 2, 5, 255), seed=0):
 
 
 def count_chips(pairs, dtype, nodata):
-    counts = PixelCounts(dtype, pairs[0][0].shape[2], nodata)
+    counts = PartCounts([""], [""])
     for image, label in pairs:
-        counts.add(image, label)
+        counts.add([image], [label], [nodata])
     return counts
+
+
+def summarise(counts, names, background, dtype="uint8", nodata=None):
+    """The statistics of counts of one layer and one target."""
+    image, label = ChipLayout(dtype, (1, 1, len(names)), "", nodata, tuple(names)), ChipLayout("", (), "", background)
+    return summarise_counts(counts, DatasetInfo("d", "array", None, {}, {"": image}, {"": label}, {"": None}))
 
 
 def exact(values):
@@ -102,7 +111,7 @@ def check_weights(classes, background):
 def test_every_figure_is_that_of_all_pixels_at_once(dtype):
     nodata = NODATA.get(dtype, 0)
     pairs = chips(dtype)
-    found = summarise_counts(count_chips(pairs, dtype, nodata), ["a", "b", None], 255)
+    found = summarise(count_chips(pairs, dtype, nodata), ["a", "b", None], 255)
     assert [band.name for band in found.bands] == ["a", "b", None]
     check(found, pairs, nodata)
 
@@ -117,11 +126,11 @@ def test_parts_add_up_whatever_their_order_and_size(dtype, tmp_path):
     parts = [count_chips(pairs[start:end], dtype, 0) for start, end in ((0, 1), (1, 8), (8, 13), (13, 14))]
     for number, part in enumerate(parts):
         part.save(tmp_path / f"{number}.npz")
-    merged = PixelCounts(dtype, 2, 0)
+    merged = PartCounts([""], [""])
     for number in (2, 0, 3, 1):
-        merged.merge(PixelCounts.read(tmp_path / f"{number}.npz"))
+        merged.merge(PartCounts.read(tmp_path / f"{number}.npz", [""], [""]))
     whole = count_chips(pairs, dtype, 0)
-    found, expected = (summarise_counts(one, ["a", "b"], 255) for one in (merged, whole))
+    found, expected = (summarise(one, ["a", "b"], 255) for one in (merged, whole))
     if dtype == "float32":
         for one, other in zip(found.bands, expected.bands, strict=True):
             assert (one.count, one.min, one.max, one.percentiles) == (
@@ -155,7 +164,7 @@ def test_no_sum_overflows_and_no_digit_is_lost(dtype):
         limits = np.iinfo(dtype)
         values = np.array([limits.min, limits.max, limits.max - 1, limits.min + 5, 77] * 50, dtype)
     counts = count_chips([(values.reshape(10, -1, 1), np.ones((10, values.size // 10), "uint8"))] * 3, dtype, None)
-    sums = counts.sums(1, 0)
+    sums = counts.of_target("")[""].sums(1, 0)
     parts = [Fraction(value) for value in values.tolist()] * 3
     assert (sums.count, sums.low, sums.high) == (len(parts), min(values.tolist()), max(values.tolist()))
     if dtype == "float64":
@@ -167,14 +176,14 @@ def test_no_sum_overflows_and_no_digit_is_lost(dtype):
 
 def test_a_mean_far_from_zero_leaves_the_deviation_exact():
     values = (np.arange(4000) % 2 + 1e9).reshape(50, 80, 1)
-    sums = count_chips([(values, np.zeros((50, 80), "uint8"))], "float64", None).sums(0, 0)
+    sums = count_chips([(values, np.zeros((50, 80), "uint8"))], "float64", None).of_target("")[""].sums(0, 0)
     assert (sums.mean, sums.std) == (1e9 + 0.5, 0.5)
 
 
 @pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "float32"])
 def test_labels_of_other_types_are_classes_too(dtype):
     pairs = [(image, label.astype(dtype) * (300 if dtype != "float32" else 1)) for image, label in chips("uint8")]
-    check(summarise_counts(count_chips(pairs, "uint8", 7), ["a", "b", "c"], 255 * 300), pairs, 7, 255 * 300)
+    check(summarise(count_chips(pairs, "uint8", 7), ["a", "b", "c"], 255 * 300), pairs, 7, 255 * 300)
 
 
 @pytest.mark.parametrize("labels", ["many", "late", "fractions", "gaps"])
@@ -187,12 +196,12 @@ def test_labels_that_are_no_classes_leave_the_bands(labels, tmp_path):
         "fractions": 0.5,
         "gaps": np.nan,
     }.get(labels, np.arange(400).reshape(20, 20))
-    whole, merged = count_chips(pairs, "uint8", 7), PixelCounts("uint8", 3, 7)
+    whole, merged = count_chips(pairs, "uint8", 7), PartCounts([""], [""])
     for pair in pairs:
         count_chips([pair], "uint8", 7).save(tmp_path / "part")
-        merged.merge(PixelCounts.read(tmp_path / "part"))
+        merged.merge(PartCounts.read(tmp_path / "part", [""], [""]))
     for counts in (whole, merged):
-        found = summarise_counts(counts, ["a", "b", "c"], 255)
+        found = summarise(counts, ["a", "b", "c"], 255)
         assert (found.classes, found.chips, found.pixels) == (None, 4, 4800)
         images = np.stack([image for image, _ in pairs])
         for band, one in enumerate(found.bands):
@@ -201,10 +210,10 @@ def test_labels_that_are_no_classes_leave_the_bands(labels, tmp_path):
 
 def test_pixels_that_are_all_nodata_give_no_figures(tmp_path):
     pairs = [(np.full((5, 4, 2), 7, "uint8"), np.ones((5, 4), "uint8"))]
-    check(summarise_counts(count_chips(pairs, "uint8", 7), ["a", "b"], 255), pairs, 7)
-    empty = PixelCounts("uint16", 2, 0)
+    check(summarise(count_chips(pairs, "uint8", 7), ["a", "b"], 255), pairs, 7)
+    empty = PartCounts([""], [""])
     empty.save(tmp_path / "empty")
-    found = summarise_counts(PixelCounts.read(tmp_path / "empty"), ["a", "b"], 255)
+    found = summarise(PartCounts.read(tmp_path / "empty", [""], [""]), ["a", "b"], 255)
     assert (found.chips, found.pixels, found.classes) == (0, 0, {})
     assert found.bands[0] == BandStatistics("a", 0, 0.0)
 
@@ -213,13 +222,13 @@ def test_pixels_that_are_all_nodata_give_no_figures(tmp_path):
 def test_pixels_outside_a_chips_mask_count_for_their_class_and_for_no_value(dtype, tmp_path):
     pairs, rng = chips(dtype), np.random.default_rng(5)
     masks = [None, *(rng.random(label.shape) < 0.7 for _, label in pairs[1:])]
-    counts = PixelCounts(dtype, 3, None)
+    counts = PartCounts([""], [""])
     for (image, label), mask in zip(pairs, masks, strict=True):
-        counts.add(image, label, mask)
+        counts.add([image], [label], [None], [mask])
     counts.save(tmp_path / "counts.npz")
-    counts = PixelCounts.read(tmp_path / "counts.npz")
+    counts = PartCounts.read(tmp_path / "counts.npz", [""], [""])
     assert not counts.is_divisible
-    found = summarise_counts(counts, ["a", "b", "c"], 255)
+    found = summarise(counts, ["a", "b", "c"], 255)
     images, labels = (np.stack(part) for part in zip(*pairs, strict=True))
     valid = np.stack([np.ones(labels.shape[1:], bool) if mask is None else mask for mask in masks])
     assert found.pixels == labels.size
@@ -244,10 +253,8 @@ def test_black_pixels_of_chips_without_nodata_are_values(tmp_path):
     (tmp_path / "scenes" / name).rename(tmp_path / "images" / name)
     write_chip(tmp_path / "labels" / name, np.ones((16, 16, 1), "uint8"), nodata=255)
     index = write_tile_shard(tmp_path, [TILE.key])[1]
-    images, labels = tmp_path / "images" / name, tmp_path / "labels" / name
-    describe_dataset(
-        tmp_path / "tfrecords", "sample", one_split_config(), {"train": [index]}, images, labels, background=255
-    )
+    images, labels = {"": tmp_path / "images" / name}, {"": tmp_path / "labels" / name}
+    describe_dataset(tmp_path / "tfrecords", "sample", one_split_config(), {"train": [index]}, images, labels, [255])
     (band,) = segchips.statistics(tmp_path / "tfrecords")["train"].bands
     values = picture[4:20, :11]
     assert (band.count, band.min, band.max, band.mean) == (values.size, 0, 200, values.mean())
@@ -258,7 +265,7 @@ def test_black_pixels_of_chips_without_nodata_are_values(tmp_path):
 def test_a_damaged_counts_file_is_named(tmp_path):
     (tmp_path / "sample-train.statistics-00000-of-00001.npz").write_bytes(b"PK no")
     with pytest.raises(RecordError, match="sample-train.statistics-00000-of-00001.npz cannot be read"):
-        PixelCounts.read(tmp_path / "sample-train.statistics-00000-of-00001.npz")
+        PartCounts.read(tmp_path / "sample-train.statistics-00000-of-00001.npz", [""], [""])
 
 
 def dataset(root, dtype="uint16", storage="array", nodata=0, compression=None, splits=("train", "val")):

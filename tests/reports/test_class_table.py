@@ -1,13 +1,11 @@
 """The report's table of classes against NumPy over all label chips at once."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from segchips.config.labels import LabelLayer
 from segchips.tiles.assignment import MADE
 from support.report_page import Page
-from support.report_results import BACKGROUND, SPLITS, label_pixels, report_dataset, write_page
+from support.report_results import BACKGROUND, SPLITS, label_pixels, report_dataset, with_labels, write_page
 
 
 def test_class_pixels_and_shares(page, results):
@@ -30,6 +28,6 @@ def test_layers_without_attribute_name_their_class(results):
     folder, _ = results
     layers = (LabelLayer("data/water.gpkg", None, None, 1, None), LabelLayer("data/all.gpkg", "woods", None, 2, None))
     plain = report_dataset()
-    write_page(folder, replace(plain, labels=replace(plain.labels, layers=layers)), folder / "named.html")
+    write_page(folder, with_labels(plain, layers=layers), folder / "named.html")
     page = Page((folder / "named.html").read_text(encoding="utf-8"))
     assert [row[0] for row in page.tables["classes"][2:4]] == ["1 water", "2 woods"]

@@ -25,6 +25,7 @@ from support.report_results import (
     label_pixels,
     ledger_rows,
     report_dataset,
+    with_labels,
     write_page,
 )
 
@@ -32,7 +33,7 @@ from support.report_results import (
 def test_unknown_labels_have_a_row_and_a_colour_of_their_own(tmp_path):
     build_results(tmp_path)
     plain = report_dataset()
-    with_unknown = replace(plain, labels=replace(plain.labels, unknown=2, layers=()))
+    with_unknown = with_labels(plain, unknown=2, layers=())
     write_page(tmp_path, with_unknown, tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     names = [row[0] for row in page.tables["classes"][1:]]

@@ -18,7 +18,16 @@ from segchips.grids.tile import Tile
 from segchips.reports.ledger import FAILED, NO_SCENES, STATES, write_ledger
 from segchips.tiles.assignment import DROPPED, MADE, TOO_FEW_VALID
 from support.report_page import Page, parse_number
-from support.report_results import SPLITS, TILES, build_results, ledger_rows, report_dataset, write_page
+from support.report_results import (
+    SPLITS,
+    TILES,
+    build_results,
+    ledger_rows,
+    report_dataset,
+    with_imagery,
+    with_labels,
+    write_page,
+)
 
 
 def test_page_has_no_external_files_or_scripts(page):
@@ -93,8 +102,8 @@ def test_no_secret_and_no_absolute_folder(results, tmp_path):
     secret = replace(
         plain,
         tiles=replace(plain.tiles, aoi=str(hidden / "aoi.gpkg")),
-        imagery=replace(plain.imagery, catalog="https://me:pw@stac.org/v1/catalog.json?token=SECRET#part"),
-        labels=replace(plain.labels, layers=(replace(plain.labels.layers[0], path="file:///home/me/crops.gpkg"),)),
+        imagery=with_imagery(plain, catalog="https://me:pw@stac.org/v1/catalog.json?token=SECRET#part").imagery,
+        labels=with_labels(plain, layers=(replace(plain.labels.layers[0], path="file:///home/me/crops.gpkg"),)).labels,
     )
     write_page(folder, secret, folder / "secret.html")
     html = (folder / "secret.html").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import pytz
 import shapely
 
 from segchips.errors import InputError
-from segchips.scenes.lock import lock_digest, read_lock, write_lock
+from segchips.scenes.lock import lock_digest, read_locks, write_locks
 from segchips.scenes.pinning import SceneLock
 from support.scenes import QUERY, full_lock
 
@@ -28,18 +28,18 @@ def plain(lock):
 
 
 def test_a_lock_survives_writing_and_reading(tmp_path):
-    write_lock(tmp_path / "scenes.parquet", full_lock())
-    back = read_lock(tmp_path / "scenes.parquet")
+    write_locks(tmp_path / "scenes.parquet", {"": full_lock()})
+    back = read_locks(tmp_path / "scenes.parquet")[""]
     assert plain(back) == plain(full_lock())
     assert [each.pin for each in back.scenes] == [each.pin for each in full_lock().scenes]
     assert all(each.acquired.tzinfo is UTC for each in back.scenes)
 
 
 def test_the_same_lock_gives_the_same_bytes_and_no_other_file(tmp_path):
-    write_lock(tmp_path / "a.parquet", full_lock())
+    write_locks(tmp_path / "a.parquet", {"": full_lock()})
     shuffled = SceneLock(QUERY.text, full_lock().scenes, dict(reversed(full_lock().tiles.items())))
-    write_lock(tmp_path / "b.parquet", shuffled)
-    write_lock(tmp_path / "c.parquet", read_lock(tmp_path / "a.parquet"))
+    write_locks(tmp_path / "b.parquet", {"": shuffled})
+    write_locks(tmp_path / "c.parquet", {"": read_locks(tmp_path / "a.parquet")[""]})
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "c.parquet").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet", "c.parquet"]
@@ -47,13 +47,13 @@ def test_the_same_lock_gives_the_same_bytes_and_no_other_file(tmp_path):
 
 def test_scenes_without_a_tile_are_not_kept(tmp_path):
     lock = SceneLock(QUERY.text, full_lock().scenes, {"t": (2,)})
-    write_lock(tmp_path / "a.parquet", lock)
-    back = read_lock(tmp_path / "a.parquet")
+    write_locks(tmp_path / "a.parquet", {"": lock})
+    back = read_locks(tmp_path / "a.parquet")[""]
     assert [each.product for each in back.scenes] == ["masks"] and back.tiles == {"t": (0,)}
 
 
 def test_geopandas_opens_the_lock(tmp_path):
-    write_lock(tmp_path / "scenes.parquet", full_lock())
+    write_locks(tmp_path / "scenes.parquet", {"": full_lock()})
     table = geopandas.read_parquet(tmp_path / "scenes.parquet")
     assert table["scene"].tolist() == ["ä b/c", "b", "b"] and table.crs == "OGC:CRS84"
     assert table.geometry.iloc[1].equals(shapely.box(0, 0, 1, 1))
@@ -63,7 +63,7 @@ def test_geopandas_opens_the_lock(tmp_path):
 
 def damaged(tmp_path, change):
     path = tmp_path / "scenes.parquet"
-    write_lock(path, full_lock())
+    write_locks(path, {"": full_lock()})
     table = pq.read_table(path)
     pq.write_table(change(table), path)
     return path
@@ -87,7 +87,7 @@ def damaged(tmp_path, change):
 )
 def test_a_file_that_is_not_a_lock_is_named(tmp_path, change):
     with pytest.raises(InputError, match=r"scenes\.parquet: not a scene lock .*delete it and run again"):
-        read_lock(damaged(tmp_path, change))
+        read_locks(damaged(tmp_path, change))[""]
 
 
 @pytest.mark.parametrize("share", [0, 0.3, 0.9])
@@ -95,7 +95,7 @@ def test_a_truncated_lock_is_named(tmp_path, share):
     path = damaged(tmp_path, lambda table: table)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(InputError, match=r"scenes\.parquet: not a scene lock"):
-        read_lock(path)
+        read_locks(path)[""]
 
 
 @pytest.mark.parametrize("zone", [UTC, ZoneInfo("UTC"), pytz.utc])

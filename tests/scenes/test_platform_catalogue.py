@@ -86,7 +86,7 @@ def test_a_scene_at_the_very_end_of_the_last_day_counts(source, platform):
 )
 def test_what_is_not_there_is_named_before_any_scene_is_asked_for(source, platform, product, bands, level, words):
     with pytest.raises(InputError, match=words):
-        open_catalogue(platform_dataset(source).imagery).check(product, bands, level)
+        open_catalogue(platform_dataset(source).imagery.first).check(product, bands, level)
     assert not platform.log.of("catalog", "/images") and not platform.log.of("raster")
 
 
@@ -210,11 +210,13 @@ def test_a_processing_level_is_sent_and_changes_the_query(source, platform, tmp_
     levelled = platform_dataset(source, products=[{**BOTH[0], "processing_level": "surface"}])
     make_chip(plan_images(levelled, tmp_path), tmp_path / "a.tif")
     assert [request.body["processing_level"] for request in platform.log.of("raster")] == ["surface"]
-    assert SceneQuery.of(levelled.imagery).text != SceneQuery.of(platform_dataset(source).imagery).text
+    assert SceneQuery.of(levelled.imagery.first).text != SceneQuery.of(platform_dataset(source).imagery.first).text
 
 
 def test_sources_are_different_questions_and_different_chips(tmp_path):
-    queries = {SceneQuery.of(platform_dataset(source, catalog="c.json").imagery).text for source in ("stac", *PACKAGES)}
+    queries = {
+        SceneQuery.of(platform_dataset(source, catalog="c.json").imagery.first).text for source in ("stac", *PACKAGES)
+    }
     assert len(queries) == 3
     with pytest.raises(ConfigError, match="processing_level: 'toa' is for descarteslabs and earthone"):
         platform_dataset("stac", products=[{**BOTH[0], "processing_level": "toa"}])

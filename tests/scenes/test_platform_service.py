@@ -33,7 +33,7 @@ def read(source, platform, tmp_path):
     platform.log.clear()
 
     def go(patience=PATIENCE, tile=TILES[1]):
-        config = platform_dataset(source, patience=patience).imagery
+        config = platform_dataset(source, patience=patience).imagery.first
         return PlatformSceneReader(config).read(scene, config.products[0], tile)
 
     return go
@@ -181,7 +181,7 @@ def test_programming_errors_are_not_retried(source, platform):
 def test_concurrent_requests_stay_within_the_configs_limit(source, platform, tmp_path):
     from dataclasses import replace
 
-    config = replace(platform_dataset(source).imagery, requests=3)
+    config = replace(platform_dataset(source).imagery.first, requests=3)
     scene = plan_images(platform_dataset(source), tmp_path).scenes(TILES[1].key, "sample-l2a")[0]
     platform.latency = 0.3
     platform.log.clear()

@@ -99,6 +99,6 @@ def test_times_are_utc(text, expected):
     ],
 )
 def test_the_query_changes_with_the_search(change, changes_text):
-    usual, other = (SceneQuery.of(make_dataset(imagery=imagery).imagery) for imagery in ({}, change))
+    usual, other = (SceneQuery.of(make_dataset(imagery=imagery).imagery.first) for imagery in ({}, change))
     assert (usual.text != other.text) == changes_text
     assert json.loads(usual.text)["products"] == ["s2"]

@@ -4,7 +4,7 @@ import pytest
 import shapely
 
 from segchips.errors import InputError
-from segchips.scenes.lock import read_lock
+from segchips.scenes.lock import read_locks
 from segchips.scenes.resolve import resolve
 from support.assignments import write_dataset_manifest
 from support.catalogues import make_asset, make_item, write_catalogue
@@ -39,7 +39,7 @@ class Place:
     @property
     def scenes(self):
         """The ids of each tile's scenes."""
-        lock = read_lock(self.lock)
+        lock = read_locks(self.lock)[""]
         return {key: [lock.scenes[index].id for index in indices] for key, indices in lock.tiles.items()}
 
 
@@ -105,7 +105,7 @@ def test_a_new_tile_takes_a_scene_as_its_neighbours_have_it(place):
     place.resolve(FIRST)
     moved = covering("b", TILES, "2017-07-01T10:00:00Z", href="https://e.com/moved.tif")
     place.resolve([moved], TILES[:3])
-    lock = read_lock(place.lock)
+    lock = read_locks(place.lock)[""]
     assert place.scenes[KEYS[2]] == ["b"]
     assert {scene.find_band("B1").href for scene in lock.scenes if scene.id == "b"} == {"https://e.com/b.tif"}
 
@@ -164,7 +164,7 @@ def test_the_lock_is_the_same_wherever_the_catalogue_puts_its_items(place, tmp_p
     other.resolve(LATER + FIRST[::-1])
     with_catalog = place.lock.read_bytes()
     # the query names the catalogue's place; all else must be equal
-    assert read_lock(other.lock).scenes == read_lock(place.lock).scenes
-    assert read_lock(other.lock).tiles == read_lock(place.lock).tiles
+    assert read_locks(other.lock)[""].scenes == read_locks(place.lock)[""].scenes
+    assert read_locks(other.lock)[""].tiles == read_locks(place.lock)[""].tiles
     place.resolve(LATER[::-1] + FIRST[::-1], refresh=True)
     assert place.lock.read_bytes() == with_catalog

@@ -188,7 +188,7 @@ def test_an_unknown_product_names_those_that_are_known(tmp_path, stac_api, kind)
         if kind == "static"
         else stac_api(items, [make_collection("s2"), make_collection("landsat")])
     )
-    source = StacCatalogue(make_dataset(imagery={"catalog": str(catalog)}).imagery)
+    source = StacCatalogue(make_dataset(imagery={"catalog": str(catalog)}).imagery.first)
     with pytest.raises(InputError, match="no product 's3'; it has landsat, s2"):
         source.check("s3", ["B1"], None)
     source.check("landsat", ["B1"], None)

@@ -78,7 +78,7 @@ SPOILT_ITEM = SPOILT | {
 
 
 def catalogue(place):
-    return StacCatalogue(make_dataset(imagery={"catalog": str(place)}).imagery)
+    return StacCatalogue(make_dataset(imagery={"catalog": str(place)}).imagery.first)
 
 
 @pytest.mark.parametrize("how", SPOILT)

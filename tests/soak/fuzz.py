@@ -24,7 +24,7 @@ with atheris.instrument_imports(include=["segchips"]):
     from segchips.records.record_decoding import decode_example
     from segchips.records.shard_index import read_index
     from segchips.records.tfrecord import read_records
-    from segchips.scenes.lock import lock_digest, read_lock, write_lock
+    from segchips.scenes.lock import lock_digest, read_locks, write_locks
 
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
@@ -84,7 +84,7 @@ def indices(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
 def locks(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
     """The assets of a lock, as somebody would forge them: with the right checksum."""
     path = folder / "scenes.parquet"
-    write_lock(path, small_scene_lock())
+    write_locks(path, {"": small_scene_lock()})
     table = pq.read_table(path)
     place, metadata = table.schema.get_field_index("assets"), dict(table.schema.metadata)
     (assets, *_), about = table["assets"].to_pylist(), json.loads(metadata[b"segchips"])
@@ -97,7 +97,7 @@ def locks(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
         said = {b"segchips": json.dumps(about | {"digest": checksum}).encode()}
         pq.write_table(forged.replace_schema_metadata(metadata | said), path)
         try:
-            found = read_lock(path)
+            found = read_locks(path)[""]
         except SegchipsError:
             return
         assert len(found.scenes) == len(table)

@@ -49,13 +49,13 @@ COUNTS = {
 )
 def test_tiles_are_kept_by_their_shares(select, kept):
     dataset = make_dataset(select=select)
-    reasons = deselect(dataset.select, dataset.labels, COUNTS, 0)
+    reasons = deselect(dataset.select, dataset.labels.first, COUNTS, 0)
     assert set(COUNTS) - set(reasons) == set(kept.split())
 
 
 def test_the_reason_gives_the_numbers():
     dataset = make_dataset(select={"labelled": {"min": 0.1}, "classes": {"1": {"max": 0.5}}, "empty": 0})
-    assert deselect(dataset.select, dataset.labels, COUNTS, 0) == {
+    assert deselect(dataset.select, dataset.labels.first, COUNTS, 0) == {
         "full": "select: 100 of 100 pixels are classes.1, select.classes.1.max is 0.5",
         "little": "select: 4 of 100 pixels are labelled, select.labelled.min is 0.1",
         "empty": "select: no pixel is labelled, and select.empty keeps 0 of such tiles",
@@ -65,11 +65,11 @@ def test_the_reason_gives_the_numbers():
 def test_a_share_of_empty_tiles_is_kept_by_a_seeded_draw_of_each():
     dataset = make_dataset(select={"empty": 0.2})
     empty = {f"60:2:10.0:33:{number}:1": pixels(v255=9) for number in range(5000)}
-    first, again, other = (set(deselect(dataset.select, dataset.labels, empty, seed)) for seed in (0, 0, 1))
+    first, again, other = (set(deselect(dataset.select, dataset.labels.first, empty, seed)) for seed in (0, 0, 1))
     assert first == again != other
     assert abs(len(first) / 5000 - 0.8) < 4 * np.sqrt(0.8 * 0.2 / 5000)
     some = dict(list(empty.items())[:50])
-    assert set(deselect(dataset.select, dataset.labels, some, 0)) == first & set(some)
+    assert set(deselect(dataset.select, dataset.labels.first, some, 0)) == first & set(some)
 
 
 def labelled(folder, **keys):
@@ -82,10 +82,10 @@ def labelled(folder, **keys):
 
 def test_counts_are_those_of_the_label_chips(tmp_path):
     dataset = labelled(tmp_path)
-    features = LabelFeatures(dataset.labels)
+    features = LabelFeatures(dataset.labels.first)
     lock = lock_labels(features, TILES, "code")
     keys = [tile.key for tile in TILES]
-    counts = count_classes(dataset.labels, lock, keys, {})
+    counts = count_classes(dataset.labels.first, lock, keys, {})
     for tile in TILES:
         make_label(features, tile, lock.feature_indices[tile.key], tmp_path / "chip.tif")
         _, chip = read_chip(tmp_path / "chip.tif")
@@ -95,7 +95,7 @@ def test_counts_are_those_of_the_label_chips(tmp_path):
 
 def test_the_file_of_splits_keeps_counts_of_labels_that_stay(tmp_path):
     dataset = labelled(tmp_path, select={"labelled": {"min": 0.3}}, splitting={"by": "block", "allow_overlap": True})
-    features = LabelFeatures(dataset.labels)
+    features = LabelFeatures(dataset.labels.first)
     lock = lock_labels(features, TILES, "code")
     write_dataset_manifest(tmp_path / "tiles.parquet", TILES, dataset)
     make_splits(dataset, tmp_path / "tiles.parquet", tmp_path / "splits.parquet", lock, "")
@@ -111,7 +111,7 @@ def test_the_file_of_splits_keeps_counts_of_labels_that_stay(tmp_path):
 
 def test_a_selection_that_leaves_nothing_is_an_error(tmp_path):
     dataset = labelled(tmp_path, select={"labelled": {"min": 0.99}})
-    lock = lock_labels(LabelFeatures(dataset.labels), TILES, "code")
+    lock = lock_labels(LabelFeatures(dataset.labels.first), TILES, "code")
     write_dataset_manifest(tmp_path / "tiles.parquet", TILES, dataset)
     with pytest.raises(InputError, match=r"none of the 40 tiles is left; .*select\.labelled\.min is 0\.99"):
         make_splits(dataset, tmp_path / "tiles.parquet", tmp_path / "splits.parquet", lock, "")

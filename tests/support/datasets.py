@@ -9,6 +9,7 @@ import pyproj
 import shapely
 
 from segchips.chips.image_plan import ImagePlan
+from segchips.config.layers import ImageLayers, LabelTargets
 from segchips.config.loading import load_config
 from segchips.config.model import Dataset
 from segchips.grids.tile import Grid, Tile
@@ -42,10 +43,15 @@ def make_dataset(
     if repr(blocks) not in _datasets:
         _datasets[repr(blocks)] = load_config({"datasets": {"d": blocks}}).datasets["d"]
     dataset = _datasets[repr(blocks)]
-    layers = [replace(layer, path=path) if layer.path == places["path"] else layer for layer in dataset.labels.layers]
-    return replace(
-        dataset, imagery=replace(dataset.imagery, catalog=catalog), labels=replace(dataset.labels, layers=tuple(layers))
-    )
+    images = {
+        name: replace(layer, catalog=catalog) if layer.catalog == places["catalog"] else layer
+        for name, layer in dataset.imagery.layers.items()
+    }
+    targets = {}
+    for name, target in dataset.labels.targets.items():
+        layers = [replace(layer, path=path) if layer.path == places["path"] else layer for layer in target.layers]
+        targets[name] = replace(target, layers=tuple(layers))
+    return replace(dataset, imagery=ImageLayers(images), labels=LabelTargets(targets))
 
 
 _datasets: dict[str, Dataset] = {}
@@ -74,4 +80,4 @@ def tile_at(
 
 def image_plan(dataset: Dataset, lock: SceneLock) -> ImagePlan:
     """The plan of a dataset's only layer."""
-    return ImagePlan(dataset.imagery, lock, code_version="", config_key=f"datasets.{dataset.name}.imagery")
+    return ImagePlan(dataset.imagery.first, lock, code_version="", config_key=f"datasets.{dataset.name}.imagery")

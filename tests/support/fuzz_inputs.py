@@ -48,9 +48,10 @@ def write_small_dataset(folder, compression, storage="array"):
         write_chip(folder / "labels" / name, rng.integers(0, 3, (6, 5, 1)).astype("uint8"), nodata=255)
     out, how = folder / "tfrecords", records_config(storage, 1, compression, {"train": 1.0})
     shard, index = out / shard_name("d", "train", 0, 1), out / index_name("d", "train", 0, 1)
-    write_shard(shard, index, KEYS, folder / "images", folder / "labels", "train", how, 0.0)
+    write_shard(shard, index, KEYS, {"": folder / "images"}, {"": folder / "labels"}, "train", how, [0.0])
     name = f"{KEYS[0].replace(':', '#')}.tif"
-    describe_dataset(out, "d", how, {"train": [index]}, folder / "images" / name, folder / "labels" / name, 255)
+    image, label = {"": folder / "images" / name}, {"": folder / "labels" / name}
+    describe_dataset(out, "d", how, {"train": [index]}, image, label, [255])
     return shard
 
 

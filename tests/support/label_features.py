@@ -23,7 +23,7 @@ def read_features(path, background=255, all_touched=True, **layer):
     """The features of a config with one layer, or several."""
     layers = layer.pop("layers", None)
     block = {"background": background, "all_touched": all_touched, **layer, "path": str(path)}
-    return LabelFeatures(make_dataset(labels={**block, "layers": layers} if layers else block).labels)
+    return LabelFeatures(make_dataset(labels={**block, "layers": layers} if layers else block).labels.first)
 
 
 def burn_tile(features, tile=TILE):

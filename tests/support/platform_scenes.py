@@ -6,7 +6,7 @@ from segchips.chips.images import make_image
 from segchips.grids.outlines import footprints
 from segchips.grids.tile import Tile
 from segchips.scenes.catalogue import open_catalogue
-from segchips.scenes.lock import read_lock, write_lock
+from segchips.scenes.lock import read_locks, write_locks
 from segchips.scenes.pinning import pin_scenes
 from segchips.scenes.query import SceneQuery
 from support.datasets import image_plan, make_dataset
@@ -23,16 +23,16 @@ def platform_dataset(source, **changes):
 
 
 def find_scenes(dataset):
-    return open_catalogue(dataset.imagery).search(footprints(TILES))
+    return open_catalogue(dataset.imagery.first).search(footprints(TILES))
 
 
 def plan_images(dataset, folder, name="lock"):
     """The plan of a dataset through the lock file."""
     lock = pin_scenes(
-        SceneQuery.of(dataset.imagery), find_scenes(dataset), [tile.key for tile in TILES], footprints(TILES)
+        SceneQuery.of(dataset.imagery.first), find_scenes(dataset), [tile.key for tile in TILES], footprints(TILES)
     )
-    write_lock(folder / f"{name}.parquet", lock)
-    return image_plan(dataset, read_lock(folder / f"{name}.parquet"))
+    write_locks(folder / f"{name}.parquet", {"": lock})
+    return image_plan(dataset, read_locks(folder / f"{name}.parquet")[""])
 
 
 def make_chip(plan, path, tile=TILES[1]):

@@ -12,6 +12,7 @@ import shapely
 from segchips.chips.chip_file import write_chip
 from segchips.config.imagery import CloudMask, ImageryConfig, Product
 from segchips.config.labels import LabelLayer, LabelsConfig
+from segchips.config.layers import ImageLayers, LabelTargets
 from segchips.config.model import Dataset
 from segchips.config.splitting import Range, SelectConfig, SplittingConfig
 from segchips.config.tfrecords import TFRecordsConfig
@@ -21,13 +22,13 @@ from segchips.grids.tile import Grid, Tile
 from segchips.records.dataset_files import write_description
 from segchips.records.dataset_info import ChipLayout, DatasetInfo
 from segchips.records.file_names import index_name
-from segchips.records.pixel_counts import PixelCounts
+from segchips.records.part_counts import PartCounts
 from segchips.records.shard_index import IndexEntry, write_index
 from segchips.records.statistics import write_statistics
 from segchips.reports.audit import write_audit
 from segchips.reports.ledger import FAILED, NO_SCENES, STATES, UNFINISHED, LedgerRow, write_ledger
 from segchips.reports.report import write_report
-from segchips.scenes.lock import write_lock
+from segchips.scenes.lock import write_locks
 from segchips.scenes.model import Scene
 from segchips.scenes.pinning import SceneLock
 from segchips.tiles.assignment import DROPPED, EXCLUDED, MADE, TOO_FEW_VALID
@@ -102,21 +103,27 @@ def report_dataset():
     return Dataset(
         name="cropland",
         tiles=TilesConfig(16, 2, 10.0, "aoi.gpkg", None, None),
-        imagery=ImageryConfig(
-            source="stac",
-            catalog="catalog.json",
-            sign=None,
-            products=(Product("s2", BANDS, "nearest", None, None),),
-            start=date(2017, 6, 1),
-            end=date(2017, 6, 30),
-            max_cloud=0.4,
-            composite="closest",
-            reference_date=date(2017, 6, 15),
-            cloud_mask=mask,
-            min_valid=0.5,
-            provenance=False,
+        imagery=ImageLayers(
+            {
+                "": ImageryConfig(
+                    source="stac",
+                    catalog="catalog.json",
+                    sign=None,
+                    products=(Product("s2", BANDS, "nearest", None, None),),
+                    start=date(2017, 6, 1),
+                    end=date(2017, 6, 30),
+                    max_cloud=0.4,
+                    composite="closest",
+                    reference_date=date(2017, 6, 15),
+                    cloud_mask=mask,
+                    min_valid=0.5,
+                    provenance=False,
+                )
+            }
         ),
-        labels=LabelsConfig((LabelLayer("crops.gpkg", None, "kind", 1, CLASSES),), BACKGROUND, True),
+        labels=LabelTargets(
+            {"": LabelsConfig((LabelLayer("crops.gpkg", None, "kind", 1, CLASSES),), BACKGROUND, True)}
+        ),
         tfrecords=TFRecordsConfig("array", 1, None, SHARES),
         splitting=SplittingConfig(SHARES, "tile", 960.0, 0, True, False, 0, None, None, "split"),
         select=SelectConfig(Range(), {}, None),
@@ -173,7 +180,7 @@ def build_results(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0, spli
     write_conflicts(folder, TILES)
     write_dataset_manifest(folder / "tiles.parquet", TILES, report_dataset())
     tiles = {tile.key: tuple(pinned_scenes(number)) for number, tile in enumerate(TILES)}
-    write_lock(folder / "scenes.parquet", SceneLock("{}", SCENES, tiles))
+    write_locks(folder / "scenes.parquet", {"": SceneLock("{}", SCENES, tiles)})
     write_ledger(folder / "ledger.csv", rows)
     for number, (tile, row) in enumerate(zip(TILES, rows, strict=True)):
         if row.state in (MADE, TOO_FEW_VALID):
@@ -182,8 +189,9 @@ def build_results(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0, spli
             write_chip(folder / "images" / f"{tile.name}.tif", image, tile, bands, nodata, tags, SCALE[: len(bands)])
             write_chip(folder / "labels" / f"{tile.name}.tif", label_pixels(number), tile, ["label"], BACKGROUND, {})
     made = {split: (sum(row.state == MADE and row.split == split for row in rows),) for split in SPLITS}
+    label = ChipLayout("uint8", (16, 16), "GTiff", BACKGROUND)
     image = ChipLayout(dtype, (16, 16, len(bands)), "GTiff", nodata, tuple(bands))
-    info = DatasetInfo("cropland", "array", None, made, image, ChipLayout("uint8", (16, 16), "GTiff", BACKGROUND))
+    info = DatasetInfo("cropland", "array", None, made, {"": image}, {"": label}, {"": None})
     write_description(folder / "tfrecords", info, dict.fromkeys(SPLITS, 0))
     write_indices(folder / "tfrecords", rows)
     count_pixels(folder, rows)
@@ -211,15 +219,24 @@ def write_page(folder, dataset, output):
 def count_pixels(folder, rows):
     """Write pixel counts and statistics as the writer of shards does."""
     for split in SPLITS:
-        counts = None
+        counts = PartCounts([""], [""])
         for row in (row for row in rows if row.state == MADE and row.split == split):
             name = f"{row.tile.replace(':', '#')}.tif"
             with rasterio.open(folder / "images" / name) as image, rasterio.open(folder / "labels" / name) as chip:
-                counts = counts or PixelCounts(image.dtypes[0], image.count, image.nodata)
-                counts.add(image.read().transpose(1, 2, 0), chip.read().transpose(1, 2, 0))
-        (counts or PixelCounts("uint8", 0, None)).save(counts_path(folder, split))
+                counts.add([image.read().transpose(1, 2, 0)], [chip.read().transpose(1, 2, 0)], [image.nodata])
+        counts.save(counts_path(folder, split))
     write_statistics(folder / "tfrecords", {split: [counts_path(folder, split)] for split in SPLITS})
 
 
 def counts_path(folder, split):
     return folder / "tfrecords" / f"cropland-{split}.statistics-00000-of-00001.npz"
+
+
+def with_imagery(dataset, **keys):
+    """The dataset with other keys of its only layer."""
+    return replace(dataset, imagery=ImageLayers({"": replace(dataset.imagery.first, **keys)}))
+
+
+def with_labels(dataset, **keys):
+    """The dataset with other keys of its only target."""
+    return replace(dataset, labels=LabelTargets({"": replace(dataset.labels.first, **keys)}))

@@ -10,7 +10,7 @@ import rasterio
 
 from segchips.chips.images import make_image
 from segchips.grids.outlines import footprints
-from segchips.scenes.lock import read_lock, write_lock
+from segchips.scenes.lock import read_locks, write_locks
 from segchips.scenes.pinning import pin_scenes
 from segchips.scenes.query import SceneQuery
 from segchips.scenes.stac_catalogue import StacCatalogue
@@ -56,9 +56,12 @@ class SceneSeries:
         catalog = write_catalogue(self.folder, self.items)
         dataset = make_dataset(imagery={"catalog": str(catalog), **imagery})
         keys, outlines = [tile.key for tile in tiles], footprints(tiles)
-        scenes = StacCatalogue(dataset.imagery).search(outlines)
-        write_lock(self.folder / "scenes.parquet", pin_scenes(SceneQuery.of(dataset.imagery), scenes, keys, outlines))
-        return image_plan(dataset, read_lock(self.folder / "scenes.parquet"))
+        scenes = StacCatalogue(dataset.imagery.first).search(outlines)
+        write_locks(
+            self.folder / "scenes.parquet",
+            {"": pin_scenes(SceneQuery.of(dataset.imagery.first), scenes, keys, outlines)},
+        )
+        return image_plan(dataset, read_locks(self.folder / "scenes.parquet")[""])
 
     def chip(self, tile=TILE, with_provenance=False, **imagery):
         """Make the tile's chip and read it."""

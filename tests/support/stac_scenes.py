@@ -17,7 +17,7 @@ DAY = "2017-06-01T10:00:00Z"
 
 
 def find(catalog, footprints=FOOTPRINTS, **imagery):
-    return StacCatalogue(make_dataset(imagery={"catalog": str(catalog), **imagery}).imagery).search(footprints)
+    return StacCatalogue(make_dataset(imagery={"catalog": str(catalog), **imagery}).imagery.first).search(footprints)
 
 
 def ids(scenes):

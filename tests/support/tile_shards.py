@@ -46,7 +46,13 @@ def write_tile_shard(
     out = root / "tfrecords"
     paths = out / shard_name("sample", split, number, shards), out / index_name("sample", split, number, shards)
     write_shard(
-        *paths, keys, root / "images", root / "labels", split, one_split_config(storage, compression), min_valid
+        *paths,
+        keys,
+        {"": root / "images"},
+        {"": root / "labels"},
+        split,
+        one_split_config(storage, compression),
+        [min_valid],
     )
     return paths
 
@@ -59,9 +65,9 @@ def describe_tile_shards(root, indices, storage="array", compression=None):
         "sample",
         one_split_config(storage, compression),
         indices,
-        root / "images" / name,
-        root / "labels" / name,
-        255,
+        {"": root / "images" / name},
+        {"": root / "labels" / name},
+        [255],
     )
     return root / "tfrecords"
 

@@ -7,7 +7,7 @@ import rasterio
 
 from segchips.chips.images import make_image
 from segchips.grids.outlines import footprints
-from segchips.scenes.lock import read_lock, write_lock
+from segchips.scenes.lock import read_locks, write_locks
 from segchips.scenes.pinning import pin_scenes
 from segchips.scenes.query import SceneQuery
 from segchips.scenes.stac_catalogue import StacCatalogue
@@ -39,10 +39,12 @@ def scene_file(path, data=None, crs=None, nodata=NODATA, step=10, **profile):
 def make(folder, items, catalog=None, **imagery):
     """The chip of the tile from these items: pixels (row, column) and the ids of the scenes it tells."""
     dataset = make_dataset(imagery={"catalog": str(catalog or write_catalogue(folder, items)), **imagery})
-    outlines, catalogue = footprints([TILE]), StacCatalogue(dataset.imagery)
+    outlines, catalogue = footprints([TILE]), StacCatalogue(dataset.imagery.first)
     scenes = catalogue.search(outlines)
-    write_lock(folder / "scenes.parquet", pin_scenes(SceneQuery.of(dataset.imagery), scenes, [TILE.key], outlines))
-    plan = image_plan(dataset, read_lock(folder / "scenes.parquet"))
+    write_locks(
+        folder / "scenes.parquet", {"": pin_scenes(SceneQuery.of(dataset.imagery.first), scenes, [TILE.key], outlines)}
+    )
+    plan = image_plan(dataset, read_locks(folder / "scenes.parquet")[""])
     if not plan.tiles_with_chips():
         return None, [], catalogue.skipped_items
     make_image(plan, TILE, folder / "chips" / "chip.tif")

@@ -76,16 +76,30 @@ if workflow.is_main_process:
     shorten_console(workflow.logger_manager, logger)
 
 
+def parts_pattern(parts):
+    """A pattern of what stands before a tile's name in the path of its chips: nothing, or the part's folder."""
+    names = {name for dataset in CONFIG.datasets for name in parts(dataset)}
+    return "|".join(f"{name}/" if name else "(?:)" for name in sorted(names, reverse=True)) or "none"
+
+
 wildcard_constraints:
     dataset="|".join(CONFIG.datasets) or "none",
     conversion="|".join(CONFIG.conversions) or "none",
+    # Layers and targets stand before the tile, as a folder of their own where they have a name.
+    layer=parts_pattern(DATASETS.layers),
+    target=parts_pattern(DATASETS.targets),
     tile=r"[0-9][0-9.#-]*",
 
 
-def datasets_with_provenance(wanted):
-    """A pattern of the names of datasets that have provenance files, or have none."""
-    names = (name for name, dataset in CONFIG.datasets.items() if dataset.imagery.provenance == wanted)
-    return "|".join(names) or "none"
+def layers_with_provenance(wanted):
+    """A pattern of the names of datasets, in paths of chips of a layer that has provenance files, or has none."""
+    layers = [
+        f"{name}(?=/[a-z]+/{layer}{'/' if layer else ''}[0-9])"
+        for name, dataset in CONFIG.datasets.items()
+        for layer, imagery in dataset.imagery.layers.items()
+        if imagery.provenance == wanted
+    ]
+    return "|".join(layers) or "none"
 
 
 # Files
@@ -174,19 +188,18 @@ def shard_tiles(wildcards):
 
 @after_all_locks
 def shard_images(wildcards):
-    kinds = DATASETS.image_kinds(wildcards.dataset)
-    return [chip for kind in kinds for chip in DATASETS.chips(wildcards.dataset, kind, shard_tiles(wildcards))]
+    return DATASETS.image_chips(wildcards.dataset, shard_tiles(wildcards))
 
 
 @after_all_locks
 def shard_labels(wildcards):
-    return DATASETS.chips(wildcards.dataset, "labels", shard_tiles(wildcards))
+    return DATASETS.label_chips(wildcards.dataset, shard_tiles(wildcards))
 
 
-def example_chip(kind):
-    """An input function of the chip that shows what all chips of the dataset are like."""
+def example_chips(chips):
+    """An input function of the chips that show what all chips of the dataset are like."""
     return after_all_locks(
-        lambda wildcards: DATASETS.chips(wildcards.dataset, kind, DATASETS.tiles_with_chips(wildcards.dataset)[:1])
+        lambda wildcards: chips(wildcards.dataset, DATASETS.tiles_with_chips(wildcards.dataset)[:1])
     )
 
 
@@ -223,14 +236,20 @@ def digest_of(rule, outputs, ask, *locks):
     return answer
 
 
+def part_of(wildcards):
+    """The name of the layer or target of a chip."""
+    return (wildcards.get("layer") or wildcards.get("target") or "").rstrip("/")
+
+
 def digest_of_chip(rule, kinds, ask, lock):
     """As `digest_of`, for chips, which hold their digest."""
 
     @after(lock)
     def answer(wildcards):
-        digest = ask(wildcards.dataset, wildcards.tile)
+        part = part_of(wildcards)
+        digest = ask(wildcards.dataset, part, wildcards.tile)
         key = Tile.from_name(wildcards.tile).key
-        files = [DATASETS.chips(wildcards.dataset, kind, [key])[0] for kind in kinds]
+        files = [DATASETS.chips(wildcards.dataset, kind, part, [key])[0] for kind in kinds]
 
         def made_from():
             digest, *others = {chip_made_from(Path(file), key) for file in files}
@@ -261,9 +280,11 @@ def run_step(body, wildcards, log, output, params, *arguments):
 
     What the outputs were made from is recorded beside them; chips hold it.
     """
-    name, tile = wildcards.dataset, wildcards.get("tile")
+    name, tile, part = wildcards.dataset, wildcards.get("tile"), part_of(wildcards)
     job = f"tile {chip_key(tile)}" if tile else f"{name}: {body.__module__.rpartition('.')[2]}"
-    waits = body in (scenes.make_scenes, images.make_image) and DATASETS.uses_network(name)
+    job = f"{part}: {job}" if part else job
+    waits = body in (scenes.make_scenes, images.make_image)
+    waits = waits and DATASETS.uses_network(name, part if tile else None)
     error = (RUNNER.run_on_network if waits else RUNNER.run)(job, log[0], body, name, *arguments)
     if error is None and not tile:
         write_made_from(params.digest, [str(path) for path in output])

@@ -1,38 +1,38 @@
-# Needs: the scene lock. Makes: one image chip for each tile that has scenes and, if `imagery.provenance` is on, its provenance file.
+# Needs: the scene lock. Makes: one image chip for each tile that has scenes, in each layer, and its provenance file if `imagery.provenance` is on.
 
 
 rule images:
     input:
         scene_lock,
     output:
-        f"{DATASET}/images/{{tile}}.tif",
+        f"{DATASET}/images/{{layer}}{{tile}}.tif",
     log:
-        f"{LOGS}/{{dataset}}/images/{{tile}}.log",
+        f"{LOGS}/{{dataset}}/images/{{layer}}{{tile}}.log",
     wildcard_constraints:
-        dataset=datasets_with_provenance(False),
+        dataset=layers_with_provenance(False),
     # On a cluster, a job makes as many chips as `group-components` says. In a group, jobs that run in parallel add up their
     # memory (megabytes), and jobs that run in sequence their time (minutes).
     group:
         "images"
     # A job that waits for a platform occupies no core; the config limits the number of such jobs.
-    threads: lambda wildcards: 0 if DATASETS.uses_network(wildcards.dataset) else 1
+    threads: lambda wildcards: 0 if DATASETS.uses_network(wildcards.dataset, part_of(wildcards)) else 1
     resources:
-        requests=lambda wildcards: int(DATASETS.uses_network(wildcards.dataset)),
+        requests=lambda wildcards: int(DATASETS.uses_network(wildcards.dataset, part_of(wildcards))),
         runtime=doubling(2),
         mem_mb=doubling(1000),
     params:
         digest=digest_of_chip("images", ["images"], DIGESTS.image, scene_lock),
     run:
-        arguments = wildcards.tile, params.digest, *output
+        arguments = part_of(wildcards), wildcards.tile, params.digest, *output
         if error := run_step(images.make_image, wildcards, log, output, params, *arguments):
             raise error
 
 
 use rule images as provenance with:
     output:
-        f"{DATASET}/images/{{tile}}.tif",
-        f"{DATASET}/provenance/{{tile}}.tif",
+        f"{DATASET}/images/{{layer}}{{tile}}.tif",
+        f"{DATASET}/provenance/{{layer}}{{tile}}.tif",
     wildcard_constraints:
-        dataset=datasets_with_provenance(True),
+        dataset=layers_with_provenance(True),
     params:
         digest=digest_of_chip("provenance", ["images", "provenance"], DIGESTS.provenance, scene_lock),

@@ -21,9 +21,9 @@ rule labels:
     input:
         label_lock,
     output:
-        f"{DATASET}/labels/{{tile}}.tif",
+        f"{DATASET}/labels/{{target}}{{tile}}.tif",
     log:
-        f"{LOGS}/{{dataset}}/labels/{{tile}}.log",
+        f"{LOGS}/{{dataset}}/labels/{{target}}{{tile}}.log",
     group:
         "labels"
     resources:
@@ -32,5 +32,6 @@ rule labels:
     params:
         digest=digest_of_chip("labels", ["labels"], DIGESTS.label, label_lock),
     run:
-        if error := run_step(labels.make_label, wildcards, log, output, params, wildcards.tile, output[0]):
+        arguments = part_of(wildcards), wildcards.tile, output[0]
+        if error := run_step(labels.make_label, wildcards, log, output, params, *arguments):
             raise error

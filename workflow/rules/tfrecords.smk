@@ -34,8 +34,8 @@ rule tfrecords_info:
         label_lock=label_lock,
         indices=lambda wildcards: DATASETS.indices(wildcards.dataset),
         pixel_counts=lambda wildcards: DATASETS.pixel_counts(wildcards.dataset),
-        image=example_chip("images"),
-        label=example_chip("labels"),
+        images=example_chips(DATASETS.image_chips),
+        labels=example_chips(DATASETS.label_chips),
     output:
         INFO_FILES[:3],
         report(

@@ -126,3 +126,29 @@ class ImagePlan:
         present = {self.lock.scenes[index].product for index in self.lock.tiles[key]}
         missing = [product.id for product in self.imagery.products if product.id not in present]
         return f"no scene of {', '.join(missing)} within the dates and the cloud limit" if missing else None
+
+
+@dataclass(frozen=True)
+class ImagePlans:
+    """The image plan of each layer of a dataset, by name."""
+
+    layers: Mapping[str, ImagePlan]
+
+    def tiles_with_chips(self) -> list[str]:
+        """Return the keys of the tiles that have scenes of every layer that is not optional, and so get chips."""
+        required = [plan for plan in self.layers.values() if not plan.imagery.optional]
+        with_scenes = [set(plan.tiles_with_chips()) for plan in required]
+        return [key for key in required[0].lock.tiles if all(key in keys for keys in with_scenes)]
+
+    def missing_scenes(self, key: str) -> str | None:
+        """Return why a tile gets no chips: the layers and products without scenes of it; None where it gets them."""
+        reasons = [
+            f"{layer}: {missing}" if layer else missing
+            for layer, plan in self.layers.items()
+            if not plan.imagery.optional and (missing := plan.missing_scenes(key))
+        ]
+        return "; ".join(reasons) or None
+
+    def count_scenes(self, key: str) -> int:
+        """Return how many scenes a tile is pinned to in all layers."""
+        return sum(len(plan.lock.tiles.get(key, ())) for plan in self.layers.values())

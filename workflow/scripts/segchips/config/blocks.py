@@ -22,8 +22,10 @@ class Block:
     """Base of all blocks: unknown keys and infinite numbers are errors."""
 
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-    SHARED: ClassVar[tuple[type, str] | None] = None
-    """The block whose keys may also stand beside a list of such blocks, and the key of the list; see share_keys."""
+    SHARED: ClassVar["tuple[type[Block], str] | None"] = None
+    """The block whose keys may also stand beside a list or map of such blocks, and its key; see share_keys."""
+    IN_MAP: ClassVar[bool] = False
+    """Whether such blocks stand in a map, where the only one has the name "" if the file names none."""
 
 
 def problem(key: str, text: str) -> PydanticCustomError:
@@ -36,26 +38,40 @@ def problem(key: str, text: str) -> PydanticCustomError:
     return PydanticCustomError(PROBLEM, "{text}", {"key": key, "text": text})
 
 
-def share_keys(raw: Any, part: type, entries: str) -> Any:
-    """Moves keys that stand beside a list of entries into each entry that does not override them.
+def share_keys(raw: Any, part: "type[Block]", entries: str) -> Any:
+    """Moves keys that stand beside a list or map of entries into each entry that does not override them.
 
     Args:
         raw: The block as written, such as `{"path": "a.gpkg", "layers": [{"layer": "roads"}]}`.
-        part: The block that each entry is, whose keys may also stand beside the list.
-        entries: The key of the list; without it, the keys beside it are the only entry.
+        part: The block that each entry is, whose keys may also stand beside the entries.
+        entries: The key of the entries; without it, the keys beside it are the only entry, in a map that of name "".
 
     Returns:
         The block with its entries complete, such as `{"layers": [{"path": "a.gpkg", "layer": "roads"}]}`.
     """
     if not isinstance(raw, Mapping):
         return raw
-    keys = part.__dataclass_fields__.keys()  # type: ignore[attr-defined]
-    shared = {key: value for key, value in raw.items() if key in keys}
-    own = {key: value for key, value in raw.items() if key not in keys}
-    items: Any = [{}] if raw.get(entries) is None else raw[entries]
-    if isinstance(items, list):
-        items = [{**shared, **item} if isinstance(item, Mapping) else item for item in items]
+    keys = shared_keys(part)
+    shared = {key: value for key, value in raw.items() if key in keys and key != entries}
+    own = {key: value for key, value in raw.items() if key not in shared}
+    items: Any = raw.get(entries)
+    if items is None:
+        items = {"": {}} if part.IN_MAP else [{}]
+    if isinstance(items, list) and not part.IN_MAP:
+        items = [_override(shared, item) for item in items]
+    elif isinstance(items, Mapping) and part.IN_MAP:
+        items = {name: _override(shared, item) for name, item in items.items()}
     return own | {entries: items}
+
+
+def shared_keys(part: "type[Block]") -> set[str]:
+    """The keys that a block may have in the file, those that its entries share included."""
+    own = set(part.__dataclass_fields__)  # type: ignore[attr-defined]
+    return own | shared_keys(part.SHARED[0]) if part.SHARED else own
+
+
+def _override(shared: Mapping[str, Any], item: Any) -> Any:
+    return {**shared, **item} if isinstance(item, Mapping) else {**shared} if item is None else item
 
 
 def _parse_day(value: object) -> object:

@@ -1,7 +1,7 @@
 """The block `imagery`: where scenes come from and how they become a chip."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -133,11 +133,13 @@ class CloudMask(Block):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageryConfig(Block):
-    """Where scenes come from and how they become one chip.
+    """One layer: where its scenes come from and how they become one chip.
 
     Fields that change no result are left out of the repr, and so of rerun digests: how failures are handled, and how
     many requests are sent at once.
     """
+
+    IN_MAP: ClassVar = True
 
     source: Literal["stac", "descarteslabs", "earthone"] = "stac"
     """What provides the scenes: a STAC catalogue, or the platform of Descartes Labs or EarthOne."""
@@ -168,6 +170,8 @@ class ImageryConfig(Block):
     """The band that says which pixels are clear; it names an asset of the same scenes, or a product and its band."""
     min_valid: Share = 0.0
     """A chip with a smaller share of valid pixels (valid in every band) is not written to a shard."""
+    optional: Flag = False
+    """Whether a tile without scenes of this layer gets a chip without valid pixels; else it gets no chips at all."""
     provenance: Flag = False
     """Write a second raster for each chip with every pixel's scene and its days from the reference date."""
     on_failure: Literal["fail", "exclude", "skip_scene"] = field(default="fail", repr=False)

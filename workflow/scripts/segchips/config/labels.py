@@ -65,6 +65,7 @@ class LabelsConfig(Block):
     """
 
     SHARED: ClassVar = (LabelLayer, "layers")
+    IN_MAP: ClassVar = True
 
     layers: Annotated[tuple[LabelLayer, ...], Field(min_length=1)]
     """Several layers in burning order; each overrides the keys of a layer above."""

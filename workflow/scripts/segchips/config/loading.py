@@ -6,12 +6,13 @@ from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from segchips.config.blocks import Block
 from segchips.config.class_keys import key_text
+from segchips.config.layers import ImageLayers
 from segchips.config.messages import describe_errors
 from segchips.config.model import Config, ConfigFile, Conversion, Dataset
 from segchips.errors import ConfigError
@@ -42,7 +43,8 @@ def load_config(raw: Mapping[str, Any]) -> Config:
             conversions[name] = replace(conversion, name=name)
         else:
             dataset: Dataset = _checked(Dataset, _merged(file.defaults, own, Dataset), where)
-            imagery = replace(dataset.imagery, requests=file.requests)
+            layers = dataset.imagery.layers.items()
+            imagery = ImageLayers({key: replace(layer, requests=file.requests) for key, layer in layers})
             datasets[name] = replace(dataset, name=name, imagery=imagery)
     return Config(Path(file.results), file.requests, datasets, conversions)
 
@@ -73,21 +75,36 @@ def _adapter(block: Any) -> TypeAdapter[Any]:
     return TypeAdapter(block)
 
 
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any], block: type) -> Json:
-    """`over` merged into `base`: blocks key by key, while lists and maps with the user's own keys are replaced."""
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any], block: type[Block]) -> Json:
+    """`over` merged into `base`: blocks and named blocks key by key; lists and maps of plain values are replaced."""
     merged = dict(base)
     for key, value in over.items():
-        inner = _inner_block(block, key)
-        both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
-        merged[key] = _merged(base[key], value, inner) if inner and both else value
+        inner, named = _inner_block(block, key)
+        if not (inner and isinstance(value, Mapping) and isinstance(base.get(key), Mapping)):
+            merged[key] = value
+        elif named:
+            merged[key] = base[key] | {
+                name: _merged(base[key].get(name) or {}, item, inner) if isinstance(item, Mapping) else item
+                for name, item in value.items()
+            }
+        else:
+            merged[key] = _merged(base[key], value, inner)
     return merged
 
 
-def _inner_block(block: type, key: str) -> type | None:
-    """The block that a key of another block holds, or None."""
-    hint = _hints(block).get(key)
-    choices = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    return next((choice for choice in choices if isinstance(choice, type) and issubclass(choice, Block)), None)
+def _inner_block(block: type[Block], key: str) -> tuple[type[Block] | None, bool]:
+    """The block that a key of another block holds, if any, and whether the key holds a map of such blocks."""
+    kind: Any = block
+    while kind.SHARED and key not in _hints(kind):
+        kind = kind.SHARED[0]
+    hint = _hints(kind).get(key)
+    for choice in get_args(hint) if isinstance(hint, UnionType) else (hint,):
+        if isinstance(choice, type) and issubclass(choice, Block):
+            return choice, False
+        values = get_args(choice)[1:] if get_origin(choice) is Mapping else ()
+        if values and isinstance(values[0], type) and issubclass(values[0], Block) and values[0].IN_MAP:
+            return values[0], True
+    return None, False
 
 
 @cache

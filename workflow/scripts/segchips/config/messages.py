@@ -15,6 +15,7 @@ Json = dict[str, Any]
 Path = tuple[str | int, ...]
 _KEY = "[key]"
 """The last part of an error's path where a key of a map, and not its value, is wrong."""
+_NAMED_ENTRIES = ("layers", "targets")
 _UNKNOWN = ("unexpected_keyword_argument", UNKNOWN_KEY)
 _TYPES = {
     "object": "a block of keys",
@@ -79,12 +80,13 @@ def _data_path(location: Path, raw: Any) -> tuple[Path, Path | None]:
 
 
 def _as_written(path: Path, raw: Any, problem: bool) -> Path:
-    """The path of a key that a list's entry takes from beside the list (see share_keys), as the user wrote it."""
+    """The path of a key that an entry takes from beside the entries (see share_keys), as the user wrote it."""
     for at in range(len(path) - 2):
         shared = (*path[:at], *path[at + 2 :])
         beside = _exists(shared, raw) and not problem
-        if isinstance(path[at + 1], int) and not _exists(path, raw) and (beside or not _exists(path[: at + 2], raw)):
-            return shared
+        is_entry = isinstance(path[at + 1], int) or path[at] in _NAMED_ENTRIES
+        if is_entry and not _exists(path, raw) and (beside or not _exists(path[: at + 2], raw)):
+            return _as_written(shared, raw, problem)
     return path
 
 

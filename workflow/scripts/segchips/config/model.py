@@ -9,8 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from segchips.config.blocks import Block, Derived, Integer, Name, Text, problem
-from segchips.config.imagery import ImageryConfig
-from segchips.config.labels import LabelsConfig
+from segchips.config.layers import UNNAMED, ImageLayers, LabelTargets
 from segchips.config.splitting import SelectConfig, SplittingConfig
 from segchips.config.tfrecords import TFRecordsConfig
 from segchips.config.tiles import TilesConfig
@@ -23,9 +22,9 @@ class Dataset(Block):
     name: Derived[str] = ""
     tiles: TilesConfig = TilesConfig()
     """Which tiles are made."""
-    imagery: ImageryConfig
-    """Where scenes come from and how they become one chip."""
-    labels: LabelsConfig
+    imagery: ImageLayers
+    """Where scenes come from and how they become one chip of each layer."""
+    labels: LabelTargets
     """The features and how they are burned."""
     tfrecords: TFRecordsConfig = TFRecordsConfig()
     """How chips become records."""
@@ -40,12 +39,15 @@ class Dataset(Block):
         if not self.tfrecords.shards:
             reason = "a tile's shard follows from its key alone, so that it stays the same when the area grows"
             raise problem("tfrecords.shards", f"null is for datasets of chips; give a number ({reason})")
-        storage, bands = self.tfrecords.storage, sum(len(product.bands) for product in self.imagery.products)
-        if storage in ("png", "jpeg") and bands not in (1, 3):
-            text = f"'{storage}' holds 1 or 3 bands, and the products have {bands}; choose 'array', or other bands"
-            raise problem("tfrecords.storage", text)
+        for layer in self.imagery.layers.values():
+            storage, bands = self.tfrecords.storage, sum(len(product.bands) for product in layer.products)
+            if storage in ("png", "jpeg") and bands not in (1, 3):
+                text = f"'{storage}' holds 1 or 3 bands, and the products have {bands}; choose 'array', or other bands"
+                raise problem("tfrecords.storage", text)
+        for name in (self.imagery.layers.keys() & self.labels.targets.keys()) - {UNNAMED}:
+            raise problem(f"labels.targets.{name}", f"'{name}' is also a layer of imagery; choose another name")
         splitting = self.splitting.completed(self.tiles, self.tfrecords.splits)
-        return replace(self, splitting=splitting, select=self.select.completed(self.labels))
+        return replace(self, splitting=splitting, select=self.select.completed(self.labels.first))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter
 
-from segchips.config.blocks import Block
+from segchips.config.blocks import NAME_PATTERN, Block
 from segchips.config.model import ConfigFile, Conversion, Dataset
 
 Json = dict[str, Any]
@@ -39,8 +39,10 @@ def _add_shared_keys(block: Json, part: Json, entries: str) -> None:
     """Lets keys of the entries stand beside them, where the entries are optional."""
     own = block["properties"]
     override = {key: _without(value, "default") for key, value in part["properties"].items()}
-    items = {**_without(part, "required"), "properties": override}
-    optional = {"anyOf": [{**own[entries], "items": items}, {"type": "null"}], "default": None}
+    item = {**_without(part, "required"), "properties": override}
+    kind = "items" if "items" in own[entries] else "patternProperties"
+    inner = item if kind == "items" else {NAME_PATTERN: {"anyOf": [item, {"type": "null"}]}}
+    optional = {"anyOf": [{**own[entries], kind: inner}, {"type": "null"}], "default": None}
     if "description" in own[entries]:
         optional["description"] = own[entries].pop("description")
     block["properties"] = {**part["properties"], **own, entries: optional}

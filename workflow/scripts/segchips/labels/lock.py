@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from segchips.config.layers import UNNAMED
 from segchips.files import atomic_path, digest, read_parquet
 from segchips.grids.tile import Tile
 from segchips.labels.features import LabelFeatures
@@ -47,9 +49,23 @@ def lock_labels(features: LabelFeatures, tiles: Sequence[Tile], code_version: st
     return LabelLock(digests, indices, values, covered_pixels)
 
 
-def write_label_lock(path: Path, lock: LabelLock) -> None:
-    """Write the lock as Parquet with the columns tile, digest, features, values and known (covered pixels)."""
-    table = pa.table(
+def write_label_locks(path: Path, locks: Mapping[str, LabelLock]) -> None:
+    """Write the locks of a dataset's targets as Parquet.
+
+    Args:
+        path: The file to write, with the columns tile, digest, features, values and known (covered pixels).
+        locks: The lock of each target. Those of named targets have a column `target`.
+    """
+    parts = []
+    for target, lock in locks.items():
+        table = _table(lock)
+        parts.append(table if target == UNNAMED else table.add_column(0, "target", [pa.array([target] * len(table))]))
+    with atomic_path(path) as part:
+        pq.write_table(pa.concat_tables(parts).combine_chunks(), part, compression="zstd")
+
+
+def _table(lock: LabelLock) -> pa.Table:
+    return pa.table(
         {
             "tile": pa.array(list(lock.digests), pa.string()),
             "digest": pa.array(list(lock.digests.values()), pa.string()),
@@ -58,13 +74,19 @@ def write_label_lock(path: Path, lock: LabelLock) -> None:
             "known": pa.array([lock.covered_pixels[key] for key in lock.digests], pa.int32()),
         }
     )
-    with atomic_path(path) as part:
-        pq.write_table(table, part, compression="zstd")
 
 
-def read_label_lock(path: Path) -> LabelLock:
-    """Read a file that `write_label_lock` wrote."""
+def read_label_locks(path: Path) -> dict[str, LabelLock]:
+    """Read the lock of each target from a file that `write_label_locks` wrote."""
     columns = read_parquet(path).to_pydict()
-    return LabelLock(
-        *(dict(zip(columns["tile"], columns[name], strict=True)) for name in ("digest", "features", "values", "known"))
-    )
+    targets = columns.get("target") or [UNNAMED] * len(columns["tile"])
+    rows: dict[str, list[int]] = {}
+    for number, target in enumerate(targets):
+        rows.setdefault(target, []).append(number)
+    return {target: LabelLock(*_maps(columns, numbers)) for target, numbers in rows.items()}
+
+
+def _maps(columns: Mapping[str, Sequence[Any]], rows: Sequence[int]) -> list[dict[str, Any]]:
+    """The columns of some rows by tile key, in the order of the fields of `LabelLock`."""
+    names = ("digest", "features", "values", "known")
+    return [{columns["tile"][row]: columns[name][row] for row in rows} for name in names]

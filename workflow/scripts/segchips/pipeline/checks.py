@@ -9,7 +9,7 @@ from segchips.config.imagery import ImageryConfig
 from segchips.config.model import Conversion, Dataset
 from segchips.errors import InputError, SegchipsError
 from segchips.pipeline.datasets import Datasets
-from segchips.pipeline.sources import is_sample
+from segchips.pipeline.sources import is_sample, target_sources
 from segchips.records.chip_folders import pair_chips
 from segchips.scenes.catalogue import open_catalogue
 from segchips.tiles.area import read_tile_keys
@@ -59,36 +59,37 @@ def _check_tiles(dataset: Dataset) -> None:
 
 
 def _check_labels(datasets: Datasets, name: str) -> None:
-    labels, coverage = datasets[name].labels, datasets[name].labels.coverage
-    paths = [layer.path for layer in labels.layers] + ([coverage.path] if coverage else [])
-    if any(_will_be_made(path) for path in paths):
-        return
-    with _naming("labels"):
-        for layer in labels.layers:
-            find_layer(layer.path, layer.layer, layer.attribute, layer.options)
-        if coverage:
-            find_layer(coverage.path, coverage.layer, options=coverage.options)
-        if not _is_newer(datasets.folder(name) / "labels.parquet", paths):
-            datasets.features(name)
+    for part, target in datasets[name].labels.targets.items():
+        paths, coverage = target_sources(target), target.coverage
+        if any(_will_be_made(path) for path in paths):
+            continue
+        with _naming(f"labels.targets.{part}" if part else "labels"):
+            for layer in target.layers:
+                find_layer(layer.path, layer.layer, layer.attribute, layer.options)
+            if coverage:
+                find_layer(coverage.path, coverage.layer, options=coverage.options)
+            if not _is_newer(datasets.folder(name) / "labels.parquet", paths):
+                datasets.features(name, part)
 
 
 def check_catalogue(dataset: Dataset) -> None:
     """Check that there is a catalogue with the products and bands; that of the sample may be missing."""
     with _naming(f"datasets.{dataset.name}"):
-        _check_catalogue(dataset.imagery)
+        for name, layer in dataset.imagery.layers.items():
+            _check_catalogue(layer, f"imagery.layers.{name}" if name else "imagery")
 
 
-def _check_catalogue(imagery: ImageryConfig) -> None:
+def _check_catalogue(imagery: ImageryConfig, key: str) -> None:
     if not imagery.on_platform and _will_be_made(str(imagery.catalog)):
         return
-    with _naming("imagery.source" if imagery.on_platform else "imagery.catalog"):
+    with _naming(f"{key}.source" if imagery.on_platform else f"{key}.catalog"):
         catalogue = open_catalogue(imagery)
-    with _naming("imagery.products"):
+    with _naming(f"{key}.products"):
         for product in imagery.products:
             asset = (imagery.cloud_mask.asset,) if imagery.cloud_mask and imagery.cloud_mask.asset else ()
             catalogue.check(product.id, (*product.bands, *asset), product.processing_level)
     if imagery.cloud_mask and imagery.cloud_mask.product:
-        with _naming("imagery.cloud_mask"):
+        with _naming(f"{key}.cloud_mask"):
             catalogue.check(imagery.cloud_mask.product, [str(imagery.cloud_mask.band)], None)
 
 

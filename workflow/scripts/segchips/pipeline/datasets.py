@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from segchips.chips.image_plan import ImagePlan
+from segchips.chips.image_plan import ImagePlan, ImagePlans
 from segchips.config.model import Config, Dataset
+from segchips.errors import InputError
 from segchips.files import content_digest
 from segchips.grids.tile import chip_filename
 from segchips.labels.features import LabelFeatures
-from segchips.labels.lock import LabelLock, read_label_lock
+from segchips.labels.lock import LabelLock, read_label_locks
 from segchips.labels.shared_folder import is_own_folder
 from segchips.pipeline.code_versions import foreign_to_images, module_version
-from segchips.pipeline.sources import label_sources
+from segchips.pipeline.sources import target_sources
 from segchips.records.file_names import counts_path, index_name
-from segchips.scenes.lock import read_lock
+from segchips.scenes.lock import read_locks
 from segchips.splits.splits import read_splits
 from segchips.tiles.assignment import PLANNED, TileAssignment
 from segchips.tiles.manifest import read_parquet_columns
@@ -52,18 +53,35 @@ class Datasets:
         """The dataset's folder of logs."""
         return self._logs / name
 
-    def image_kinds(self, name: str) -> list[str]:
-        """The folders that a tile's imagery is written to: `images`, and `provenance` where the config asks for it."""
-        return ["images", "provenance"] if self[name].imagery.provenance else ["images"]
+    def layers(self, name: str) -> list[str]:
+        """The names of the dataset's image layers; "" for the only one without a name."""
+        return list(self[name].imagery.layers)
 
-    def chips(self, name: str, kind: str, keys: Sequence[str]) -> list[str]:
-        """The chip files of tiles by key; `kind` is images, labels or provenance."""
-        folder = self.folder(self.label_owner(name) if kind == "labels" else name) / kind
+    def targets(self, name: str) -> list[str]:
+        """The names of the dataset's label targets; "" for the only one without a name."""
+        return list(self[name].labels.targets)
+
+    def image_kinds(self, name: str, layer: str) -> list[str]:
+        """The folders that a layer's imagery is written to: `images`, and `provenance` where the config asks for it."""
+        return ["images", "provenance"] if self[name].imagery.layers[layer].provenance else ["images"]
+
+    def chip_folder(self, name: str, kind: str, part: str) -> Path:
+        """The folder of chips of one kind (images, labels or provenance) of one layer or target."""
+        return self.folder(self.label_owner(name) if kind == "labels" else name) / kind / part
+
+    def chips(self, name: str, kind: str, part: str, keys: Sequence[str]) -> list[str]:
+        """The chip files of tiles by key; `kind` is images, labels or provenance, `part` the layer or target."""
+        folder = self.chip_folder(name, kind, part)
         return [f"{folder}/{chip_filename(key)}" for key in keys]
 
-    def all_chips(self, name: str, keys: Sequence[str]) -> list[str]:
-        """The chip files of tiles, of every kind."""
-        return [chip for kind in (*self.image_kinds(name), "labels") for chip in self.chips(name, kind, keys)]
+    def image_chips(self, name: str, keys: Sequence[str]) -> list[str]:
+        """The image chips and provenance files of tiles, of every layer."""
+        kinds = [(kind, layer) for layer in self.layers(name) for kind in self.image_kinds(name, layer)]
+        return [chip for kind, layer in kinds for chip in self.chips(name, kind, layer, keys)]
+
+    def label_chips(self, name: str, keys: Sequence[str]) -> list[str]:
+        """The label chips of tiles, of every target."""
+        return [chip for target in self.targets(name) for chip in self.chips(name, "labels", target, keys)]
 
     def label_owner(self, name: str) -> str:
         """The dataset whose label chips this one uses: itself if it has any, else one of the same tiles and labels."""
@@ -93,14 +111,15 @@ class Datasets:
 
     # What the config asks for
 
-    def uses_network(self, name: str) -> bool:
-        """Whether image chips of the dataset wait for a platform instead of needing a core."""
-        return self[name].imagery.on_platform
+    def uses_network(self, name: str, layer: str | None = None) -> bool:
+        """Whether image chips of a layer, or of any, wait for a platform instead of needing a core."""
+        layers = self[name].imagery.layers
+        return layers[layer].on_platform if layer is not None else any(one.on_platform for one in layers.values())
 
     def needs_labels(self, name: str) -> bool:
         """Whether labels decide which tiles are made, or in which split."""
         dataset = self[name]
-        return dataset.splitting.cover or dataset.select.by_label or dataset.labels.coverage is not None
+        return dataset.splitting.cover or dataset.select.by_label or dataset.labels.first.coverage is not None
 
     # What results say
 
@@ -117,24 +136,41 @@ class Datasets:
         """Every tile with its split, shard and state."""
         return self.read_once("assignments", self.folder(name) / "splits.parquet", read_splits)
 
-    def image_plan(self, name: str) -> ImagePlan:
-        """What image chips are made from."""
+    def image_plans(self, name: str) -> ImagePlans:
+        """What image chips of all layers are made from.
 
-        def read(path: Path) -> ImagePlan:
-            imagery = self[name].imagery
-            version = module_version("chips.images", *foreign_to_images(imagery.source))
-            return ImagePlan(imagery, read_lock(path), version, f"datasets.{name}.imagery")
+        Raises:
+            InputError: The scene lock is damaged, or older than a layer.
+        """
 
-        return self.read_once("image plan", self.folder(name) / "scenes.parquet", read)
+        def read(path: Path) -> ImagePlans:
+            locks, plans = read_locks(path), {}
+            for layer, imagery in self[name].imagery.layers.items():
+                if layer not in locks:
+                    raise InputError(f"{path}: has no scenes of layer '{layer}'; run again to resolve them")
+                version = module_version("chips.images", *foreign_to_images(imagery.source))
+                key = f"datasets.{name}.imagery" + (f".layers.{layer}" if layer else "")
+                plans[layer] = ImagePlan(imagery, locks[layer], version, key)
+            return ImagePlans(plans)
 
-    def label_lock(self, name: str) -> LabelLock:
-        """What label chips are made from."""
-        return self.read_once("label lock", self.folder(name) / "labels.parquet", read_label_lock)
+        return self.read_once("image plans", self.folder(name) / "scenes.parquet", read)
 
-    def features(self, name: str) -> LabelFeatures:
-        """The label features, read once for all datasets with equal labels."""
-        labels = self[name].labels
-        first = Path(label_sources(self[name])[0])
+    def image_plan(self, name: str, layer: str) -> ImagePlan:
+        """What image chips of a layer are made from."""
+        return self.image_plans(name).layers[layer]
+
+    def label_locks(self, name: str) -> Mapping[str, LabelLock]:
+        """What label chips are made from, by target."""
+        return self.read_once("label locks", self.folder(name) / "labels.parquet", read_label_locks)
+
+    def label_lock(self, name: str, target: str) -> LabelLock:
+        """What label chips of a target are made from."""
+        return self.label_locks(name)[target]
+
+    def features(self, name: str, target: str) -> LabelFeatures:
+        """The label features of a target, read once for all datasets with equal labels."""
+        labels = self[name].labels.targets[target]
+        first = Path(target_sources(labels)[0])
         return self.read_once(("features", repr(labels)), first, lambda _: LabelFeatures(labels))
 
     def shard_tiles(self, name: str, split: str, shard: int) -> list[str]:
@@ -148,7 +184,7 @@ class Datasets:
 
     def _tiles_by_shard(self, name: str) -> Mapping[tuple[str, int], list[str]]:
         def group(_: Path) -> Mapping[tuple[str, int], list[str]]:
-            with_scenes = set(self.image_plan(name).tiles_with_chips())
+            with_scenes = set(self.image_plans(name).tiles_with_chips())
             groups: dict[tuple[str, int], list[str]] = {}
             for row in self.assignments(name):
                 if row.state == PLANNED and row.key in with_scenes:

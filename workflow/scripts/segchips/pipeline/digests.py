@@ -41,9 +41,11 @@ class Digests:
 
     def scenes(self, name: str) -> str:
         """Of the scene lock: pinned scenes stay while tiles and query do, whatever the catalogue holds by now."""
-        dataset = self._datasets[name]
-        version = module_version("scenes.resolve", *foreign_modules(dataset.imagery.source))
-        return digest(version, SceneQuery.of(dataset.imagery).text, self.keys(name))
+        how: list[object] = []
+        for layer, imagery in self._datasets[name].imagery.layers.items():
+            version = module_version("scenes.resolve", *foreign_modules(imagery.source))
+            how += [layer, version, SceneQuery.of(imagery).text]
+        return digest(*how, self.keys(name))
 
     def labels(self, name: str) -> str:
         """Of the label lock."""
@@ -61,55 +63,64 @@ class Digests:
         """Of the assignment of tiles to splits: with labels only as far as they decide."""
         dataset, decisive = self._datasets[name], list[str]()
         if self._datasets.needs_labels(name) and self._datasets.has_result(name, "labels.parquet"):
-            lock = self._datasets.label_lock(name)
+            lock = next(iter(self._datasets.label_locks(name).values()))
             decisive = [key for key, pixels in lock.covered_pixels.items() if not pixels]
             decisive += map(str, (lock.digests if dataset.select.by_label else lock.values).values())
         how = self.splitting(name), dataset.select, dataset.tfrecords.shards
         return digest(module_version("splits.splits"), *how, self.keys(name), *decisive)
 
-    def image(self, name: str, tile: str) -> str:
-        """Of a tile's image chip.
+    def image(self, name: str, layer: str, tile: str) -> str:
+        """Of a tile's image chip of one layer.
 
         Raises:
             InputError: The dataset has no such tile.
         """
-        key, plan = Tile.from_name(tile).key, self._datasets.image_plan(name)
+        key, plan = Tile.from_name(tile).key, self._datasets.image_plan(name, layer)
         if key not in plan.lock.tiles:
             manifest = self._datasets.folder(name) / "tiles.parquet"
             raise InputError(f"tile {key} is not in the manifest of dataset '{name}' ({manifest})")
         return plan.digest(key)
 
-    def provenance(self, name: str, tile: str) -> str:
+    def provenance(self, name: str, layer: str, tile: str) -> str:
         """Of a tile's image chip with its provenance, which counts days from the reference date."""
-        return digest(self.image(name, tile), self._datasets[name].imagery.reference_date)
+        return digest(self.image(name, layer, tile), self._datasets[name].imagery.layers[layer].reference_date)
 
-    def imagery(self, name: str, tile: str) -> str:
-        """Of what the images rule makes of a tile: its chip, or its chip and provenance."""
-        with_provenance = self._datasets[name].imagery.provenance
-        return self.provenance(name, tile) if with_provenance else self.image(name, tile)
+    def imagery(self, name: str, layer: str, tile: str) -> str:
+        """Of what the images rule makes of a tile in one layer: its chip, or its chip and provenance."""
+        with_provenance = self._datasets[name].imagery.layers[layer].provenance
+        return self.provenance(name, layer, tile) if with_provenance else self.image(name, layer, tile)
 
-    def label(self, name: str, tile: str) -> str:
-        """Of a tile's label chip."""
-        return self._datasets.label_lock(name).digests[Tile.from_name(tile).key]
+    def label(self, name: str, target: str, tile: str) -> str:
+        """Of a tile's label chip of one target."""
+        return self._datasets.label_lock(name, target).digests[Tile.from_name(tile).key]
 
     def record_recipe(self, name: str, split: str) -> str:
         """Of all that the records of a split depend on but their chips."""
         dataset = self._datasets[name]
-        how = replace(dataset.tfrecords, splits={}), dataset.imagery.min_valid, dataset.labels.unknown
+        min_valid = [(name, layer.min_valid) for name, layer in dataset.imagery.layers.items()]
+        unknown = [(name, target.unknown) for name, target in dataset.labels.targets.items()]
+        how = replace(dataset.tfrecords, splits={}), min_valid, unknown
         return digest(module_version("records.shard_writer"), *how, split)
 
     def shard(self, name: str, split: str, shard: int) -> str:
         """Of a shard: the recipe of its records, and every chip in it, with a mark where one is missing."""
         keys = self._datasets.shard_tiles(name, split, shard)
-        chips = [text for key in keys for text in (key, self.imagery(name, key), self.label(name, key))]
-        missing = sum(not os.path.exists(chip) for chip in self._datasets.all_chips(name, keys))
+        layers, targets = self._datasets.layers(name), self._datasets.targets(name)
+        chips: list[str] = []
+        for key in keys:
+            chips += [key, *(self.imagery(name, layer, key) for layer in layers)]
+            chips += [self.label(name, target, key) for target in targets]
+        files = [*self._datasets.image_chips(name, keys), *self._datasets.label_chips(name, keys)]
+        missing = sum(not os.path.exists(chip) for chip in files)
         made_from = digest(self.record_recipe(name, split), *chips)
         return f"{made_from}, {missing} chips missing" if missing else made_from
 
     def dataset_info(self, name: str) -> str:
         """Of the description of the shards."""
         dataset = self._datasets[name]
-        how = dataset.tfrecords, dataset.imagery.products, dataset.labels.background, dataset.labels.unknown
+        products = [(name, layer.products) for name, layer in dataset.imagery.layers.items()]
+        values = [(name, target.background, target.unknown) for name, target in dataset.labels.targets.items()]
+        how = dataset.tfrecords, products, values
         made_from = self._datasets.content_digests([*self._datasets.indices(name), *self._datasets.pixel_counts(name)])
         return digest(module_version("records.dataset_description"), *how, *made_from)
 
@@ -125,7 +136,8 @@ class Digests:
 
     def conflicts(self, name: str) -> str:
         """Of the counts of pixels that several classes claim."""
-        return digest(module_version("labels.conflicts"), *self._datasets.label_lock(name).digests.values())
+        locks = self._datasets.label_locks(name).values()
+        return digest(module_version("labels.conflicts"), *(text for lock in locks for text in lock.digests.values()))
 
     def ledger(self, name: str) -> str:
         """Of the ledger."""
@@ -136,14 +148,15 @@ class Digests:
     def audit(self, name: str) -> str:
         """Of the audit of the splits."""
         dataset = self._datasets[name]
-        values = dataset.labels.background, dataset.labels.unknown
+        values = dataset.labels.first.background, dataset.labels.first.unknown
         made_from = self._results(name, "ledger.csv", "conflicts.parquet", "tfrecords/statistics.json")
         return digest(module_version("reports.audit"), dataset.splitting, *values, *made_from)
 
     def descriptors(self, name: str) -> str:
         """Of the dataset card and the other descriptions for people and programs."""
         dataset, template = self._datasets[name], (_TEMPLATES / "card.md.j2").read_bytes()
-        how = template, dataset.tiles, replace(dataset.imagery, catalog=None), dataset.labels
+        layers = [(name, replace(layer, catalog=None)) for name, layer in dataset.imagery.layers.items()]
+        how = template, dataset.tiles, layers, dataset.labels
         made_from = self._results(name, "ledger.csv", "tfrecords/statistics.json")
         return digest(module_version("reports.descriptors"), *how, *made_from)
 

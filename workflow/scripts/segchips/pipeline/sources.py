@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from segchips.config.labels import LabelsConfig
 from segchips.config.model import Dataset
 
 SAMPLE = Path("resources/sample")
@@ -30,11 +31,15 @@ def split_sources(dataset: Dataset) -> list[str]:
 
 def label_sources(dataset: Dataset) -> list[str]:
     """The files that hold label features and coverage, each once."""
-    coverage = [dataset.labels.coverage.path] if dataset.labels.coverage else []
-    return list(dict.fromkeys([*(layer.path for layer in dataset.labels.layers), *coverage]))
+    return list(dict.fromkeys(path for target in dataset.labels.targets.values() for path in target_sources(target)))
+
+
+def target_sources(target: LabelsConfig) -> list[str]:
+    """The files that hold the features and coverage of one target."""
+    return [layer.path for layer in target.layers] + ([target.coverage.path] if target.coverage else [])
 
 
 def catalogue_sources(dataset: Dataset) -> list[str]:
-    """The catalogue, where it is a file on this machine."""
-    catalog = str(dataset.imagery.catalog)
-    return [] if dataset.imagery.on_platform or "://" in catalog else [catalog]
+    """The catalogues of the layers that are files on this machine, each once."""
+    catalogs = [str(layer.catalog) for layer in dataset.imagery.layers.values() if not layer.on_platform]
+    return list(dict.fromkeys(catalog for catalog in catalogs if "://" not in catalog))

@@ -90,7 +90,7 @@ def _pairing_error(name: str, images: _ChipFolder, labels: _ChipFolder) -> str:
 def _chip_pair(name: str, images: _ChipFolder, labels: _ChipFolder) -> ChipPair:
     (image,), (label,) = images.chips[name], labels.chips[name]
     sidecars = max(images.sidecars_of(image), labels.sidecars_of(label))
-    return ChipPair(name, f"{images.path}/{image}", f"{labels.path}/{label}", _is_tile_key(name), sidecars)
+    return ChipPair(name, (f"{images.path}/{image}",), (f"{labels.path}/{label}",), _is_tile_key(name), sidecars)
 
 
 def pair_chips(images: Path, labels: Path) -> tuple[list[ChipPair], list[IndexEntry]]:
@@ -145,7 +145,7 @@ def most_common_headers(pairs: Sequence[ChipPair], config: "TFRecordsConfig") ->
         if len(sample) == _SAMPLE_SIZE:
             break
     if not sample:
-        folder = Path(pairs[0].image).parent
+        folder = Path(pairs[0].images[0]).parent
         raise InputError(f"none of the {len(pairs)} pairs of {folder} can become a record: {reason}")
-    layouts = [(image.layout, label.layout) for image, label in sample]
+    layouts = [tuple(header.layout for part in headers for header in part) for headers in sample]
     return sample[layouts.index(Counter(layouts).most_common(1)[0][0])]

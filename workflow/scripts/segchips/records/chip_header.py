@@ -39,6 +39,7 @@ class ChipHeader:
         acquired: Acquisition times, as in `ChipTags`.
         scenes: Product and id of the scenes, as in `ChipTags`.
         bare: Whether the file is a GeoTIFF known to have neither a nodata value nor band names.
+        steps: The first and last day of each step of a time series, as in `ChipTags`.
     """
 
     path: str | Path
@@ -53,11 +54,18 @@ class ChipHeader:
     acquired: tuple[str, ...] = ()
     scenes: tuple[tuple[str, str], ...] = ()
     bare: bool = False
+    steps: tuple[tuple[str, str], ...] = ()
 
     @property
     def layout(self) -> tuple[int, int, int, str]:
-        """Height, width, channels and dtype, which all images, or all labels, of a dataset share."""
+        """Height, width, channels and dtype, which all images of a layer, or labels of a target, share."""
         return self.height, self.width, self.channels, self.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the chip's pixels in records: (steps x) height x width x channels."""
+        count = len(self.steps)
+        return (count, self.height, self.width, self.channels // count) if count else self.layout[:3]
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,8 @@ def _gdal_header(path: str | Path, source: Any) -> ChipHeader:
     size = source.height, source.width, source.count, source.dtypes[0]
     transform = tuple(map(float, source.transform.to_gdal()))
     gdal_tags = source.tags()
-    tags = read_chip_tags(gdal_tags.get("VALID"), gdal_tags.get("SCENES"), source.descriptions)
-    return ChipHeader(path, *size, crs, transform, tags.valid, tags.bands, tags.acquired, tags.scenes)
+    tags = read_chip_tags(gdal_tags.get("VALID"), gdal_tags.get("SCENES"), source.descriptions, gdal_tags.get("STEPS"))
+    return ChipHeader(path, *size, crs, transform, tags.valid, tags.bands, tags.acquired, tags.scenes, steps=tags.steps)
 
 
 def _gdal_pixels(source: Any) -> Pixels:
@@ -80,7 +80,7 @@ def _from_fast_header(path: str | Path, fast: FastHeader) -> ChipHeader:
             _crs_by_geokeys[fast.geokeys] = _gdal_header(path, source).crs
     size = fast.height, fast.width, fast.channels, fast.dtype
     tags = fast.tags.valid, fast.tags.bands, fast.tags.acquired, fast.tags.scenes
-    return ChipHeader(path, *size, _crs_by_geokeys[fast.geokeys], fast.geotransform, *tags, fast.bare)
+    return ChipHeader(path, *size, _crs_by_geokeys[fast.geokeys], fast.geotransform, *tags, fast.bare, fast.tags.steps)
 
 
 def _decode_without_gdal(content: bytes, fast: FastHeader) -> Pixels | None:

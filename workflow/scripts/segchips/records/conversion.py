@@ -31,11 +31,11 @@ def _shard_count(pairs: Sequence[ChipPair], config: "TFRecordsConfig", reference
     if config.shards:
         return config.shards
     if config.storage in ("array", "float"):
-        image, label = (4 if config.storage == "float" else item_bytes(header.dtype) for header in reference)
-        pixels = reference[0].height * reference[0].width
-        total = len(pairs) * pixels * (reference[0].channels * image + label)
+        (image,), (label,) = reference
+        sizes = [4 if config.storage == "float" else item_bytes(header.dtype) for header in (image, label)]
+        total = len(pairs) * image.height * image.width * (image.channels * sizes[0] + sizes[1])
     else:
-        total = sum(os.stat(path).st_size for pair in pairs for path in (pair.image, pair.label))
+        total = sum(os.stat(path).st_size for pair in pairs for path in pair.paths)
     return max(1, round(total / SHARD_BYTES))
 
 
@@ -116,7 +116,7 @@ def convert(
         write_in_parallel(specs, processes)
     _remove_stale_files(directory, dataset, specs)
     indices = {split: [spec.index for spec in specs if spec.split == split] for split in config.splits}
-    describe_shards(directory, dataset, config, indices, reference, background)
+    describe_shards(directory, dataset, config, indices, reference, [background])
     entries = [*unpaired, *(entry for spec in specs for entry in read_index(spec.index))]
     with atomic_path(directory / "rejected.csv") as part:
         rejected = (entry for entry in entries if entry.state == REJECTED)

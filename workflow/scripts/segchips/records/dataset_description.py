@@ -11,9 +11,9 @@ from segchips.errors import InputError
 from segchips.records.chip_header import ChipHeader
 from segchips.records.chip_reader import open_chip, read_header
 from segchips.records.dataset_files import write_description
-from segchips.records.dataset_info import ChipLayout, DatasetInfo
+from segchips.records.dataset_info import ChipLayout, DatasetInfo, image_prefix
 from segchips.records.file_names import counts_path, shard_path
-from segchips.records.record_encoding import PairHeaders, describe_layout
+from segchips.records.record_encoding import UNNAMED_PARTS, PairHeaders, RecordParts, describe_layout, step_bands
 from segchips.records.shard_index import read_index
 from segchips.records.tf_example import decode
 from segchips.records.tfrecord import read_record
@@ -25,27 +25,30 @@ if TYPE_CHECKING:
 
 def chip_layout(header: ChipHeader) -> ChipLayout:
     """The layout of a chip file, with format, nodata value and band names."""
-    shape = header.height, header.width, header.channels
     if header.bare:
-        return ChipLayout(header.dtype, shape, "GTiff", None, (None,) * header.channels)
+        return ChipLayout(header.dtype, header.shape, "GTiff", None, (None,) * header.channels)
     with open_chip(header.path) as source:
-        return ChipLayout(header.dtype, shape, source.driver, source.nodata, tuple(source.descriptions))
+        bands = tuple(source.descriptions)
+        names = tuple(step_bands(bands, len(header.steps))) if header.steps else bands
+        return ChipLayout(header.dtype, header.shape, source.driver, source.nodata, names)
 
 
-def _check_shard(index: Path, image: ChipLayout, compression: str | None) -> tuple[int, int]:
+def _check_shard(index: Path, images: Mapping[str, ChipLayout], compression: str | None) -> tuple[int, int]:
     """The number of records and bytes of a shard; InputError if its images have another layout."""
     entries = [entry for entry in read_index(index) if entry.state == MADE]
     if entries:
         place = entries[0].offset or 0, entries[0].length or 0
         record: dict[str, Any] = decode(read_record(shard_path(index), *place, compression))
-        size = (record[f"image/{key}"] for key in ("height", "width", "channels"))
-        layout: Any = (*size, bytes(record["image/dtype"]).decode())
-        expected: Any = (*image.shape, image.dtype)
-        if layout != expected:
-            raise InputError(
-                f"tile {entries[0].tile} is {describe_layout(layout)}, others {describe_layout(expected)}; "
-                "all chips of a dataset need the same size, bands and dtype"
-            )
+        for layer, image in images.items():
+            prefix = image_prefix(layer)
+            size = (record[f"{prefix}/{key}"] for key in ("height", "width", "channels"))
+            layout: Any = (*size, bytes(record[f"{prefix}/dtype"]).decode())
+            expected: Any = (*image.shape[-3:], image.dtype)
+            if layout != expected:
+                raise InputError(
+                    f"tile {entries[0].tile} is {describe_layout(layout)}, others {describe_layout(expected)}; "
+                    "all chips of a dataset need the same size, bands and dtype"
+                )
     return len(entries), sum(entry.length or 0 for entry in entries)
 
 
@@ -55,8 +58,9 @@ def describe_shards(
     config: TFRecordsConfig,
     indices: Mapping[str, Sequence[Path]],
     reference: PairHeaders,
-    background: int | None,
-    unknown: int | None = None,
+    background: Sequence[int | None],
+    unknown: Sequence[int | None] = (None,),
+    parts: RecordParts = UNNAMED_PARTS,
 ) -> None:
     """Write the files that describe shards; see `describe_dataset`.
 
@@ -65,20 +69,25 @@ def describe_shards(
         dataset: The dataset's name.
         config: How records are stored.
         indices: The paths of the shards' indices, by split.
-        reference: The headers of any pair of the dataset.
-        background: The label value of the background; None without one.
-        unknown: The label value of pixels whose class is not known; None without one.
+        reference: The headers of the chips of any tile of the dataset.
+        background: For each target the label value of the background; None without one.
+        unknown: For each target the label value of pixels whose class is not known; None without one.
+        parts: The names of layers and targets.
 
     Raises:
         InputError: The images of a shard differ from the reference in size, bands or dtype.
     """
-    image, label = map(chip_layout, reference)
+    images = dict(zip(parts.layers, map(chip_layout, reference[0]), strict=True))
+    labels = {}
+    for target, header, value in zip(parts.targets, reference[1], background, strict=True):
+        layout = chip_layout(header)
+        labels[target] = replace(layout, shape=layout.shape[:2], nodata=value, bands=())
     sizes = {
-        split: [_check_shard(path, image, config.compression) for path in paths] for split, paths in indices.items()
+        split: [_check_shard(path, images, config.compression) for path in paths] for split, paths in indices.items()
     }
     records = {split: tuple(count for count, _ in shards) for split, shards in sizes.items()}
-    label = replace(label, shape=label.shape[:2], nodata=background, bands=())
-    info = DatasetInfo(dataset, config.storage, config.compression, records, image, label, unknown)
+    values = dict(zip(parts.targets, unknown, strict=True))
+    info = DatasetInfo(dataset, config.storage, config.compression, records, images, labels, values)
     write_description(directory, info, {split: sum(size for _, size in shards) for split, shards in sizes.items()})
 
 
@@ -87,10 +96,10 @@ def describe_dataset(
     dataset: str,
     config: TFRecordsConfig,
     indices: Mapping[str, Sequence[Path]],
-    image: Path,
-    label: Path,
-    background: int | None,
-    unknown: int | None = None,
+    images: Mapping[str, Path],
+    labels: Mapping[str, Path],
+    background: Sequence[int | None],
+    unknown: Sequence[int | None] = (None,),
 ) -> None:
     """Write the files that describe shards, and their statistics.
 
@@ -102,16 +111,17 @@ def describe_dataset(
         dataset: The dataset's name.
         config: How records are stored.
         indices: The paths of the shards' indices, by split.
-        image: Any image chip of the dataset, from which dtype, shape, band names and nodata are taken.
-        label: The label chip of that image.
-        background: The label value of the background; None without one.
-        unknown: The label value of pixels whose class is not known; None without one.
+        images: The image chips of any tile by layer, from which dtype, shape, band names and nodata are taken.
+        labels: The label chips of that tile by target.
+        background: For each target the label value of the background; None without one.
+        unknown: For each target the label value of pixels whose class is not known; None without one.
 
     Raises:
-        InputError: The images of a shard differ from `image` in size, bands or dtype.
+        InputError: The images of a shard differ from `images` in size, bands or dtype.
     """
     from segchips.records.statistics import write_statistics
 
-    reference = read_header(image), read_header(label)
-    describe_shards(directory, dataset, config, indices, reference, background, unknown)
+    parts = RecordParts(tuple(images), tuple(labels))
+    reference = tuple(map(read_header, images.values())), tuple(map(read_header, labels.values()))
+    describe_shards(directory, dataset, config, indices, reference, background, unknown, parts)
     write_statistics(directory, {split: [counts_path(path) for path in paths] for split, paths in indices.items()})

@@ -9,7 +9,7 @@ from typing import Any
 
 from segchips.errors import InputError, RecordError
 from segchips.files import atomic_write
-from segchips.records.dataset_info import ChipLayout, DatasetInfo
+from segchips.records.dataset_info import UNNAMED, ChipLayout, DatasetInfo
 from segchips.records.file_names import index_path
 from segchips.records.shard_index import IndexEntry, read_index
 from segchips.records.tfds_features import feature_tree
@@ -38,11 +38,18 @@ def made_entries(directory: Path, info: DatasetInfo) -> dict[str, IndexEntry]:
 
 
 def _metadata(info: DatasetInfo) -> dict[str, Any]:
-    rasters = {}
-    for key, layout in (("image", info.image), ("label", info.label)):
-        finite = layout.nodata is None or math.isfinite(layout.nodata)
-        rasters[key] = vars(layout) | {"nodata": layout.nodata if finite else repr(layout.nodata)}
-    return {"storage": info.storage, "compression": info.compression, "unknown": info.unknown, **rasters}
+    images = {layer: _layout(layout) for layer, layout in info.images.items()}
+    labels = {target: _layout(layout) for target, layout in info.labels.items()}
+    about: dict[str, Any] = {"storage": info.storage, "compression": info.compression}
+    about |= {"image": images[UNNAMED]} if UNNAMED in images else {"layers": images}
+    if UNNAMED in labels:
+        return about | {"label": labels[UNNAMED], "unknown": info.unknown[UNNAMED]}
+    return about | {"targets": {target: label | {"unknown": info.unknown[target]} for target, label in labels.items()}}
+
+
+def _layout(layout: ChipLayout) -> dict[str, Any]:
+    finite = layout.nodata is None or math.isfinite(layout.nodata)
+    return vars(layout) | {"nodata": layout.nodata if finite else repr(layout.nodata)}
 
 
 def _dataset_info(info: DatasetInfo, sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -116,15 +123,18 @@ def read_info(directory: str | Path) -> DatasetInfo:
     directory = Path(directory)
     info, metadata = _read_json(directory / "dataset_info.json"), _read_json(directory / "metadata.json")
     try:
+        layers = metadata["layers"] if "layers" in metadata else {UNNAMED: metadata["image"]}
+        unnamed = {UNNAMED: {**metadata["label"], "unknown": metadata.get("unknown")}} if "label" in metadata else {}
+        targets = unnamed or metadata["targets"]
         splits = {str(split["name"]): tuple(map(int, split["shardLengths"])) for split in info["splits"]}
         return DatasetInfo(
             str(info["name"]),
             _check_choice(metadata["storage"], STORAGES),
             _check_choice(metadata["compression"], COMPRESSIONS),
             splits,
-            _parse_layout(metadata["image"]),
-            _parse_layout(metadata["label"]),
-            metadata.get("unknown"),
+            {layer: _parse_layout(content) for layer, content in layers.items()},
+            {target: _parse_layout(content) for target, content in targets.items()},
+            {target: content.get("unknown") for target, content in targets.items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(

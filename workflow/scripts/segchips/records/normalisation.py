@@ -28,8 +28,8 @@ class Normaliser:
     nodata: float | None
 
     @classmethod
-    def from_statistics(cls, directory: Path, normalise: bool | str) -> "Normaliser":
-        """Take mean and standard deviation from the statistics of a split.
+    def from_statistics(cls, directory: Path, normalise: bool | str) -> "dict[str, Normaliser]":
+        """Take mean and standard deviation of each layer from the statistics of a split.
 
         The standard deviation of a band that has one value, or none, is taken as 1.
 
@@ -37,18 +37,23 @@ class Normaliser:
             directory: The directory of the shards.
             normalise: The name of the split; True for "train".
 
+        Returns:
+            The normaliser of each layer, by its name.
+
         Raises:
             InputError: The dataset has no such split.
         """
         split = "train" if normalise is True else str(normalise)
-        splits, nodata = statistics(directory), read_info(directory).image.nodata
+        splits, info = statistics(directory), read_info(directory)
         if split not in splits:
             raise InputError(
                 f"{directory} has no split '{split}' to normalise by; name one with normalise: {', '.join(splits)}"
             )
-        bands = splits[split].bands
-        mean, std = (np.array([getattr(band, key) or 0.0 for band in bands]) for key in ("mean", "std"))
-        return cls(mean, np.where(std == 0, 1.0, std), nodata)
+        normalisers = {}
+        for layer, bands in splits[split].layers.items():
+            mean, std = (np.array([getattr(band, key) or 0.0 for band in bands]) for key in ("mean", "std"))
+            normalisers[layer] = cls(mean, np.where(std == 0, 1.0, std), info.images[layer].nodata)
+        return normalisers
 
     @staticmethod
     def float_type(dtype: np.dtype[Any] | type) -> type[np.floating[Any]]:
@@ -56,7 +61,7 @@ class Normaliser:
         return np.float32 if np.dtype(dtype) == np.float32 or not is_wide(np.dtype(dtype)) else np.float64
 
     def apply(self, image: Array) -> Array:
-        """Normalise an image (height x width x channels); returns float32."""
+        """Normalise an image ((steps x) height x width x channels); returns float32."""
         dtype = self.float_type(image.dtype)
         values = image.astype(dtype)
         scaled = (values - self.mean.astype(dtype)) / self.std.astype(dtype)

@@ -9,13 +9,10 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
 from segchips.arrays import Array, Ints, Mask
-from segchips.errors import RecordError
-from segchips.files import atomic_path
 from segchips.records.exact_sums import ExactSums, segment_sums
 from segchips.records.pixel_values import INVALID_CODE, code_values, is_wide, valid_pixels, value_codes
 
@@ -113,6 +110,7 @@ class PixelCounts:
     def with_merged_classes(self) -> "PixelCounts":
         """A copy with all pixels under None."""
         merged = PixelCounts(self.dtype.str, self.bands, self.nodata)
+        merged._classes = [None]
         merged._pixels[None], merged._chips[None] = sum(self.pixels_by_class.values()), self.chip_count
         merged.chip_count, merged.classes_merged, merged.with_masks = self.chip_count, True, self.with_masks
         for (_, band), pages in self._pages.items():
@@ -244,8 +242,25 @@ class PixelCounts:
             if not self._pages[key]:
                 del self._pages[key]
 
-    def save(self, path: Path) -> None:
-        """Write the counts as an npz file, the same bytes for the same chips."""
+    def with_merged_steps(self, steps: int) -> "PixelCounts":
+        """A copy with the bands of all steps of a time series counted as those of one step."""
+        merged = PixelCounts(self.dtype.str, self.bands // steps, self.nodata)
+        merged.chip_count, merged.classes_merged, merged.with_masks = (
+            self.chip_count,
+            self.classes_merged,
+            self.with_masks,
+        )
+        merged._pixels = Counter({value: steps * count for value, count in self.pixels_by_class.items()})
+        merged._chips = Counter(self.chips_by_class)
+        for (value, band), pages in self._pages.items():
+            merged._add_pages((value, band % merged.bands), pages)
+        for (value, band), sums in self._sums.items():
+            key = value, band % merged.bands
+            merged._sums[key] = merged._sums.get(key, ExactSums()) + sums
+        return merged
+
+    def arrays(self) -> dict[str, Array]:
+        """The counts as arrays for an npz file, the same for the same chips."""
         pixels = self.pixels_by_class
         pages = [(*key, page) for key in sorted(self._pages, key=repr) for page in sorted(self._pages[key])]
         counts = np.array([self._pages[value, band][page] for value, band, page in pages], np.int64).ravel()
@@ -263,34 +278,29 @@ class PixelCounts:
         if self.with_masks:
             about["masks"] = True
         text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-        with atomic_path(path) as part, part.open("wb") as stream:
-            smallest = np.min_scalar_type(int(counts.max(initial=0)))
-            np.savez(stream, about=text, places=positions.astype(np.uint32), counts=counts[positions].astype(smallest))
+        smallest = np.min_scalar_type(int(counts.max(initial=0)))
+        return {"about": text, "places": positions.astype(np.uint32), "counts": counts[positions].astype(smallest)}
 
     @classmethod
-    def read(cls, path: Path) -> "PixelCounts":
-        """Read a file that `save` wrote.
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> "PixelCounts":
+        """The counts that `arrays` returned.
 
         Raises:
-            RecordError: The file is missing or damaged.
+            KeyError, TypeError, ValueError: The arrays are something else.
         """
-        try:
-            with np.load(path) as file:
-                about, positions, stored = json.loads(file["about"].tobytes()), file["places"], file["counts"]
-            counts = cls(about["dtype"], about["bands"], about["nodata"] and float(about["nodata"]))
-            counts.chip_count, counts.classes_merged = about["chips"], about["joined"]
-            counts.with_masks = about.get("masks", False)
-            for value, pixels, chips in about["classes"]:
-                counts._pixels[value], counts._chips[value] = pixels, chips
-            dense = np.zeros((len(about["pages"]), 1 << counts._page_bits), np.int64)
-            dense.reshape(-1)[positions] = stored
-            for (value, band, page), row in zip(about["pages"], dense, strict=True):
-                counts._pages.setdefault((value, band), {})[page] = row
-            for value, band, count, total, squares, low, high in about["sums"]:
-                extremes = [float(text) if counts.dtype.kind == "f" else int(text) for text in (low, high)]
-                counts._sums[value, band] = ExactSums(int(count), Fraction(total), Fraction(squares), *extremes)
-        except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
-            raise RecordError(f"{path} cannot be read as the statistics of a shard: {error}") from error
+        about, positions, stored = json.loads(arrays["about"].tobytes()), arrays["places"], arrays["counts"]
+        counts = cls(about["dtype"], about["bands"], about["nodata"] and float(about["nodata"]))
+        counts.chip_count, counts.classes_merged = about["chips"], about["joined"]
+        counts.with_masks = about.get("masks", False)
+        for value, pixels, chips in about["classes"]:
+            counts._pixels[value], counts._chips[value] = pixels, chips
+        dense = np.zeros((len(about["pages"]), 1 << counts._page_bits), np.int64)
+        dense.reshape(-1)[positions] = stored
+        for (value, band, page), row in zip(about["pages"], dense, strict=True):
+            counts._pages.setdefault((value, band), {})[page] = row
+        for value, band, count, total, squares, low, high in about["sums"]:
+            extremes = [float(text) if counts.dtype.kind == "f" else int(text) for text in (low, high)]
+            counts._sums[value, band] = ExactSums(int(count), Fraction(total), Fraction(squares), *extremes)
         return counts
 
 

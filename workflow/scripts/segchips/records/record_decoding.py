@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segchips.errors import InputError, RecordError
 from segchips.records.chip_reader import decode_chip
 from segchips.records.dataset_files import read_info, shard_paths
-from segchips.records.dataset_info import ChipLayout, DatasetInfo
+from segchips.records.dataset_info import ChipLayout, DatasetInfo, image_key, image_prefix, label_key, target_prefix
 from segchips.records.file_names import index_path
+from segchips.records.record_encoding import by_step
 from segchips.records.shard_index import read_index
 from segchips.records.tf_example import decode
 from segchips.records.tfrecord import read_record
@@ -21,18 +22,13 @@ if TYPE_CHECKING:
     from segchips.arrays import Pixels
 
 
-class Example(TypedDict):
-    """A decoded record.
+Example = dict[str, Any]
+"""A decoded record: its images, labels and identifier.
 
-    Attributes:
-        image: Height x width x channels, in the chip's dtype.
-        label: Height x width, in the chip's dtype.
-        identifier: The tile key; for chips made elsewhere `file name|geotransform|crs`.
-    """
-
-    image: Pixels
-    label: Pixels
-    identifier: str
+`image`, or the name of each layer, is height x width x channels in the chip's dtype, of a time series steps x height x
+width x channels. `label`, or the name of each target, is height x width. `identifier` is the tile key; for chips made
+elsewhere `file name|geotransform|crs`.
+"""
 
 
 def _decode_picture(content: bytes) -> Pixels:
@@ -52,6 +48,8 @@ def _decode_array(value: Any, layout: ChipLayout, storage: str) -> Pixels:
         flat = (decode_chip if storage == "encoded" else _decode_picture)(bytes(value))
         if flat.dtype != layout.dtype:
             raise ValueError(f"dtype {flat.dtype}, not {layout.dtype}")
+        if len(layout.shape) == 4:
+            flat = by_step(flat, layout.shape[0])
     return flat.reshape(layout.shape)
 
 
@@ -67,12 +65,22 @@ def decode_example(payload: bytes, info: DatasetInfo) -> Example:
     """
     record: dict[str, Any] = decode(payload)
     try:
-        identifier = bytes(record["identifier"]).decode()
-        image = _decode_array(record["image/image_data"], info.image, info.storage)
-        label = _decode_array(record["target/target_data"], info.label, info.storage)
+        example: Example = {}
+        for layer, layout in info.images.items():
+            data = record[f"{image_prefix(layer)}/image_data"]
+            example[image_key(layer)] = _decode_array(data, layout, info.storage)
+        for target, layout in info.labels.items():
+            data = record[f"{target_prefix(target)}/target_data"]
+            example[label_key(target)] = _decode_array(data, layout, info.storage)
+        example["identifier"] = bytes(record["identifier"]).decode()
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError, RecordError) as error:
         raise RecordError(f"a record of dataset {info.name} does not match its description: {error}") from error
-    return {"image": image, "label": label, "identifier": identifier}
+    return example
+
+
+def steps_as_bands(image: Pixels) -> Pixels:
+    """Turn a time series, steps x height x width x channels, to height x width x (steps * channels)."""
+    return image if image.ndim == 3 else image.transpose(1, 2, 0, 3).reshape(*image.shape[1:3], -1)
 
 
 def read(directory: str | Path, name: str) -> Example:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from segchips.errors import InputError
 from segchips.records.chip_header import ChipHeader, Sidecars
 from segchips.records.chip_reader import open_chip, read_chip, read_file, replace_pixels
+from segchips.records.dataset_info import UNNAMED, image_prefix, target_prefix
 from segchips.records.tf_example import array_bytes, encode
 from segchips.tiles.assignment import hash64
 
@@ -18,45 +19,68 @@ if TYPE_CHECKING:
     from segchips.config.tfrecords import TFRecordsConfig
     from segchips.records.tf_example import Piece, Value
 
-PairHeaders = tuple[ChipHeader, ChipHeader]
-"""The headers of an image chip and of its label chip."""
+PairHeaders = tuple[tuple[ChipHeader, ...], tuple[ChipHeader, ...]]
+"""The headers of the image chips and of the label chips of a tile."""
 _EXACT_IN_FLOAT32 = ("uint8", "int8", "uint16", "int16", "float32")
 _LARGEST_EXACT_INTEGER = 2**24
 """Up to this, float32 can represent all integers."""
 
 
+class RecordParts(NamedTuple):
+    """The layers and targets of a dataset's records.
+
+    Attributes:
+        layers: The names of the image layers; "" for the only one without a name.
+        targets: The names of the label targets, likewise.
+        optional: The layers whose chips may lack valid pixels.
+    """
+
+    layers: tuple[str, ...] = ("",)
+    targets: tuple[str, ...] = ("",)
+    optional: tuple[str, ...] = ()
+
+
+UNNAMED_PARTS = RecordParts()
+"""One layer and one target without names."""
+
+
 class ChipPair(NamedTuple):
-    """An image chip and its label chip.
+    """The image chips of a tile's layers, and the label chips of its targets.
 
     Attributes:
         name: The tile key, or the files' name without extension.
-        image: The path of the image chip.
-        label: The path of the label chip.
+        images: The path of the image chip of each layer.
+        labels: The path of the label chip of each target.
         is_tile: Whether `name` is a tile key.
-        sidecars: The files beside either chip.
+        sidecars: The files beside any of the chips.
     """
 
     name: str
-    image: str
-    label: str
+    images: tuple[str, ...]
+    labels: tuple[str, ...]
     is_tile: bool = True
     sidecars: Sidecars = Sidecars.NONE
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of all chips."""
+        return self.images + self.labels
+
 
 class Record(NamedTuple):
-    """The record of a chip pair.
+    """The record of a tile.
 
     Attributes:
-        headers: The headers of image and label.
+        headers: The headers of images and labels.
         pieces: The serialized tf.train.Example, in pieces.
-        image: The pixels of the image, height x width x channels; None if they were not decoded.
-        label: The pixels of the label, height x width x 1; None if they were not decoded.
+        images: The pixels of each image, height x width x channels; None if they were not decoded.
+        labels: The pixels of each label, height x width x 1; None if they were not decoded.
     """
 
     headers: PairHeaders
     pieces: Sequence[Piece]
-    image: Pixels | None
-    label: Pixels | None
+    images: tuple[Pixels | None, ...]
+    labels: tuple[Pixels | None, ...]
 
 
 def record_order(names: Iterable[str]) -> list[str]:
@@ -103,6 +127,8 @@ def _encode_chip(path: str, sidecars: Sidecars, storage: str, quality: int) -> t
 
 
 def _encode_pixels(header: ChipHeader, pixels: Pixels, storage: str, quality: int) -> Value:
+    if header.steps and storage in ("array", "float"):
+        pixels = by_step(pixels, len(header.steps))
     if storage == "array":
         return array_bytes(pixels)
     if storage == "encoded":
@@ -113,12 +139,33 @@ def _encode_pixels(header: ChipHeader, pixels: Pixels, storage: str, quality: in
 
 
 def valid_mask(image: ChipHeader) -> Mask | None:
-    """Where (height x width) all bands of the image have a valid value; None if they have everywhere."""
+    """Where (height x width) the image has a valid pixel; None if it has everywhere.
+
+    A pixel is valid if all bands are, of a time series those of at least one step.
+    """
     if image.valid is None or image.valid == 1:
         return None
     with open_chip(image.path) as source:
-        valid: Mask = (source.read_masks() != 0).all(axis=0)
+        masks = source.read_masks().reshape(len(image.steps) or 1, -1, image.height, image.width) != 0
+    valid: Mask = masks.all(axis=1).any(axis=0)
     return None if valid.all() else valid
+
+
+def by_step(pixels: Pixels, steps: int) -> Pixels:
+    """Turn the pixels of a time series, height x width x (steps * channels), to steps x height x width x channels."""
+    height, width, channels = pixels.shape
+    return pixels.reshape(height, width, steps, channels // steps).transpose(2, 0, 1, 3)
+
+
+def _invalid_mask(images: Sequence[ChipHeader], height: int) -> Mask | None:
+    """Where (height x width of labels) some image has no valid pixel; None if there is no such pixel."""
+    invalid: Mask | None = None
+    for image in images:
+        if (valid := valid_mask(image)) is not None:
+            factor = height // image.height
+            mask: Mask = ~valid.repeat(factor, axis=0).repeat(factor, axis=1)
+            invalid = mask if invalid is None else invalid | mask
+    return invalid
 
 
 def _mark_unknown(label: ChipHeader, pixels: Pixels | None, invalid: Mask, sidecars: Sidecars, unknown: int) -> Pixels:
@@ -136,49 +183,93 @@ def describe_layout(layout: tuple[int, int, int, str]) -> str:
 
 
 def _check_label_layout(image: ChipHeader, label: ChipHeader) -> None:
-    if label.layout != (image.height, image.width, 1, label.dtype):
+    factor, rest = divmod(label.height, image.height)
+    if rest or (label.height, label.width, label.channels) != (image.height * factor, image.width * factor, 1):
         raise InputError(
             f"{label.path} is {describe_layout(label.layout)}; "
             f"the label of {image.path} has 1 band of {image.width} x {image.height} pixels"
         )
 
 
-def make_record(pair: ChipPair, split: str, config: TFRecordsConfig, unknown: int | None = None) -> Record:
-    """Make the record of a chip pair.
+def make_record(
+    pair: ChipPair,
+    split: str,
+    config: TFRecordsConfig,
+    unknown: Sequence[int | None] = (),
+    parts: RecordParts = UNNAMED_PARTS,
+) -> Record:
+    """Make the record of a tile's chips.
 
     Args:
         pair: The chips.
         split: The split that the record belongs to.
         config: How records are stored.
-        unknown: The value of label pixels where a band of the image has no valid value; None leaves the label as it is.
+        unknown: For each target, the value of label pixels where an image has no valid pixel; None leaves the label as
+            it is.
+        parts: The names of layers and targets.
 
     Raises:
         InputError: A chip cannot become a record.
     """
     storage, quality = config.storage, config.quality
-    image, image_data, image_pixels = _encode_chip(pair.image, pair.sidecars, storage, quality)
+    images = [_encode_chip(path, pair.sidecars, storage, quality) for path in pair.images]
     label_storage = "png" if storage == "jpeg" else storage  # JPEG would change classes
-    label, label_data, label_pixels = _encode_chip(pair.label, pair.sidecars, label_storage, quality)
-    _check_label_layout(image, label)
-    if unknown is not None and (valid := valid_mask(image)) is not None:
-        label_pixels = _mark_unknown(label, label_pixels, ~valid, pair.sidecars, unknown)
-        label_data = _encode_pixels(label, label_pixels, label_storage, quality)
-    transform = list(image.geotransform)
-    features: dict[str, Value] = {
-        "image/image_data": image_data,
-        "image/height": image.height,
-        "image/width": image.width,
-        "image/channels": image.channels,
-        "image/dtype": image.dtype,
-        "target/target_data": label_data,
-        "target/height": label.height,
-        "target/width": label.width,
-        "target/dtype": label.dtype,
-        "identifier": pair.name if pair.is_tile else f"{basename(pair.image)}|{transform}|{image.crs}",
-        "crs": image.crs,
+    labels = [_encode_chip(path, pair.sidecars, label_storage, quality) for path in pair.labels]
+    for image, *_ in images:
+        for label, *_ in labels:
+            _check_label_layout(image, label)
+    if any(value is not None for value in unknown):
+        required = [
+            image for layer, (image, *_) in zip(parts.layers, images, strict=True) if layer not in parts.optional
+        ]
+        if (invalid := _invalid_mask(required, labels[0][0].height)) is not None:
+            for number, value in enumerate(unknown):
+                if value is not None:
+                    label, _, pixels = labels[number]
+                    pixels = _mark_unknown(label, pixels, invalid, pair.sidecars, value)
+                    labels[number] = label, _encode_pixels(label, pixels, label_storage, quality), pixels
+    features: dict[str, Value] = {}
+    for layer, (image, data, _) in zip(parts.layers, images, strict=True):
+        features |= _image_features(layer, image, data)
+    for target, (label, data, _) in zip(parts.targets, labels, strict=True):
+        features |= _target_features(target, label, data)
+    located = images[0][0] if parts.layers == (UNNAMED,) else labels[0][0]
+    transform = list(located.geotransform)
+    features |= {
+        "identifier": pair.name if pair.is_tile else f"{basename(pair.images[0])}|{transform}|{located.crs}",
+        "crs": located.crs,
         "transform": " ".join(map(repr, transform)),
         "split": split,
-        "bands": json.dumps(image.bands),
-        "acquired": json.dumps(image.acquired),
     }
-    return Record((image, label), encode(features), image_pixels, label_pixels)
+    headers = tuple(header for header, *_ in images), tuple(header for header, *_ in labels)
+    pixels_of = tuple(pixels for *_, pixels in images), tuple(pixels for *_, pixels in labels)
+    return Record(headers, encode(features), *pixels_of)
+
+
+def _image_features(layer: str, image: ChipHeader, data: Value) -> dict[str, Value]:
+    prefix, about = image_prefix(layer), f"{layer}/" if layer else ""
+    features: dict[str, Value] = {
+        f"{prefix}/image_data": data,
+        f"{prefix}/height": image.height,
+        f"{prefix}/width": image.width,
+        f"{prefix}/channels": image.shape[-1],
+        f"{prefix}/dtype": image.dtype,
+        f"{about}bands": json.dumps(step_bands(image.bands, len(image.steps))),
+        f"{about}acquired": json.dumps(image.acquired),
+    }
+    return features | ({f"{prefix}/steps": json.dumps(image.steps)} if image.steps else {})
+
+
+def step_bands(bands: Sequence[str], steps: int) -> list[str]:
+    """The names of the bands of one step, without its number; all names where there are no steps."""
+    return [name.partition("/")[2] for name in bands[: len(bands) // steps]] if steps else list(bands)
+
+
+def _target_features(target: str, label: ChipHeader, data: Value) -> dict[str, Value]:
+    prefix = target_prefix(target)
+    return {
+        f"{prefix}/target_data": data,
+        f"{prefix}/height": label.height,
+        f"{prefix}/width": label.width,
+        f"{prefix}/dtype": label.dtype,
+    }

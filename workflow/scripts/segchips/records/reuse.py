@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from segchips.errors import RecordError
 from segchips.files import atomic_write, content_digest
-from segchips.records.dataset_info import ChipLayout, DatasetInfo
+from segchips.records.dataset_info import ChipLayout, DatasetInfo, image_key, image_prefix, label_key, target_prefix
 from segchips.records.file_names import counts_path, provenance_path, shard_path
 from segchips.records.shard_index import IndexEntry, read_index
 from segchips.records.tf_example import decode
@@ -25,9 +25,10 @@ from segchips.records.tfrecord import checksum, read_record
 from segchips.tiles.assignment import MADE
 
 if TYPE_CHECKING:
+    from segchips.arrays import Pixels
     from segchips.config.tfrecords import TFRecordsConfig
-    from segchips.records.pixel_counts import PixelCounts
-    from segchips.records.record_decoding import Example
+    from segchips.records.part_counts import PartCounts
+    from segchips.records.record_encoding import RecordParts
     from segchips.records.tf_example import Piece
 
 FileIdentity = list[list[int]]
@@ -100,7 +101,7 @@ class ReusableRecords:
     shard: Path
     compression: str | None
     entries: Mapping[str, IndexEntry]
-    counts: PixelCounts
+    counts: PartCounts
 
     def record(self, tile: str) -> bytes:
         """Read a record; RecordError if the shard is damaged."""
@@ -108,32 +109,43 @@ class ReusableRecords:
         return read_record(self.shard, entry.offset or 0, entry.length or 0, self.compression)
 
 
-def _decode_chips(record: bytes, config: TFRecordsConfig) -> Example:
-    """Decode the chips of a record, whose layout is taken from the record alone."""
-    from segchips.records.record_decoding import decode_example
+def _layout(features: Mapping[str, Any], prefix: str, sizes: Sequence[str]) -> ChipLayout:
+    """The layout of an image or label, taken from its record alone."""
+    shape = tuple(features[f"{prefix}/{size}"] for size in sizes)
+    if steps := features.get(f"{prefix}/steps"):
+        shape = (len(json.loads(bytes(steps))), *shape)
+    return ChipLayout(bytes(features[f"{prefix}/dtype"]).decode(), shape, "", None)
+
+
+def _decode_chips(record: bytes, config: TFRecordsConfig, parts: RecordParts) -> tuple[list[Pixels], list[Pixels]]:
+    """Decode the images and labels of a record, the steps of a time series as bands."""
+    from segchips.records.record_decoding import decode_example, steps_as_bands
 
     features: dict[str, Any] = decode(record)
-    image, label = (
-        ChipLayout(
-            bytes(features[f"{kind}/dtype"]).decode(), tuple(features[f"{kind}/{size}"] for size in sizes), "", None
-        )
-        for kind, sizes in (("image", ("height", "width", "channels")), ("target", ("height", "width")))
+    images = {layer: _layout(features, image_prefix(layer), ("height", "width", "channels")) for layer in parts.layers}
+    labels = {target: _layout(features, target_prefix(target), ("height", "width")) for target in parts.targets}
+    info = DatasetInfo("", config.storage, config.compression, {}, images, labels, {})
+    example = decode_example(record, info)
+    return (
+        [steps_as_bands(example[image_key(layer)]) for layer in images],
+        [example[label_key(target)] for target in labels],
     )
-    return decode_example(record, DatasetInfo("", config.storage, config.compression, {}, image, label))
 
 
-def _subtract_records(counts: PixelCounts, records: Iterable[bytes], config: TFRecordsConfig) -> None:
-    from segchips.records.pixel_counts import PixelCounts
+def _subtract_records(
+    counts: PartCounts, records: Iterable[bytes], config: TFRecordsConfig, parts: RecordParts
+) -> None:
+    from segchips.records.part_counts import PartCounts
 
-    replaced = PixelCounts(counts.dtype.name, counts.bands, counts.nodata)
+    nodata = [of_layer.nodata if (of_layer := counts.of_layer(layer)) else None for layer in parts.layers]
+    replaced = PartCounts(parts.layers, parts.targets)
     for record in records:
-        example = _decode_chips(record, config)
-        replaced.add(example["image"], example["label"])
+        replaced.add(*_decode_chips(record, config, parts), nodata)
     counts.subtract(replaced)
 
 
 def find_reusable_records(
-    index: Path, chips: Mapping[str, Sequence[str]], config: TFRecordsConfig, recipe: str
+    index: Path, chips: Mapping[str, Sequence[str]], config: TFRecordsConfig, recipe: str, parts: RecordParts
 ) -> ReusableRecords | None:
     """Find the records of a shard whose chips have not changed.
 
@@ -142,6 +154,7 @@ def find_reusable_records(
         chips: The paths of the chips that the new shard is made from, by tile.
         config: How records are stored.
         recipe: A text that stands for all that a record depends on but its chips.
+        parts: The names of layers and targets.
 
     Returns:
         The records, or None if there are none, or too few to be faster than a new shard.
@@ -154,13 +167,13 @@ def find_reusable_records(
     }
     if 2 * len(unchanged) <= max(len(sources), len(chips)) or config.storage == "jpeg":
         return None
-    from segchips.records.pixel_counts import PixelCounts
+    from segchips.records.part_counts import PartCounts
 
     with suppress(RecordError, OSError, LookupError):
-        counts = PixelCounts.read(counts_path(index))
+        counts = PartCounts.read(counts_path(index), parts.layers, parts.targets)
         entries = {entry.tile: entry for entry in read_index(index) if entry.state == MADE}
         old = ReusableRecords(shard_path(index), config.compression, entries, counts)
         if counts.is_divisible and all(checksum(old.record(tile)) == sources[tile][0] for tile in entries):
-            _subtract_records(counts, (old.record(tile) for tile in entries if tile not in unchanged), config)
+            _subtract_records(counts, (old.record(tile) for tile in entries if tile not in unchanged), config, parts)
             return ReusableRecords(old.shard, old.compression, {tile: entries[tile] for tile in unchanged}, counts)
     return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,6 +24,7 @@ from segchips.records.record_encoding import (
     ChipPair,
     PairHeaders,
     Record,
+    RecordParts,
     describe_layout,
     make_record,
     record_order,
@@ -35,23 +37,25 @@ from segchips.tiles.assignment import EXCLUDED, MADE, REJECTED, TOO_FEW_VALID
 
 if TYPE_CHECKING:
     from segchips.config.tfrecords import TFRecordsConfig
-    from segchips.records.pixel_counts import PixelCounts
+    from segchips.records.part_counts import PartCounts
 
 
-def _below_min_valid(header: ChipHeader, min_valid: float) -> str:
-    """Why the chip has too few valid pixels; empty if it has enough."""
+def _below_min_valid(header: ChipHeader, layer: str, min_valid: float) -> str:
+    """Why the chip of a layer has too few valid pixels; empty if it has enough."""
     if not min_valid:
         return ""
     if header.valid is None:
         raise InputError(
             f"{header.path} has no tag VALID, its share of valid pixels, which min_valid needs; make the chip again"
         )
-    return f"{header.valid} of the pixels are valid, min_valid is {min_valid}" if header.valid < min_valid else ""
+    if header.valid >= min_valid:
+        return ""
+    return f"{layer}{': ' if layer else ''}{header.valid} of the pixels are valid, min_valid is {min_valid}"
 
 
 def _check_same_layout(headers: PairHeaders, reference: PairHeaders) -> None:
-    for header, expected in zip(headers, reference, strict=True):
-        if header.layout != expected.layout:
+    for header, expected in zip(chain(*headers), chain(*reference), strict=True):
+        if (header.layout, len(header.steps)) != (expected.layout, len(expected.steps)):
             raise InputError(
                 f"{header.path} is {describe_layout(header.layout)}, {expected.path} "
                 f"{describe_layout(expected.layout)}; all chips of a dataset need the same size, bands and dtype"
@@ -76,7 +80,7 @@ class ShardSpec:
         pairs: The chips, in the order of their records.
         split: The split that the shard belongs to.
         config: How records are stored.
-        min_valid: The share of valid pixels below which a chip is left out.
+        min_valid: For each layer, the share of valid pixels below which a tile is left out; empty sets no limit.
         reference: The headers of a good pair. With it, a chip that cannot become a record, or differs from it in
             layout, is rejected in the index; without it, such a chip is an error.
         excluded: The reasons of tiles that have no chips, which the index lists.
@@ -84,6 +88,7 @@ class ShardSpec:
         unknown: As for `make_record`.
         recipe: A text that stands for all that a record depends on but its chips. Without it, no record of the shard
             that this one replaces is reused.
+        parts: The names of layers and targets.
     """
 
     shard: Path
@@ -91,17 +96,18 @@ class ShardSpec:
     pairs: Sequence[ChipPair]
     split: str
     config: TFRecordsConfig
-    min_valid: float = 0.0
+    min_valid: Sequence[float] = ()
     reference: PairHeaders | None = None
     excluded: Mapping[str, str] = field(default_factory=dict)
     count_pixels: bool = False
-    unknown: int | None = None
+    unknown: Sequence[int | None] = ()
     recipe: str = ""
+    parts: RecordParts = RecordParts()
 
     def reusable_records(self) -> ReusableRecords | None:
         """The records of the shard at this path that are still valid."""
-        chips = {pair.name: (pair.image, pair.label) for pair in self.pairs}
-        return find_reusable_records(self.index, chips, self.config, self.recipe) if self.recipe else None
+        chips = {pair.name: pair.paths for pair in self.pairs}
+        return find_reusable_records(self.index, chips, self.config, self.recipe, self.parts) if self.recipe else None
 
 
 class _ShardWriter:
@@ -115,7 +121,8 @@ class _ShardWriter:
     def __init__(self, spec: ShardSpec, stream: BinaryIO) -> None:
         self._spec, self._reference, self._reusable = spec, spec.reference, spec.reusable_records()
         self._writer = RecordWriter(stream, spec.config.compression)
-        self._counts: PixelCounts | None = None
+        self._counts: PartCounts | None = None
+        self._nodata: list[float | None] = []
         self.provenance = ShardProvenance(spec.recipe)
         self.made = 0
 
@@ -127,7 +134,7 @@ class _ShardWriter:
     def write_records(self) -> Iterator[IndexEntry]:
         """Write the records, and yield the entry of each for the index."""
         for pair in self._spec.pairs:
-            identity = file_identity(pair.image, pair.label) if self._spec.recipe else []
+            identity = file_identity(*pair.paths) if self._spec.recipe else []
             if self._reusable and pair.name in self._reusable.entries:
                 yield self._copy(self._reusable, pair, identity)
             else:
@@ -138,7 +145,10 @@ class _ShardWriter:
 
     def _copy(self, reusable: ReusableRecords, pair: ChipPair, identity: FileIdentity) -> IndexEntry:
         if not self._reference:
-            self._reference = read_header(pair.image, pair.sidecars), read_header(pair.label, pair.sidecars)
+            images, labels = (
+                tuple(read_header(path, pair.sidecars) for path in paths) for paths in (pair.images, pair.labels)
+            )
+            self._reference = images, labels
         pieces = [reusable.record(pair.name)]
         self.provenance.add(pair.name, pieces, identity)
         offset, length = self._writer.write(pieces)
@@ -147,43 +157,61 @@ class _ShardWriter:
     def _make(self, pair: ChipPair, identity: FileIdentity) -> IndexEntry:
         spec = self._spec
         try:
-            record = make_record(pair, spec.split, spec.config, spec.unknown)
+            record = make_record(pair, spec.split, spec.config, spec.unknown, spec.parts)
             self._reference = self._reference or record.headers
             _check_same_layout(record.headers, self._reference)
         except InputError as error:
             if spec.reference is None:
                 raise
-            reason = _shorten_paths(error, pair.image, pair.label, *(header.path for header in spec.reference))
+            reason = _shorten_paths(error, *pair.paths, *(header.path for header in chain(*spec.reference)))
             return IndexEntry(pair.name, REJECTED, reason, None)
-        image, _ = record.headers
-        if reason := _below_min_valid(image, spec.min_valid):
-            return IndexEntry(pair.name, TOO_FEW_VALID, reason, image.valid)
+        images, _ = record.headers
+        valid = self._least_valid(images)
+        for layer, image, limit in zip(spec.parts.layers, images, spec.min_valid, strict=False):
+            if reason := _below_min_valid(image, layer, limit):
+                return IndexEntry(pair.name, TOO_FEW_VALID, reason, valid)
         if spec.count_pixels:
             self._count(pair, record)
         if spec.recipe:
             self.provenance.add(pair.name, record.pieces, identity)
         self.made += 1
         place = self._writer.write(record.pieces)
-        return IndexEntry(pair.name, MADE, "", image.valid, *place, image.acquired, image.scenes)
+        acquired = tuple(sorted({time for image in images for time in image.acquired}))
+        scenes = tuple(dict.fromkeys(scene for image in images for scene in image.scenes))
+        return IndexEntry(pair.name, MADE, "", valid, *place, acquired, scenes)
+
+    def _least_valid(self, images: Sequence[ChipHeader]) -> float | None:
+        """The least share of valid pixels among the layers that are not optional; None where no chip says it."""
+        layers = zip(self._spec.parts.layers, images, strict=True)
+        required = [image.valid for layer, image in layers if layer not in self._spec.parts.optional]
+        return min((share for share in required if share is not None), default=None)
 
     def _count(self, pair: ChipPair, record: Record) -> None:
-        from segchips.records.pixel_counts import PixelCounts
+        from segchips.records.part_counts import PartCounts
 
-        header, _ = record.headers
-        self._counts = self._counts or PixelCounts(header.dtype, header.channels, chip_layout(header).nodata)
-        image, label = (
-            read_chip(path, pair.sidecars)[1] if pixels is None else pixels
-            for path, pixels in ((pair.image, record.image), (pair.label, record.label))
+        if self._counts is None:
+            self._counts = PartCounts(self._spec.parts.layers, self._spec.parts.targets)
+            self._nodata = [chip_layout(header).nodata for header in record.headers[0]]
+        images, labels = (
+            [
+                read_chip(path, pair.sidecars)[1] if pixels is None else pixels
+                for path, pixels in zip(paths, decoded, strict=True)
+            ]
+            for paths, decoded in ((pair.images, record.images), (pair.labels, record.labels))
         )
-        self._counts.add(image, label, valid_mask(header) if self._counts.nodata is None else None)
+        headers = zip(record.headers[0], self._nodata, strict=True)
+        valid = [valid_mask(header) if nodata is None else None for header, nodata in headers]
+        self._counts.add(images, labels, self._nodata, valid)
 
-    def pixel_counts(self) -> PixelCounts:
+    def pixel_counts(self) -> PartCounts:
         """The counts of all chips in the shard, once its records are written."""
-        from segchips.records.pixel_counts import PixelCounts
+        from segchips.records.part_counts import PartCounts
 
-        if self._reusable and self._counts:
-            self._reusable.counts.merge(self._counts)
-        return self._reusable.counts if self._reusable else self._counts or PixelCounts("uint8", 0, None)
+        parts = self._spec.parts
+        counts = self._reusable.counts if self._reusable else PartCounts(parts.layers, parts.targets)
+        if self._counts:
+            counts.merge(self._counts)
+        return counts
 
 
 def write_shard_file(spec: ShardSpec) -> tuple[int, int]:
@@ -217,14 +245,15 @@ def write_shard(
     shard: Path,
     index: Path,
     tiles: Sequence[str],
-    images: Path,
-    labels: Path,
+    images: Mapping[str, Path],
+    labels: Mapping[str, Path],
     split: str,
     config: TFRecordsConfig,
-    min_valid: float,
+    min_valid: Sequence[float],
     excluded: Mapping[str, str] | None = None,
-    unknown: int | None = None,
+    unknown: Sequence[int | None] = (),
     recipe: str = "",
+    optional: Sequence[str] = (),
 ) -> tuple[int, int]:
     """Write the shard of these tiles, with its index and pixel counts.
 
@@ -232,15 +261,17 @@ def write_shard(
         shard: The path of the shard.
         index: The path of its index.
         tiles: The tile keys; records are in an order that depends on the keys alone.
-        images: The folder of image chips, named after their tiles.
-        labels: The folder of label chips, named after their tiles.
+        images: The folder of image chips of each layer, named after their tiles.
+        labels: The folder of label chips of each target, named after their tiles.
         split: The split that the shard belongs to.
         config: How records are stored.
-        min_valid: The share of valid pixels below which a tile is left out and the index says so.
+        min_valid: For each layer, the share of valid pixels below which a tile is left out and the index says so.
         excluded: The reasons of tiles without an image chip, by tile key.
-        unknown: The value of label pixels where a band of the image has no valid value; None leaves labels as they are.
+        unknown: For each target, the value of label pixels where an image has no valid pixel; None leaves labels as
+            they are.
         recipe: A text that stands for all that a record depends on but its chips. If the shard that is there has the
             same, records of unchanged chips are reused.
+        optional: The layers whose chips may lack valid pixels.
 
     Returns:
         How many records were made from chips, and how many were reused.
@@ -250,7 +281,15 @@ def write_shard(
     """
     excluded = excluded or {}
     files = {tile: chip_filename(tile) for tile in record_order(set(tiles) - excluded.keys())}
-    pairs = [ChipPair(tile, f"{images}/{name}", f"{labels}/{name}") for tile, name in files.items()]
+    pairs = [
+        ChipPair(
+            tile,
+            tuple(f"{folder}/{name}" for folder in images.values()),
+            tuple(f"{folder}/{name}" for folder in labels.values()),
+        )
+        for tile, name in files.items()
+    ]
+    parts = RecordParts(tuple(images), tuple(labels), tuple(optional))
     return write_shard_file(
-        ShardSpec(shard, index, pairs, split, config, min_valid, None, excluded, True, unknown, recipe)
+        ShardSpec(shard, index, pairs, split, config, min_valid, None, excluded, True, unknown, recipe, parts)
     )

@@ -1,94 +1,32 @@
 """Statistics of the pixels of a dataset, by split, class and band, and class weights."""
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from segchips.arrays import Array
-from segchips.errors import InputError
-from segchips.files import atomic_write
 from segchips.records.dataset_files import read_info, shard_paths
-from segchips.records.dataset_info import DatasetInfo
+from segchips.records.dataset_info import ChipLayout, DatasetInfo, image_key, label_key
 from segchips.records.exact_sums import ExactSums
 from segchips.records.file_names import STATISTICS_FILE
+from segchips.records.part_counts import PartCounts
 from segchips.records.pixel_counts import ClassValue, PixelCounts
 from segchips.records.pixel_values import code_values, is_wide
-from segchips.records.record_decoding import decode_example
+from segchips.records.record_decoding import decode_example, steps_as_bands
+from segchips.records.statistics_file import (
+    BandStatistics,
+    ClassStatistics,
+    SplitStatistics,
+    read_statistics_file,
+    write_statistics_file,
+)
 from segchips.records.tfrecord import read_records
 
 PERCENTILES = (1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99)
-
-
-@dataclass(frozen=True)
-class BandStatistics:
-    """Statistics of the valid pixels of a band, in the units of the chips.
-
-    Attributes:
-        name: The band's name; None without one.
-        count: The number of valid pixels.
-        nodata_share: The share of the other pixels, from 0 to 1.
-        min: The lowest value. This and all that follow are None if no pixel is valid.
-        max: The highest value.
-        mean: The arithmetic mean.
-        std: The population standard deviation.
-        percentiles: By percentage the value below which so many pixels lie, interpolated linearly between neighbours.
-            In types of more than 16 bits they are precise to 0.1 %.
-    """
-
-    name: str | None
-    count: int
-    nodata_share: float
-    min: float | None = None
-    max: float | None = None
-    mean: float | None = None
-    std: float | None = None
-    percentiles: Mapping[int, float] | None = None
-
-
-@dataclass(frozen=True)
-class ClassStatistics:
-    """Statistics of a label value.
-
-    A weight is pixels / (classes * pixels of the class), so that the mean weight of a pixel is 1. Pixels whose class
-    is unknown are not counted in weights and have none.
-
-    Attributes:
-        pixels: The number of its pixels, in one band.
-        share: Their share of the split's pixels, from 0 to 1.
-        chips: The number of chips that have such pixels.
-        weight: The weight among all classes but the background; None for the background.
-        weight_with_background: The weight among all classes and the background.
-        bands: Statistics of each band, over the pixels of the class.
-    """
-
-    pixels: int
-    share: float
-    chips: int
-    weight: float | None
-    weight_with_background: float | None
-    bands: tuple[BandStatistics, ...]
-
-
-@dataclass(frozen=True)
-class SplitStatistics:
-    """Statistics of a split.
-
-    Attributes:
-        chips: The number of chips.
-        pixels: The number of pixels, in one band.
-        bands: Statistics of each band.
-        classes: Statistics of each label value; None if there are more than 256 values, or one is not an integer.
-    """
-
-    chips: int
-    pixels: int
-    bands: tuple[BandStatistics, ...]
-    classes: Mapping[int, ClassStatistics] | None
 
 
 def _percentiles(codes: Array, counts: Array, dtype: np.dtype[Any], sums: ExactSums) -> dict[int, float]:
@@ -128,51 +66,61 @@ def _weight(value: ClassValue, pixels_by_class: Mapping[ClassValue, int]) -> flo
     return sum(pixels_by_class.values()) / (len(pixels_by_class) * pixels_by_class[value])
 
 
-def summarise_counts(
-    counts: PixelCounts, names: Sequence[str | None], background: float | None, unknown: int | None = None
-) -> SplitStatistics:
+def summarise_counts(counts: PartCounts, info: DatasetInfo) -> SplitStatistics:
     """Compute the statistics of a split from its pixel counts.
 
     Args:
-        counts: The pixel counts of all its chips.
-        names: The name of each band, None for a band without one.
-        background: The label value of the background; None without one.
-        unknown: The label value of pixels whose class is not known; None without one.
+        counts: The pixel counts of all its tiles.
+        info: The description of the dataset, with the names of layers, targets and bands.
     """
-    bands = _all_bands(counts.with_merged_classes(), None, names)
-    by_class, pixels = counts.pixels_by_class, sum(counts.pixels_by_class.values())
+    layers, steps = {}, {}
+    for layer, layout in info.images.items():
+        of_layer = (counts.of_layer(layer) or _no_counts(layout)).with_merged_classes()
+        if len(layout.shape) == 4:
+            count = layout.shape[0]
+            bands = _all_bands(of_layer, None, layout.bands * count)
+            steps[layer] = tuple(bands[len(layout.bands) * step :][: len(layout.bands)] for step in range(count))
+            of_layer = of_layer.with_merged_steps(count)
+        layers[layer] = _all_bands(of_layer, None, layout.bands)
+    targets, first = {}, next(iter(info.labels))
+    for target, layout in info.labels.items():
+        targets[target] = _classes(counts.of_target(target), info, layout.nodata, info.unknown.get(target))
+    any_counts = next(iter(counts.of_target(first).values()), _no_counts(info.image))
+    return SplitStatistics(any_counts.chip_count, sum(any_counts.pixels_by_class.values()), layers, targets, steps)
+
+
+def _classes(
+    by_layer: Mapping[str, PixelCounts], info: DatasetInfo, background: float | None, unknown: int | None
+) -> dict[int, ClassStatistics] | None:
+    counts = next(iter(by_layer.values()), None)
+    if counts is None:
+        return {}
     if counts.classes_merged:
-        return SplitStatistics(counts.chip_count, pixels, bands, None)
+        return None
+    by_class = counts.pixels_by_class
+    pixels = sum(by_class.values())
     with_background = {value: count for value, count in by_class.items() if value is None or value != unknown}
     foreground = {value: count for value, count in with_background.items() if value != background}
-    classes = {
+    merged = {
+        layer: of_layer.with_merged_steps(layout.shape[0]) if len(layout.shape) == 4 else of_layer
+        for layer, of_layer in by_layer.items()
+        if (layout := info.images.get(layer))
+    }
+    return {
         value or 0: ClassStatistics(
             by_class[value],
             by_class[value] / pixels,
             counts.chips_by_class[value],
             _weight(value, foreground),
             _weight(value, with_background),
-            _all_bands(counts, value, names),
+            {layer: _all_bands(of_layer, value, info.images[layer].bands) for layer, of_layer in merged.items()},
         )
         for value in sorted(by_class, key=lambda value: value or 0)
     }
-    return SplitStatistics(counts.chip_count, pixels, bands, classes)
 
 
-def _summarise_splits(info: DatasetInfo, splits: Mapping[str, PixelCounts]) -> dict[str, SplitStatistics]:
-    return {
-        split: summarise_counts(counts, info.image.bands, info.label.nodata, info.unknown)
-        for split, counts in splits.items()
-    }
-
-
-def _write(directory: Path, splits: Mapping[str, SplitStatistics]) -> None:
-    content = {name: asdict(split) for name, split in splits.items()}
-    atomic_write(directory / STATISTICS_FILE, json.dumps(content, indent=1) + "\n")
-
-
-def _no_counts(info: DatasetInfo) -> PixelCounts:
-    return PixelCounts(info.image.dtype, info.image.shape[2], info.image.nodata)
+def _no_counts(layout: ChipLayout) -> PixelCounts:
+    return PixelCounts(layout.dtype, math.prod((*layout.shape[:-3], layout.shape[-1])), layout.nodata)
 
 
 def write_statistics(directory: Path, counts: Mapping[str, Sequence[Path]]) -> None:
@@ -187,42 +135,32 @@ def write_statistics(directory: Path, counts: Mapping[str, Sequence[Path]]) -> N
     """
     info, splits = read_info(directory), {}
     for split, paths in counts.items():
-        splits[split] = _no_counts(info)
-        for path in paths:
-            splits[split].merge(PixelCounts.read(path))
-    _write(directory, _summarise_splits(info, splits))
+        splits[split] = summarise_counts(merge_counts(paths, info), info)
+    write_statistics_file(directory, splits)
 
 
-def _count_records(directory: Path, info: DatasetInfo, split: str) -> PixelCounts:
-    counts = _no_counts(info)
-    for path in shard_paths(directory, info, split):
-        for payload in read_records(path, info.compression):
-            example = decode_example(payload, info)
-            counts.add(example["image"], example["label"])
+def merge_counts(paths: Sequence[Path], info: DatasetInfo) -> PartCounts:
+    """Add the pixel counts in several files.
+
+    Raises:
+        RecordError: A file is missing or damaged.
+    """
+    parts = tuple(info.images), tuple(info.labels)
+    counts = PartCounts(*parts)
+    for path in paths:
+        counts.merge(PartCounts.read(path, *parts))
     return counts
 
 
-def _read(path: Path) -> dict[str, SplitStatistics]:
-    def bands(entries: Sequence[Any]) -> tuple[BandStatistics, ...]:
-        return tuple(BandStatistics(**entry | {"percentiles": _by_number(entry["percentiles"])}) for entry in entries)
-
-    def classes(entries: Mapping[str, Any] | None) -> dict[int, ClassStatistics] | None:
-        by_value = _by_number(entries)
-        return by_value and {
-            value: ClassStatistics(**entry | {"bands": bands(entry["bands"])}) for value, entry in by_value.items()
-        }
-
-    try:
-        return {
-            split: SplitStatistics(entry["chips"], entry["pixels"], bands(entry["bands"]), classes(entry["classes"]))
-            for split, entry in json.loads(path.read_text()).items()
-        }
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} is not valid ({error!r}); delete it to have it made again") from error
-
-
-def _by_number(entries: Mapping[str, Any] | None) -> dict[int, Any] | None:
-    return None if entries is None else {int(key): value for key, value in entries.items()}
+def _count_records(directory: Path, info: DatasetInfo, split: str) -> PartCounts:
+    counts = PartCounts(tuple(info.images), tuple(info.labels))
+    nodata = [layout.nodata for layout in info.images.values()]
+    for path in shard_paths(directory, info, split):
+        for payload in read_records(path, info.compression):
+            example = decode_example(payload, info)
+            images = [steps_as_bands(example[image_key(layer)]) for layer in info.images]
+            counts.add(images, [example[label_key(target)] for target in info.labels], nodata)
+    return counts
 
 
 def statistics(directory: str | Path) -> dict[str, SplitStatistics]:
@@ -242,9 +180,9 @@ def statistics(directory: str | Path) -> dict[str, SplitStatistics]:
     """
     directory = Path(directory)
     if (directory / STATISTICS_FILE).exists():
-        return _read(directory / STATISTICS_FILE)
+        return read_statistics_file(directory)
     info = read_info(directory)
-    splits = _summarise_splits(info, {split: _count_records(directory, info, split) for split in info.splits})
+    splits = {split: summarise_counts(_count_records(directory, info, split), info) for split in info.splits}
     with suppress(PermissionError):
-        _write(directory, splits)
+        write_statistics_file(directory, splits)
     return splits

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from segchips.records.dataset_info import ChipLayout, DatasetInfo
+from segchips.records.dataset_info import ChipLayout, DatasetInfo, image_prefix, target_prefix
 
-TEXT_KEYS = ("identifier", "crs", "transform", "split", "bands", "acquired")
+TEXT_KEYS = ("identifier", "crs", "transform", "split")
 """The keys of a record whose values are text."""
+IMAGE_TEXT_KEYS = ("bands", "acquired")
+"""The keys of a layer whose values are text; without a layer's name they stand beside those of the record."""
 _FEATURES = "tensorflow_datasets.core.features"
 _DECODED_BY_TFDS = ("uint8", "int8", "uint16", "int16", "int32", "int64", "float32", "float64")
 
@@ -37,6 +39,13 @@ def feature_tree(info: DatasetInfo) -> dict[str, Any]:
     """Declare the features of a dataset's records, as `FeaturesDict.to_json` of TensorFlow Datasets writes them."""
     text, number = _tensor_feature("string"), _tensor_feature("int64")
     size = {"height": number, "width": number, "dtype": text}
-    image = _features_dict(image_data=_pixel_feature(info.image, info.storage, lossless=False), channels=number, **size)
-    target = _features_dict(target_data=_pixel_feature(info.label, info.storage), **size)
-    return _features_dict(image=image, target=target, **dict.fromkeys(TEXT_KEYS, text))
+    features = {}
+    for layer, layout in info.images.items():
+        texts = dict.fromkeys(IMAGE_TEXT_KEYS, text)
+        steps = {"steps": text} if len(layout.shape) == 4 else {}
+        inner = {"image_data": _pixel_feature(layout, info.storage, lossless=False), "channels": number, **size}
+        features[image_prefix(layer)] = _features_dict(**inner, **steps, **(texts if layer else {}))
+        features |= {} if layer else texts
+    for target, layout in info.labels.items():
+        features[target_prefix(target)] = _features_dict(target_data=_pixel_feature(layout, info.storage), **size)
+    return _features_dict(**features, **dict.fromkeys(TEXT_KEYS, text))

@@ -22,14 +22,15 @@ def write_arcgis(summary: DatasetSummary) -> None:
     """Write map.txt, stats.txt, esri_model_definition.emd and esri_accumulated_stats.json into the dataset's folder."""
     names = [chip_filename(row.tile) for row in summary.rows_with_chips]
     classes = [label_class for label_class in summary.classes if label_class.pixels]
-    atomic_write(summary.folder / "map.txt", "".join(f"images/{name}\tlabels/{name}\n" for name in names))
+    images, labels = summary.first_chip_folders
+    atomic_write(summary.folder / "map.txt", "".join(f"{images}/{name}\t{labels}/{name}\n" for name in names))
     atomic_write(summary.folder / "stats.txt", _statistics_text(summary, classes))
     write_json(summary.folder / "esri_model_definition.emd", _model_definition(summary, classes))
     write_json(summary.folder / "esri_accumulated_stats.json", _accumulated_statistics(summary, classes))
 
 
 def _statistics_text(summary: DatasetSummary, classes: Sequence[LabelClass]) -> str:
-    height, width, bands = summary.info.image.shape
+    height, width, bands = summary.info.image.shape[-3:]
     lines = [f"images = {len(summary.rows_with_chips)} *{bands}*{width}*{height}", f"classes = {len(classes)}"]
     lines += [
         f"cls name={label_class.name}, cls value={label_class.value}, "
@@ -40,7 +41,7 @@ def _statistics_text(summary: DatasetSummary, classes: Sequence[LabelClass]) -> 
 
 
 def _common_fields(summary: DatasetSummary) -> dict[str, Any]:
-    height, width, bands = summary.info.image.shape
+    height, width, bands = summary.info.image.shape[-3:]
     codes = sorted({Tile.from_key(row.tile).crs for row in summary.rows_with_chips})
     cell: dict[str, Any] = {"x": summary.dataset.tiles.resolution, "y": summary.dataset.tiles.resolution}
     if len(codes) == 1:
@@ -83,7 +84,7 @@ def _band_statistics(summary: DatasetSummary) -> list[tuple[float, ...]]:
 
 
 def _accumulated_statistics(summary: DatasetSummary, classes: Sequence[LabelClass]) -> dict[str, Any]:
-    height, width, _ = summary.info.image.shape
+    height, width, _ = summary.info.image.shape[-3:]
     chips = len(summary.rows_with_chips)
     return {
         "Version": "3.0",

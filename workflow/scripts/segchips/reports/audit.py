@@ -53,7 +53,7 @@ def audit_splits(
     tiles, splits = [Tile.from_key(row.tile) for row in with_chips], [row.split for row in with_chips]
     pairs, distances = find_overlaps(tiles, splits), min_distances(tiles, splits)
     count = {split: splits.count(split) for split in dataset.tfrecords.splits}
-    no_class = {dataset.labels.background, dataset.labels.unknown}
+    no_class = {dataset.labels.first.background, dataset.labels.first.unknown}
     classes = sorted({value for counts in class_pixels.values() for value in counts} - no_class)
     lacking = [
         (split, value) for split in count for value in classes if count[split] and not class_pixels[split][value]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from segchips.records.statistics import BandStatistics, SplitStatistics
+from segchips.records.statistics_file import BandStatistics, SplitStatistics
 
 
 @dataclass(frozen=True)

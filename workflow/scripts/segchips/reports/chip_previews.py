@@ -75,7 +75,7 @@ class ChipPreviews:
 def preview_chips(
     rows: Iterable[LedgerRow],
     entries: Mapping[str, IndexEntry],
-    folder: Path,
+    folders: tuple[Path, Path],
     selected: set[str],
     display_bands: Sequence[int],
     unknown: int | None,
@@ -85,7 +85,7 @@ def preview_chips(
     Args:
         rows: The ledger.
         entries: The index entry of each record, by tile key.
-        folder: The dataset's folder of results.
+        folders: The folders of the image chips and label chips to show.
         selected: The keys of the tiles to preview.
         display_bands: The bands to show, from 0.
         unknown: The label value of unknown pixels, if there is one.
@@ -101,7 +101,8 @@ def preview_chips(
             tiles_by_scene[scene].add(row.tile)
         if row.tile in selected:
             name = chip_filename(row.tile)
-            chip = _read_chip_pair(folder / "images" / name, folder / "labels" / name)
+            images, labels = folders
+            chip = _read_chip_pair(images / name, labels / name)
             if unknown is not None:
                 chip.label[~chip.valid.all(axis=0)] = unknown
             scaling, previews[row.tile] = chip.scaling, _reduced(row, chip, list(display_bands))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from segchips.config.labels import LabelsConfig
-from segchips.records.statistics import SplitStatistics
+from segchips.records.statistics_file import SplitStatistics
 from segchips.reports.colours import BACKGROUND, CLASS_COLOURS, UNKNOWN, Colour, css_colour, palette
 
 

@@ -1,6 +1,7 @@
 """The dataset in the Croissant format: its files, and the rows of its ledger as records."""
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from segchips.reports.dataset_summary import DatasetSummary
@@ -40,8 +41,8 @@ def croissant_metadata(summary: DatasetSummary) -> dict[str, Any]:
                 "encodingFormat": "text/csv",
                 "sha256": hashlib.sha256(ledger.read_bytes()).hexdigest(),
             },
-            _file_set("images", "Image chips, one for each tile.", "images/*.tif", "image/tiff"),
-            _file_set("labels", "Label chips on the grid of the image chips.", "labels/*.tif", "image/tiff"),
+            *(_chips(summary.info.images, "images", "Image chips, one for each tile")),
+            *(_chips(summary.info.labels, "labels", "Label chips on the grid of the image chips")),
             _file_set("shards", "The chips as TFRecords.", "tfrecords/*.tfrecord-*", "application/x-tfrecord"),
         ],
         "recordSet": [
@@ -55,6 +56,15 @@ def croissant_metadata(summary: DatasetSummary) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _chips(parts: Iterable[str], kind: str, description: str) -> Iterator[dict[str, Any]]:
+    """The chips of each layer or target."""
+    for name in parts:
+        if name:
+            yield _file_set(f"{kind}-{name}", f"{description}: {name}.", f"{kind}/{name}/*.tif", "image/tiff")
+        else:
+            yield _file_set(kind, f"{description}.", f"{kind}/*.tif", "image/tiff")
 
 
 def _file_set(name: str, description: str, pattern: str, media_type: str) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from segchips.config.model import Dataset
 from segchips.records.dataset_files import made_entries, read_info
-from segchips.records.dataset_info import DatasetInfo
+from segchips.records.dataset_info import ChipLayout, DatasetInfo
 from segchips.records.exact_sums import ExactSums
 from segchips.records.shard_index import IndexEntry
-from segchips.records.statistics import SplitStatistics, statistics
+from segchips.records.statistics import statistics
+from segchips.records.statistics_file import SplitStatistics
 from segchips.reports.ledger import LedgerRow, read_ledger
 from segchips.tiles.assignment import MADE
 
@@ -71,10 +72,16 @@ class DatasetSummary:
         """The ledger rows of the tiles whose chips are in the shards."""
         return [row for row in self.rows if row.state == MADE]
 
+    @property
+    def first_chip_folders(self) -> tuple[str, str]:
+        """The folders of the image chips of the first layer and of the label chips of the first target."""
+        layer, target = next(iter(self.info.images)), next(iter(self.info.labels))
+        return (f"images/{layer}".rstrip("/"), f"labels/{target}".rstrip("/"))
+
     @cached_property
     def bands(self) -> list[str]:
-        """The names of the bands; "band 1" and so on where a band has no name."""
-        return [name or f"band {number}" for number, name in enumerate(self.info.image.bands, 1)]
+        """The names of the bands of the first layer."""
+        return band_names(self.info.image)
 
     @cached_property
     def band_totals(self) -> list[ExactSums]:
@@ -91,7 +98,7 @@ class DatasetSummary:
     @cached_property
     def classes(self) -> list[LabelClass]:
         """Every label value that the config names or the chips contain, ascending, the background last."""
-        labels = self.dataset.labels
+        labels = self.dataset.labels.first
         names, background = labels.names | {labels.unknown: "unknown"}, labels.background
         statistics_by_split = [classes for split in self.splits.values() if (classes := split.classes)]
         values = {value for classes in statistics_by_split for value in classes} | set(labels.names)
@@ -102,3 +109,8 @@ class DatasetSummary:
             pixels, chips = sum(one.pixels for one in of_value), sum(one.chips for one in of_value)
             label_classes.append(LabelClass(value, name, pixels, chips))
         return label_classes
+
+
+def band_names(layout: ChipLayout) -> list[str]:
+    """The names of the bands of a layer; "band 1" and so on where a band has no name."""
+    return [name or f"band {number}" for number, name in enumerate(layout.bands, 1)]

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from segchips.arrays import Array
-from segchips.records.dataset_info import DatasetInfo
+from segchips.records.dataset_info import ChipLayout, DatasetInfo
 from segchips.records.file_names import counts_path, index_path
+from segchips.records.part_counts import PartCounts
 from segchips.records.pixel_counts import PixelCounts
 from segchips.records.pixel_values import code_values
-from segchips.records.statistics import SplitStatistics
+from segchips.records.statistics import merge_counts
+from segchips.records.statistics_file import BandStatistics, SplitStatistics
 
 MAX_BINS = 48
 LOW_PERCENTILE, HIGH_PERCENTILE = 1, 99
@@ -49,8 +51,8 @@ def _step_path(shares: Sequence[float], largest: float) -> str:
 
 def band_histograms(
     directory: Path, info: DatasetInfo, statistics: Mapping[str, SplitStatistics]
-) -> list[Histogram | None]:
-    """Compute the histogram of each band from the pixel counts beside the shards.
+) -> dict[str, list[Histogram | None]]:
+    """Compute the histogram of each band of each layer from the pixel counts beside the shards.
 
     Args:
         directory: The directory of the shards.
@@ -58,26 +60,35 @@ def band_histograms(
         statistics: The statistics of the splits to show.
 
     Returns:
-        A histogram for each band, or None where no pixel is valid.
+        By layer a histogram for each band, or None where no pixel is valid.
     """
-    counts = {split: _split_counts(directory, info, split) for split in statistics}
-    return [_histogram(band, counts, statistics) for band in range(info.image.shape[2])]
+    by_split = {split: _split_counts(directory, info, split) for split in statistics}
+    histograms = {}
+    for layer, layout in info.images.items():
+        counts = {split: merged for split, parts in by_split.items() if (merged := _merged(parts, layer, layout))}
+        bands = {split: entry.layers[layer] for split, entry in statistics.items()}
+        histograms[layer] = [_histogram(band, counts, bands) for band in range(layout.shape[-1])]
+    return histograms
 
 
-def _split_counts(directory: Path, info: DatasetInfo, split: str) -> PixelCounts:
-    """The pixel counts of a split's shards, not separated by class."""
-    counts = PixelCounts(info.image.dtype, info.image.shape[2], info.image.nodata).with_merged_classes()
-    for shard in info.shards(split):
-        counts.merge(PixelCounts.read(counts_path(index_path(directory / shard))))
-    return counts
+def _split_counts(directory: Path, info: DatasetInfo, split: str) -> PartCounts:
+    """The pixel counts of a split's shards."""
+    return merge_counts([counts_path(index_path(directory / shard)) for shard in info.shards(split)], info)
+
+
+def _merged(parts: PartCounts, layer: str, layout: ChipLayout) -> PixelCounts | None:
+    """The counts of a layer, not separated by class or step."""
+    counts = parts.of_layer(layer)
+    if counts is None:
+        return None
+    counts = counts.with_merged_classes()
+    return counts.with_merged_steps(layout.shape[0]) if len(layout.shape) == 4 else counts
 
 
 def _histogram(
-    band: int, counts: Mapping[str, PixelCounts], statistics: Mapping[str, SplitStatistics]
+    band: int, counts: Mapping[str, PixelCounts], bands: Mapping[str, Sequence[BandStatistics]]
 ) -> Histogram | None:
-    percentiles = [
-        split.bands[band].percentiles or {} for split in statistics.values() if split.bands[band].percentiles
-    ]
+    percentiles = [of_split[band].percentiles or {} for of_split in bands.values() if of_split[band].percentiles]
     if not percentiles:
         return None
     dtype = next(iter(counts.values())).dtype

@@ -32,7 +32,7 @@ from segchips.records.shard_index import IndexEntry, read_index
 from segchips.tiles.assignment import DROPPED, EXCLUDED, MADE, PLANNED, REJECTED, TOO_FEW_VALID
 
 if TYPE_CHECKING:
-    from segchips.chips.image_plan import ImagePlan
+    from segchips.chips.image_plan import ImagePlans
     from segchips.tiles.assignment import TileAssignment
 
 NO_SCENES = "no scenes"
@@ -70,12 +70,12 @@ _Outcome = tuple[str, str, float | None]
 """A tile's state, reason and share of valid pixels."""
 
 
-def finished_rows(assignments: Sequence[TileAssignment], plan: ImagePlan, indices: Iterable[Path]) -> list[LedgerRow]:
+def finished_rows(assignments: Sequence[TileAssignment], plan: ImagePlans, indices: Iterable[Path]) -> list[LedgerRow]:
     """The ledger of a dataset whose shards are all written.
 
     Args:
         assignments: Every tile with its split and shard.
-        plan: The image plan, which says which tiles lack scenes.
+        plan: The image plan of each layer, which says which tiles lack scenes.
         indices: The index files of all shards.
     """
     entries = {entry.tile: entry for path in indices for entry in read_index(path)}
@@ -83,20 +83,21 @@ def finished_rows(assignments: Sequence[TileAssignment], plan: ImagePlan, indice
 
 
 def unfinished_rows(
-    assignments: Sequence[TileAssignment], plan: ImagePlan, folder: Path, logs: Path
+    assignments: Sequence[TileAssignment], plan: ImagePlans, folder: Path, logs: Path, parts: Sequence[tuple[str, str]]
 ) -> list[LedgerRow]:
     """The ledger of a run that stopped: what the shards hold, which chips failed, and what is still to do.
 
     Args:
         assignments: Every tile with its split and shard.
-        plan: The image plan, which says which tiles lack scenes.
+        plan: The image plan of each layer, which says which tiles lack scenes.
         folder: The dataset's folder of results.
         logs: The dataset's folder of logs, which hold the messages of failed jobs.
+        parts: The kinds of chips (images, labels), each with the name of a layer or target.
     """
     indices = sorted((folder / "tfrecords").glob("*.index-*.csv"))
     entries = {entry.tile: entry for path in indices for entry in read_index(path)}
     return [
-        _row(assignment, plan, _failure(assignment, folder, logs) or _outcome(assignment, plan, entries))
+        _row(assignment, plan, _failure(assignment, parts, folder, logs) or _outcome(assignment, plan, entries))
         for assignment in assignments
     ]
 
@@ -131,7 +132,7 @@ def mark_moved_tiles(rows: Sequence[LedgerRow], previous: Sequence[LedgerRow]) -
     ]
 
 
-def _outcome(assignment: TileAssignment, plan: ImagePlan, entries: Mapping[str, IndexEntry]) -> _Outcome:
+def _outcome(assignment: TileAssignment, plan: ImagePlans, entries: Mapping[str, IndexEntry]) -> _Outcome:
     if assignment.state != PLANNED:
         return assignment.state, assignment.reason, None
     if assignment.key in entries:
@@ -143,11 +144,11 @@ def _outcome(assignment: TileAssignment, plan: ImagePlan, entries: Mapping[str, 
     return UNFINISHED, "not sharded yet; run again", None
 
 
-def _failure(assignment: TileAssignment, folder: Path, logs: Path) -> _Outcome | None:
+def _failure(assignment: TileAssignment, parts: Sequence[tuple[str, str]], folder: Path, logs: Path) -> _Outcome | None:
     """The outcome of a tile that lacks a chip and has a message in the chip's log."""
-    for kind in ("images", "labels") if assignment.state == PLANNED else ():
-        chip = folder / kind / chip_filename(assignment.key)
-        log = logs / kind / f"{chip_name(assignment.key)}.log"
+    for kind, part in parts if assignment.state == PLANNED else ():
+        chip = folder / kind / part / chip_filename(assignment.key)
+        log = logs / kind / part / f"{chip_name(assignment.key)}.log"
         if (is_exclusion_marker(chip) or not chip.exists()) and log.exists() and log.stat().st_size:
             return EXCLUDED if chip.exists() else FAILED, log.read_text(encoding="utf-8").strip(), None
     return None
@@ -158,8 +159,8 @@ def is_exclusion_marker(chip: Path) -> bool:
     return chip.exists() and chip.stat().st_size == 0
 
 
-def _row(assignment: TileAssignment, plan: ImagePlan, outcome: _Outcome) -> LedgerRow:
-    scenes = len(plan.lock.tiles.get(assignment.key, ()))
+def _row(assignment: TileAssignment, plan: ImagePlans, outcome: _Outcome) -> LedgerRow:
+    scenes = plan.count_scenes(assignment.key)
     return LedgerRow(assignment.key, assignment.split, assignment.shard, *outcome, scenes)
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segchips.chips.image_plan import ImagePlan
+from segchips.chips.image_plan import ImagePlan, ImagePlans
 from segchips.config.model import Dataset
 from segchips.files import atomic_write
-from segchips.labels.lock import LabelLock, read_label_lock
-from segchips.scenes.lock import read_lock
+from segchips.labels.lock import LabelLock, read_label_locks
+from segchips.scenes.lock import read_locks
 from segchips.scenes.model import Scene
 from segchips.splits.selection import count_classes, read_counts
 from segchips.splits.splits import read_splits
@@ -30,33 +30,57 @@ def write_plan(dataset: Dataset, folder: Path) -> list[str]:
     Returns:
         The content of plan.json as lines to print.
     """
-    scene_lock, label_lock = read_lock(folder / "scenes.parquet"), read_label_lock(folder / "labels.parquet")
-    plan = ImagePlan(dataset.imagery, scene_lock, code_version="", config_key=f"datasets.{dataset.name}.imagery")
+    locks, label_locks = read_locks(folder / "scenes.parquet"), read_label_locks(folder / "labels.parquet")
+    layers = dataset.imagery.layers.items()
+    plan = ImagePlans({name: ImagePlan(imagery, locks[name], "", "") for name, imagery in layers})
     assignments = read_splits(folder / "splits.parquet")
     planned = [row for row in assignments if row.state == PLANNED and not plan.missing_scenes(row.key)]
     content = _content(dataset, plan, assignments, planned)
-    content |= {"class_pixels": _class_pixels(dataset, planned, label_lock, folder / "splits.parquet")}
+    first = next(iter(label_locks.values()))
+    content |= {"class_pixels": _class_pixels(dataset, planned, first, folder / "splits.parquet")}
     atomic_write(folder / "plan.json", json.dumps(content, indent=2) + "\n")
     return [*_lines(content)]
 
 
 def _content(
-    dataset: Dataset, plan: ImagePlan, assignments: Sequence[TileAssignment], planned: Sequence[TileAssignment]
+    dataset: Dataset, plan: ImagePlans, assignments: Sequence[TileAssignment], planned: Sequence[TileAssignment]
 ) -> dict[str, Any]:
     without_scenes = [row for row in assignments if row.state == PLANNED and plan.missing_scenes(row.key)]
-    pixels, bands = dataset.tiles.size**2, sum(len(product.bands) for product in dataset.imagery.products)
-    scenes = {index for row in planned for index in plan.lock.tiles[row.key]}
-    least, most = _band_reads(plan, [row.key for row in planned])
+    layers = [_layer_content(dataset, one, [row.key for row in planned]) for one in plan.layers.values()]
     return {
         "tiles": len(assignments),
         "made": {split: sum(row.split == split for row in planned) for split in dataset.tfrecords.splits},
         "no_scenes": len(without_scenes),
         "dropped": dict(Counter(row.reason.partition(":")[0] for row in assignments if row.state != PLANNED)),
+        **(layers[0] if len(layers) == 1 else _sum_layers(layers)),
+        **({"layers": dict(zip(plan.layers, layers, strict=True))} if len(layers) > 1 else {}),
+    }
+
+
+def _layer_content(dataset: Dataset, plan: ImagePlan, keys: Sequence[str]) -> dict[str, Any]:
+    """What a layer needs: its scenes, what is read of them, and the size of its chips."""
+    pixels = dataset.tiles.size**2
+    bands = sum(len(product.bands) for product in plan.imagery.products)
+    scenes = {index for key in keys for index in plan.lock.tiles[key]}
+    least, most = _band_reads(plan, keys)
+    return {
         "scenes": dict(sorted(Counter(plan.lock.scenes[index].product for index in scenes).items())),
         "band_reads": {"at_least": least, "at_most": most},
         "bytes_read": {"at_least": least * pixels * VALUE_BYTES, "at_most": most * pixels * VALUE_BYTES},
-        "bytes_of_images": len(planned) * pixels * bands * VALUE_BYTES,
+        "bytes_of_images": len(keys) * pixels * bands * VALUE_BYTES,
     }
+
+
+def _sum_layers(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    scenes: Counter[str] = Counter()
+    for layer in layers:
+        scenes.update(layer["scenes"])
+    ends = ("at_least", "at_most")
+    reads = {
+        key: {end: sum(layer[key][end] for layer in layers) for end in ends} for key in ("band_reads", "bytes_read")
+    }
+    size = sum(layer["bytes_of_images"] for layer in layers)
+    return {"scenes": dict(sorted(scenes.items())), **reads, "bytes_of_images": size}
 
 
 def _band_reads(plan: ImagePlan, keys: Sequence[str]) -> tuple[int, int]:
@@ -77,7 +101,7 @@ def _class_pixels(
     dataset: Dataset, planned: Sequence[TileAssignment], lock: LabelLock, splits_path: Path
 ) -> dict[str, dict[str, int]]:
     """The pixels of each label value in the label chips to be made, by split."""
-    counts = count_classes(dataset.labels, lock, [row.key for row in planned], read_counts(splits_path, lock))
+    counts = count_classes(dataset.labels.first, lock, [row.key for row in planned], read_counts(splits_path, lock))
     totals: dict[str, Counter[int]] = {split: Counter() for split in dataset.tfrecords.splits}
     for row in planned:
         pixels = counts[row.key]

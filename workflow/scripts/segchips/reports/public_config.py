@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from segchips.config.imagery import ImageryConfig
+from segchips.config.layers import UNNAMED
 from segchips.config.model import Dataset
 from segchips.reports.redaction import redact_location
 
@@ -19,11 +21,17 @@ def public_config(dataset: Dataset) -> str:
     """
     settings = asdict(dataset)
     del settings["splitting"]["shares"]
-    for field in fields(dataset.imagery):
-        if not field.repr:  # these settings do not change results
-            del settings["imagery"][field.name]
+    settings["imagery"] = _beside_names(settings["imagery"]["layers"], "layers")
+    settings["labels"] = _beside_names(settings["labels"]["targets"], "targets")
     tree = {"datasets": {settings.pop("name"): _publishable(settings)}}
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+
+
+def _beside_names(parts: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The named parts below `key`, or the keys of the only part without a name; without keys that change no result."""
+    unimportant = [field.name for field in fields(ImageryConfig) if not field.repr]
+    parts = {name: {k: v for k, v in part.items() if k not in unimportant} for name, part in parts.items()}
+    return parts.get(UNNAMED, {key: parts})
 
 
 def _publishable(value: Any, key: str = "") -> Any:

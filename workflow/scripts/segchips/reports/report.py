@@ -13,7 +13,8 @@ from segchips.config.model import Dataset
 from segchips.files import atomic_write
 from segchips.labels.conflicts import read_conflicts
 from segchips.records.dataset_files import made_entries, read_info
-from segchips.records.statistics import SplitStatistics, statistics
+from segchips.records.statistics import statistics
+from segchips.records.statistics_file import SplitStatistics
 from segchips.reports.audit import read_audit
 from segchips.reports.band_table import band_groups
 from segchips.reports.chip_previews import ChipPreviews, preview_chips
@@ -43,7 +44,7 @@ from segchips.reports.redaction import redact_message
 from segchips.reports.software_versions import software_versions
 from segchips.reports.tile_map import CONFLICT_LEVELS, conflict_map, read_area, tile_map
 from segchips.reports.timelines import scene_table, timelines
-from segchips.scenes.lock import read_lock
+from segchips.scenes.lock import read_locks
 from segchips.tiles.assignment import DROPPED, EXCLUDED, MADE, TOO_FEW_VALID
 from segchips.vectors.geometry import Geometries
 
@@ -74,25 +75,35 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
         InputError: A file of results is missing or damaged.
     """
     rows, info = read_ledger(folder / "ledger.csv"), read_info(folder / "tfrecords")
-    lock, area = read_lock(folder / "scenes.parquet"), read_area(dataset.tiles)
+    locks, area = read_locks(folder / "scenes.parquet"), read_area(dataset.tiles)
+    layers, labels = dataset.imagery.layers, dataset.labels.first
     splits = list(dict.fromkeys([*dataset.tfrecords.splits, *(row.split for row in rows)]))
     selected = choose_tiles(rows, splits, MAX_SHOWN_CHIPS)
     bands = tuple(name or f"band {number}" for number, name in enumerate(info.image.bands, 1))
     entries = made_entries(folder / "tfrecords", info)
-    previews = preview_chips(rows, entries, folder, set(selected), display_bands(bands), dataset.labels.unknown)
+    folders = folder / "images" / next(iter(layers)), folder / "labels" / next(iter(dataset.labels.targets))
+    previews = preview_chips(rows, entries, folders, set(selected), display_bands(bands), labels.unknown)
     split_statistics = {split: entry for split, entry in statistics(folder / "tfrecords").items() if entry.chips}
     variables = {
         **_tile_variables(rows, splits, folder / "tiles.parquet", area),
-        **_chip_variables(dataset.labels, previews, selected, bands, split_statistics),
-        "histograms": band_histograms(folder / "tfrecords", info, split_statistics),
+        **_chip_variables(labels, previews, selected, bands, split_statistics),
+        "histograms": next(iter(band_histograms(folder / "tfrecords", info, split_statistics).values())),
         "audit": read_audit(folder / "audit.json"),
         "conflicts": _conflict_variables(folder, area, dataset.tiles.size),
-        "scenes": scene_table(dataset, lock, previews.tiles_by_scene),
-        "timelines": timelines(dataset.imagery, lock, previews.tiles_by_scene),
+        "scenes": [
+            row for name, layer in layers.items() for row in scene_table(layer, locks[name], previews.tiles_by_scene)
+        ],
+        "timelines": [
+            (layer, line)
+            for name, layer in layers.items()
+            for line in timelines(layer, locks[name], previews.tiles_by_scene)
+        ],
         "versions": software_versions(),
         "config": public_config(dataset),
     }
-    page = _template().render(dataset=dataset, info=info, rows=rows, splits=splits, **variables)
+    page = _template().render(
+        dataset=dataset, imagery=dataset.imagery.first, labels=labels, info=info, rows=rows, splits=splits, **variables
+    )
     atomic_write(output, page)
 
 

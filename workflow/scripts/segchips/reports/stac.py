@@ -20,8 +20,9 @@ from pystac.extensions.projection import ProjectionExtension
 
 from segchips.files import atomic_write, write_json
 from segchips.grids.outlines import footprints
-from segchips.grids.tile import Tile, chip_filename
-from segchips.reports.dataset_summary import DatasetSummary, LabelClass
+from segchips.grids.tile import Tile
+from segchips.records.dataset_info import ChipLayout, image_key, label_key
+from segchips.reports.dataset_summary import DatasetSummary, LabelClass, band_names
 from segchips.reports.ledger import LedgerRow
 from segchips.vectors.geometry import Geometries
 
@@ -113,9 +114,15 @@ def _item(
     item.properties |= {"segchips:split": row.split, "segchips:valid": row.valid}
     for rel in ("root", "parent", "collection"):
         item.add_link(pystac.Link(rel, "../collection.json", pystac.MediaType.JSON))
-    item.add_asset("image", _image_asset(summary, row))
-    item.add_asset("label", _label_asset(summary, row))
-    ClassificationExtension.ext(item.assets["label"]).apply(classes)
+    for layer, layout in summary.info.images.items():
+        item.add_asset(image_key(layer), _image_asset(layer, layout, tile))
+    for number, (target, layout) in enumerate(summary.info.labels.items()):
+        item.add_asset(
+            label_key(target),
+            _label_asset(target, layout.dtype, summary.dataset.labels.targets[target].background, tile),
+        )
+        if not number:
+            ClassificationExtension.ext(item.assets[label_key(target)]).apply(classes)
     return item
 
 
@@ -124,7 +131,7 @@ def _acquired(summary: DatasetSummary, row: LedgerRow) -> tuple[datetime, dateti
     times = [datetime.fromisoformat(text) for text in summary.entries[row.tile].acquired]
     if times:
         return times[0], times[-1]
-    imagery = summary.dataset.imagery
+    imagery = summary.dataset.imagery.first
     all_times = [datetime.fromisoformat(text) for entry in summary.entries.values() for text in entry.acquired]
     first, last = min(all_times, default=_ANY_TIME), max(all_times, default=_ANY_TIME)
     return (
@@ -148,26 +155,22 @@ def _set_label(item: pystac.Item, summary: DatasetSummary) -> None:
     label.label_type = LabelType.RASTER
     label.label_tasks = [LabelTask.SEGMENTATION]
     label.label_classes = [LabelClasses({"name": None, "classes": values})]
-    label.label_description = f"Class of each pixel; {summary.dataset.labels.background} is the background."
+    label.label_description = f"Class of each pixel; {summary.dataset.labels.first.background} is the background."
 
 
-def _image_asset(summary: DatasetSummary, row: LedgerRow) -> pystac.Asset:
-    layout = summary.info.image
+def _image_asset(layer: str, layout: ChipLayout, tile: Tile) -> pystac.Asset:
     fields: dict[str, Any] = {"ml-aoi:role": "feature", "data_type": layout.dtype}
     if layout.nodata is not None:
         fields["nodata"] = "nan" if np.isnan(layout.nodata) else layout.nodata
-    fields["bands"] = [{"name": name} for name in summary.bands]
-    href = quote(f"../../images/{chip_filename(row.tile)}")
+    fields["bands"] = [{"name": name} for name in band_names(layout)]
+    href = quote(f"../../images/{layer}{'/' if layer else ''}{tile.filename}")
     return pystac.Asset(href, "Image chip", media_type=_GEOTIFF, roles=["data"], extra_fields=fields)
 
 
-def _label_asset(summary: DatasetSummary, row: LedgerRow) -> pystac.Asset:
-    fields = {
-        "ml-aoi:role": "label",
-        "data_type": summary.info.label.dtype,
-        "nodata": summary.dataset.labels.background,
-    }
-    href, roles = quote(f"../../labels/{chip_filename(row.tile)}"), ["labels", "labels-raster"]
+def _label_asset(target: str, dtype: str, background: int, tile: Tile) -> pystac.Asset:
+    fields = {"ml-aoi:role": "label", "data_type": dtype, "nodata": background}
+    href = quote(f"../../labels/{target}{'/' if target else ''}{tile.filename}")
+    roles = ["labels", "labels-raster"]
     return pystac.Asset(href, "Label chip", media_type=_GEOTIFF, roles=roles, extra_fields=fields)
 
 

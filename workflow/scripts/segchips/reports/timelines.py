@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 
 from segchips.config.imagery import ImageryConfig
-from segchips.config.model import Dataset
 from segchips.scenes.model import Scene
 from segchips.scenes.pinning import SceneLock
 
@@ -31,11 +30,11 @@ class SceneRow:
     chips: int | None
 
 
-def scene_table(dataset: Dataset, lock: SceneLock, tiles_by_scene: TilesByScene) -> list[SceneRow]:
+def scene_table(imagery: ImageryConfig, lock: SceneLock, tiles_by_scene: TilesByScene) -> list[SceneRow]:
     """The rows of the table of scenes.
 
     Args:
-        dataset: The config of the dataset.
+        imagery: The config of the layer.
         lock: The pinned scenes.
         tiles_by_scene: The tiles that took pixels from each scene.
 
@@ -43,7 +42,7 @@ def scene_table(dataset: Dataset, lock: SceneLock, tiles_by_scene: TilesByScene)
         All pinned scenes, product by product in the config's order, those of the cloud mask product last; within a
         product by acquisition and id.
     """
-    products = [product.id for product in dataset.imagery.products]
+    products = [product.id for product in imagery.products]
     tile_counts = Counter(chain.from_iterable(lock.tiles.values()))
     rows = []
     for index, scene in enumerate(lock.scenes):

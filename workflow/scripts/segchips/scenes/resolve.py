@@ -3,19 +3,20 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from segchips.config.imagery import ImageryConfig
 from segchips.config.model import Dataset
 from segchips.errors import InputError
 from segchips.grids.outlines import footprints
 from segchips.grids.tile import Tile
 from segchips.scenes.catalogue import open_catalogue
-from segchips.scenes.lock import read_lock, write_lock
+from segchips.scenes.lock import read_locks, write_locks
 from segchips.scenes.pinning import SceneLock, describe_changes, merge_pins, pin_scenes
 from segchips.scenes.query import SceneQuery, require_cloud_cover
 from segchips.tiles.manifest import read_manifest
 
 
 def resolve(dataset: Dataset, manifest: Path, path: Path, refresh: bool) -> Iterator[str]:
-    """Write the scene lock of a dataset.
+    """Write the scene locks of a dataset's layers.
 
     A tile that is already pinned for the same query keeps its scenes, unless `refresh`.
 
@@ -32,40 +33,48 @@ def resolve(dataset: Dataset, manifest: Path, path: Path, refresh: bool) -> Iter
         InputError: No tile has a scene, the catalogue cannot be used, or the existing lock is damaged.
     """
     keys = [row.key for row in read_manifest(manifest)]
-    query = SceneQuery.of(dataset.imagery)
-    old = read_lock(path) if path.exists() else None
-    pinned = old if old and not refresh and old.query == query.text else None
+    former = read_locks(path) if path.exists() else {}
+    locks: dict[str, SceneLock] = {}
+    lines: list[str] = []
+    for layer, imagery in dataset.imagery.layers.items():
+        old, title = former.get(layer), f"{layer}: " if layer else ""
+        locks[layer], layer_lines = _resolve_layer(imagery, keys, None if refresh else old)
+        if not any(locks[layer].tiles.values()):
+            raise InputError(f"datasets.{dataset.name}: {title}{_no_scenes_message(imagery, keys)}")
+        layer_lines += describe_changes(old, locks[layer]) if old else []
+        lines += [f"{title}{line}" for line in layer_lines]
+    write_locks(path, locks)
+    yield from lines
+
+
+def _resolve_layer(imagery: ImageryConfig, keys: list[str], old: SceneLock | None) -> tuple[SceneLock, list[str]]:
+    """The lock of a layer, and lines for the log: skipped catalogue items and a summary."""
+    query, lines = SceneQuery.of(imagery), list[str]()
+    pinned = old if old and old.query == query.text else None
     if pinned and not set(keys) - pinned.tiles.keys():
         new = SceneLock(pinned.query, pinned.scenes, {key: pinned.tiles[key] for key in keys})
     else:
-        new, skipped_items = _search(dataset, query, keys)
-        yield from skipped_items
+        new, lines = _search(imagery, query, keys)
         new = merge_pins(pinned, new) if pinned else new
-    if not any(new.tiles.values()):
-        raise InputError(_no_scenes_message(dataset, keys))
-    write_lock(path, new)
     used = len({index for indices in new.tiles.values() for index in indices})
-    yield f"{used} scenes for {sum(map(bool, new.tiles.values()))} of {len(keys)} tiles"
-    if old:
-        yield from describe_changes(old, new)
+    return new, [*lines, f"{used} scenes for {sum(map(bool, new.tiles.values()))} of {len(keys)} tiles"]
 
 
-def _search(dataset: Dataset, query: SceneQuery, keys: list[str]) -> tuple[SceneLock, list[str]]:
+def _search(imagery: ImageryConfig, query: SceneQuery, keys: list[str]) -> tuple[SceneLock, list[str]]:
     """Search for the scenes of all tiles; returns them pinned, and a line for each skipped catalogue item."""
-    outlines, catalogue = footprints([Tile.from_key(key) for key in keys]), open_catalogue(dataset.imagery)
+    outlines, catalogue = footprints([Tile.from_key(key) for key in keys]), open_catalogue(imagery)
     lock = pin_scenes(query, catalogue.search(outlines), keys, outlines)
-    if dataset.imagery.composite == "least_cloud":
-        require_cloud_cover(lock.scenes, [product.id for product in dataset.imagery.products])
+    if imagery.composite == "least_cloud":
+        require_cloud_cover(lock.scenes, [product.id for product in imagery.products])
     return lock, catalogue.skipped_items
 
 
-def _no_scenes_message(dataset: Dataset, keys: list[str]) -> str:
-    imagery = dataset.imagery
+def _no_scenes_message(imagery: ImageryConfig, keys: list[str]) -> str:
     limit = "" if imagery.max_cloud is None else f" with a cloud fraction below {imagery.max_cloud}"
     products = ", ".join(product.id for product in imagery.products)
     period = f" {'from ' if imagery.start and imagery.end else ''}{imagery.period}"
     return (
-        f"datasets.{dataset.name}: no scene of {products}{period}{limit} "
+        f"no scene of {products}{period}{limit} "
         f"meets any of the {len(keys)} tiles; "
         "check that the AOI lies within the catalogue's scenes, and the dates and the cloud limit"
     )

@@ -43,8 +43,8 @@ def make_splits(
     former, former_digest = _read(path) if path.exists() else ([], "")
     counts: Counts = {}
     if lock and select.by_label:
-        counts = count_classes(dataset.labels, lock, keys, read_counts(path, lock) if former else {})
-    deselected = deselect(select, dataset.labels, counts, config.seed)
+        counts = count_classes(dataset.labels.first, lock, keys, read_counts(path, lock) if former else {})
+    deselected = deselect(select, dataset.labels.first, counts, config.seed)
     deselected |= {key: OUTSIDE_COVERAGE for key in keys if lock and not lock.covered_pixels[key]}
     classes: list[Sequence[int]] = [lock.values[key] if lock else () for key in keys]
     if former_digest != splitting_digest:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from segchips.config.labels import LabelsConfig
+from segchips.config.layers import LabelTargets
 from segchips.config.tiles import TilesConfig
 from segchips.errors import InputError
 from segchips.grids.cover import cover_area, in_grid_order
@@ -20,7 +20,7 @@ _THICKNESS = 1e-9
 """Degrees around points and lines, which make areas of them."""
 
 
-def aoi_layers(tiles: TilesConfig, labels: LabelsConfig) -> list[VectorLayer]:
+def aoi_layers(tiles: TilesConfig, labels: LabelTargets) -> list[VectorLayer]:
     """Reads the layers that tiles must meet.
 
     Returns:

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from segchips.records.dataset_files import read_info, shard_paths
+from segchips.records.dataset_info import image_key, label_key
 from segchips.records.file_names import index_path
 from segchips.records.normalisation import Normaliser
 from segchips.records.record_decoding import decode_example
@@ -21,8 +22,9 @@ Chip = dict[str, torch.Tensor | str]
 class Chips(Dataset[Chip]):
     """A split as a map-style dataset: dicts of image, label and identifier.
 
-    Images are channels x height x width and labels height x width, in the chips' dtypes; with `normalise` images are
-    float32. `DistributedSampler` and the workers of a `DataLoader` divide it among them.
+    Named layers and targets have their names in place of image and label. Images are channels x height x width, time
+    series steps x channels x height x width, and labels height x width, in the chips' dtypes; with `normalise` images
+    are float32. `DistributedSampler` and the workers of a `DataLoader` divide it among them.
 
     Attributes:
         info: The description of the dataset.
@@ -42,7 +44,7 @@ class Chips(Dataset[Chip]):
         """
         directory = Path(directory)
         self.info = read_info(directory)
-        self._normaliser = Normaliser.from_statistics(directory, normalise) if normalise else None
+        self._normalisers = Normaliser.from_statistics(directory, normalise) if normalise else {}
         self._places = []
         for path in shard_paths(directory, self.info, split):
             for entry in read_index(index_path(path)):
@@ -56,10 +58,14 @@ class Chips(Dataset[Chip]):
         """Read a chip; RecordError if its shard is damaged."""
         payload = read_record(*self._places[position], self.info.compression)
         example = decode_example(payload, self.info)
-        image = self._normaliser.apply(example["image"]) if self._normaliser else example["image"]
-        image = np.ascontiguousarray(image.transpose(2, 0, 1))
-        label = torch.from_numpy(example["label"])
-        return {"image": torch.from_numpy(image), "label": label, "identifier": example["identifier"]}
+        chip: Chip = {"identifier": example["identifier"]}
+        for layer in self.info.images:
+            image = example[image_key(layer)]
+            image = self._normalisers[layer].apply(image) if self._normalisers else image
+            chip[image_key(layer)] = torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, -3)))
+        for target in self.info.labels:
+            chip[label_key(target)] = torch.from_numpy(example[label_key(target)])
+        return chip
 
 
 class ChipStream(IterableDataset[Chip]):

@@ -9,12 +9,14 @@ import tensorflow as tf
 
 from segchips.records.chip_reader import decode_chip
 from segchips.records.dataset_files import read_info, shard_paths
-from segchips.records.dataset_info import ChipLayout, DatasetInfo
+from segchips.records.dataset_info import ChipLayout, DatasetInfo, image_key, image_prefix, label_key, target_prefix
 from segchips.records.normalisation import Normaliser
+from segchips.records.record_encoding import by_step
 
 if TYPE_CHECKING:
     from segchips.arrays import Pixels
 
+Normalisers = dict[str, Normaliser]
 Parsed = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 Shape = tuple[int | None, int | None, int | None]
@@ -71,12 +73,12 @@ def parse_float(record: tf.Tensor, shape: Shape = _ANY) -> Parsed:
 
 def parse_picture(record: tf.Tensor, shape: Shape = _ANY) -> Parsed:
     """Parse a record of 8-bit PNG or JPEG files like `parse_array`; palettes become colours."""
+    return _parse(record, _string_feature(), lambda data, _: _decode_picture(data), shape)
 
-    def decode(data: tf.Tensor, _: str) -> tf.Tensor:
-        exact = partial(tf.io.decode_jpeg, data, dct_method="INTEGER_ACCURATE")
-        return tf.cond(tf.io.is_jpeg(data), exact, partial(tf.io.decode_image, data, expand_animations=False))
 
-    return _parse(record, _string_feature(), decode, shape)
+def _decode_picture(data: tf.Tensor) -> tf.Tensor:
+    exact = partial(tf.io.decode_jpeg, data, dct_method="INTEGER_ACCURATE")
+    return tf.cond(tf.io.is_jpeg(data), exact, partial(tf.io.decode_image, data, expand_animations=False))
 
 
 def parse_encoded(record: tf.Tensor, dtype: str, label_dtype: str = "uint8", shape: Shape = _ANY) -> Parsed:
@@ -110,26 +112,31 @@ def _check_records(records: tf.Tensor) -> tf.Tensor:
         return tf.identity(records)
 
 
-def _parse_batch(batch: tf.Tensor, info: DatasetInfo, normaliser: Normaliser | None) -> dict[str, tf.Tensor]:
+def _features(info: DatasetInfo) -> dict[str, tuple[str, ChipLayout]]:
+    """By record key of images and labels: their name in what is read, and their layout."""
+    images = {f"{image_prefix(name)}/image_data": (image_key(name), layout) for name, layout in info.images.items()}
+    labels = {f"{target_prefix(name)}/target_data": (label_key(name), layout) for name, layout in info.labels.items()}
+    return images | labels
+
+
+def _parse_batch(batch: tf.Tensor, info: DatasetInfo, normalisers: Normalisers) -> dict[str, tf.Tensor]:
     """Parse a batch of records of storage `array` or `float` at once, which is much faster than one by one."""
-    layouts, floats = {_IMAGE: info.image, _LABEL: info.label}, info.storage == "float"
+    keys, floats = _features(info), info.storage == "float"
     data = {
         key: tf.io.FixedLenFeature(layout.shape, tf.float32) if floats else _string_feature()
-        for key, layout in layouts.items()
+        for key, (_, layout) in keys.items()
     }
     features = tf.io.parse_example(_check_records(batch), data | {_IDENTIFIER: _string_feature()})
 
     def decode(data: tf.Tensor, layout: ChipLayout) -> tf.Tensor:
         return tf.cast(data, layout.dtype) if floats else tf.reshape(_raw(data, layout.dtype), (-1, *layout.shape))
 
-    image, label = (decode(features[key], layout) for key, layout in layouts.items())
-    return _as_dict(image, label, features[_IDENTIFIER], normaliser)
+    chips = {name: decode(features[key], layout) for key, (name, layout) in keys.items()}
+    return _normalise_images(chips, normalisers) | {_IDENTIFIER: features[_IDENTIFIER]}
 
 
-def _as_dict(
-    image: tf.Tensor, label: tf.Tensor, identifier: tf.Tensor, normaliser: Normaliser | None
-) -> dict[str, tf.Tensor]:
-    return {"image": _normalised(image, normaliser) if normaliser else image, "label": label, "identifier": identifier}
+def _normalise_images(chips: dict[str, tf.Tensor], normalisers: Normalisers) -> dict[str, tf.Tensor]:
+    return chips | {image_key(layer): _normalised(chips[image_key(layer)], one) for layer, one in normalisers.items()}
 
 
 def _normalised(image: tf.Tensor, normaliser: Normaliser) -> tf.Tensor:
@@ -142,14 +149,25 @@ def _normalised(image: tf.Tensor, normaliser: Normaliser) -> tf.Tensor:
     return tf.where(valid, tf.cast(scaled, tf.float32), 0.0)
 
 
-def _parse_file(record: tf.Tensor, info: DatasetInfo, normaliser: Normaliser | None) -> dict[str, tf.Tensor]:
+def _parse_file(record: tf.Tensor, info: DatasetInfo, normalisers: Normalisers) -> dict[str, tf.Tensor]:
     """Parse a record that stores files."""
-    record, (height, width, channels) = _check_records([record])[0], info.image.shape
-    if info.storage == "encoded":
-        return _as_dict(
-            *parse_encoded(record, info.image.dtype, info.label.dtype, (height, width, channels)), normaliser
-        )
-    return _as_dict(*parse_picture(record, (height, width, channels)), normaliser)
+    keys = _features(info)
+    spec = {key: _string_feature() for key in (*keys, _IDENTIFIER)}
+    features = tf.io.parse_single_example(_check_records([record])[0], spec)
+    chips = {}
+    for key, (name, layout) in keys.items():
+        if info.storage == "encoded":
+            pixels = tf.numpy_function(partial(_decode_file, layout=layout), [features[key]], layout.dtype)
+        else:
+            pixels = _decode_picture(features[key])
+        chips[name] = tf.ensure_shape(tf.reshape(pixels, layout.shape), layout.shape)
+    return _normalise_images(chips, normalisers) | {_IDENTIFIER: features[_IDENTIFIER]}
+
+
+def _decode_file(content: bytes, layout: ChipLayout) -> "Pixels":
+    """Decode a chip file, the bands of a time series as steps x height x width x channels."""
+    pixels = decode_chip(content)
+    return by_step(pixels, layout.shape[0]) if len(layout.shape) == 4 else pixels
 
 
 def load(directory: str | Path, split: str, batch: int | None = None, normalise: bool | str = False) -> tf.data.Dataset:
@@ -163,15 +181,16 @@ def load(directory: str | Path, split: str, batch: int | None = None, normalise:
             the statistics of split "train"; or the name of the split whose statistics to use.
 
     Returns:
-        Dicts of image (height x width x channels), label (height x width) and identifier, in the chips' dtypes, with
-        static shapes.
+        Dicts of image (height x width x channels, of a time series steps x height x width x channels), label (height x
+        width) and identifier, in the chips' dtypes, with static shapes. Named layers and targets have their names in
+        place of image and label.
 
     Raises:
         InputError: The dataset or split does not exist.
         RecordError: A shard is missing.
     """
     info = read_info(Path(directory))
-    normaliser = Normaliser.from_statistics(Path(directory), normalise) if normalise else None
+    normalisers = Normaliser.from_statistics(Path(directory), normalise) if normalise else {}
     paths = shard_paths(Path(directory), info, split)
     counts = tf.constant(info.splits[split], tf.int64)
     parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
@@ -179,9 +198,9 @@ def load(directory: str | Path, split: str, batch: int | None = None, normalise:
     records = shards.interleave(partial(_records, compression=info.compression), _FILES, **parallel)
     if info.storage in ("array", "float"):
         batches = records.batch(batch or max(1, _BATCH_BYTES // info.pixel_bytes))
-        chips = batches.map(partial(_parse_batch, info=info, normaliser=normaliser), **parallel)
+        chips = batches.map(partial(_parse_batch, info=info, normalisers=normalisers), **parallel)
         chips = chips if batch else chips.unbatch()
     else:
-        chips = records.map(partial(_parse_file, info=info, normaliser=normaliser), **parallel)
+        chips = records.map(partial(_parse_file, info=info, normalisers=normalisers), **parallel)
         chips = chips.batch(batch) if batch else chips
     return chips.apply(tf.data.experimental.assert_cardinality(-(-sum(counts.numpy()) // (batch or 1))))

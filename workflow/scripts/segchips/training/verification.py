@@ -7,7 +7,7 @@ from typing import Any
 
 from segchips.errors import RecordError
 from segchips.records.dataset_files import read_info
-from segchips.records.dataset_info import DatasetInfo
+from segchips.records.dataset_info import DatasetInfo, image_prefix, target_prefix
 from segchips.records.file_names import index_path
 from segchips.records.record_decoding import decode_example
 from segchips.records.shard_index import IndexEntry, read_index
@@ -19,9 +19,15 @@ from segchips.tiles.assignment import MADE
 def _differences(payload: bytes, info: DatasetInfo, split: str, tile: str) -> Iterator[str]:
     """Describe each difference between a record, the description of the dataset and the index."""
     record: dict[str, Any] = decode(payload)
-    expected: dict[str, Any] = {"split": split, "image/dtype": info.image.dtype, "target/dtype": info.label.dtype}
-    expected |= dict(zip(("image/height", "image/width", "image/channels"), info.image.shape, strict=True))
-    expected |= dict(zip(("target/height", "target/width"), info.label.shape, strict=True))
+    expected: dict[str, Any] = {"split": split}
+    for layer, layout in info.images.items():
+        prefix = image_prefix(layer)
+        sizes = (f"{prefix}/{size}" for size in ("height", "width", "channels"))
+        expected |= {f"{prefix}/dtype": layout.dtype, **dict(zip(sizes, layout.shape[-3:], strict=True))}
+    for target, layout in info.labels.items():
+        prefix = target_prefix(target)
+        sizes = (f"{prefix}/{size}" for size in ("height", "width"))
+        expected |= {f"{prefix}/dtype": layout.dtype, **dict(zip(sizes, layout.shape, strict=True))}
     for key, value in expected.items():
         stored = record.get(key)
         stored = bytes(stored).decode() if isinstance(stored, memoryview) else stored

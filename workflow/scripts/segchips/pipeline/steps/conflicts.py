@@ -9,4 +9,5 @@ def make_conflicts(datasets: Datasets, name: str, path: str) -> list[str]:
     """Write the counts of pixels in conflict to `path`."""
     from segchips.labels.conflicts import write_conflicts
 
-    return [write_conflicts(Path(path), datasets.features(name), datasets.label_lock(name))]
+    targets = [(datasets.features(name, target), lock) for target, lock in datasets.label_locks(name).items()]
+    return [write_conflicts(Path(path), targets)]

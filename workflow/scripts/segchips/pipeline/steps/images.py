@@ -12,15 +12,16 @@ from segchips.reports.ledger import is_exclusion_marker
 
 
 def make_image(
-    datasets: Datasets, name: str, tile_name: str, made_from: str, path: str, provenance: str | None = None
+    datasets: Datasets, name: str, layer: str, tile_name: str, made_from: str, path: str, provenance: str | None = None
 ) -> list[str] | None:
-    """Write one tile's image chip.
+    """Write one tile's image chip of one layer.
 
     Where the config excludes tiles that cannot be made, an empty file takes the place of the chip until the run ends.
 
     Args:
         datasets: The datasets.
         name: The dataset's name.
+        layer: The layer's name, "" for the only one.
         tile_name: The stem of the tile's chip files.
         made_from: The rerun digest of the chip, which is written into it.
         path: The image chip.
@@ -30,9 +31,9 @@ def make_image(
 
     files = Path(path), Path(provenance) if provenance else None
     try:
-        images.make_image(datasets.image_plan(name), Tile.from_name(tile_name), *files, made_from)
+        images.make_image(datasets.image_plan(name, layer), Tile.from_name(tile_name), *files, made_from)
     except SceneError as error:
-        if datasets[name].imagery.on_failure != "exclude":
+        if datasets[name].imagery.layers[layer].on_failure != "exclude":
             raise
         for file in filter(None, files):
             atomic_write(file, b"")
@@ -42,22 +43,26 @@ def make_image(
 
 def exclusion_reasons(datasets: Datasets, name: str, keys: Sequence[str]) -> dict[str, str]:
     """The tiles among these whose chips could not be made in this run, with the reasons."""
-    chips = zip(keys, map(Path, datasets.chips(name, "images", keys)), strict=True)
-    logs = {
-        key: datasets.logs(name) / "images" / f"{chip.stem}.log" for key, chip in chips if is_exclusion_marker(chip)
-    }
-    return {key: log.read_text(encoding="utf-8").strip() for key, log in logs.items()}
+    reasons: dict[str, str] = {}
+    for layer in datasets.layers(name):
+        for key, chip in zip(keys, map(Path, datasets.chips(name, "images", layer, keys)), strict=True):
+            if key not in reasons and is_exclusion_marker(chip):
+                log = datasets.logs(name) / "images" / layer / f"{chip.stem}.log"
+                reasons[key] = log.read_text(encoding="utf-8").strip()
+    return reasons
 
 
 def clear_exclusion_markers(datasets: Datasets) -> None:
     """Remove the markers of excluded tiles, so that the next run tries these again, and say how many there are."""
     for name, dataset in datasets.config.datasets.items():
-        if dataset.imagery.on_failure == "exclude":
-            folder = datasets.folder(name)
-            markers = [chip for chip in (folder / "images").glob("*.tif") if is_exclusion_marker(chip)]
-            for marker in markers:
-                marker.unlink()
-                (folder / "provenance" / marker.name).unlink(missing_ok=True)
-            if markers:
-                where = folder / "ledger.csv"
-                print(f"{name}: {len(markers)} tiles excluded, see {where}; the next run tries again", file=sys.stderr)
+        excluded: set[str] = set()
+        for layer, imagery in dataset.imagery.layers.items():
+            if imagery.on_failure == "exclude":
+                chips = datasets.chip_folder(name, "images", layer).glob("*.tif")
+                for marker in filter(is_exclusion_marker, chips):
+                    marker.unlink()
+                    (datasets.chip_folder(name, "provenance", layer) / marker.name).unlink(missing_ok=True)
+                    excluded.add(marker.name)
+        if excluded:
+            where = datasets.folder(name) / "ledger.csv"
+            print(f"{name}: {len(excluded)} tiles excluded, see {where}; the next run tries again", file=sys.stderr)

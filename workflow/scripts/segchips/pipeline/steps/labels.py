@@ -11,7 +11,7 @@ from segchips.pipeline.datasets import Datasets
 
 def make_label_lock(datasets: Datasets, name: str, path: str) -> list[str]:
     """Write to `path` which features each label chip depends on, or copy the lock of the dataset that has the chips."""
-    from segchips.labels.lock import lock_labels, write_label_lock
+    from segchips.labels.lock import lock_labels, write_label_locks
     from segchips.labels.misplaced import describe_misplaced
     from segchips.labels.shared_folder import link_label_folder
 
@@ -20,19 +20,22 @@ def make_label_lock(datasets: Datasets, name: str, path: str) -> list[str]:
     if owner != folder:
         atomic_write(path, (owner / "labels.parquet").read_bytes())
         return [f"the labels are those of {owner.name}"]
-    features, tiles = datasets.features(name), [Tile.from_key(key) for key in datasets.keys(name)]
-    lock = lock_labels(features, tiles, module_version("labels.chip"))
-    notes = [*features.notes, *describe_misplaced(features, tiles, list(lock.feature_indices.values()))]
-    for note in notes:
-        print(f"{name}: {note}", file=sys.stderr)
-    write_label_lock(Path(path), lock)
-    return [f"{len(features)} features", *notes]
+    tiles, locks, lines = [Tile.from_key(key) for key in datasets.keys(name)], {}, list[str]()
+    for target in datasets.targets(name):
+        features, title = datasets.features(name, target), f"{target}: " if target else ""
+        lock = locks[target] = lock_labels(features, tiles, module_version("labels.chip"))
+        notes = [*features.notes, *describe_misplaced(features, tiles, list(lock.feature_indices.values()))]
+        for note in notes:
+            print(f"{name}: {title}{note}", file=sys.stderr)
+        lines += [f"{title}{line}" for line in (f"{len(features)} features", *notes)]
+    write_label_locks(Path(path), locks)
+    return lines
 
 
-def make_label(datasets: Datasets, name: str, tile_name: str, path: str) -> None:
-    """Write one tile's label chip to `path`."""
+def make_label(datasets: Datasets, name: str, target: str, tile_name: str, path: str) -> None:
+    """Write one tile's label chip of one target to `path`."""
     from segchips.labels import chip
 
-    tile, lock = Tile.from_name(tile_name), datasets.label_lock(name)
+    tile, lock = Tile.from_name(tile_name), datasets.label_lock(name, target)
     indices, made_from = lock.feature_indices[tile.key], lock.digests[tile.key]
-    chip.make_label(datasets.features(name), tile, indices, Path(path), made_from)
+    chip.make_label(datasets.features(name, target), tile, indices, Path(path), made_from)

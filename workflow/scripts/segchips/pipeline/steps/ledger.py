@@ -12,7 +12,7 @@ def make_ledger(datasets: Datasets, name: str, path: str, log: str) -> list[str]
     from segchips.reports import ledger
 
     indices = [Path(index) for index in datasets.indices(name)]
-    rows = ledger.finished_rows(datasets.assignments(name), datasets.image_plan(name), indices)
+    rows = ledger.finished_rows(datasets.assignments(name), datasets.image_plans(name), indices)
     previous = ledger.read_ledger(Path(path)) if Path(path).exists() else []
     rows = ledger.mark_moved_tiles(rows, previous)
     ledger.write_ledger(Path(path), rows)
@@ -30,8 +30,10 @@ def write_unfinished_ledger(datasets: Datasets, name: str) -> None:
     folder = datasets.folder(name)
     if not datasets.has_result(name, "splits.parquet", "scenes.parquet"):
         return
-    assignments, plan = datasets.assignments(name), datasets.image_plan(name)
-    rows, path = ledger.unfinished_rows(assignments, plan, folder, datasets.logs(name)), folder / "ledger.csv"
+    assignments, plan = datasets.assignments(name), datasets.image_plans(name)
+    parts = [("images", layer) for layer in datasets.layers(name)]
+    parts += [("labels", target) for target in datasets.targets(name)]
+    rows, path = ledger.unfinished_rows(assignments, plan, folder, datasets.logs(name), parts), folder / "ledger.csv"
     if not path.exists() or ledger.read_ledger(path) != rows:
         ledger.write_ledger(path, rows)
     print(f"{name}: {ledger.summarise_states(rows)}; see {path}", file=sys.stderr)

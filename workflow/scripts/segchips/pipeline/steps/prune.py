@@ -10,13 +10,12 @@ from segchips.pipeline.datasets import Datasets
 def unused_chips(datasets: Datasets, name: str) -> list[Path]:
     """The chips in the dataset's own folders that no dataset needs any more."""
     folders = [datasets.folder(name) / kind for kind in ("images", "labels", "provenance")]
-    keys = datasets.tiles_with_chips(name)
-    needed = {chip for kind in datasets.image_kinds(name) for chip in datasets.chips(name, kind, keys)}
+    needed = set(datasets.image_chips(name, datasets.tiles_with_chips(name)))
     for other in datasets.config.datasets:
         if datasets.has_result(other, "scenes.parquet", "splits.parquet"):
-            needed.update(datasets.chips(other, "labels", datasets.tiles_with_chips(other)))
+            needed.update(datasets.label_chips(other, datasets.tiles_with_chips(other)))
     own = filter(is_own_folder, folders)
-    return sorted(chip for folder in own for chip in folder.glob("*.tif") if str(chip) not in needed)
+    return sorted(chip for folder in own for chip in folder.rglob("*.tif") if str(chip) not in needed)
 
 
 def prune(datasets: Datasets, log: str) -> list[str]:

@@ -9,16 +9,18 @@ from segchips.pipeline.datasets import Datasets
 def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
     """Search the dataset's catalogue and pin the scenes of each tile in the lock at `path`."""
     from segchips.chips.source_check import check_rasters
-    from segchips.scenes.lock import read_lock
+    from segchips.scenes.lock import read_locks
     from segchips.scenes.resolve import resolve
 
     lines = list(resolve(datasets[name], datasets.folder(name) / "tiles.parquet", Path(path), refresh=False))
     for line in lines:
         if " is left out: " in line:
             print(f"{name}: {line}", file=sys.stderr)
-    for note in check_rasters(datasets[name].imagery, read_lock(Path(path)).scenes):
-        print(f"{name}: {note}", file=sys.stderr)
-        lines.append(note)
+    locks = read_locks(Path(path))
+    for layer, imagery in datasets[name].imagery.layers.items():
+        for note in check_rasters(imagery, locks[layer].scenes):
+            print(f"{name}: {note}", file=sys.stderr)
+            lines.append(note)
     return lines
 
 

@@ -17,7 +17,7 @@ def make_splits(datasets: Datasets, name: str, path: str) -> list[str]:
     from segchips.splits import splits
 
     splitting = Digests(datasets).splitting(name)
-    lock = datasets.label_lock(name) if datasets.needs_labels(name) else None
+    lock = datasets.label_lock(name, datasets.targets(name)[0]) if datasets.needs_labels(name) else None
     notes = splits.make_splits(datasets[name], datasets.folder(name) / "tiles.parquet", Path(path), lock, splitting)
     for note in notes[:_SHOWN]:
         print(f"{name}: {note}", file=sys.stderr)

@@ -26,20 +26,21 @@ def make_shard(datasets: Datasets, name: str, split: str, shard: str, path: str,
     """
     from segchips.records.shard_writer import write_shard
 
-    dataset, folder = datasets[name], datasets.folder(name)
-    keys = datasets.shard_tiles(name, split, int(shard))
+    dataset, keys = datasets[name], datasets.shard_tiles(name, split, int(shard))
+    layers, targets = dataset.imagery.layers, dataset.labels.targets
     made, reused = write_shard(
         Path(path),
         Path(index),
         keys,
-        folder / "images",
-        folder / "labels",
+        {layer: datasets.chip_folder(name, "images", layer) for layer in layers},
+        {target: datasets.folder(name) / "labels" / target for target in targets},
         split,
         dataset.tfrecords,
-        dataset.imagery.min_valid,
+        [layer.min_valid for layer in layers.values()],
         exclusion_reasons(datasets, name, keys),
-        dataset.labels.unknown,
+        [target.unknown for target in targets.values()],
         Digests(datasets).record_recipe(name, split),
+        [layer for layer, imagery in layers.items() if imagery.optional],
     )
     return [f"{made} records made, {reused} copied from the previous shard"]
 
@@ -49,7 +50,8 @@ def make_dataset_info(datasets: Datasets, name: str) -> list[str]:
     from segchips.records.dataset_description import describe_dataset
 
     dataset, folder = datasets[name], datasets.folder(name) / "tfrecords"
-    values = dataset.labels.background, dataset.labels.unknown
+    targets = dataset.labels.targets.values()
+    values = [target.background for target in targets], [target.unknown for target in targets]
     describe_dataset(
         folder, name, dataset.tfrecords, datasets.indices_by_split(name), *_example(datasets, name), *values
     )
@@ -57,12 +59,15 @@ def make_dataset_info(datasets: Datasets, name: str) -> list[str]:
     return [f"removed {path}, which is not one of the shards any more" for path in removed]
 
 
-def _example(datasets: Datasets, name: str) -> tuple[Path, Path]:
-    """The first image chip that could be made, and its label chip."""
+def _example(datasets: Datasets, name: str) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The image chips, by layer, of the first tile of which all could be made, and its label chips by target."""
     keys = datasets.tiles_with_chips(name)
-    for image, label in zip(*(datasets.chips(name, kind, keys) for kind in ("images", "labels")), strict=True):
-        if not is_exclusion_marker(Path(image)):
-            return Path(image), Path(label)
+    for key in keys:
+        images = {layer: Path(*datasets.chips(name, "images", layer, [key])) for layer in datasets.layers(name)}
+        if not any(map(is_exclusion_marker, images.values())):
+            return images, {
+                target: Path(*datasets.chips(name, "labels", target, [key])) for target in datasets.targets(name)
+            }
     raise InputError(f"none of its {len(keys)} tiles could be made; see {datasets.logs(name) / 'images'}")
 
 
