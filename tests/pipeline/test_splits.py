@@ -39,7 +39,7 @@ def test_tiles_that_overlap_another_split_get_no_chip(fresh: Project) -> None:
     dropped = {key for key, row in rows.items() if row["state"] == "dropped"}
     assert len(rows) == 6 and 0 < len(dropped) < 6 and made["images"] == made["labels"] == 6 - len(dropped)
     assert names(fresh, "images") == names(fresh, "labels") == rows.keys() - dropped
-    assert {rows[key]["reason"] for key in dropped} == {"guard: it shares ground with split test"}
+    assert {rows[key]["reason"] for key in dropped} == {"guard: it overlaps split test"}
     boxes = {key: shapely.box(*Tile.from_key(key).bounds) for key in rows}
     for one in rows.keys() - dropped:
         for other in rows.keys() - dropped:

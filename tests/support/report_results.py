@@ -85,7 +85,7 @@ REASONS = {
     FAILED: "<script>alert(1)</script> https://me:pw@host.org/a.tif?sig=SECRET: cut short, see /secret/folder/b.tif",
     UNFINISHED: "not sharded yet; run again",
     EXCLUDED: "EarthOne: reading scene 'a' of product 's2': not there (404)",
-    DROPPED: "guard: it shares ground with split val",
+    DROPPED: "guard: it overlaps split val",
 }
 
 

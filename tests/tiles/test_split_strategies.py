@@ -53,7 +53,7 @@ def test_regions_name_splits_and_later_ones_win(tmp_path):
         column = tile.path + 334
         assert row.split == ("train" if column < 10 else "val" if column < 16 else "")
         assert row.state == (DROPPED if column == 9 or column >= 16 else PLANNED)
-        assert ("no region" in row.reason) == (column >= 16) and ("shares ground" in row.reason) == (column == 9)
+        assert ("no region" in row.reason) == (column >= 16) and ("overlaps" in row.reason) == (column == 9)
 
 
 def test_a_region_that_names_no_split_is_an_error(tmp_path):

@@ -23,7 +23,7 @@ rule audit:
             raise error
 
 
-# Ends the run with an error if splits share ground although the config forbids it. It runs after the report, which shows where.
+# Ends the run with an error if splits overlap although the config forbids it. It runs after the report, which shows where.
 rule audit_check:
     input:
         audit=f"{DATASET}/audit.json",

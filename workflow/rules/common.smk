@@ -2,6 +2,7 @@
 import atexit
 import gc
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -42,6 +43,7 @@ from segchips.pipeline.steps import report as report_step
 
 CORES = workflow.global_resources["_cores"].value or 1  # `snakemake --report` has none
 IS_RUN = workflow.is_main_process and not workflow.output_settings.dryrun
+STARTED = time.time()
 
 # The job graph only grows, and ends with the process: collecting garbage in it takes a third of a run without jobs.
 gc.set_threshold(100_000, 20, 20)
@@ -294,10 +296,10 @@ def run_step(body, wildcards, log, output, params, *arguments):
 
 
 def show_reports():
-    """Name the report of each dataset that has one."""
+    """Name each report that this run made."""
     for dataset in CONFIG.datasets:
         page = DATASETS.folder(dataset) / "report" / "index.html"
-        if page.exists():
+        if page.exists() and page.stat().st_mtime >= STARTED:
             logger.warning(f"{dataset}: look at {page}")
 
 

@@ -2,13 +2,30 @@
 
 import re
 
-_USER = re.compile(r"(?<=://)[^/\s]*@")
-_QUERY = re.compile(r"(\w://[^\s?'\"]*)\?[^\s'\"]*")
+_QUOTED_URL = re.compile(r"(?<=(['\"]))((?:/vsi\w+/)*\w+)://([^'\"\n]*)(?=\1)")
+_URL = re.compile(r"(\w+)://((?:(?!\w+://)[^\s'\"])*)")
+_QUERY_AFTER_BLANK = re.compile(r"(\w://[^\n?'\"]*)\?[^\s='\"]+=[^\s'\"]*")
+_PASSWORD_START = re.compile(r"[^:\[\]]+:(?!\d*$)")
 
 
 def redact_urls(text: str) -> str:
-    """Remove the user, password and query from every URL in a text; a query may hold a signature."""
-    return _QUERY.sub(r"\1", _USER.sub("", text))
+    """Remove the user, password, query and fragment from every URL in a text; a query may hold a signature.
+
+    A URL in quotes ends with them, any other with the next blank. A `#` is part of the path where a URL is not fetched
+    by HTTP.
+    """
+    text = _QUOTED_URL.sub(lambda match: f"{match[2]}://{_redact_address(match[2], match[3])}", text)
+    text = _URL.sub(lambda match: f"{match[1]}://{_redact_address(match[1], match[2])}", text)
+    return _QUERY_AFTER_BLANK.sub(r"\1", text)
+
+
+def _redact_address(scheme: str, address: str) -> str:
+    """What follows `://` in a URL, without what must not be shown."""
+    ends = r"[?#]" if "http" in scheme else r"\?"
+    host = re.split(r"[/?#]", address, maxsplit=1)[0]
+    if _PASSWORD_START.match(host) and "@" in address:  # the password has one of these characters
+        return _redact_address(scheme, address.rpartition("@")[2])
+    return re.split(ends, host.rpartition("@")[2] + address[len(host) :], maxsplit=1)[0]
 
 
 def redact_library_message(text: str) -> str:

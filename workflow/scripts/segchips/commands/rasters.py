@@ -13,9 +13,9 @@ import numpy as np
 from segchips.chips.georeference import georeference_problem
 from segchips.commands.conventions import KnownFile, known_file
 from segchips.errors import InputError
+from segchips.files import Json
 from segchips.vectors.longitudes import unwrap_longitudes, within_globe
 
-Json = dict[str, Any]
 Bounds = tuple[float, float, float, float]
 
 MEDIA_TYPES = {

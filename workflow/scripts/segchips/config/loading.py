@@ -16,8 +16,7 @@ from segchips.config.layers import ImageLayers
 from segchips.config.messages import describe_errors
 from segchips.config.model import Config, ConfigFile, Conversion, Dataset
 from segchips.errors import ConfigError
-
-Json = dict[str, Any]
+from segchips.files import Json
 
 
 def load_config(raw: Mapping[str, Any]) -> Config:

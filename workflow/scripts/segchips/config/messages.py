@@ -10,8 +10,8 @@ from segchips.config.blocks import INVALID_DATE, PROBLEM, UNKNOWN_KEY
 from segchips.config.imagery import REPEATED
 from segchips.config.model import Dataset
 from segchips.config.schema import block_schema
+from segchips.files import Json
 
-Json = dict[str, Any]
 Path = tuple[str | int, ...]
 _KEY = "[key]"
 """The last part of an error's path where a key of a map, and not its value, is wrong."""

@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 
 from segchips.config.schema import config_schema
+from segchips.files import Json
 
-Json = dict[str, Any]
 _HEAD = """# Every key of the config
 
 Made by `make docs`; [README.md](README.md) explains how keys work together.

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 
 from segchips.config.blocks import NAME_PATTERN, Block
 from segchips.config.model import ConfigFile, Conversion, Dataset
+from segchips.files import Json
 
-Json = dict[str, Any]
 _HEAD = "# Made from the blocks in workflow/scripts/segchips/config by `make docs`; do not edit.\n"
 _LIST = "tag:yaml.org,2002:seq"
 _ORDER = ("description", "type", "enum", "default", "required")

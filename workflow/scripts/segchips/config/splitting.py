@@ -23,10 +23,10 @@ class SplittingConfig(Block):
     """Side of a block, in metres or as a text such as `8 tiles`."""
     guard: Annotated[Number, Field(ge=0), KEEP_INTEGER] = 0
     """Least distance in metres between tiles of different splits if these may not overlap, including padding; of two
-    tiles that are nearer, the one in the larger split is dropped. 0 drops tiles that share pixels."""
+    tiles that are nearer, the one in the larger split is dropped. 0 drops tiles that overlap."""
     allow_overlap: Flag | None = None
-    """Whether splits may share ground; if not, tiles are dropped, and overlap that remains is an error. null allows it
-    if tiles are split one by one."""
+    """Whether tiles of different splits may overlap; if not, tiles are dropped, and overlap that remains is an error.
+    null allows it if tiles are split one by one."""
     cover: Flag | None = None
     """Move a block (or tile) from another split to a split that is empty or lacks a class; null does so for blocks."""
     seed: Annotated[Integer, Field(ge=0)] = 0

@@ -2,13 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urljoin, urlparse
 from urllib.request import url2pathname
 
 from segchips.errors import InputError
-
-Json = dict[str, Any]
+from segchips.files import Json
 
 ALTERNATE = "SEGCHIPS_STAC_ALTERNATE"
 """The environment variable that names the alternate address to take where an asset has it, such as `s3`."""

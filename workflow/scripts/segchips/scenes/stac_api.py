@@ -10,7 +10,7 @@ from pystac_client.exceptions import APIError
 from pystac_client.warnings import PystacClientWarning
 
 from segchips.errors import InputError
-from segchips.scenes.stac_addresses import Json
+from segchips.files import Json
 from segchips.scenes.stac_files import session_for
 from segchips.scenes.stac_items import ItemError
 from segchips.scenes.stac_search import ItemSearch

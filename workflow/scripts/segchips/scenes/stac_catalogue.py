@@ -7,11 +7,11 @@ import shapely
 
 from segchips.config.imagery import ImageryConfig
 from segchips.errors import InputError
+from segchips.files import Json
 from segchips.scenes.item_filter import ItemFilter
 from segchips.scenes.model import Scene
 from segchips.scenes.query import filter_by_cloud, search_area, search_period
 from segchips.scenes.signing import without_signatures
-from segchips.scenes.stac_addresses import Json
 from segchips.scenes.stac_client import catalogue_errors, open_catalog
 from segchips.scenes.stac_items import ItemError, item_interval, item_outline, scene_from_item
 from segchips.scenes.stac_search import ItemSearch

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from pystac_client.warnings import PystacClientWarning
 
 from segchips.errors import InputError, SegchipsError, redact_library_message
+from segchips.files import Json
 from segchips.scenes.model import Scene
-from segchips.scenes.stac_addresses import Json, is_remote, local_path
+from segchips.scenes.stac_addresses import is_remote, local_path
 from segchips.scenes.stac_api import StacApi, is_api
 from segchips.scenes.stac_files import read_document
 from segchips.scenes.stac_items import ItemError, scene_from_item

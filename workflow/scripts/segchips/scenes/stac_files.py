@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import requests
 from pystac_client.stac_api_io import StacApiIO
 
-from segchips.scenes.stac_addresses import Json, is_http, is_remote, local_path
+from segchips.files import Json
+from segchips.scenes.stac_addresses import is_http, is_remote, local_path
 
 HEADERS = "SEGCHIPS_STAC_HEADERS"
 """The environment variable with headers for the catalogue's server: `Name: value`, several in several lines."""

@@ -9,8 +9,9 @@ import numpy as np
 import shapely
 
 from segchips.errors import SegchipsError, redact_library_message
+from segchips.files import Json
 from segchips.scenes.model import Band, Scene, parse_time
-from segchips.scenes.stac_addresses import Json, asset_address
+from segchips.scenes.stac_addresses import asset_address
 from segchips.scenes.stac_bands import asset_bands, is_raster
 from segchips.vectors.longitudes import unwrap_longitudes, within_globe
 

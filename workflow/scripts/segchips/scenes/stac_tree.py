@@ -6,7 +6,8 @@ from typing import Any
 from requests import HTTPError
 
 from segchips.errors import InputError
-from segchips.scenes.stac_addresses import Json, is_http, is_remote, resolve_link
+from segchips.files import Json
+from segchips.scenes.stac_addresses import is_http, is_remote, resolve_link
 from segchips.scenes.stac_files import read_document
 from segchips.scenes.stac_items import ItemError, unusable
 from segchips.scenes.stac_search import ItemSearch

@@ -114,7 +114,7 @@ def _drop_reason(config: SplittingConfig, split: str, conflicting: str) -> str:
     if not split:
         return "its middle lies in no region that names a split"
     if conflicting:
-        near = f"comes nearer than {config.guard:g} m to" if config.guard else "shares ground with"
+        near = f"comes nearer than {config.guard:g} m to" if config.guard else "overlaps"
         return f"guard: it {near} split {conflicting}"
     return ""
 
