@@ -4,15 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pystac
 import pytest
-import shapely
-from rasterio.transform import Affine, from_origin
 
 from segchips.commands.conventions import known_file
 from segchips.commands.imagery_survey import survey_imagery
 from segchips.commands.raster_catalogue import write_catalogue
-from segchips.errors import InputError
 from support.datasets import tile_at
 from support.rasters import transform_over, write_raster
 
@@ -118,50 +114,3 @@ def test_files_and_folders_that_begin_with_a_dot_are_left_out(tmp_path):
     write(tmp_path / "in", ["a_20230630.tif", ".Trashes/b_20230630.tif", "__MACOSX/c_20230630.tif"], 3)
     (tmp_path / "in" / "._a_20230630.tif").write_bytes(b"\0\5\26\7Mac OS X        ")
     assert [item.id for item in items(tmp_path / "in")] == ["a_20230630"]
-
-
-def outline(folder, transform, crs, shape=(30, 30)):
-    write_raster(folder / "in" / "a_20230630.tif", np.ones(shape, "uint8"), transform, crs)
-    (item,) = items(folder / "in")
-    pystac.Item.from_dict(item.to_dict())
-    geometry = shapely.geometry.shape(item.geometry)
-    assert geometry.is_valid and list(geometry.bounds) == item.bbox
-    return geometry
-
-
-@pytest.mark.parametrize(
-    ("transform", "crs"),
-    [
-        (from_origin(180400, 8118150, 10, 10), "EPSG:32701"),
-        (from_origin(820000, 8118150, 10, 10), "EPSG:32760"),
-        (from_origin(179.99, -17, 0.001, 0.001), "EPSG:4326"),
-        (from_origin(-180.01, -17, 0.001, 0.001), "EPSG:4326"),
-        (from_origin(539.99, -17, 0.001, 0.001), "EPSG:4326"),
-    ],
-)
-def test_outlines_across_180_degrees_are_cut_there(tmp_path, transform, crs):
-    parts = shapely.get_parts(outline(tmp_path, transform, crs))
-    assert sorted(part.centroid.x > 0 for part in parts) == [False, True] or crs == "EPSG:32760"
-    assert all(part.bounds[2] - part.bounds[0] < 0.1 for part in parts)
-
-
-def test_outlines_in_longitudes_from_0_to_360(tmp_path):
-    west, south, east, north = outline(tmp_path, from_origin(344.99, 48.77, 0.001, 0.001), "EPSG:4326").bounds
-    assert np.allclose((west, south, east, north), (-15.01, 48.74, -14.98, 48.77))
-
-
-@pytest.mark.parametrize(("crs", "sign"), [("EPSG:3031", -1), ("EPSG:3413", 1)])
-def test_outlines_around_a_pole_hold_it(tmp_path, crs, sign):
-    geometry = outline(tmp_path, Affine(10000, 0, -150000, 0, -10000, 150000), crs)
-    for lon in range(-179, 180, 7):
-        assert geometry.covers(shapely.Point(lon, sign * 89.9))
-        assert not geometry.covers(shapely.Point(lon, sign * 87.0))
-
-
-@pytest.mark.parametrize(
-    ("crs", "words"),
-    [('LOCAL_CS["site",UNIT["metre",1]]', "has the CRS 'site'"), ("+proj=eqc +R=3396190", "has the CRS 'unknown'")],
-)
-def test_rasters_that_are_not_on_the_earth_are_named(tmp_path, crs, words):
-    with pytest.raises(InputError, match=rf"a_20230630\.tif' {words}"):
-        outline(tmp_path, from_origin(5e5, 5e6, 10, 10), crs)

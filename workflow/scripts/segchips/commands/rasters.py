@@ -1,6 +1,5 @@
 """Reads what the headers of raster files say: extent, bands, and acquisition time."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from segchips.chips.georeference import georeference_problem
 from segchips.commands.conventions import KnownFile, known_file
+from segchips.commands.outlines import raster_outline
 from segchips.errors import InputError
 from segchips.files import Json
-from segchips.vectors.longitudes import unwrap_longitudes, within_globe
 
 Bounds = tuple[float, float, float, float]
 
@@ -78,7 +75,7 @@ def read_raster(path: Path, day: datetime | None = None) -> Raster:
                 crs=file.crs.to_string(),
                 bounds=tuple(file.bounds),
                 pixels=file.width * file.height,
-                outline=_outline(file, path),
+                outline=raster_outline(file, path),
                 names=names,
                 dtype=file.dtypes[0],
                 nodata=known.nodata if known and file.nodata is None else file.nodata,
@@ -89,27 +86,6 @@ def read_raster(path: Path, day: datetime | None = None) -> Raster:
             )
     except rasterio.errors.RasterioIOError as error:
         raise InputError(f"'{path}' cannot be read as a raster ({error}); repair it or move it elsewhere") from error
-
-
-def _outline(file: Any, path: Path) -> Json:
-    """The outline in longitude and latitude, cut at 180 degrees, counter-clockwise; edges have seven points between."""
-    import pyproj
-    import shapely
-
-    parts = [part / 8 for part in range(8)]
-    width, height = file.width, file.height
-    down = [(0, part * height) for part in parts] + [(part * width, height) for part in parts]
-    up = [(width, (1 - part) * height) for part in parts] + [((1 - part) * width, 0) for part in parts]
-    ring = np.array([file.transform @ corner for corner in (*down, *up)])
-    to_lonlat = pyproj.Transformer.from_crs(pyproj.CRS(file.crs.to_wkt()), 4326, always_xy=True)
-    lonlat = np.column_stack(to_lonlat.transform(*ring.T))
-    lonlat = lonlat[np.isfinite(lonlat).all(axis=1)].round(7)
-    if len(lonlat) < 3:
-        raise InputError(f"'{path}': its corners have no longitude and latitude; check its CRS and its geotransform")
-    polygons, _ = unwrap_longitudes(np.array([shapely.Polygon(lonlat)]))
-    (outline,) = shapely.orient_polygons(within_globe(polygons))
-    geometry: Json = json.loads(shapely.to_geojson(outline))
-    return geometry
 
 
 def _band_name(file: Any, number: int) -> str:
