@@ -25,6 +25,7 @@ _SCHEDULER = "inorder"
 _CONTENT_TRIGGERS = {RerunTrigger.MTIME, RerunTrigger.PARAMS, RerunTrigger.INPUT}
 _LOCKS = ("scenes.parquet", "labels.parquet", "splits.parquet")
 _INTERRUPTED = 130
+_GROUP_CORES = 4
 
 
 def supervise(workflow: Any, datasets: Datasets, prepare: Callable[[], None]) -> None:
@@ -47,14 +48,16 @@ def supervise(workflow: Any, datasets: Datasets, prepare: Callable[[], None]) ->
 def _execute(
     workflow: Any, datasets: Datasets, prepare: Callable[[], None], execute: Execute, options: Options
 ) -> bool:
-    results = datasets.config.results
+    results, mode = datasets.config.results, options["executor_plugin"].common_settings
     try:
         check_storage(workflow)
-        _check_locks(workflow, datasets)
+        _check_locks(workflow, datasets, mode.touch_exec)
         _use_settings(workflow, options)
-        if workflow.dryrun or not internals.is_usable("execution"):
-            return _execute_dry(execute, options) if workflow.dryrun else execute(**options)
+        if mode.dryrun_exec:
+            return _execute_dry(execute, options)
         check_writable(results)
+        if not internals.is_usable("execution"):
+            return execute(**options)
         logging.raiseExceptions = False  # logger plugins show logs of failed jobs, which may not exist
         with exclusive_results(results, lambda: internals.stop_scheduling(workflow)) as is_held:
             if is_held:
@@ -95,6 +98,10 @@ def _use_settings(workflow: Any, options: Options) -> None:
     workflow.dag_settings.force_incomplete = True  # files are complete or absent: what a killed run began is made again
     if workflow.dag_settings.rerun_triggers == RerunTrigger.all():
         workflow.dag_settings.rerun_triggers = frozenset(_CONTENT_TRIGGERS)  # params contain digests of the code
+    if not options["executor_plugin"].common_settings.local_exec and workflow.resource_settings.cores is None:
+        # Without --cores, a group would ask for a core for each of its jobs.
+        workflow.resource_settings.cores = _GROUP_CORES
+        workflow.register_resource("_cores", _GROUP_CORES)
     chosen = any(argument.split("=")[0] == "--scheduler" for argument in sys.argv)
     default = not chosen and workflow.scheduling_settings.scheduler == "ilp"
     plugins = SchedulerPluginRegistry()
@@ -126,7 +133,7 @@ def check_storage(workflow: Any) -> None:
         )
 
 
-def _check_locks(workflow: Any, datasets: Datasets) -> None:
+def _check_locks(workflow: Any, datasets: Datasets, touches: bool) -> None:
     """InputError where `--touch` or `--until` need the locks of the datasets, which do not exist yet."""
     missing = [
         f"{datasets.folder(name) / lock}"
@@ -135,7 +142,7 @@ def _check_locks(workflow: Any, datasets: Datasets) -> None:
         if not datasets.has_result(name, lock)
     ]
     until = [name for name in workflow.dag_settings.until if name in tile_rules(workflow)]
-    if workflow.touch and missing:
+    if touches and missing:
         raise InputError(f"--touch: there is no {missing[0]} to mark as up to date; run without --touch first")
     if until and missing:
         targets = " ".join(missing)
