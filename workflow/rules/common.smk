@@ -93,13 +93,13 @@ wildcard_constraints:
     tile=r"[0-9][0-9.#-]*",
 
 
-def layers_with_provenance(wanted):
-    """A pattern of the names of datasets, in paths of chips of a layer that has provenance files, or has none."""
+def layers_where(wanted):
+    """A pattern of the names of datasets, in paths of chips of the layers whose config is as wanted."""
     layers = [
         f"{name}(?=/[a-z]+/{layer}{'/' if layer else ''}[0-9])"
         for name, dataset in CONFIG.datasets.items()
         for layer, imagery in dataset.imagery.layers.items()
-        if imagery.provenance == wanted
+        if wanted(imagery)
     ]
     return "|".join(layers) or "none"
 

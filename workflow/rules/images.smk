@@ -9,7 +9,7 @@ rule images:
     log:
         f"{LOGS}/{{dataset}}/images/{{layer}}{{tile}}.log",
     wildcard_constraints:
-        dataset=layers_with_provenance(False),
+        dataset=layers_where(lambda layer: not layer.provenance and not layer.is_series),
     # On a cluster, a job makes as many chips as `group-components` says. In a group, jobs that run in parallel add up their
     # memory (megabytes), and jobs that run in sequence their time (minutes).
     group:
@@ -33,6 +33,14 @@ use rule images as provenance with:
         f"{DATASET}/images/{{layer}}{{tile}}.tif",
         f"{DATASET}/provenance/{{layer}}{{tile}}.tif",
     wildcard_constraints:
-        dataset=layers_with_provenance(True),
+        dataset=layers_where(lambda layer: layer.provenance),
     params:
         digest=digest_of_chip("provenance", ["images", "provenance"], DIGESTS.provenance, scene_lock),
+
+
+# A chip of a time series takes over the steps that are still the same.
+use rule images as series with:
+    output:
+        update(f"{DATASET}/images/{{layer}}{{tile}}.tif"),
+    wildcard_constraints:
+        dataset=layers_where(lambda layer: layer.is_series and not layer.provenance),

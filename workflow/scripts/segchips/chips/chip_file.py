@@ -42,11 +42,11 @@ def write_chip(
     Raises:
         StorageError: The file cannot be written.
     """
-    block = min(256, -(-tile.grid.size // 16) * 16)
+    block = min(256, -(-tile.size // 16) * 16)
     profile = {
         "driver": "GTiff",
-        "width": tile.grid.size,
-        "height": tile.grid.size,
+        "width": tile.size,
+        "height": tile.size,
         "count": len(bands),
         "dtype": pixels.dtype,
         "crs": tile.crs,

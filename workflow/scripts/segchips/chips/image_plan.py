@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from functools import cached_property
 
+from segchips.chips.steps import Step, steps_of
 from segchips.config.imagery import ImageryConfig
 from segchips.files import digest
 from segchips.scenes.model import Scaling, Scene
@@ -94,20 +95,45 @@ class ImagePlan:
             imagery.sign,
             sorted(self.scaling.items()),
             sorted(self.declared_nodata.items()),
+            *([] if imagery.resolution is None else [imagery.resolution]),
         )
 
-    def _indices(self, key: str, product: str) -> list[int]:
-        indices = (index for index in self.lock.tiles[key] if self.lock.scenes[index].product == product)
-        return sorted(indices, key=self._ranks.__getitem__)
+    def _indices(self, key: str, product: str, step: Step | None = None) -> list[int]:
+        """A tile's scenes of one product, or those in a step, in the order in which the composite takes them."""
+        scenes = self.lock.scenes
+        indices = [index for index in self.lock.tiles[key] if scenes[index].product == product]
+        if step is None:
+            return sorted(indices, key=self._ranks.__getitem__)
+        within = [index for index in indices if step.holds(scenes[index])]
+        if self.imagery.composite != "closest" or self.imagery.reference_date:
+            return sorted(within, key=self._ranks.__getitem__)
+        by_name = {scenes[index].id: index for index in within}
+        return [by_name[scene.id] for scene in closest_order([scenes[index] for index in within], step.middle)]
 
-    def scenes(self, key: str, product: str) -> list[Scene]:
-        """Return a tile's scenes of one product in the order in which the composite takes them."""
-        return [self.lock.scenes[index] for index in self._indices(key, product)]
+    def scenes(self, key: str, product: str, step: Step | None = None) -> list[Scene]:
+        """Return a tile's scenes of one product, or those in a step, in the order in which the composite takes them."""
+        return [self.lock.scenes[index] for index in self._indices(key, product, step)]
+
+    def example(self, product: str) -> Scene | None:
+        """Return any scene of a product; None where the layer has none."""
+        return next((scene for scene in self.lock.scenes if scene.product == product), None)
+
+    def steps(self, key: str) -> list[Step]:
+        """Return the steps of a tile's time series; none where the layer is no time series."""
+        products = {product.id for product in self.imagery.products}
+        scenes = (self.lock.scenes[index] for index in self.lock.tiles[key])
+        return steps_of(self.imagery, [scene for scene in scenes if scene.product in products])
 
     def digest(self, key: str) -> str:
         """Return a digest of everything that a tile's chip depends on."""
+        if self.imagery.is_series:
+            return digest(*((*step.days, self.step_digest(key, step)) for step in self.steps(key)))
+        return self.step_digest(key, None)
+
+    def step_digest(self, key: str, step: Step | None) -> str:
+        """Return a digest of everything that one step of a tile's chip depends on; None stands for the whole chip."""
         imagery = self.imagery
-        images = [index for product in imagery.products for index in self._indices(key, product.id)]
+        images = [index for product in imagery.products for index in self._indices(key, product.id, step)]
         masks: list[int] = []
         if imagery.cloud_mask and imagery.cloud_mask.product:
             times = {self.lock.scenes[index].acquired for index in images}

@@ -42,7 +42,7 @@ def pixel_extents(tile: Tile, source: OpenRaster) -> PixelExtents:
         The extents, counted from the raster's upper left corner; a pixel that cannot be projected is empty.
     """
     west, step, _, north, _, _ = tile.geotransform
-    edges = np.arange(tile.grid.size + 1) * step
+    edges = np.arange(tile.size + 1) * step
     columns, rows = source_positions(tile, source, *np.meshgrid(west + edges, north - edges))
     with np.errstate(invalid="ignore"):
         return PixelExtents(*_extent(columns), *_extent(rows))

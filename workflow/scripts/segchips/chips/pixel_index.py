@@ -51,14 +51,14 @@ def cached_transformer(tile: Tile, source: OpenRaster) -> pyproj.Transformer:
 def pixel_centres(tile: Tile) -> tuple[Array, Array]:
     """Return the easting of each column and the northing of each row of pixel centres, in metres."""
     west, step, _, north, _, _ = tile.geotransform
-    middle = (np.arange(tile.grid.size) + 0.5) * step
+    middle = (np.arange(tile.size) + 0.5) * step
     return west + middle, north - middle
 
 
 def pixel_index(tile: Tile, source: OpenRaster) -> PixelIndex:
     """Return the raster's pixel under each of the tile's pixel centres, cached for each thread."""
     cache: OrderedDict[object, PixelIndex] = _local.__dict__.setdefault("pixel_indices", OrderedDict())
-    key = (tile.key, source.epsg or source.crs.to_wkt(), source.transform, source.width, source.height)
+    key = (tile.key, tile.size, source.epsg or source.crs.to_wkt(), source.transform, source.width, source.height)
     if key not in cache:
         cache[key] = _compute_pixel_index(tile, source)
         if len(cache) > 32:
@@ -104,4 +104,4 @@ def _compute_pixel_index(tile: Tile, source: OpenRaster) -> PixelIndex:
         )
         rows = np.floor(np.nan_to_num(rows, nan=-1, posinf=-1, neginf=-1) + _EDGE).astype(np.intp)
         columns = np.floor(np.nan_to_num(columns, nan=-1, posinf=-1, neginf=-1) + _EDGE).astype(np.intp)
-    return PixelIndex(rows, columns, np.broadcast_to(inside, (tile.grid.size, tile.grid.size)))
+    return PixelIndex(rows, columns, np.broadcast_to(inside, (tile.size, tile.size)))

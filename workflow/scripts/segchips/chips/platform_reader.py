@@ -79,7 +79,7 @@ class PlatformSceneReader:
             self._imagery.patience,
             lambda: self._service.raster.ndarray(**options, **fixed),
         )
-        shape = (len(product.bands), tile.grid.size, tile.grid.size)
+        shape = (len(product.bands), tile.size, tile.size)
         if array.shape != shape or array.dtype != dtype:
             raise SceneError(
                 f"{names} of product '{product.id}': asked for {dtype} of shape {shape}, "

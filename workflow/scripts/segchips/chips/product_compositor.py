@@ -11,6 +11,7 @@ from segchips.chips.image_plan import ImagePlan
 from segchips.chips.nodata import fits_dtype
 from segchips.chips.pixel_values import is_clear, rescale
 from segchips.chips.readers import open_reader
+from segchips.chips.steps import Step
 from segchips.config.imagery import CloudMask, Product
 from segchips.errors import ConfigError, SceneError
 from segchips.grids.tile import Tile
@@ -45,8 +46,9 @@ class ProductCompositor:
 
     Args:
         plan: The plan of the layer.
-        product: A product of the layer; the tile has a scene of it.
+        product: A product of the layer.
         tile: The tile.
+        step: The step of a time series; None takes all scenes of the tile.
         with_provenance: Whether to record where each value comes from.
 
     Raises:
@@ -54,12 +56,15 @@ class ProductCompositor:
         SceneError: The first scene cannot be read.
     """
 
-    def __init__(self, plan: ImagePlan, product: Product, tile: Tile, with_provenance: bool) -> None:
+    def __init__(self, plan: ImagePlan, product: Product, tile: Tile, step: Step | None, with_provenance: bool) -> None:
         self.product = product
         self._plan, self._tile, self._with_provenance = plan, tile, with_provenance
-        self._scenes = plan.scenes(tile.key, product.id)
+        self._scenes = plan.scenes(tile.key, product.id, step)
         self._reader = open_reader(plan.imagery)
-        self._dtype, file_nodata = self._reader.describe(self._scenes[0], product)
+        example = next(iter(self._scenes), None) or plan.example(product.id)
+        if example is None:
+            raise SceneError(f"{plan.config_key}: no scene of '{product.id}' says what its pixels are like")
+        self._dtype, file_nodata = self._reader.describe(example, product)
         self.nodata = self._choose_nodata(file_nodata)
 
     def composite(self) -> ProductComposite:
@@ -68,6 +73,8 @@ class ProductCompositor:
         Raises:
             SceneError: A scene cannot be read, or its dtype differs from the first scene's.
         """
+        if not self._scenes:
+            return self._empty()
         if self._plan.imagery.takes_first:
             mosaic = None if self._with_provenance else self._mosaic()
             return mosaic or self._first_valid()
@@ -81,9 +88,18 @@ class ProductCompositor:
         shares = [_share(scenes[number], count / total) for number, count in counts.items()]
         return ProductComposite(pixels, valid, shares, provenance)
 
+    def _empty(self) -> ProductComposite:
+        """A composite without valid pixels."""
+        shape, kinds = (len(self.product.bands), self._tile.size, self._tile.size), ["count"]
+        if self._plan.imagery.takes_first:
+            kinds = ["scene", "days"] if self._plan.imagery.reference_date else ["scene"]
+        value = 0 if kinds == ["count"] else NO_ORIGIN
+        provenance = {kind: np.full(shape, value, np.int16) for kind in kinds} if self._with_provenance else {}
+        return ProductComposite(np.zeros(shape, self._dtype), np.zeros(shape, bool), [], provenance)
+
     def _first_valid(self) -> ProductComposite:
         scenes: list[Scene] = []
-        shape = len(self.product.bands), self._tile.grid.size, self._tile.grid.size
+        shape = len(self.product.bands), self._tile.size, self._tile.size
         origin = np.full(shape, -1, np.int16) if self._with_provenance else None
         pixels, valid, counts = composite.closest(self._read_scenes(scenes), origin)
         shares = [_share(scenes[number], count / valid.size) for number, count in counts.items()]
@@ -148,7 +164,7 @@ class ProductCompositor:
         mask = self._plan.imagery.cloud_mask
         if mask is None:
             return None
-        clear = np.zeros((self._tile.grid.size, self._tile.grid.size), bool)
+        clear = np.zeros((self._tile.size, self._tile.size), bool)
         classified = clear.copy()
         for mask_scene, name in self._mask_bands(scene, mask):
             values, covered = self._reader.read_mask(mask_scene, name, self._tile)

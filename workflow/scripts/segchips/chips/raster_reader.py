@@ -132,7 +132,7 @@ def _check_source(source: OpenRaster, bands: Sequence[Band], href: str) -> None:
 
 def _read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata: Nodata | None) -> MaskedPixels:
     index = pixel_index(tile, source)
-    shape = (len(bands), tile.grid.size, tile.grid.size)
+    shape = (len(bands), tile.size, tile.size)
     if index.empty:
         return np.zeros(shape, source.dataset.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
     rows, columns = np.clip(index.rows, 0, source.height - 1), np.clip(index.columns, 0, source.width - 1)
@@ -191,7 +191,7 @@ def _read_warped(
     source: OpenRaster, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None
 ) -> MaskedPixels:
     """Resample the window under the tile over valid pixels: mode by area, others by GDAL to 1/8 of a source pixel."""
-    size, dtype = tile.grid.size, source.dataset.dtypes[bands[0].index - 1]
+    size, dtype = tile.size, source.dataset.dtypes[bands[0].index - 1]
     window = _source_window(source, tile, resampling)
     if window is None:
         return np.zeros((len(bands), size, size), dtype), np.zeros((len(bands), size, size), bool)
@@ -243,7 +243,7 @@ def _source_window(source: OpenRaster, tile: Tile, resampling: str) -> Window | 
         return None
     columns, rows = columns[finite], rows[finite]
     radius = _KERNEL_RADIUS.get(resampling, 1)
-    reach = [math.ceil(radius * max(1.0, np.ptp(axis) / tile.grid.size)) + 2 for axis in (columns, rows)]
+    reach = [math.ceil(radius * max(1.0, np.ptp(axis) / tile.size)) + 2 for axis in (columns, rows)]
     left, right = max(0, math.floor(columns.min()) - reach[0]), min(source.width, math.ceil(columns.max()) + reach[0])
     top, bottom = max(0, math.floor(rows.min()) - reach[1]), min(source.height, math.ceil(rows.max()) + reach[1])
     return Window(left, top, right - left, bottom - top) if left < right and top < bottom else None

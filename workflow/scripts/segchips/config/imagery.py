@@ -1,12 +1,13 @@
 """The block `imagery`: where scenes come from and how they become a chip."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from segchips.config.blocks import KEEP_INTEGER, Block, Day, Derived, Flag, Integer, Number, Share, Text, problem
+from segchips.config.periods import Every, Period
 
 PLATFORMS = ("descarteslabs", "earthone")
 REPEATED = "config_repeated"
@@ -168,6 +169,13 @@ class ImageryConfig(Block):
     date, `closest` takes the latest scene first."""
     cloud_mask: CloudMask | None = None
     """The band that says which pixels are clear; it names an asset of the same scenes, or a product and its band."""
+    periods: Every | Annotated[tuple[tuple[Day, Day], ...], Field(min_length=1)] | None = None
+    """The steps of a time series: `{every: 1 month}` from start to end, or a list of [first day, last day]. Each is a
+    composite of its own; one without scenes has no valid pixels."""
+    scenes: Annotated[Integer, Field(ge=1)] | None = None
+    """Makes a time series of so many acquisition days: the nearest to the reference date, without it the latest."""
+    resolution: Annotated[Number, Field(gt=0), KEEP_INTEGER] | None = None
+    """Metres along a pixel of the layer, a whole multiple of that of the tiles; null takes that of the tiles."""
     min_valid: Share = 0.0
     """A chip with a smaller share of valid pixels (valid in every band) is not written to a shard."""
     optional: Flag = False
@@ -189,6 +197,18 @@ class ImageryConfig(Block):
         return f"from {self.start}" if self.start else f"until {self.end}" if self.end else "any date"
 
     @property
+    def steps(self) -> tuple[Period, ...]:
+        """The periods of a time series, in time order; empty where there are none."""
+        if isinstance(self.periods, Every):
+            return self.periods.periods(self.start, self.end) if self.start and self.end else ()
+        return self.periods or ()
+
+    @property
+    def is_series(self) -> bool:
+        """Whether chips hold several steps."""
+        return self.periods is not None or self.scenes is not None
+
+    @property
     def takes_first(self) -> bool:
         """Whether each value of the composite comes from one scene: the first in order that has it."""
         return self.composite in ("closest", "least_cloud")
@@ -202,7 +222,8 @@ class ImageryConfig(Block):
     def _check(self) -> "ImageryConfig":
         if self.start and self.end and self.start > self.end:
             raise problem("start", f"{self.start} is after end ({self.end}); swap them")
-        if self.composite == "closest" and not self.reference_date and (self.start or self.end):
+        self._check_series()
+        if self.composite == "closest" and not self.reference_date and (self.start or self.end) and not self.is_series:
             text = f"missing; composite 'closest' counts days from it, so name one such as {self.start or self.end}"
             raise problem("reference_date", text)
         if self.filter is not None:
@@ -212,9 +233,30 @@ class ImageryConfig(Block):
         ids = [product.id for product in self.products]
         if len(set(ids)) < len(ids):
             raise problem("products", f"a product is named twice ({', '.join(ids)}); list all its bands in one entry")
+        if self.resolution and self.on_platform:
+            raise problem("resolution", f"source '{self.source}' reads pixels of the tiles' size; remove the key")
         for number, product in enumerate(self.products):
             self._check_product(product, f"products.{number}")
-        return self
+        return self._searched()
+
+    def _searched(self) -> "ImageryConfig":
+        """The layer with the first and last day of a list of periods as those of the search."""
+        if not isinstance(self.periods, tuple) or (self.start and self.end):
+            return self
+        return replace(self, start=self.start or self.periods[0][0], end=self.end or self.periods[-1][1])
+
+    def _check_series(self) -> None:
+        if self.periods is not None and self.scenes is not None:
+            raise problem("scenes", "both periods and scenes give the steps; remove one of them")
+        if isinstance(self.periods, Every) and not (self.start and self.end):
+            missing = "end" if self.start else "start"
+            raise problem(missing, f"missing; periods of {self.periods.every} are cut from start to end")
+        steps = self.steps
+        for number, (first, last) in enumerate(steps):
+            if first > last:
+                raise problem("periods", f"{first} is after {last}; swap them")
+            if number and first <= steps[number - 1][1]:
+                raise problem("periods", f"{first} is not after {steps[number - 1][1]}; list periods in time order")
 
     def _check_filter(self, wanted: str | dict[str, Any]) -> None:
         if self.on_platform:

@@ -53,7 +53,8 @@ def _distinct(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[tuple[
             continue  # pydantic counts valid entries only; the others have errors of their own
         inner = item["ctx"]["key"] if item["type"] == PROBLEM else ""
         keys = (int(part) if part.isdecimal() else part for part in filter(None, inner.split(".")))
-        path, value = _data_path((*item["loc"], *keys), raw)
+        location = _beside_names((*item["loc"], *keys), raw, item["type"] == PROBLEM)
+        path, value = _data_path(location, raw)
         if value is None:
             yield _as_written(path, raw, item["type"] == PROBLEM), item
         else:
@@ -62,16 +63,35 @@ def _distinct(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[tuple[
         yield max(entries, key=lambda entry: (len(entry[0]), not entry[1]["type"].endswith("_type")))
 
 
+def _beside_names(location: Path, raw: Any, problem: bool) -> Path:
+    """The location of a key that a named entry takes from beside the names, or that needs none."""
+    node, path, at = raw, list[str | int](), 0
+    while at < len(location):
+        part, key = location[at], location[at + 2] if at + 2 < len(location) else None
+        is_entry = part in _NAMED_ENTRIES and isinstance(node, Mapping)
+        if is_entry and at + 1 < len(location) and isinstance(location[at + 1], str):
+            entries = node.get(str(part))
+            entry = entries.get(str(location[at + 1])) if isinstance(entries, Mapping) else None
+            taken = key in node and not problem and not (isinstance(entry, Mapping) and key in entry)
+            if entries is None or taken:
+                at += 2
+                continue
+        path.append(part)
+        node = node.get(str(part)) if isinstance(node, Mapping) else node[part] if _exists((part,), node) else None
+        at += 1
+    return tuple(path)
+
+
 def _data_path(location: Path, raw: Any) -> tuple[Path, Path | None]:
     """An error's path in the data, and of the value for which pydantic's path names an alternative, or None."""
     path: Path = ()
     value: Path | None = None
     node = raw
     for part in location:
-        if isinstance(node, Mapping):
+        if isinstance(node, Mapping) and not (_is_alternative(part) and part not in node):
             node = node.get(str(part))
         elif isinstance(node, list) and isinstance(part, int):
-            node = node[part]
+            node = node[part] if part < len(node) else None
         elif node is not None and part != _KEY:
             value = path
             continue
@@ -79,13 +99,17 @@ def _data_path(location: Path, raw: Any) -> tuple[Path, Path | None]:
     return path, value
 
 
+def _is_alternative(part: str | int) -> bool:
+    """Whether a part of pydantic's path may name an alternative of a value, in contrast to a key."""
+    return isinstance(part, str) and part != _KEY and (part[:1].isupper() or "[" in part)
+
+
 def _as_written(path: Path, raw: Any, problem: bool) -> Path:
     """The path of a key that an entry takes from beside the entries (see share_keys), as the user wrote it."""
     for at in range(len(path) - 2):
         shared = (*path[:at], *path[at + 2 :])
         beside = _exists(shared, raw) and not problem
-        is_entry = isinstance(path[at + 1], int) or path[at] in _NAMED_ENTRIES
-        if is_entry and not _exists(path, raw) and (beside or not _exists(path[: at + 2], raw)):
+        if isinstance(path[at + 1], int) and not _exists(path, raw) and (beside or not _exists(path[: at + 2], raw)):
             return _as_written(shared, raw, problem)
     return path
 

@@ -41,13 +41,29 @@ class Dataset(Block):
             raise problem("tfrecords.shards", f"null is for datasets of chips; give a number ({reason})")
         for layer in self.imagery.layers.values():
             storage, bands = self.tfrecords.storage, sum(len(product.bands) for product in layer.products)
+            if storage in ("png", "jpeg") and layer.is_series:
+                raise problem("tfrecords.storage", f"'{storage}' holds no time series; choose 'array' or 'encoded'")
             if storage in ("png", "jpeg") and bands not in (1, 3):
                 text = f"'{storage}' holds 1 or 3 bands, and the products have {bands}; choose 'array', or other bands"
                 raise problem("tfrecords.storage", text)
+        self._check_resolutions()
         for name in (self.imagery.layers.keys() & self.labels.targets.keys()) - {UNNAMED}:
             raise problem(f"labels.targets.{name}", f"'{name}' is also a layer of imagery; choose another name")
         splitting = self.splitting.completed(self.tiles, self.tfrecords.splits)
         return replace(self, splitting=splitting, select=self.select.completed(self.labels.first))
+
+    def _check_resolutions(self) -> None:
+        for name, layer in self.imagery.layers.items():
+            if layer.resolution is None or self.tiles.resolution is None:
+                continue
+            factor = layer.resolution / self.tiles.resolution
+            key = f"imagery.layers.{name}.resolution" if name else "imagery.resolution"
+            if factor != round(factor) or factor < 1:
+                text = f"{layer.resolution} is not a whole multiple of tiles.resolution ({self.tiles.resolution})"
+                raise problem(key, text)
+            if self.tiles.size % round(factor):
+                text = f"tiles of {self.tiles.size} pixels cannot be divided by {factor:g}; choose another tiles.size"
+                raise problem(key, text)
 
 
 @dataclass(frozen=True)

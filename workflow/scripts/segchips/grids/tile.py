@@ -6,7 +6,7 @@ keys and file names starts fast.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from segchips.errors import InputError
@@ -94,12 +94,14 @@ class Tile:
         zone: UTM zone, 1 to 60.
         path: Column, counted east from the grid's origin.
         row: Row, counted north from the grid's origin.
+        coarseness: How many of the grid's pixels lie along a pixel of the tile's chip.
     """
 
     grid: Grid
     zone: int
     path: int
     row: int
+    coarseness: int = 1
 
     @classmethod
     def from_key(cls, key: str) -> "Tile":
@@ -163,10 +165,21 @@ class Tile:
         return west - pad, south - pad, east + pad, north + pad
 
     @property
+    def size(self) -> int:
+        """Pixels along a side of the tile's chip."""
+        return self.grid.size // self.coarseness
+
+    @property
     def geotransform(self) -> Geotransform:
-        """The geotransform of the tile's chips."""
+        """The geotransform of the tile's chip."""
         west, _, _, north = self.bounds
-        return west, self.grid.resolution, 0.0, north, 0.0, -self.grid.resolution
+        step = self.grid.resolution * self.coarseness
+        return west, step, 0.0, north, 0.0, -step
+
+    def coarsened(self, resolution: float | None) -> "Tile":
+        """Returns the tile with a chip of coarser pixels of so many metres; None keeps those of the grid."""
+        factor = 1 if resolution is None else round(resolution / self.grid.resolution)
+        return replace(self, coarseness=factor)
 
     def check_location(self) -> None:
         """Raises InputError where the tile is so far from its UTM zone that its coordinates are not accurate."""

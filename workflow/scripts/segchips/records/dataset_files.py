@@ -41,10 +41,17 @@ def _metadata(info: DatasetInfo) -> dict[str, Any]:
     images = {layer: _layout(layout) for layer, layout in info.images.items()}
     labels = {target: _layout(layout) for target, layout in info.labels.items()}
     about: dict[str, Any] = {"storage": info.storage, "compression": info.compression}
-    about |= {"image": images[UNNAMED]} if UNNAMED in images else {"layers": images}
+    about |= {"image": images[UNNAMED]} if UNNAMED in images else {"layers": _as_list(images)}
     if UNNAMED in labels:
         return about | {"label": labels[UNNAMED], "unknown": info.unknown[UNNAMED]}
-    return about | {"targets": {target: label | {"unknown": info.unknown[target]} for target, label in labels.items()}}
+    return about | {
+        "targets": _as_list({name: label | {"unknown": info.unknown[name]} for name, label in labels.items()})
+    }
+
+
+def _as_list(parts: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Named parts as a list, for the keys of the file are sorted."""
+    return [{"name": name, **part} for name, part in parts.items()]
 
 
 def _layout(layout: ChipLayout) -> dict[str, Any]:
@@ -123,9 +130,10 @@ def read_info(directory: str | Path) -> DatasetInfo:
     directory = Path(directory)
     info, metadata = _read_json(directory / "dataset_info.json"), _read_json(directory / "metadata.json")
     try:
-        layers = metadata["layers"] if "layers" in metadata else {UNNAMED: metadata["image"]}
-        unnamed = {UNNAMED: {**metadata["label"], "unknown": metadata.get("unknown")}} if "label" in metadata else {}
-        targets = unnamed or metadata["targets"]
+        image, label = metadata.get("image"), metadata.get("label")
+        layers = {UNNAMED: image} if image else {part["name"]: part for part in metadata["layers"]}
+        unnamed = {UNNAMED: {**label, "unknown": metadata.get("unknown")}} if label else {}
+        targets = unnamed or {part["name"]: part for part in metadata["targets"]}
         splits = {str(split["name"]): tuple(map(int, split["shardLengths"])) for split in info["splits"]}
         return DatasetInfo(
             str(info["name"]),

@@ -59,8 +59,10 @@ def _content(
 
 def _layer_content(dataset: Dataset, plan: ImagePlan, keys: Sequence[str]) -> dict[str, Any]:
     """What a layer needs: its scenes, what is read of them, and the size of its chips."""
-    pixels = dataset.tiles.size**2
-    bands = sum(len(product.bands) for product in plan.imagery.products)
+    imagery = plan.imagery
+    factor = imagery.resolution / dataset.tiles.resolution if imagery.resolution else 1
+    pixels = round((dataset.tiles.size / factor) ** 2)
+    bands = sum(len(product.bands) for product in imagery.products) * (imagery.scenes or len(imagery.steps) or 1)
     scenes = {index for key in keys for index in plan.lock.tiles[key]}
     least, most = _band_reads(plan, keys)
     return {

@@ -54,6 +54,31 @@ def merge_pins(old: SceneLock, new: SceneLock) -> SceneLock:
     return SceneLock(new.query, scenes, tiles)
 
 
+def combine_pins(query: SceneQuery, locks: Sequence[SceneLock], keys: Sequence[str]) -> SceneLock:
+    """Pin each tile to the scenes that any of the locks has for it."""
+    by_name = {(scene.product, scene.id): scene for lock in reversed(locks) for scene in lock.scenes}
+    scenes = _in_lock_order(by_name.values())
+    position = {(scene.product, scene.id): index for index, scene in enumerate(scenes)}
+    tiles = {}
+    for key in keys:
+        members = {position[scene.product, scene.id] for lock in locks for scene in _scenes_of(lock, key)}
+        tiles[key] = tuple(sorted(members))
+    return SceneLock(query.text, scenes, tiles)
+
+
+def keep_periods(lock: SceneLock, periods: Sequence[tuple[str, str]]) -> SceneLock:
+    """Leave out scenes that were not acquired in one of the periods, given by their first and last day."""
+    kept = {index for index, scene in enumerate(lock.scenes) if is_within(scene, periods)}
+    tiles = {key: tuple(index for index in indices if index in kept) for key, indices in lock.tiles.items()}
+    return SceneLock(lock.query, lock.scenes, tiles)
+
+
+def is_within(scene: Scene, periods: Sequence[tuple[str, str]]) -> bool:
+    """Return whether a scene was acquired in one of the periods, given by their first and last day (ISO 8601)."""
+    day = scene.acquired.date().isoformat()
+    return any(first <= day <= last for first, last in periods)
+
+
 def describe_changes(old: SceneLock, new: SceneLock) -> list[str]:
     """Describe a changed lock: the scenes added, removed or changed, and how many tiles they touch.
 

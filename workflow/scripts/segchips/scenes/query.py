@@ -31,6 +31,7 @@ class SceneQuery:
     max_cloud: float | None
     mask: str | None
     filter: str | Mapping[str, Any] | None = None
+    periods: tuple[tuple[str, str], ...] | None = None
 
     @classmethod
     def of(cls, imagery: ImageryConfig) -> "SceneQuery":
@@ -39,14 +40,23 @@ class SceneQuery:
         levels = {product.id: product.processing_level for product in imagery.products}
         products = tuple(f"{id} ({level})" if level else id for id, level in sorted(levels.items()))
         catalog = "" if imagery.on_platform else redact_urls(str(imagery.catalog))
-        start, end = (None if day is None else str(day) for day in (imagery.start, imagery.end))
-        return cls(imagery.source, catalog, products, start, end, imagery.max_cloud, mask, imagery.filter)
+        periods = tuple((str(first), str(last)) for first, last in imagery.steps) or None
+        days = (None, None) if periods else (imagery.start, imagery.end)
+        start, end = (None if day is None else str(day) for day in days)
+        return cls(imagery.source, catalog, products, start, end, imagery.max_cloud, mask, imagery.filter, periods)
 
     @property
     def text(self) -> str:
-        """The query as stable JSON, which names only filters that are set."""
-        content = {key: value for key, value in vars(self).items() if key != "filter" or value is not None}
+        """The query as stable JSON, which names filters and periods only if they are set."""
+        optional = "filter", "periods"
+        content = {key: value for key, value in vars(self).items() if key not in optional or value is not None}
         return json.dumps(content, sort_keys=True)
+
+    def shared_periods(self, former: str) -> list[tuple[str, str]]:
+        """Return the periods of a former query, as text, that differs from this one in its periods alone."""
+        content, own = json.loads(former), json.loads(self.text)
+        theirs, ours = (part.pop("periods", None) or [] for part in (content, own))
+        return [(first, last) for first, last in ours if [first, last] in theirs] if content == own else []
 
 
 def search_period(imagery: ImageryConfig) -> tuple[datetime, datetime]:

@@ -1,6 +1,7 @@
 """The scenes step: search the catalogue, and pin each tile to the scenes found."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from segchips.config.imagery import ImageryConfig
@@ -10,7 +11,15 @@ from segchips.grids.outlines import footprints
 from segchips.grids.tile import Tile
 from segchips.scenes.catalogue import open_catalogue
 from segchips.scenes.lock import read_locks, write_locks
-from segchips.scenes.pinning import SceneLock, describe_changes, merge_pins, pin_scenes
+from segchips.scenes.pinning import (
+    SceneLock,
+    combine_pins,
+    describe_changes,
+    is_within,
+    keep_periods,
+    merge_pins,
+    pin_scenes,
+)
 from segchips.scenes.query import SceneQuery, require_cloud_cover
 from segchips.tiles.manifest import read_manifest
 
@@ -53,6 +62,15 @@ def _resolve_layer(imagery: ImageryConfig, keys: list[str], old: SceneLock | Non
     pinned = old if old and old.query == query.text else None
     if pinned and not set(keys) - pinned.tiles.keys():
         new = SceneLock(pinned.query, pinned.scenes, {key: pinned.tiles[key] for key in keys})
+    elif old and not set(keys) - old.tiles.keys() and (kept := query.shared_periods(old.query)):
+        locks = [keep_periods(old, kept)]
+        for first, last in imagery.steps:
+            if (str(first), str(last)) not in kept:
+                one = replace(imagery, periods=((first, last),), start=first, end=last)
+                lock, skipped = _search(one, SceneQuery.of(one), keys)
+                locks.append(lock)
+                lines += skipped
+        new = combine_pins(query, locks, keys)
     else:
         new, lines = _search(imagery, query, keys)
         new = merge_pins(pinned, new) if pinned else new
@@ -63,7 +81,10 @@ def _resolve_layer(imagery: ImageryConfig, keys: list[str], old: SceneLock | Non
 def _search(imagery: ImageryConfig, query: SceneQuery, keys: list[str]) -> tuple[SceneLock, list[str]]:
     """Search for the scenes of all tiles; returns them pinned, and a line for each skipped catalogue item."""
     outlines, catalogue = footprints([Tile.from_key(key) for key in keys]), open_catalogue(imagery)
-    lock = pin_scenes(query, catalogue.search(outlines), keys, outlines)
+    scenes = catalogue.search(outlines)
+    if query.periods:
+        scenes = [scene for scene in scenes if is_within(scene, query.periods)]
+    lock = pin_scenes(query, scenes, keys, outlines)
     if imagery.composite == "least_cloud":
         require_cloud_cover(lock.scenes, [product.id for product in imagery.products])
     return lock, catalogue.skipped_items
