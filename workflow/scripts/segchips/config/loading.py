@@ -6,7 +6,7 @@ from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,6 +17,8 @@ from segchips.config.messages import describe_errors
 from segchips.config.model import Config, ConfigFile, Conversion, Dataset
 from segchips.errors import ConfigError
 from segchips.files import Json
+
+T = TypeVar("T")
 
 
 def load_config(raw: Mapping[str, Any]) -> Config:
@@ -46,6 +48,21 @@ def load_config(raw: Mapping[str, Any]) -> Config:
             imagery = ImageLayers({key: replace(layer, requests=file.requests) for key, layer in layers})
             datasets[name] = replace(dataset, name=name, imagery=imagery)
     return Config(Path(file.results), file.requests, datasets, conversions)
+
+
+def check_block(block: type[T], raw: Mapping[str, Any], where: str) -> T:
+    """Checks a block that code gives in place of a config file.
+
+    Args:
+        block: The block.
+        raw: Its keys.
+        where: What to call the block in messages.
+
+    Raises:
+        ConfigError: A key or value cannot be used.
+    """
+    checked: T = _checked(block, _as_json(raw), where)
+    return checked
 
 
 def _as_json(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from segchips.config.blocks import Block, Derived, Integer, Name, Text, problem
+from segchips.config.chips import ChipsConfig
 from segchips.config.layers import UNNAMED, ImageLayers, LabelTargets
 from segchips.config.splitting import SelectConfig, SplittingConfig
 from segchips.config.tfrecords import TFRecordsConfig
@@ -66,27 +67,31 @@ class Dataset(Block):
                 raise problem(key, text)
 
 
-@dataclass(frozen=True)
-class ChipFolders(Block):
-    """Folders of image and label chips in any raster format that GDAL reads, paired by file name."""
-
-    images: Text
-    """Folder of the image chips."""
-    labels: Text
-    """Folder of the label chips, one band each."""
-    background: Integer | None = None
-    """The label value that stands for no class, if there is one; recorded as the labels' nodata."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Conversion(Block):
     """A dataset that starts from chips made elsewhere."""
 
     name: Derived[str] = ""
-    chips: ChipFolders
+    chips: ChipsConfig
     """Folders of image and label chips in any raster format that GDAL reads, paired by file name."""
     tfrecords: TFRecordsConfig = TFRecordsConfig()
     """How chips become records."""
+    splitting: SplittingConfig = SplittingConfig()
+    """How chips are assigned to the splits of `tfrecords.splits`, where neither lists nor folders name their splits."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Conversion":
+        """Checks blocks against each other, and completes those that depend on others."""
+        if self.chips.splits and self.splitting.by != "tile":
+            raise problem(
+                "splitting.by", f"'{self.splitting.by}' beside chips.splits, which names the splits; remove one"
+            )
+        for split in self.chips.splits or {}:
+            if split not in self.tfrecords.splits:
+                raise problem(
+                    f"chips.splits.{split}", f"not a split of tfrecords.splits ({', '.join(self.tfrecords.splits)})"
+                )
+        return replace(self, splitting=self.splitting.completed_for_chips(self.tfrecords.splits))
 
 
 def _on_this_machine(folder: str) -> str:

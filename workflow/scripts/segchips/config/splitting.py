@@ -77,6 +77,28 @@ class SplittingConfig(Block):
             raise problem("splitting.cover", "true would move tiles out of their regions; remove the key")
         return replace(self, shares=shares, block=length, allow_overlap=overlap, cover=cover, path=path, layer=layer)
 
+    def completed_for_chips(self, shares: Mapping[str, float]) -> "SplittingConfig":
+        """Replaces null by what it stands for in a dataset of chips made elsewhere.
+
+        Args:
+            shares: The shares of the splits by name.
+
+        Raises:
+            PydanticCustomError: A key is for datasets of tiles; names it below `splitting`.
+        """
+        for key, used in (("by", self.by == "region"), ("cover", self.cover), ("path", self.path)):
+            if used:
+                text = f"'{getattr(self, key)}' is for datasets with tiles; give tile (by name) or block"
+                raise problem(f"splitting.{key}", text)
+        if isinstance(self.block, str) and not re.fullmatch(r"[1-9][0-9]* tiles?", self.block):
+            text = f"'{self.block}' is not a valid length; give metres, or chips such as '8 tiles'"
+            raise problem("splitting.block", text)
+        overlap = self.by == "tile" if self.allow_overlap is None else self.allow_overlap
+        if self.guard and overlap:
+            text = f"{self.guard} m between splits that may overlap; set allow_overlap: false, or remove guard"
+            raise problem("splitting.guard", text)
+        return replace(self, shares=shares, allow_overlap=overlap, cover=False)
+
 
 @dataclass(frozen=True)
 class Range(Block):

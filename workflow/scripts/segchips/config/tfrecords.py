@@ -1,12 +1,13 @@
 """The block `tfrecords`: how chips become records."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from segchips.config.blocks import KEEP_INTEGER, Block, Integer, Name, Number
+from segchips.config.blocks import KEEP_INTEGER, NAME_PATTERN, Block, Integer, Name, Number, problem
 
 _SPLITS = {"train": 0.8, "val": 0.1, "test": 0.1}
 _Shards = Annotated[Integer, Field(ge=1, le=99999)]
@@ -41,3 +42,19 @@ class TFRecordsConfig(Block):
     """Split names and their shares of the tiles."""
     quality: Annotated[Integer, Field(ge=1, le=100)] = 95
     """JPEG quality of the images; labels are always stored without loss."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "TFRecordsConfig":
+        for split in self.splits:
+            if fault := split_name_fault(split):
+                raise problem(f"splits.{split}", fault)
+        return self
+
+
+def split_name_fault(split: str) -> str:
+    """Why TensorFlow Datasets could not read a split of this name; empty if it can."""
+    if split == "all":
+        return "a split cannot be named 'all', which means all splits in TensorFlow Datasets; choose another name"
+    if not re.fullmatch(NAME_PATTERN, split):
+        return f"split name '{split}' must be lower-case letters, digits and _, beginning with a letter"
+    return ""

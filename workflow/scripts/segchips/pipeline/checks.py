@@ -10,7 +10,8 @@ from segchips.config.model import Conversion, Dataset
 from segchips.errors import InputError, SegchipsError
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.sources import is_sample, target_sources
-from segchips.records.chip_folders import pair_chips
+from segchips.records.chip_folders import find_pairs
+from segchips.records.chip_splits import listed_splits
 from segchips.scenes.catalogue import open_catalogue
 from segchips.tiles.area import read_tile_keys
 from segchips.vectors.layers import find_layer
@@ -42,7 +43,9 @@ def check_inputs(datasets: Datasets, name: str) -> None:
 def check_conversion(conversion: Conversion) -> None:
     """Check that there are pairs of chips."""
     with _naming(f"datasets.{conversion.name}: chips"):
-        pair_chips(Path(conversion.chips.images), Path(conversion.chips.labels))
+        pairs = find_pairs(conversion.chips).pairs
+        if conversion.chips.splits:
+            listed_splits([pair.name for pair in pairs], conversion.chips.splits)
 
 
 def _check_tiles(dataset: Dataset) -> None:

@@ -11,9 +11,12 @@ from pathlib import Path
 from segchips.errors import InputError
 from segchips.files import digest
 from segchips.grids.tile import Tile
+from segchips.pipeline.chip_contents import chip_contents
 from segchips.pipeline.code_versions import foreign_modules, module_version, script_version
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.sources import label_sources, split_sources, tile_sources
+from segchips.records.chip_folders import find_pairs
+from segchips.records.dataset_files import missing_shards
 from segchips.scenes.query import SceneQuery
 
 _TEMPLATES = Path(__file__).parents[1] / "reports"
@@ -125,14 +128,18 @@ class Digests:
         return digest(module_version("records.dataset_description"), *how, *made_from)
 
     def conversion(self, name: str) -> str:
-        """Of a dataset of chips made elsewhere: its config, and the names, sizes and ages of their files."""
-        conversion = self._datasets.config.conversions[name]
-        files = [
-            (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
-            for folder in (conversion.chips.images, conversion.chips.labels)
-            for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)
-        ]
-        return digest(script_version("convert"), conversion, files)
+        """Of a dataset of chips made elsewhere: its config, the contents of its files, and a mark of missing shards."""
+        conversion, folder = self._datasets.config.conversions[name], self._datasets.folder(name)
+        pairs = find_pairs(conversion.chips).pairs
+        files = sorted({file for pair in pairs for file in pair.files})
+        contents = chip_contents(files, folder / ".chips.json")
+        lists = self._datasets.content_digests(list((conversion.chips.splits or {}).values()))
+        code = script_version("convert"), (_TEMPLATES / "card.md.j2").read_bytes()
+        made_from = digest(
+            *code, conversion, *[(pair.name, *map(contents.__getitem__, pair.files)) for pair in pairs], *lists
+        )
+        missing = missing_shards(folder / "tfrecords")
+        return f"{made_from}, {missing} shards missing" if missing else made_from
 
     def conflicts(self, name: str) -> str:
         """Of the counts of pixels that several classes claim."""

@@ -1,104 +1,112 @@
-"""Pairs of image chips and label chips in two folders, by file name."""
+"""Pairs of image chips and label chips in folders, by file name."""
 
-import os
-import re
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from segchips.config.chips import ChipsConfig
 from segchips.errors import InputError
-from segchips.grids.tile import Tile, chip_key
-from segchips.records.chip_header import Sidecars
+from segchips.records.chip_files import ChipFiles, list_chips
+from segchips.records.chip_header import ChipHeader
+from segchips.records.chip_names import is_tile_key
+from segchips.records.chip_pairing import NamedChips, name_chips
+from segchips.records.chip_reader import read_header
 from segchips.records.record_encoding import ChipPair, PairHeaders, make_record, record_order
 from segchips.records.shard_index import IndexEntry
 from segchips.tiles.assignment import REJECTED
 
 if TYPE_CHECKING:
     from segchips.config.tfrecords import TFRecordsConfig
+    from segchips.records.chip_values import ValueRules
 
 _SAMPLE_SIZE = 25
 """The number of pairs from which the most common layout is taken."""
-_SIDECAR = re.compile(
-    r"\.(?:(?P<world>wld|(?:tf|tif|tiff|pg|png|jg|jp|jpg|jpeg|gf|gif|bp|bmp|j2|jp2)w)"
-    r"|aux|aux\.xml|ovr|msk|prj|hdr|tab|xml|json|csv|txt|md|html|lock|db|emd)$",
-    re.IGNORECASE,
-)
 
 
-@dataclass(frozen=True)
-class _ChipFolder:
-    """A folder of chips: file names by chip name, and the kind of sidecars by file name or stem."""
+class PairedChips(NamedTuple):
+    """The chips of folders.
 
-    path: Path
-    chips: Mapping[str, Sequence[str]]
-    sidecars: Mapping[str, Sidecars]
+    Attributes:
+        pairs: The pairs in the order of their names.
+        rejected: An entry with the reason for each chip that is not in a pair.
+        splits: The split of each chip whose path names one, by name.
+        notes: Sentences that say how names were found, where they are not the paths.
+    """
 
-    def sidecars_of(self, file: str) -> Sidecars:
-        """The files beside a chip file that can add to its header."""
-        if not self.sidecars:
-            return Sidecars.NONE
-        return max(self.sidecars.get(name, Sidecars.NONE) for name in (file, file.rpartition(".")[0]))
-
-
-def _chip_name(stem: str) -> str:
-    """The tile key that a file's stem stands for, else the stem."""
-    return chip_key(stem) if _is_tile_key(stem) else stem
+    pairs: list[ChipPair]
+    rejected: list[IndexEntry]
+    splits: dict[str, str]
+    notes: list[str]
 
 
-def _is_tile_key(name: str) -> bool:
-    if name.count("#") + name.count(":") != 5:
-        return False
-    try:
-        Tile.from_name(name)
-    except InputError:
-        return False
-    return True
-
-
-def _list_chips(folder: Path) -> _ChipFolder:
-    chips: dict[str, list[str]] = defaultdict(list)
-    sidecars: dict[str, Sidecars] = {}
-    try:
-        files = sorted(entry.name for entry in os.scandir(folder) if entry.is_symlink() or entry.is_file())
-    except OSError as error:
-        raise InputError(f"{folder} cannot be read ({error.strerror}); name a folder of chips") from error
-    for file in files:
-        if match := _SIDECAR.search(file):
-            name = file[: match.start()]
-            kind = Sidecars.WORLD_FILE if match["world"] else Sidecars.OTHER
-            sidecars[name] = max(sidecars.get(name, Sidecars.NONE), kind)
-        elif not file.startswith("."):
-            chips[_chip_name(file.rpartition(".")[0] or file)].append(file)
-    if not chips:
-        raise InputError(f"{folder} holds no chips; folders inside it are not searched")
-    return _ChipFolder(folder, chips, sidecars)
-
-
-def _pairing_error(name: str, images: _ChipFolder, labels: _ChipFolder) -> str:
+def _pairing_error(name: str, images: ChipFiles, labels: ChipFiles, named: NamedChips) -> str:
     """Why the files of one name are not a pair; empty if they are."""
-    for folder, other, missing in ((images, labels, "label"), (labels, images, "image")):
-        files = [f"{folder.path.name}/{file}" for file in folder.chips.get(name, ())]
+    sides = ((images, named.images, named.labels, "label"), (labels, named.labels, named.images, "image"))
+    for chips, own, other, missing in sides:
+        files = [f"{chips.folder.name}/{file}" for file in own.get(name, ())]
         if len(files) > 1:
             return f"{' and '.join(files)} have the same name; keep one of them"
-        if files and name not in other.chips:
+        if files and name not in other:
             return f"{files[0]} has no {missing} of the same name"
     return ""
 
 
-def _chip_pair(name: str, images: _ChipFolder, labels: _ChipFolder) -> ChipPair:
-    (image,), (label,) = images.chips[name], labels.chips[name]
+def _chip_pair(prefix: str, name: str, images: ChipFiles, labels: ChipFiles, named: NamedChips) -> ChipPair:
+    (image,), (label,) = named.images[name], named.labels[name]
     sidecars = max(images.sidecars_of(image), labels.sidecars_of(label))
-    return ChipPair(name, (f"{images.path}/{image}",), (f"{labels.path}/{label}",), _is_tile_key(name), sidecars)
+    full, beside = prefix + name, (*images.beside(image), *labels.beside(label))
+    return ChipPair(
+        full, (f"{images.folder}/{image}",), (f"{labels.folder}/{label}",), is_tile_key(full), sidecars, beside
+    )
+
+
+def _prefixes(folders: Sequence[str]) -> list[str]:
+    """What tells several folders apart, to begin the names of their chips with; empty for one folder."""
+    if len(folders) == 1:
+        return [""]
+    parts = [Path(folder).parts for folder in folders]
+    if len(set(map(len, parts))) == 1:
+        differing = [at for at in range(len(parts[0])) if len({path[at] for path in parts}) > 1]
+        return ["/".join(path[at] for at in differing) + "/" for path in parts]
+    return [f"{Path(folder).as_posix().strip('/')}/" for folder in folders]
+
+
+def find_pairs(config: ChipsConfig) -> PairedChips:
+    """Pair the chips of the config's folders.
+
+    Raises:
+        InputError: A folder has no chips, or no name of an image agrees with one of a label.
+    """
+    found = PairedChips([], [], {}, [])
+    if len(set(config.image_folders)) < len(config.image_folders):
+        raise InputError("chips.images names a folder twice; name each once")
+    for prefix, image_folder, label_folder in zip(
+        _prefixes(config.image_folders), config.image_folders, config.label_folders, strict=True
+    ):
+        images = list_chips(Path(image_folder))
+        same = Path(image_folder).resolve() == Path(label_folder).resolve()
+        labels = images if same else list_chips(Path(label_folder))
+        named = name_chips(images, labels, config.image_names, config.label_names)
+        found.notes.extend([f"{image_folder}: {named.note}"] if named.note else [])
+        for name in sorted(named.images.keys() | named.labels.keys()):
+            if reason := _pairing_error(name, images, labels, named):
+                found.rejected.append(IndexEntry(prefix + name, REJECTED, reason, None))
+            else:
+                found.pairs.append(_chip_pair(prefix, name, images, labels, named))
+        found.splits.update((prefix + name, split) for name, split in named.splits.items())
+    if not found.pairs:
+        raise InputError(f"no chip of {', '.join(config.image_folders)} has a label: {found.rejected[0].reason}")
+    return found
 
 
 def pair_chips(images: Path, labels: Path) -> tuple[list[ChipPair], list[IndexEntry]]:
-    """Pair the chips of two folders by file name without extension.
+    """Pair the chips of two folders, and of the folders inside them, by file name without extension.
 
     Args:
         images: The folder of image chips.
-        labels: The folder of label chips.
+        labels: The folder of label chips; it may be the same folder, if names say which chips are labels.
 
     Returns:
         The pairs in the order of their names, and an entry with the reason for each chip that is not in a pair.
@@ -106,29 +114,29 @@ def pair_chips(images: Path, labels: Path) -> tuple[list[ChipPair], list[IndexEn
     Raises:
         InputError: A folder has no chips, or no two names agree.
     """
-    if images.resolve() == labels.resolve():
-        raise InputError(f"{images} is given for images and labels; the labels need a folder of their own")
-    image_folder, label_folder = _list_chips(images), _list_chips(labels)
-    pairs, rejected = [], []
-    for name in sorted(image_folder.chips.keys() | label_folder.chips.keys()):
-        if reason := _pairing_error(name, image_folder, label_folder):
-            rejected.append(IndexEntry(name, REJECTED, reason, None))
-        else:
-            pairs.append(_chip_pair(name, image_folder, label_folder))
-    if not image_folder.chips.keys() & label_folder.chips.keys():
-        first_image, first_label = next(iter(image_folder.chips)), next(iter(label_folder.chips))
-        raise InputError(
-            f"no chip of {images} has a label of its name in {labels}; the first are {first_image} and {first_label}"
-        )
-    return pairs, rejected
+    found = find_pairs(ChipsConfig(images=str(images), labels=str(labels)))
+    return found.pairs, found.rejected
 
 
-def most_common_headers(pairs: Sequence[ChipPair], config: "TFRecordsConfig") -> PairHeaders:
+def sample_headers(pairs: Sequence[ChipPair]) -> list[ChipHeader]:
+    """The headers of the images of a sample of the pairs, without those that cannot be read."""
+    headers = []
+    by_name = {pair.name: pair for pair in pairs}
+    for name in record_order(by_name)[:_SAMPLE_SIZE]:
+        with suppress(InputError):
+            headers.append(read_header(by_name[name].images[0], by_name[name].sidecars))
+    return headers
+
+
+def most_common_headers(
+    pairs: Sequence[ChipPair], config: "TFRecordsConfig", values: "ValueRules | None" = None
+) -> PairHeaders:
     """Find a pair with the layout that is most common in a sample of the pairs.
 
     Args:
         pairs: All pairs.
         config: How records are stored.
+        values: What the values of chips made elsewhere become.
 
     Returns:
         The headers of that pair's image and label.
@@ -139,7 +147,7 @@ def most_common_headers(pairs: Sequence[ChipPair], config: "TFRecordsConfig") ->
     by_name, sample, reason = {pair.name: pair for pair in pairs}, [], ""
     for name in record_order(by_name):
         try:
-            sample.append(make_record(by_name[name], "", config).headers)
+            sample.append(make_record(by_name[name], "", config, values=values).headers)
         except InputError as error:
             reason = reason or str(error)
         if len(sample) == _SAMPLE_SIZE:

@@ -40,6 +40,10 @@ class ChipHeader:
         scenes: Product and id of the scenes, as in `ChipTags`.
         bare: Whether the file is a GeoTIFF known to have neither a nodata value nor band names.
         steps: The first and last day of each step of a time series, as in `ChipTags`.
+        palette: Whether the values are indices of a colour table.
+        lossy: Whether the file's compression may have changed values.
+        nodata: The nodata value; None without one.
+        masked: Whether a mask, or a last band that is alpha, may say which pixels are valid.
     """
 
     path: str | Path
@@ -55,6 +59,10 @@ class ChipHeader:
     scenes: tuple[tuple[str, str], ...] = ()
     bare: bool = False
     steps: tuple[tuple[str, str], ...] = ()
+    palette: bool = False
+    lossy: bool = False
+    nodata: float | None = None
+    masked: bool = False
 
     @property
     def layout(self) -> tuple[int, int, int, str]:
@@ -83,6 +91,9 @@ class FastHeader:
         geokeys: The bytes that determine the CRS; empty without one.
         tags: The tags of the file.
         bare: As in `ChipHeader`.
+        palette: As in `ChipHeader`.
+        nodata: As in `ChipHeader`.
+        masked: As in `ChipHeader`.
     """
 
     kind: str
@@ -95,3 +106,6 @@ class FastHeader:
     geokeys: bytes = b""
     tags: ChipTags = ChipTags()
     bare: bool = False
+    palette: bool = False
+    nodata: float | None = None
+    masked: bool = False

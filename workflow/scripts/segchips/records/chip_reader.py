@@ -38,6 +38,7 @@ def open_chip(path: str | Path) -> Iterator[Any]:
 
     try:
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"), rasterio.open(path) as source:
+            _check_one_picture(path, source)
             if len(set(source.dtypes)) != 1:
                 raise InputError(f"{path} mixes dtypes ({', '.join(source.dtypes)}); the bands of a chip share one")
             if source.driver in _REFERRING_DRIVERS:
@@ -51,13 +52,49 @@ def open_chip(path: str | Path) -> Iterator[Any]:
         raise InputError(f"{path} cannot be read as a raster: {error.__cause__ or error}") from error
 
 
+def _check_one_picture(path: str | Path, source: Any) -> None:
+    """Raise InputError if the file holds several rasters, of which GDAL would read the first or none."""
+    if source.count == 0 or source.driver == "GTiff" and source.subdatasets:
+        count = len(source.subdatasets)
+        raise InputError(f"{path} has {count} pages or rasters; a chip is one, so write each to a file of its own")
+
+
+def _is_lossy(source: Any) -> bool:
+    structure = source.tags(ns="IMAGE_STRUCTURE")
+    reversibility, compression = (structure.get(f"COMPRESSION{key}", "") for key in ("_REVERSIBILITY", ""))
+    return source.driver == "JPEG" or "JPEG" in compression.split() or reversibility.startswith("LOSSY")
+
+
+def _is_masked(source: Any) -> bool:
+    from rasterio.enums import MaskFlags
+
+    flags = {flag for flags in source.mask_flag_enums for flag in flags}
+    return bool(flags & {MaskFlags.per_dataset, MaskFlags.alpha})
+
+
 def _gdal_header(path: str | Path, source: Any) -> ChipHeader:
+    from rasterio.enums import ColorInterp
+
     crs = source.crs.to_string() if source.crs else ""
     size = source.height, source.width, source.count, source.dtypes[0]
     transform = tuple(map(float, source.transform.to_gdal()))
     gdal_tags = source.tags()
     tags = read_chip_tags(gdal_tags.get("VALID"), gdal_tags.get("SCENES"), source.descriptions, gdal_tags.get("STEPS"))
-    return ChipHeader(path, *size, crs, transform, tags.valid, tags.bands, tags.acquired, tags.scenes, steps=tags.steps)
+    return ChipHeader(
+        path,
+        *size,
+        crs,
+        transform,
+        tags.valid,
+        tags.bands,
+        tags.acquired,
+        tags.scenes,
+        steps=tags.steps,
+        palette=source.colorinterp[0] == ColorInterp.palette,
+        lossy=_is_lossy(source),
+        nodata=source.nodata,
+        masked=_is_masked(source),
+    )
 
 
 def _gdal_pixels(source: Any) -> Pixels:
@@ -79,8 +116,19 @@ def _from_fast_header(path: str | Path, fast: FastHeader) -> ChipHeader:
         with open_chip(path) as source:
             _crs_by_geokeys[fast.geokeys] = _gdal_header(path, source).crs
     size = fast.height, fast.width, fast.channels, fast.dtype
-    tags = fast.tags.valid, fast.tags.bands, fast.tags.acquired, fast.tags.scenes
-    return ChipHeader(path, *size, _crs_by_geokeys[fast.geokeys], fast.geotransform, *tags, fast.bare, fast.tags.steps)
+    return ChipHeader(
+        path,
+        *size,
+        _crs_by_geokeys[fast.geokeys],
+        fast.geotransform,
+        *(fast.tags.valid, fast.tags.bands, fast.tags.acquired, fast.tags.scenes),
+        fast.bare,
+        fast.tags.steps,
+        fast.palette,
+        fast.kind == "jpeg",
+        fast.nodata,
+        fast.masked,
+    )
 
 
 def _decode_without_gdal(content: bytes, fast: FastHeader) -> Pixels | None:
@@ -178,8 +226,15 @@ def read_file(path: str | Path, sidecars: Sidecars = Sidecars.OTHER) -> tuple[Ch
         return _from_fast_header(path, fast), content
     with open_chip(path) as source:
         if not fast:
+            _check_one_file(path, source)
             _gdal_pixels(source)
         return _gdal_header(path, source), content
+
+
+def _check_one_file(path: str | Path, source: Any) -> None:
+    """Raise InputError if pixels lie in other files than this one."""
+    if source.driver in (*_RAW_DRIVERS, "MRF") or any(name.lower().endswith(".ige") for name in source.files):
+        raise InputError(f"{path} is of format {source.driver}, whose pixels lie in other files; use storage array")
 
 
 def decode_chip(content: bytes) -> Pixels:
@@ -209,12 +264,16 @@ def _gdal_decode(content: bytes) -> Pixels:
         raise RecordError(f"a record's file cannot be read as a raster: {error.__cause__ or error}") from error
 
 
-def replace_pixels(path: str | Path, pixels: Pixels) -> bytes:
-    """Encode a copy of a chip file with other pixels, and without the checksum of the old ones.
+def encode_pixels(path: str | Path, pixels: Pixels, nodata: float | None) -> bytes:
+    """Encode other pixels as a file that has the georeference and tags of a chip.
+
+    A PNG file becomes a PNG file, any other a GeoTIFF. A colour table is left out, and so is the checksum of the old
+    pixels.
 
     Args:
-        path: The chip file, from which format, georeference and tags are taken.
-        pixels: Height x width x channels, in the chip's dtype.
+        path: The chip file.
+        pixels: Height x width x channels.
+        nodata: The nodata value; None without one.
 
     Returns:
         The bytes of the new file.
@@ -222,8 +281,17 @@ def replace_pixels(path: str | Path, pixels: Pixels) -> bytes:
     import rasterio
 
     with open_chip(path) as source, rasterio.MemoryFile() as file:
-        with file.open(**source.profile) as target:
+        height, width, count = pixels.shape
+        profile = {"driver": "GTiff", "compress": "deflate", "crs": source.crs, "transform": source.transform}
+        if source.driver == "GTiff":
+            profile |= {key: value for key, value in source.profile.items() if key != "photometric"}
+        profile |= {"height": height, "width": width, "count": count, "dtype": pixels.dtype.name, "nodata": nodata}
+        if source.driver == "PNG":
+            profile["driver"] = "PNG"
+            del profile["compress"]
+        with file.open(**profile) as target:
             target.update_tags(**{name: text for name, text in source.tags().items() if name != "CHECKSUM"})
-            target.descriptions = source.descriptions
+            if count == source.count:
+                target.descriptions = source.descriptions
             target.write(pixels.transpose(2, 0, 1))
         return bytes(file.read())

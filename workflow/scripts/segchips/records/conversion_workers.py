@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from segchips.errors import SegchipsError
-from segchips.records.shard_writer import ShardSpec, write_shard_files
+from segchips.records.shard_writer import ShardSpec, WrittenShards, write_shard_files
 
 _KEEP_FREED_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": "67108864"}
 """Settings of the C library: it does not return the memory of one chip to the system, for the next chip needs it."""
@@ -47,7 +47,7 @@ def started_workers(count: int, storage: str) -> Iterator[list[Worker]]:
                 pass
 
 
-def write_in_parallel(specs: Sequence[ShardSpec], workers: Sequence[Worker]) -> None:
+def write_in_parallel(specs: Sequence[ShardSpec], workers: Sequence[Worker]) -> WrittenShards:
     """Write shards in the workers and in this process.
 
     Raises:
@@ -57,9 +57,9 @@ def write_in_parallel(specs: Sequence[ShardSpec], workers: Sequence[Worker]) -> 
     own, *others = _balance(specs, len(workers) + 1)
     for worker, part in zip(workers, others, strict=True):
         _send(worker, part)
-    write_shard_files(own)
-    for worker in workers:
-        _finish(worker)
+    parts = [write_shard_files(own), *map(_finish, workers)]
+    identifiers = {name: identifier for part in parts for name, identifier in part.identifiers.items()}
+    return WrittenShards(identifiers, sum(part.made for part in parts), sum(part.reused for part in parts))
 
 
 def _balance(specs: Sequence[ShardSpec], count: int) -> list[list[ShardSpec]]:
@@ -76,24 +76,26 @@ def _send(worker: Worker, specs: Sequence[ShardSpec]) -> None:
         pickle.dump(specs, pipe)
 
 
-def _finish(worker: Worker) -> None:
+def _finish(worker: Worker) -> WrittenShards:
     assert worker.stdout
     answer = worker.stdout.read()
     if code := worker.wait():
         raise RuntimeError(f"a worker process ended with code {code}")
-    if error := pickle.loads(answer):
-        raise error
+    outcome: WrittenShards | Exception = pickle.loads(answer)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def run_worker() -> None:
-    """Write the shards that standard input names, in a worker process. Answers with the error, or None."""
+    """Write the shards that standard input names, in a worker process. Answers with what was written, or the error."""
     if sys.argv[1] != "encoded":
         import imagecodecs
 
         _ = imagecodecs.tiff_decode
-    answer: Exception | None = None
+    answer: WrittenShards | Exception
     try:
-        write_shard_files(pickle.load(sys.stdin.buffer))
+        answer = write_shard_files(pickle.load(sys.stdin.buffer))
     except (SegchipsError, OSError) as error:
         answer = error
     except KeyboardInterrupt:

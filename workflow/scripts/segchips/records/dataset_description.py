@@ -28,7 +28,7 @@ def chip_layout(header: ChipHeader) -> ChipLayout:
     if header.bare:
         return ChipLayout(header.dtype, header.shape, "GTiff", None, (None,) * header.channels)
     with open_chip(header.path) as source:
-        bands = tuple(source.descriptions)
+        bands: tuple[Any, ...] = source.descriptions if source.count == header.channels else (None,) * header.channels
         names = tuple(step_bands(bands, len(header.steps))) if header.steps else bands
         return ChipLayout(header.dtype, header.shape, source.driver, source.nodata, names)
 
@@ -61,6 +61,7 @@ def describe_shards(
     background: Sequence[int | None],
     unknown: Sequence[int | None] = (None,),
     parts: RecordParts = UNNAMED_PARTS,
+    nodata: float | None = None,
 ) -> None:
     """Write the files that describe shards; see `describe_dataset`.
 
@@ -73,11 +74,14 @@ def describe_shards(
         background: For each target the label value of the background; None without one.
         unknown: For each target the label value of pixels whose class is not known; None without one.
         parts: The names of layers and targets.
+        nodata: The nodata value of all images; None for those of the reference.
 
     Raises:
         InputError: The images of a shard differ from the reference in size, bands or dtype.
     """
     images = dict(zip(parts.layers, map(chip_layout, reference[0]), strict=True))
+    if nodata is not None:
+        images = {layer: replace(image, nodata=nodata) for layer, image in images.items()}
     labels = {}
     for target, header, value in zip(parts.targets, reference[1], background, strict=True):
         layout = chip_layout(header)

@@ -31,6 +31,16 @@ def shard_paths(directory: Path, info: DatasetInfo, split: str) -> list[Path]:
     return paths
 
 
+def missing_shards(directory: Path) -> int:
+    """How many shards and indices are missing that a description in the directory names; 0 without a description."""
+    try:
+        info = read_info(directory)
+    except InputError:
+        return 0
+    shards = [directory / name for split in info.splits for name in info.shards(split)]
+    return sum(not path.exists() for shard in shards for path in (shard, index_path(shard)))
+
+
 def made_entries(directory: Path, info: DatasetInfo) -> dict[str, IndexEntry]:
     """The index entries of all records of a dataset, by tile; RecordError if an index is missing or damaged."""
     indices = (index_path(directory / name) for split in info.splits for name in info.shards(split))

@@ -9,6 +9,7 @@ from segchips.records.tiff_directory import SIGNATURES
 from segchips.records.tiff_header import read_tiff_header
 
 _PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
+_PNG_WITH_ALPHA = (4, 6)
 
 
 def _png_chunks(content: bytes) -> Iterator[bytes]:
@@ -30,7 +31,7 @@ def _png(content: bytes) -> FastHeader | None:
     width, height, bits, color, *_, interlaced = struct.unpack_from(">IIBBBBB", content, 16)
     if color not in _PNG_CHANNELS or bits not in (8, 16) or interlaced or b"tRNS" in chunks:
         return None
-    return FastHeader("png", height, width, _PNG_CHANNELS[color], f"uint{bits}")
+    return FastHeader("png", height, width, _PNG_CHANNELS[color], f"uint{bits}", masked=color in _PNG_WITH_ALPHA)
 
 
 def _jpeg_frame(content: bytes) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from segchips.errors import InputError
 from segchips.files import atomic_path
@@ -32,11 +32,13 @@ from segchips.records.record_encoding import (
 )
 from segchips.records.reuse import FileIdentity, ReusableRecords, ShardProvenance, file_identity, find_reusable_records
 from segchips.records.shard_index import IndexEntry, write_index
+from segchips.records.tf_example import decode
 from segchips.records.tfrecord import RecordWriter
 from segchips.tiles.assignment import EXCLUDED, MADE, REJECTED, TOO_FEW_VALID
 
 if TYPE_CHECKING:
     from segchips.config.tfrecords import TFRecordsConfig
+    from segchips.records.chip_values import ValueRules
     from segchips.records.part_counts import PartCounts
 
 
@@ -89,6 +91,7 @@ class ShardSpec:
         recipe: A text that stands for all that a record depends on but its chips. Without it, no record of the shard
             that this one replaces is reused.
         parts: The names of layers and targets.
+        values: What the values of chips made elsewhere become; None for chips made here.
     """
 
     shard: Path
@@ -103,10 +106,11 @@ class ShardSpec:
     unknown: Sequence[int | None] = ()
     recipe: str = ""
     parts: RecordParts = RecordParts()
+    values: ValueRules | None = None
 
     def reusable_records(self) -> ReusableRecords | None:
         """The records of the shard at this path that are still valid."""
-        chips = {pair.name: pair.paths for pair in self.pairs}
+        chips = {pair.name: pair.files for pair in self.pairs}
         return find_reusable_records(self.index, chips, self.config, self.recipe, self.parts) if self.recipe else None
 
 
@@ -116,6 +120,7 @@ class _ShardWriter:
     Attributes:
         provenance: What each record was made from.
         made: The number of records made from chips so far.
+        identifiers: The identifier of each record of a chip made elsewhere, by its name.
     """
 
     def __init__(self, spec: ShardSpec, stream: BinaryIO) -> None:
@@ -125,6 +130,7 @@ class _ShardWriter:
         self._nodata: list[float | None] = []
         self.provenance = ShardProvenance(spec.recipe)
         self.made = 0
+        self.identifiers: dict[str, str] = {}
 
     @property
     def reused(self) -> int:
@@ -134,7 +140,7 @@ class _ShardWriter:
     def write_records(self) -> Iterator[IndexEntry]:
         """Write the records, and yield the entry of each for the index."""
         for pair in self._spec.pairs:
-            identity = file_identity(*pair.paths) if self._spec.recipe else []
+            identity = file_identity(*pair.files) if self._spec.recipe else []
             if self._reusable and pair.name in self._reusable.entries:
                 yield self._copy(self._reusable, pair, identity)
             else:
@@ -150,6 +156,9 @@ class _ShardWriter:
             )
             self._reference = images, labels
         pieces = [reusable.record(pair.name)]
+        if self._spec.values:
+            features: dict[str, Any] = decode(pieces[0])
+            self.identifiers[pair.name] = bytes(features["identifier"]).decode()
         self.provenance.add(pair.name, pieces, identity)
         offset, length = self._writer.write(pieces)
         return replace(reusable.entries[pair.name], offset=offset, length=length)
@@ -157,7 +166,7 @@ class _ShardWriter:
     def _make(self, pair: ChipPair, identity: FileIdentity) -> IndexEntry:
         spec = self._spec
         try:
-            record = make_record(pair, spec.split, spec.config, spec.unknown, spec.parts)
+            record = make_record(pair, spec.split, spec.config, spec.unknown, spec.parts, spec.values)
             self._reference = self._reference or record.headers
             _check_same_layout(record.headers, self._reference)
         except InputError as error:
@@ -178,7 +187,10 @@ class _ShardWriter:
         place = self._writer.write(record.pieces)
         acquired = tuple(sorted({time for image in images for time in image.acquired}))
         scenes = tuple(dict.fromkeys(scene for image in images for scene in image.scenes))
-        return IndexEntry(pair.name, MADE, "", valid, *place, acquired, scenes)
+        if spec.values:
+            self.identifiers[pair.name] = record.identifier
+        note = _shorten_paths(record.note, *pair.paths) if record.note else ""
+        return IndexEntry(pair.name, MADE, note, valid, *place, acquired, scenes)
 
     def _least_valid(self, images: Sequence[ChipHeader]) -> float | None:
         """The least share of valid pixels among the layers that are not optional; None where no chip says it."""
@@ -191,7 +203,8 @@ class _ShardWriter:
 
         if self._counts is None:
             self._counts = PartCounts(self._spec.parts.layers, self._spec.parts.targets)
-            self._nodata = [chip_layout(header).nodata for header in record.headers[0]]
+            own = [self._spec.values.nodata] if self._spec.values else None
+            self._nodata = own or [chip_layout(header).nodata for header in record.headers[0]]
         images, labels = (
             [
                 read_chip(path, pair.sidecars)[1] if pixels is None else pixels
@@ -201,6 +214,8 @@ class _ShardWriter:
         )
         headers = zip(record.headers[0], self._nodata, strict=True)
         valid = [valid_mask(header) if nodata is None else None for header, nodata in headers]
+        if self._spec.values:
+            valid = [record.valid]
         self._counts.add(images, labels, self._nodata, valid)
 
     def pixel_counts(self) -> PartCounts:
@@ -223,6 +238,11 @@ def write_shard_file(spec: ShardSpec) -> tuple[int, int]:
     Raises:
         InputError: A chip cannot become a record, and the spec has no reference.
     """
+    writer = _write(spec)
+    return writer.made, writer.reused
+
+
+def _write(spec: ShardSpec) -> _ShardWriter:
     with atomic_path(spec.shard) as part, atomic_path(spec.index) as index_part, part.open("wb") as stream:
         writer = _ShardWriter(spec, stream)
         write_index(index_part, writer.write_records())
@@ -230,15 +250,34 @@ def write_shard_file(spec: ShardSpec) -> tuple[int, int]:
             writer.pixel_counts().save(counts_path(spec.index))
     if spec.recipe:
         writer.provenance.save(spec.index)
-    return writer.made, writer.reused
+    return writer
 
 
-def write_shard_files(specs: Iterable[ShardSpec]) -> None:
-    """Write shards one after another."""
+class WrittenShards(NamedTuple):
+    """What became of shards of chips made elsewhere.
+
+    Attributes:
+        identifiers: The identifier of each record by the name of its chip.
+        made: The number of records made from chips.
+        reused: The number of records copied from the shards that were replaced.
+    """
+
+    identifiers: dict[str, str]
+    made: int
+    reused: int
+
+
+def write_shard_files(specs: Iterable[ShardSpec]) -> WrittenShards:
+    """Write shards of chips made elsewhere one after another."""
+    identifiers: dict[str, str] = {}
+    made = reused = 0
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Dataset has no geotransform")
         for spec in specs:
-            write_shard_file(spec)
+            writer = _write(spec)
+            identifiers |= writer.identifiers
+            made, reused = made + writer.made, reused + writer.reused
+    return WrittenShards(identifiers, made, reused)
 
 
 def write_shard(

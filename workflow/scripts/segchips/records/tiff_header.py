@@ -19,6 +19,7 @@ _PREDICTOR, _SUB_DIRECTORIES, _SAMPLE_FORMAT = 317, 330, 339
 _PIXEL_SCALE, _TIEPOINT, _TRANSFORMATION = 33550, 33922, 34264
 _GEOKEY_DIRECTORY, _GEOKEY_DOUBLES, _GEOKEY_TEXT = 34735, 34736, 34737
 _GDAL_METADATA, _GDAL_NODATA = 42112, 42113
+_EXTRA_SAMPLES, _ALPHA = 338, (1, 2)
 
 _DTYPES = {
     **{(bits, 1): f"uint{bits}" for bits in (8, 16, 32, 64)},
@@ -30,6 +31,9 @@ _WITH_PREDICTOR = (5, 8, 32946, 50000)
 _COMPRESSIONS = (1, 32773, 34925, *_WITH_PREDICTOR)
 """Also none, PackBits and LZMA."""
 _RASTER_TYPE_KEY, _PIXEL_IS_POINT = 1025, 2
+_PALETTE = 3
+_LARGEST_PLAIN_NODATA = 3e38
+"""GDAL rounds nodata values near the largest float32 to it."""
 
 
 def _is_plain(directory: TiffDirectory) -> bool:
@@ -85,6 +89,21 @@ def _geotransform(directory: TiffDirectory) -> tuple[float, ...]:
     return x - column * across, across, 0.0, y + row * down, 0.0, -down
 
 
+def _nodata(directory: TiffDirectory, dtype: str) -> float | None:
+    """The nodata value; ValueError if only GDAL can tell it."""
+    text = directory.raw(_GDAL_NODATA, 1).rstrip(b"\0 ")
+    if not text:
+        return None
+    value = float(text)
+    bits = int(dtype.lstrip("uintfloa"))
+    signed = dtype.startswith("int")
+    limits = (-(1 << bits - 1) * signed, (1 << bits - signed) - 1)
+    plain = abs(value) < _LARGEST_PLAIN_NODATA if value == value else True
+    if not plain or dtype[0] != "f" and (bits == 64 or value != value or not limits[0] <= value <= limits[1]):
+        raise ValueError
+    return value
+
+
 def read_tiff_header(content: bytes) -> FastHeader | None:
     """Read the header of a whole TIFF file.
 
@@ -106,7 +125,10 @@ def read_tiff_header(content: bytes) -> FastHeader | None:
     size = height, width, channels, dtypes.pop()
     tags = parse_gdal_metadata(directory.raw(_GDAL_METADATA), channels)
     bare = directory.tags.keys().isdisjoint((_GDAL_METADATA, _GDAL_NODATA))
-    return FastHeader("tiff", *size, planar, _geotransform(directory), _geokeys(directory), tags, bare)
+    place = _geotransform(directory), _geokeys(directory)
+    palette = directory.number(_PHOTOMETRIC) == _PALETTE
+    masked = directory.numbers(_EXTRA_SAMPLES, 0)[-1] in _ALPHA
+    return FastHeader("tiff", *size, planar, *place, tags, bare, palette, _nodata(directory, size[3]), masked)
 
 
 def utm_geokeys() -> dict[bytes, str]:

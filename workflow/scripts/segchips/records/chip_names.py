@@ -1,0 +1,195 @@
+"""The names under which image chips and label chips belong together, from their paths.
+
+Names come from patterns, such as `{split}/{name}_sat.jpg`, or else from the paths: as they are where these agree, else
+without the parts in which images and labels differ, such as `_sat` and `_mask`.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
+
+from segchips.errors import InputError
+from segchips.grids.tile import Tile, chip_key
+from segchips.records.chip_files import stem
+
+# fmt: off
+_LABEL_WORDS = frozenset([
+    "label", "labels", "labelled", "lbl", "lab", "mask", "masks", "gt", "groundtruth", "truth", "annotation",
+    "annotations", "annot", "seg", "segmentation", "target", "targets", "msk", "classified",
+])
+# fmt: on
+# fmt: off
+_IMAGE_WORDS = frozenset([
+    "image", "images", "img", "imgs", "sat", "satellite", "rgb", "tile", "photo", "ortho", "input", "inputs",
+    "data", "chip", "chips",
+])
+# fmt: on
+_PART = re.compile(r"[^/_\-. ]+")
+_MAX_PARTS = 2
+"""How many parts of a name, at its beginning or end, images and labels may differ in."""
+
+
+class ChipName(NamedTuple):
+    """The name of a chip.
+
+    Attributes:
+        name: The name that image and label share.
+        split: The split that the path names; empty if the pattern has no `{split}`.
+    """
+
+    name: str
+    split: str = ""
+
+
+Names = Mapping[str, Sequence[str]]
+"""The paths of the chips of each name."""
+
+
+def is_tile_key(name: str) -> bool:
+    """Whether a name is a tile key, or one in which "#" stands for ":"."""
+    if name.count("#") + name.count(":") != 5 or "/" in name:
+        return False
+    try:
+        Tile.from_name(name)
+    except InputError:
+        return False
+    return True
+
+
+def path_name(file: str) -> str:
+    """The name of a chip by its path: the tile key that it stands for, else the path without extension."""
+    name = stem(file)
+    return chip_key(name) if is_tile_key(name) else name
+
+
+def pattern_names(files: Sequence[str], pattern: str, key: str) -> dict[str, ChipName]:
+    """The name of each file that a pattern matches, by path.
+
+    Args:
+        files: Paths relative to their folder.
+        pattern: A path in which `{name}` stands for the name, `{split}` for a split, and `*` for any text within a file
+            or folder name. The extension may be left out.
+        key: The config key of the pattern, for messages.
+
+    Raises:
+        InputError: The pattern is not valid, or matches no file.
+    """
+    if pattern.count("{name}") != 1 or pattern.count("{split}") > 1:
+        raise InputError(
+            f"{key} '{pattern}' must hold {{name}} once and {{split}} at most once, such as '{{name}}_sat'"
+        )
+    parts = {"{name}": "(?P<name>.+?)", "{split}": "(?P<split>[^/]+?)", "*": "[^/]*"}
+    text = "".join(parts.get(part, re.escape(part)) for part in re.split(r"(\{name\}|\{split\}|\*)", pattern))
+    matcher = re.compile(rf"{text}(?:\.[^./]+)?")
+    found = {file: match.groupdict() for file in files if (match := matcher.fullmatch(file))}
+    if not found:
+        raise InputError(f"{key} '{pattern}' matches none of the {len(files)} files; the first is {files[0]}")
+    names = {}
+    for file, groups in found.items():
+        split = groups.get("split") or ""
+        name = chip_key(groups["name"]) if is_tile_key(groups["name"]) else groups["name"]
+        names[file] = ChipName(f"{split}/{name}" if split else name, split)
+    return names
+
+
+def paired_by_ending(images: Sequence[str], labels: Sequence[str]) -> tuple[Names, Names, str]:
+    """Names without the beginnings and endings in which images and labels differ.
+
+    Args:
+        images: Paths of image chips, relative to their folder.
+        labels: Paths of label chips, relative to theirs.
+
+    Returns:
+        The paths by name of images and of labels, and a sentence that says what was left out; empty names if no
+        beginnings and endings make names agree, or several do alike.
+    """
+    options = []
+    for cut_image, cut_label in product(_cuts(images), _cuts(labels)):
+        names = [{_without(file, cut) for file in files} for files, cut in ((images, cut_image), (labels, cut_label))]
+        agreeing = len(names[0] & names[1] - {""})
+        distinct = len(names[0]) == len(images)
+        if agreeing and distinct:
+            options.append((-agreeing, sum(map(len, cut_image + cut_label)), cut_image, cut_label))
+    options.sort()
+    if not options or len(options) > 1 and options[0][:2] == options[1][:2]:
+        return {}, {}, ""
+    _, _, cut_image, cut_label = options[0]
+    note = f"images are named {_describe(cut_image)}, labels {_describe(cut_label)}"
+    return (
+        group_by_name(images, lambda file: _without(file, cut_image)),
+        group_by_name(labels, lambda f: _without(f, cut_label)),
+        note,
+    )
+
+
+def paired_by_words(files: Sequence[str]) -> tuple[Names, Names, str]:
+    """Images and labels of one folder, told by words in their paths such as `mask` or `labels`.
+
+    Returns:
+        As `paired_by_ending`; empty names if no file has such a word, or all have.
+    """
+    label_files = [file for file in files if _word_in(file, _LABEL_WORDS)]
+    images = sorted(set(files) - set(label_files))
+    if not label_files or not images:
+        return {}, {}, ""
+    note = f"{len(label_files)} files are labels by a word in their path, such as {label_files[0]}, the others images"
+    by_label = group_by_name(label_files, lambda file: _without_word(file, _LABEL_WORDS))
+    by_image = group_by_name(images, lambda file: _without_word(file, _IMAGE_WORDS))
+    if not by_label.keys() & by_image.keys():
+        by_image = group_by_name(images, stem)
+    return by_image, by_label, note
+
+
+def common_endings(files: Sequence[str]) -> list[str]:
+    """The endings, such as `_sat`, that many files have, the most frequent first."""
+    ends = Counter(match[0] for file in files if (match := re.search(r"[_\-. ][^/_\-. ]+$", stem(file))))
+    return [end for end, count in ends.most_common(4) if count * 4 >= len(files)]
+
+
+def group_by_name(files: Iterable[str], name: Callable[[str], str]) -> Names:
+    """The paths by what `name` makes of them."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        groups[name(file)].append(file)
+    return groups
+
+
+_Cut = tuple[str, str]
+"""The beginning and the ending that are taken off the file name."""
+
+
+def _cuts(files: Sequence[str]) -> list[_Cut]:
+    """The beginnings and endings that all file names have."""
+    names = [stem(file).rpartition("/")[2] for file in files]
+    first = names[0]
+    separators = [match.start() for match in re.finditer(r"[_\-. ]", first)]
+    heads = ["", *(first[: at + 1] for at in separators[:_MAX_PARTS]), *re.findall(r"^[A-Za-z]+(?=\d)", first)]
+    tails = ["", *(first[at:] for at in separators[::-1][:_MAX_PARTS]), *re.findall(r"(?<=\d)[A-Za-z]+$", first)]
+    heads = [head for head in dict.fromkeys(heads) if all(name.startswith(head) for name in names)]
+    tails = [tail for tail in dict.fromkeys(tails) if all(name.endswith(tail) for name in names)]
+    return [cut for cut in product(heads, tails) if len("".join(cut)) < min(map(len, names))]
+
+
+def _without(file: str, cut: _Cut) -> str:
+    folder, slash, name = stem(file).rpartition("/")
+    return folder + slash + name[len(cut[0]) : len(name) - len(cut[1])]
+
+
+def _describe(cut: _Cut) -> str:
+    return "'{}{{name}}{}'".format(*cut)
+
+
+def _word_in(file: str, words: frozenset[str]) -> re.Match[str] | None:
+    """The last part of a path that is one of the words."""
+    matches = [match for match in _PART.finditer(stem(file)) if match[0].lower() in words]
+    return matches[-1] if matches else None
+
+
+def _without_word(file: str, words: frozenset[str]) -> str:
+    path, match = stem(file), _word_in(file, words)
+    if not match:
+        return path
+    before, after = path[: match.start()], path[match.end() :]
+    return before + after[1:] if after else before.rstrip("/_-. ")
