@@ -55,10 +55,10 @@ def test_the_text_form_leaves_out_what_changes_no_result():
 
 def test_numbers_keep_their_form():
     raw = shipped()
-    raw["datasets"]["sample"]["tfrecords"] = {"splits": {"all": 1}}
+    raw["datasets"]["sample"]["tfrecords"] = {"splits": {"whole": 1}}
     raw["datasets"]["sample"]["select"] = {"empty": 1, "classes": {"water": {"max": 1}}}
     dataset = load_config(raw).datasets["sample"]
-    assert repr(dataset.tfrecords.splits) == "{'all': 1}" and repr(dataset.select.empty) == "1"
+    assert repr(dataset.tfrecords.splits) == "{'whole': 1}" and repr(dataset.select.empty) == "1"
     assert dataset.select.class_ranges.keys() == {1}
 
 
@@ -69,6 +69,6 @@ def test_what_other_blocks_give_is_refused(block):
     place = raw["datasets"]["sample"]
     for name in path:
         place = place.setdefault(name, {})
-    place[key] = {"all": 1}
+    place[key] = {"whole": 1}
     with pytest.raises(ConfigError, match=rf"datasets\.sample\.{block}: unknown key; "):
         load_config(raw)

@@ -82,17 +82,21 @@ def test_sidecars_are_not_chips(tmp_path):
 
 
 def test_folders_without_pairs_are_named(tmp_path):
-    touch(tmp_path, "images/a_sat.jpg", "labels/a_mask.png")
+    touch(tmp_path, "images/a_sat.jpg", "labels/b_mask.png")
     (tmp_path / "empty").mkdir()
     touch(tmp_path, "companions/a.tfw")
     for images, labels, message in (
         ("nowhere", "labels", r"nowhere cannot be read \(No such file or directory\); name a folder of chips"),
         ("images", "nowhere", "nowhere cannot be read"),
         ("images/a_sat.jpg", "labels", r"a_sat.jpg cannot be read \(Not a directory\)"),
-        ("empty", "labels", "empty holds no chips; folders inside it are not searched"),
+        ("empty", "labels", "empty holds no chips, nor do the folders inside it"),
         ("images", "companions", "companions holds no chips"),
-        ("images", "images", "images is given for images and labels"),
-        ("images", "labels", "no chip of .*images has a label of its name in .*labels; the first are a_sat and a_mask"),
+        ("images", "images", "images is given for images and labels, and its 1 file names do not say"),
+        (
+            "images",
+            "labels",
+            "no chip of .*images has a label .*; the first are a_sat and b_mask .*_sat.*_mask.*chips.image_names",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             pair_chips(tmp_path / images, tmp_path / labels)

@@ -140,9 +140,9 @@ def test_chips_made_elsewhere_lie_where_their_files_say(tmp_path):
     for kind in ("images", "labels"):
         (tmp_path / kind / "a.tif").unlink()
     segchips.convert(
-        *(tmp_path / name for name in ("images", "labels", "out")), "some", records_config(splits={"all": 1.0})
+        *(tmp_path / name for name in ("images", "labels", "out")), "some", records_config(splits={"whole": 1.0})
     )
-    records = segchips.load(tmp_path / "out", "all", 4).as_numpy_iterator()
+    records = segchips.load(tmp_path / "out", "whole", 4).as_numpy_iterator()
     (path,) = segchips.mosaic(((batch["identifier"], batch["label"]) for batch in records), tmp_path / "all.tif")
     with rasterio.open(path) as source:
         assert (source.crs, source.transform) == (rasterio.crs.CRS.from_epsg(32633), HALF_METRE_TRANSFORM)
