@@ -1,0 +1,106 @@
+"""The raster files that a label layer names, and the ground that they cover."""
+
+import glob
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyproj
+import rasterio
+import shapely
+from rasterio.errors import RasterioError
+
+from segchips.errors import InputError
+from segchips.vectors.layers import VectorLayer
+from segchips.vectors.parquet_source import is_parquet
+
+_RASTERS = (".tif", ".tiff", ".img", ".vrt", ".jp2", ".nc", ".bil", ".bsq", ".asc", ".png", ".sdat", ".rst", ".grd")
+_VECTORS = (".shp", ".geojson", ".json", ".fgb", ".gdb", ".kml", ".csv", ".gml", ".sqlite")
+
+
+def raster_files(path: str) -> tuple[str, ...]:
+    """Returns the rasters that a label path names: a file, those of a folder or of a pattern, in the order of names.
+
+    Args:
+        path: A raster, a folder, or a pattern such as `maps/*.tif`.
+
+    Returns:
+        The files; empty where the path names vector features.
+
+    Raises:
+        InputError: A pattern matches no raster.
+    """
+    place = Path(path)
+    if any(mark in path for mark in "*?[") and not place.exists():
+        found = sorted(name for name in glob.glob(path, recursive=True) if _is_raster_name(Path(name)))
+        if not found:
+            raise InputError(f"'{path}' matches no raster ({', '.join(_RASTERS)})")
+        return tuple(found)
+    if is_parquet(path) or place.suffix.lower() in _VECTORS:
+        return ()
+    if place.is_dir():
+        found = sorted(str(file) for file in place.iterdir() if _is_raster_name(file))
+        return tuple(found) or ((path,) if _opens(path) else ())
+    return (path,) if place.suffix.lower() in _RASTERS or _opens(path) else ()
+
+
+def source_files(path: str) -> list[str]:
+    """Returns the files that the content of a label path depends on; the path itself where it names features."""
+    files = raster_files(path)
+    if files == (path,) and Path(path).is_file():
+        try:
+            with rasterio.open(path) as source:
+                return [file for file in source.files if Path(file).exists()] or [path]
+        except RasterioError:
+            return [path]
+    return [path] if not files or Path(path).is_dir() else list(files)
+
+
+def raster_extents(path: str) -> VectorLayer:
+    """Returns the outlines of a label path's rasters as features, in lon/lat.
+
+    Raises:
+        InputError: A file cannot be read or has no place on the earth.
+    """
+    files = raster_files(path)
+    outlines = np.array([_outline(file) for file in files], dtype=object)
+    return VectorLayer(path, Path(path).stem, pyproj.CRS(4326), outlines, np.arange(len(files)), None, 0, 0)
+
+
+def _outline(file: str) -> object:
+    try:
+        with rasterio.open(file) as source:
+            if not source.crs or source.transform.is_identity:
+                raise InputError(f"'{file}' has no georeference: no CRS or no geotransform")
+            steps = np.linspace(0, 1, 21)
+            zeros = np.zeros(20)
+            columns = np.concatenate([steps[:-1], zeros + 1, steps[:0:-1], zeros]) * source.width
+            rows = np.concatenate([zeros, steps[:-1], zeros + 1, steps[:0:-1]]) * source.height
+            x, y = source.transform * (columns, rows)
+            crs = pyproj.CRS(source.crs.to_wkt())
+    except RasterioError as error:
+        raise InputError(f"'{file}' cannot be read as a raster: {error}") from error
+    lon, lat = pyproj.Transformer.from_crs(crs, 4326, always_xy=True).transform(x, y)
+    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+        raise InputError(f"'{file}' reaches beyond the earth in its CRS {crs.name}; name the area with tiles.aoi")
+    return shapely.Polygon(np.column_stack([np.unwrap(lon, period=360), lat]))
+
+
+def _is_raster_name(file: Path) -> bool:
+    return file.suffix.lower() in _RASTERS and not file.name.startswith(".")
+
+
+@lru_cache(maxsize=256)
+def _opens(path: str) -> bool:
+    """Whether GDAL reads pixels from a path, and no features."""
+    import pyogrio
+
+    try:
+        with rasterio.open(path):
+            pass
+    except RasterioError:
+        return False
+    try:
+        return not any(kind is not None for _, kind in pyogrio.list_layers(path))
+    except RuntimeError:
+        return True
