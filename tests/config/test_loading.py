@@ -159,7 +159,7 @@ RULES = [
     ("imagery.patience", None, "None is not usable; it must be a number"),
     ("labels", MISSING, "missing; The features and how they are burned"),
     ("labels", [], r"\[\] is not usable; it must be a block of keys"),
-    ("labels.path", MISSING, "missing; Vector file that holds the labels"),
+    ("labels.path", MISSING, "missing; Vector file or raster that holds the labels"),
     ("labels.path", 5, "5 is not usable; it must be text"),
     ("labels.layer", 5, "5 is not usable; it must be text or null"),
     ("labels.attribute", 5, "5 is not usable; it must be text or null"),

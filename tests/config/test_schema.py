@@ -40,7 +40,7 @@ def test_shipped_configs_fit_the_schema(path):
 def test_defaults_in_the_schema_are_those_that_apply():
     schema = config_schema()
     labels = schema["$defs"]["dataset"]["properties"]["labels"]["properties"]
-    assert (labels["background"]["default"], labels["layers"]["default"]) == (255, None)
+    assert (labels["all_touched"]["default"], labels["layers"]["default"]) == (True, None)
     raw = yaml.safe_load(CONFIGS[0].read_text())
     stated = copy.deepcopy(raw)
     for name in ("tiles", "imagery", "labels", "splitting", "select", "tfrecords"):

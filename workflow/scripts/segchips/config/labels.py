@@ -1,14 +1,19 @@
 """The block `labels`: the features and how they are burned."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from segchips.config.blocks import KEEP_INTEGER, Block, ClassValue, Flag, Number, Text, problem, share_keys
+from segchips.config.blocks import KEEP_INTEGER, Block, ClassValue, Flag, Integer, Number, Text, problem, share_keys
 from segchips.vectors.options import ReadOptions
+
+RASTER_SUFFIXES = (
+    ".tif", ".tiff", ".img", ".vrt", ".jp2", ".nc", ".bil", ".bsq", ".asc", ".png", ".sdat", ".rst", ".grd",
+)  # fmt: skip
+"""Endings of the names of rasters."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,8 @@ class LabelLayer(Block):
     """One vector layer and how its features become values."""
 
     path: Text
-    """Vector file that holds the labels, in any format that GDAL reads."""
+    """Vector file or raster that holds the labels, in any format that GDAL reads; for rasters also a folder or a
+    pattern such as `maps/*.tif`."""
     layer: str | None = None
     """Layer of the file; needed only if the file has several."""
     attribute: str | None = None
@@ -33,6 +39,17 @@ class LabelLayer(Block):
     """The CRS of the coordinates, such as EPSG:25833, where the file names none or a wrong one."""
     encoding: Text | None = None
     """The encoding of texts in the file, such as cp1252, where the file names none or a wrong one."""
+    band: Annotated[Integer, Field(ge=1)] = 1
+    """For a raster, the band that holds the labels."""
+    resampling: Literal["nearest", "mode", "bilinear", "average"] = "nearest"
+    """For a raster, how its pixels become those of tiles; the last two are for continuous values."""
+    nodata: Number | None = None
+    """For a raster, the value of pixels without data, where the file declares none or a wrong one."""
+
+    @property
+    def may_be_raster(self) -> bool:
+        """Whether the path has the form of a raster, a folder or a pattern."""
+        return Path(self.path).suffix.lower() in ("", *RASTER_SUFFIXES) or any(mark in self.path for mark in "*?[")
 
     @property
     def options(self) -> ReadOptions:
@@ -69,8 +86,11 @@ class LabelsConfig(Block):
 
     layers: Annotated[tuple[LabelLayer, ...], Field(min_length=1)]
     """Several layers in burning order; each overrides the keys of a layer above."""
-    background: ClassValue = 255
-    """The value outside every feature, and the label chip's nodata."""
+    kind: Literal["classes", "continuous"] = "classes"
+    """What a label pixel holds: the number of a class, or a measurement such as a height."""
+    background: ClassValue | None = None
+    """The value outside every feature; for classes it is the label chip's nodata. null stands for 255, and with
+    `kind: continuous` for NaN, which is unknown."""
     all_touched: Flag = True
     """Burn every pixel that a feature touches, not only those whose centre it covers."""
     unknown: ClassValue | None = None
@@ -84,8 +104,9 @@ class LabelsConfig(Block):
         """Names of values: those in `classes`, or the layer's name where a layer burns one value."""
         names: dict[int, list[str]] = {}
         for layer in self.layers:
-            values = layer.classes if layer.attribute else {layer.layer or Path(layer.path).stem: layer.value}
-            for name, value in (values or {}).items():
+            one_value = not (layer.attribute or layer.may_be_raster)
+            values = {layer.layer or Path(layer.path).stem: layer.value} if one_value else layer.classes or {}
+            for name, value in values.items():
                 if value is not None and name not in names.setdefault(value, []) and name:
                     names[value].append(name)
         return {value: ", ".join(parts) for value, parts in names.items()}
@@ -95,13 +116,35 @@ class LabelsConfig(Block):
     def _complete_layers(cls, raw: Any) -> Any:
         return share_keys(raw, *cls.SHARED)
 
+    @property
+    def dtype(self) -> Literal["uint8", "float32"]:
+        """The NumPy name of the type of label pixels."""
+        return "float32" if self.kind == "continuous" else "uint8"
+
     @model_validator(mode="after")
     def _check(self) -> "LabelsConfig":
+        if self.kind == "continuous":
+            return self._checked_measurements()
+        return (replace(self, background=255) if self.background is None else self)._checked_classes()
+
+    def _checked_measurements(self) -> "LabelsConfig":
+        if self.unknown is not None:
+            raise problem("unknown", "is for classes: with kind 'continuous', NaN is unknown; remove the key")
+        for number, layer in enumerate(self.layers):
+            if layer.classes:
+                raise problem(f"layers.{number}.classes", "maps values to classes, and kind 'continuous' has none")
+            if layer.resampling == "mode":
+                raise problem(f"layers.{number}.resampling", "'mode' is for classes; choose 'average' or another")
+        return self
+
+    def _checked_classes(self) -> "LabelsConfig":
         reserved = {"background": self.background, "unknown": self.unknown}
         for number, layer in enumerate(self.layers):
-            if not layer.attribute and layer.classes:
+            if not layer.attribute and layer.classes and not layer.may_be_raster:
                 text = "given without attribute; name the attribute whose values they map"
                 raise problem(f"layers.{number}.classes", text)
+            if layer.resampling not in ("nearest", "mode"):
+                raise problem(f"layers.{number}.resampling", f"'{layer.resampling}' mixes classes; choose 'mode'")
             for name, value in reserved.items():
                 if not layer.attribute and layer.value == value:
                     text = f"{value} is also the {name}; choose another value for one of them"

@@ -149,6 +149,8 @@ class SelectConfig(Block):
         Raises:
             PydanticCustomError: A class is unknown; names the key below `select`.
         """
+        if labels.kind != "classes" and self.by_label:
+            raise problem("select", f"chooses tiles by classes, and labels.kind '{labels.kind}' has none; remove it")
         names = {name: number for layer in labels.layers for name, number in (layer.classes or {}).items()}
         classes = {}
         for name, limits in self.classes.items():

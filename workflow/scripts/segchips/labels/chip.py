@@ -1,5 +1,6 @@
 """The labels step: write one tile's label chip."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +12,15 @@ from segchips.labels.features import LabelFeatures
 def make_label(
     features: LabelFeatures, tile: Tile, feature_indices: Sequence[int], path: Path, made_from: str = ""
 ) -> None:
-    """Burn features into a tile's label chip, a one-band GeoTIFF of uint8.
+    """Burn features into a tile's label chip, a one-band GeoTIFF of uint8 or float32.
 
     Args:
         features: The features of the dataset's label layers.
         tile: The tile, whose padded grid the chip has.
         feature_indices: The features that intersect the tile, as in `LabelLock.feature_indices`.
-        path: Where to write the chip. Its nodata value is the background.
+        path: Where to write the chip. Its nodata value is the background of classes, NaN of measurements.
         made_from: The rerun digest of the chip, which is written into it; a run makes a chip without one again.
     """
     pixels = features.burn(tile, feature_indices)
-    write_chip(path, pixels[None], tile, ["label"], features.config.background, {"MADE_FROM": made_from})
+    nodata = features.config.background if features.config.kind == "classes" else math.nan
+    write_chip(path, pixels[None], tile, ["label"], nodata, {"MADE_FROM": made_from})

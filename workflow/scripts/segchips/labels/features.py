@@ -18,20 +18,37 @@ from segchips.config.labels import Coverage, LabelLayer, LabelsConfig
 from segchips.files import digest
 from segchips.grids.tile import Tile
 from segchips.grids.utm import crs_longitudes
+from segchips.labels.raster_layer import RasterLayer, RasterPixels, check_raster_keys
 from segchips.labels.thinning import thin_geometries
-from segchips.labels.values import feature_values
+from segchips.labels.values import feature_measurements, feature_values
+from segchips.tiles.label_rasters import raster_files
 from segchips.vectors.geometry import Geometries, reproject_geometries
 from segchips.vectors.layers import read_layer
 from segchips.vectors.longitudes import within_globe
 
-LabelPixels = npt.NDArray[np.uint8]
-"""Label values of a tile, row x column."""
+LabelPixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+"""Label values of a tile, row x column: classes as uint8, or measurements as float32."""
 _WGS84 = pyproj.CRS("EPSG:4326")
 _METRES_PER_DEGREE = 111_320
 # Features are reprojected up to this many degrees beyond a UTM zone, where the projection is still accurate.
 _MAX_DEGREES_BEYOND_ZONE = 10
 # A tile's box in a layer's CRS is enlarged by this share of its width, so that curved edges stay inside.
 _SEARCH_MARGIN = 0.02
+
+
+@dataclass(frozen=True)
+class TileLabels:
+    """What the label chip of a tile depends on, and what it holds.
+
+    Attributes:
+        digest: A digest of features, pixels of rasters, coverage, and how they are burned.
+        values: The distinct classes that its features and rasters have, ascending; empty for measurements.
+        known: How many of its pixels have a known label.
+    """
+
+    digest: str
+    values: list[int]
+    known: int
 
 
 @dataclass(frozen=True)
@@ -42,13 +59,13 @@ class FeatureLayer:
         crs: The CRS of the geometries.
         name: The layer as messages name it.
         geometries: Polygons, lines and points (n).
-        values: The label value of each (n).
+        values: The label value of each (n): uint8, or float32 for measurements.
     """
 
     crs: pyproj.CRS
     name: str
     geometries: Geometries
-    values: npt.NDArray[np.uint8]
+    values: LabelPixels
 
     @cached_property
     def tree(self) -> shapely.STRtree:
@@ -72,7 +89,8 @@ class LabelFeatures:
 
     Attributes:
         config: As given.
-        layers: The features of each layer, in burning order.
+        layers: The features of each vector layer, in burning order.
+        has_rasters: Whether some of the labels come from rasters.
         notes: Lines about polygons that were repaired and features that were left out.
 
     Raises:
@@ -82,7 +100,10 @@ class LabelFeatures:
     def __init__(self, config: LabelsConfig) -> None:
         self.config = config
         self.notes: list[str] = []
-        self.layers = [self._read_layer(layer) for layer in config.layers]
+        self._continuous = config.kind == "continuous"
+        self._parts = [self._read_layer(layer) for layer in config.layers]
+        self.layers = [part for part in self._parts if isinstance(part, FeatureLayer)]
+        self.has_rasters = len(self.layers) < len(self._parts)
         self._offsets = np.cumsum([0, *(len(layer.geometries) for layer in self.layers)])
         self._geometries_by_crs: dict[str, Geometries] = {}
         self._lock = threading.Lock()
@@ -91,10 +112,17 @@ class LabelFeatures:
     def __len__(self) -> int:
         return int(self._offsets[-1])
 
-    def _read_layer(self, config: LabelLayer) -> FeatureLayer:
+    def _read_layer(self, config: LabelLayer) -> FeatureLayer | RasterLayer:
+        if raster_files(config.path):
+            check_raster_keys(config)
+            return RasterLayer(config, self._continuous)
         layer = read_layer(config.path, config.layer, config.attribute, config.options)
         self.notes += layer.notes()
-        values, burned = feature_values(layer, config, self.config.background, self.config.unknown)
+        values: LabelPixels
+        if self._continuous:
+            values, burned = feature_measurements(layer, config)
+        else:
+            values, burned = feature_values(layer, config, self.config.background, self.config.unknown)
         return FeatureLayer(layer.crs, str(layer), layer.geometries[burned], values[burned])
 
     def intersecting(self, tiles: Sequence[Tile]) -> list[list[int]]:
@@ -139,14 +167,77 @@ class LabelFeatures:
             features: The indices of the features to burn, in burning order.
 
         Returns:
-            uint8, row x column, padding included. A later feature's value replaces an earlier one's; the background
-            is where no feature lies, the unknown value where a pixel's centre lies outside the coverage.
+            uint8 or float32, row x column, padding included. A later feature or raster replaces an earlier one; the
+            background is where none is, the unknown value where a raster has no data and nothing else lies, and where
+            a pixel's centre lies outside the coverage.
         """
-        pixels = self._rasterize(tile, features, self.config.all_touched)
-        covered = self.coverage_mask(tile)
-        if covered is not None and self.config.unknown is not None:
-            pixels[~covered] = self.config.unknown
-        return pixels
+        return self._burn(tile, features, self._read_rasters(tile), self.coverage_mask(tile))[0]
+
+    def describe(self, tile: Tile, features: Sequence[int]) -> TileLabels:
+        """Describe the label chip of a tile.
+
+        Args:
+            tile: The tile.
+            features: The indices of the features that are burned, in burning order.
+
+        Raises:
+            InputError: A raster cannot be read, or holds a value that is no class.
+        """
+        covered, rasters = self.coverage_mask(tile), self._read_rasters(tile)
+        mask = () if covered is None else (np.packbits(covered).tobytes(), self.config.unknown)
+        pixels = [
+            part.tobytes()
+            for raster in rasters
+            for part in (np.where(raster.burned, raster.values, 0), np.packbits([raster.valid, raster.burned]))
+        ]
+        found = digest(self._settings_digest, *mask, *pixels, *(self._feature_digests[feature] for feature in features))
+        if not (rasters or self._continuous):
+            known_pixels = tile.grid.size**2 if covered is None else int(covered.sum())
+            return TileLabels(found, self.distinct_values(features), known_pixels)
+        _, known = self._burn(tile, features, rasters, covered)
+        classes = set() if self._continuous else set(self.distinct_values(features))
+        for raster in rasters if not self._continuous else ():
+            classes |= set(np.unique(raster.values[raster.burned]).tolist())
+        return TileLabels(found, sorted(classes), int(known.sum()))
+
+    def _read_rasters(self, tile: Tile) -> list[RasterPixels]:
+        return [part.read(tile) for part in self._parts if isinstance(part, RasterLayer)]
+
+    def _burn(
+        self, tile: Tile, features: Sequence[int], rasters: Sequence[RasterPixels], covered: Mask | None
+    ) -> tuple[LabelPixels, Mask]:
+        """The tile's label pixels, and which of them are known."""
+        if not self.has_rasters:
+            pixels = self._rasterize(tile, features, self.config.all_touched)
+            known = ~np.isnan(pixels) if self._continuous else np.ones(pixels.shape, bool)
+        else:
+            pixels, known = self._burn_parts(tile, features, rasters)
+        if covered is not None:
+            known &= covered
+        unknown = np.nan if self._continuous else self.config.unknown
+        if unknown is not None:
+            pixels[~known] = unknown
+        return pixels, known
+
+    def _burn_parts(
+        self, tile: Tile, features: Sequence[int], rasters: Sequence[RasterPixels]
+    ) -> tuple[LabelPixels, Mask]:
+        """Burn rasters and features in the order of their layers."""
+        pixels, remaining, number = self._empty(tile), list(rasters), 0
+        known = np.zeros(pixels.shape, bool)
+        for part in self._parts:
+            if isinstance(part, RasterLayer):
+                raster = remaining.pop(0)
+                pixels[raster.burned] = raster.values[raster.burned]
+                known |= raster.valid
+                continue
+            start, stop = self._offsets[number : number + 2]
+            number += 1
+            some = [feature for feature in features if start <= feature < stop]
+            touched = np.zeros(pixels.shape, np.uint8)
+            self._rasterize(tile, some, self.config.all_touched, pixels)
+            known |= self._rasterize(tile, some, self.config.all_touched, touched, of_one=True) == 1
+        return pixels, known
 
     def coverage_mask(self, tile: Tile) -> Mask | None:
         """Which of the tile's pixels have their centre inside the coverage.
@@ -164,17 +255,27 @@ class LabelFeatures:
         covered = self._coverage._rasterize(tile, features, all_touched=False) == 1
         return None if covered.all() else covered
 
-    def _rasterize(self, tile: Tile, features: Sequence[int], all_touched: bool) -> LabelPixels:
-        shape = (tile.grid.size, tile.grid.size)
+    def _empty(self, tile: Tile) -> LabelPixels:
+        background = np.nan if self.config.background is None else self.config.background
+        return np.full((tile.grid.size, tile.grid.size), background, self.config.dtype)
+
+    def _rasterize(
+        self,
+        tile: Tile,
+        features: Sequence[int],
+        all_touched: bool,
+        pixels: LabelPixels | None = None,
+        of_one: bool = False,
+    ) -> LabelPixels:
+        """Burn features over pixels, in place: their values, or 1 for all. Without pixels, over the background."""
+        pixels = self._empty(tile) if pixels is None else pixels
         if not features:
-            return np.full(shape, self.config.background, np.uint8)
+            return pixels
         indices = np.asarray(features, np.intp)
         geometries, values = thin_geometries(self._geometries_in(tile.crs, indices), tile), self._values[indices]
         present = ~shapely.is_empty(geometries)
         geometries, values = geometries[present], values[present]
-        if not geometries.size:
-            return np.full(shape, self.config.background, np.uint8)
-        pixels = np.full(shape, self.config.background, np.uint8)
+        values = np.ones_like(values) if of_one else values
         for touched, some in _runs(geometries, all_touched):
             rasterize(
                 zip(geometries[some], values[some].tolist(), strict=True),
@@ -188,34 +289,27 @@ class LabelFeatures:
         """Count the tile's pixels whose centre lies in features of different values.
 
         Burning in ascending and in descending order of values gives the greatest and the least value of each pixel.
+        Measurements have no conflicts, and pixels of rasters none with features.
         """
-        if len(self.distinct_values(features)) < 2:
+        if self._continuous or len(self.distinct_values(features)) < 2:
             return 0
         ascending = sorted(features, key=self._values.__getitem__)
         greatest, least = (self._rasterize(tile, order, all_touched=False) for order in (ascending, ascending[::-1]))
         return int((least != greatest).sum())
-
-    def chip_digest(self, features: Sequence[int], covered: Mask | None) -> str:
-        """A digest of all that a label chip's pixels depend on.
-
-        Args:
-            features: The indices of the features that are burned, in burning order.
-            covered: The tile's `coverage_mask`.
-        """
-        mask = () if covered is None else (np.packbits(covered).tobytes(), self.config.unknown)
-        return digest(self._settings_digest, *mask, *(self._feature_digests[feature] for feature in features))
 
     def distinct_values(self, features: Sequence[int]) -> list[int]:
         """The distinct label values of the features, ascending."""
         return sorted(set(self._values[list(features)].tolist()))
 
     @cached_property
-    def _values(self) -> npt.NDArray[np.uint8]:
-        return np.concatenate([layer.values for layer in self.layers])
+    def _values(self) -> LabelPixels:
+        return np.concatenate([np.zeros(0, self.config.dtype), *(layer.values for layer in self.layers)])
 
     @cached_property
     def _settings_digest(self) -> str:
-        return digest(self.config.background, self.config.all_touched)
+        kind = ("continuous",) if self._continuous else ()
+        order = [isinstance(part, RasterLayer) for part in self._parts] if self.has_rasters else ()
+        return digest(self.config.background, self.config.all_touched, *kind, *order)
 
     @cached_property
     def _feature_digests(self) -> list[str]:

@@ -21,8 +21,9 @@ class LabelLock:
     Attributes:
         digests: A digest of the features, how they are burned, the coverage and the code.
         feature_indices: The features that intersect the tile, in burning order.
-        values: The distinct label values of these features, ascending.
-        covered_pixels: How many of the tile's pixels lie inside the coverage; all of them without one.
+        values: The distinct label values of these features and of rasters, ascending; empty for measurements.
+        covered_pixels: How many of the tile's pixels are known: inside the coverage, where there is one, and with
+            data, where labels come from rasters.
     """
 
     digests: Mapping[str, str]
@@ -40,12 +41,11 @@ def lock_labels(features: LabelFeatures, tiles: Sequence[Tile], code_version: st
         code_version: A digest of the code that burns labels, so that changed code changes every chip's digest.
     """
     indices = dict(zip((tile.key for tile in tiles), features.intersecting(tiles), strict=True))
-    digests, covered_pixels = {}, {}
+    digests, values, covered_pixels = {}, {}, {}
     for tile in tiles:
-        mask = features.coverage_mask(tile)
-        digests[tile.key] = digest(code_version, features.chip_digest(indices[tile.key], mask))
-        covered_pixels[tile.key] = tile.grid.size**2 if mask is None else int(mask.sum())
-    values = {key: features.distinct_values(of_tile) for key, of_tile in indices.items()}
+        labels = features.describe(tile, indices[tile.key])
+        digests[tile.key] = digest(code_version, labels.digest)
+        values[tile.key], covered_pixels[tile.key] = labels.values, labels.known
     return LabelLock(digests, indices, values, covered_pixels)
 
 

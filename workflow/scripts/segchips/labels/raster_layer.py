@@ -1,8 +1,6 @@
 """Label layers of pixels: class rasters and rasters of continuous values, read onto tile grids."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,7 @@ from segchips.config.class_keys import ClassKeys, example_map, value_text
 from segchips.config.imagery import Nodata
 from segchips.config.labels import LabelLayer
 from segchips.errors import InputError, SceneError
-from segchips.grids.outlines import padded_outlines
+from segchips.grids.outlines import footprints
 from segchips.grids.tile import Tile
 from segchips.labels.value_names import read_value_names
 from segchips.scenes.model import Band
@@ -27,6 +25,8 @@ from segchips.tiles.label_rasters import raster_extents, raster_files
 from segchips.vectors.longitudes import within_globe
 
 _OPEN_FILES = 16
+_MARGIN = 0.001
+"""Degrees around a tile in which rasters are looked for, as their sides are curved."""
 _LEFT_OUT = -1
 """Marks values that `classes` maps to null."""
 
@@ -83,7 +83,7 @@ class RasterLayer:
         shape = (tile.grid.size, tile.grid.size)
         result = np.zeros(shape, np.float32 if self._continuous else np.uint8)
         valid, burned = np.zeros(shape, bool), np.zeros(shape, bool)
-        for number in sorted(self._tree.query(padded_outlines([tile])[0]).tolist()):
+        for number in self._files_under(tile):
             values, known = self._read_file(self._files[number], tile)
             if self._continuous:
                 result[known] = values[known]
@@ -94,6 +94,12 @@ class RasterLayer:
                 burned[known] = classes != _LEFT_OUT
             valid |= known
         return RasterPixels(result, valid, burned)
+
+    def _files_under(self, tile: Tile) -> list[int]:
+        if len(self._files) == 1:
+            return [0]
+        (outline,) = shapely.buffer(footprints([tile]), _MARGIN)
+        return sorted(self._tree.query(outline).tolist())
 
     def _read_file(self, file: str, tile: Tile) -> tuple[Pixels, Mask]:
         band = Band(file, self._config.band, None, 1.0, 0.0)
@@ -166,5 +172,3 @@ def check_raster_keys(layer: LabelLayer) -> None:
         if getattr(layer, key) is not None:
             advice = "assign it with: gdal_edit.py -a_srs" if key == "crs" else "remove the key"
             raise InputError(f"'{layer.path}' is a raster, and labels.{key} is for vector layers; {advice}")
-
-

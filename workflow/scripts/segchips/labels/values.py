@@ -17,7 +17,9 @@ FeatureValues = tuple[npt.NDArray[np.uint8], Mask]
 """The label value of each feature (uint8), and whether the feature is burned."""
 
 
-def feature_values(layer: VectorLayer, config: LabelLayer, background: int, unknown: int | None) -> FeatureValues:
+def feature_values(
+    layer: VectorLayer, config: LabelLayer, background: int | None, unknown: int | None
+) -> FeatureValues:
     """Determine each feature's label value.
 
     Args:
@@ -41,6 +43,26 @@ def feature_values(layer: VectorLayer, config: LabelLayer, background: int, unkn
     if config.classes is not None:
         return _map_classes(layer, config.classes, subject)
     return _whole_numbers(layer, subject, {"background": background, "unknown": unknown}), np.ones(count, bool)
+
+
+def feature_measurements(layer: VectorLayer, config: LabelLayer) -> tuple[npt.NDArray[np.float32], Mask]:
+    """Determine each feature's measurement, float32, NaN where it has none; all features are burned.
+
+    Raises:
+        InputError: The attribute holds text, or a number that float32 cannot hold.
+    """
+    count = len(layer.geometries)
+    if layer.values is None or config.attribute is None:
+        return np.full(count, config.value, np.float32), np.ones(count, bool)
+    subject = f"attribute '{config.attribute}' of {layer}"
+    try:
+        numbers = np.array([np.nan if is_missing(value) else float(value) for value in layer.values.tolist()])
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{subject} holds text, and labels.kind 'continuous' needs numbers") from error
+    unusable = ~np.isnan(numbers) & ~(np.abs(numbers) <= np.finfo(np.float32).max)
+    if unusable.any():
+        raise InputError(f"{subject}: {_describe_features(layer, unusable)} a value that is no 32-bit number")
+    return numbers.astype(np.float32), np.ones(count, bool)
 
 
 def _whole_numbers(layer: VectorLayer, subject: str, reserved: Mapping[str, int | None]) -> npt.NDArray[np.uint8]:

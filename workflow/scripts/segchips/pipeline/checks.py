@@ -8,12 +8,14 @@ from pathlib import Path
 from segchips.config.imagery import ImageryConfig
 from segchips.config.model import Conversion, Dataset
 from segchips.errors import InputError, SegchipsError
+from segchips.labels.raster_layer import check_raster_keys
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.sources import is_sample, target_sources
 from segchips.records.chip_folders import find_pairs
 from segchips.records.chip_splits import listed_splits
 from segchips.scenes.catalogue import open_catalogue
 from segchips.tiles.area import read_tile_keys
+from segchips.tiles.label_rasters import raster_files
 from segchips.vectors.layers import find_layer
 
 
@@ -68,7 +70,10 @@ def _check_labels(datasets: Datasets, name: str) -> None:
             continue
         with _naming(f"labels.targets.{part}" if part else "labels"):
             for layer in target.layers:
-                find_layer(layer.path, layer.layer, layer.attribute, layer.options)
+                if raster_files(layer.path):
+                    check_raster_keys(layer)
+                else:
+                    find_layer(layer.path, layer.layer, layer.attribute, layer.options)
             if coverage:
                 find_layer(coverage.path, coverage.layer, options=coverage.options)
             if not _is_newer(datasets.folder(name) / "labels.parquet", paths):

@@ -118,8 +118,9 @@ class Datasets:
 
     def needs_labels(self, name: str) -> bool:
         """Whether labels decide which tiles are made, or in which split."""
-        dataset = self[name]
-        return dataset.splitting.cover or dataset.select.by_label or dataset.labels.first.coverage is not None
+        dataset, labels = self[name], self[name].labels.first
+        partial = labels.coverage or labels.kind == "continuous" or any(layer.may_be_raster for layer in labels.layers)
+        return bool(dataset.splitting.cover or dataset.select.by_label or partial)
 
     # What results say
 

@@ -1,9 +1,11 @@
 """The files outside the workflow that a dataset is made from."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from segchips.config.labels import LabelsConfig
+from segchips.config.labels import LabelLayer, LabelsConfig
 from segchips.config.model import Dataset
+from segchips.tiles.label_rasters import source_files
 
 SAMPLE = Path("resources/sample")
 """The folder of the sample's files, which the workflow itself makes."""
@@ -20,7 +22,7 @@ def tile_sources(dataset: Dataset) -> list[str]:
     if tiles.keys is not None:
         places = [tiles.keys] if isinstance(tiles.keys, str) else []
     else:
-        places = [tiles.aoi] if tiles.aoi else [layer.path for layer in dataset.labels.layers]
+        places = [tiles.aoi] if tiles.aoi else _layer_files(dataset.labels.layers)
     return list(dict.fromkeys([*places, *split_sources(dataset)]))
 
 
@@ -30,13 +32,18 @@ def split_sources(dataset: Dataset) -> list[str]:
 
 
 def label_sources(dataset: Dataset) -> list[str]:
-    """The files that hold label features and coverage, each once."""
+    """The files that hold label features, label pixels and coverage, each once."""
     return list(dict.fromkeys(path for target in dataset.labels.targets.values() for path in target_sources(target)))
 
 
 def target_sources(target: LabelsConfig) -> list[str]:
-    """The files that hold the features and coverage of one target."""
-    return [layer.path for layer in target.layers] + ([target.coverage.path] if target.coverage else [])
+    """The files that hold the features, pixels and coverage of one target."""
+    coverage = [target.coverage.path] if target.coverage else []
+    return _layer_files(target.layers) + coverage
+
+
+def _layer_files(layers: Sequence[LabelLayer]) -> list[str]:
+    return [file for layer in layers for file in source_files(layer.path)]
 
 
 def catalogue_sources(dataset: Dataset) -> list[str]:

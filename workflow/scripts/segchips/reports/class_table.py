@@ -45,7 +45,8 @@ def class_rows(
     statistics: Mapping[str, SplitStatistics], legend: Mapping[int, LegendEntry], labels: LabelsConfig
 ) -> list[ClassRow]:
     """The rows of the class table: the legend's classes, the background, and unknown if the config has it."""
-    entries = [*legend.items(), (labels.background, LegendEntry("background", BACKGROUND))]
+    background = 255 if labels.background is None else labels.background
+    entries = [*legend.items(), (background, LegendEntry("background", BACKGROUND))]
     if labels.unknown is not None:
         entries.append((labels.unknown, LegendEntry("unknown", UNKNOWN)))
 

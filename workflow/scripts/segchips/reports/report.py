@@ -144,7 +144,7 @@ def _chip_variables(
         colours[labels.unknown] = UNKNOWN
     return {
         "legend": legend,
-        "sheet": contact_sheet([previews.previews[tile] for tile in selected], colours, labels.background),
+        "sheet": contact_sheet([previews.previews[tile] for tile in selected], colours, labels.background or 0),
         "display": [bands[index] for index in display_bands(bands)],
         "true_colour": is_true_colour(bands),
         "split_pixels": {split: entry.pixels for split, entry in split_statistics.items()},

@@ -167,8 +167,8 @@ def _image_asset(layer: str, layout: ChipLayout, tile: Tile) -> pystac.Asset:
     return pystac.Asset(href, "Image chip", media_type=_GEOTIFF, roles=["data"], extra_fields=fields)
 
 
-def _label_asset(target: str, dtype: str, background: int, tile: Tile) -> pystac.Asset:
-    fields = {"ml-aoi:role": "label", "data_type": dtype, "nodata": background}
+def _label_asset(target: str, dtype: str, background: int | None, tile: Tile) -> pystac.Asset:
+    fields = {"ml-aoi:role": "label", "data_type": dtype, "nodata": "nan" if background is None else background}
     href = quote(f"../../labels/{target}{'/' if target else ''}{tile.filename}")
     roles = ["labels", "labels-raster"]
     return pystac.Asset(href, "Label chip", media_type=_GEOTIFF, roles=roles, extra_fields=fields)

@@ -18,6 +18,7 @@ from segchips.tiles.manifest import read_manifest
 from segchips.vectors.geoparquet import write_geoparquet
 
 OUTSIDE_COVERAGE = "it lies outside labels.coverage: no pixel's label is known"
+NO_LABEL = "no pixel's label is known: label rasters have no data there, or no feature lies there"
 
 
 def make_splits(
@@ -45,7 +46,8 @@ def make_splits(
     if lock and select.by_label:
         counts = count_classes(dataset.labels.first, lock, keys, read_counts(path, lock) if former else {})
     deselected = deselect(select, dataset.labels.first, counts, config.seed)
-    deselected |= {key: OUTSIDE_COVERAGE for key in keys if lock and not lock.covered_pixels[key]}
+    no_label = OUTSIDE_COVERAGE if dataset.labels.first.coverage else NO_LABEL
+    deselected |= {key: no_label for key in keys if lock and not lock.covered_pixels[key]}
     classes: list[Sequence[int]] = [lock.values[key] if lock else () for key in keys]
     if former_digest != splitting_digest:
         former = []

@@ -12,6 +12,7 @@ from segchips.config.tiles import TilesConfig
 from segchips.errors import InputError
 from segchips.grids.cover import cover_area, in_grid_order
 from segchips.grids.tile import Grid, Tile
+from segchips.tiles.label_rasters import raster_extents, raster_files
 from segchips.tiles.manifest import read_parquet_columns
 from segchips.vectors.antimeridian import to_lonlat_geometries
 from segchips.vectors.layers import VectorLayer, read_layer
@@ -33,7 +34,12 @@ def aoi_layers(tiles: TilesConfig, labels: LabelTargets) -> list[VectorLayer]:
         return []
     if tiles.aoi is not None:
         return [read_layer(tiles.aoi, tiles.layer)]
-    return [read_layer(layer.path, layer.layer, options=layer.options) for layer in labels.layers]
+    return [
+        raster_extents(layer.path)
+        if raster_files(layer.path)
+        else read_layer(layer.path, layer.layer, options=layer.options)
+        for layer in labels.layers
+    ]
 
 
 def find_tiles(config: TilesConfig, layers: Sequence[VectorLayer]) -> list[Tile]:

@@ -10,11 +10,11 @@ import rasterio
 import shapely
 from rasterio.errors import RasterioError
 
+from segchips.config.labels import RASTER_SUFFIXES
 from segchips.errors import InputError
 from segchips.vectors.layers import VectorLayer
 from segchips.vectors.parquet_source import is_parquet
 
-_RASTERS = (".tif", ".tiff", ".img", ".vrt", ".jp2", ".nc", ".bil", ".bsq", ".asc", ".png", ".sdat", ".rst", ".grd")
 _VECTORS = (".shp", ".geojson", ".json", ".fgb", ".gdb", ".kml", ".csv", ".gml", ".sqlite")
 
 
@@ -34,14 +34,14 @@ def raster_files(path: str) -> tuple[str, ...]:
     if any(mark in path for mark in "*?[") and not place.exists():
         found = sorted(name for name in glob.glob(path, recursive=True) if _is_raster_name(Path(name)))
         if not found:
-            raise InputError(f"'{path}' matches no raster ({', '.join(_RASTERS)})")
+            raise InputError(f"'{path}' matches no raster ({', '.join(RASTER_SUFFIXES)})")
         return tuple(found)
     if is_parquet(path) or place.suffix.lower() in _VECTORS:
         return ()
     if place.is_dir():
         found = sorted(str(file) for file in place.iterdir() if _is_raster_name(file))
         return tuple(found) or ((path,) if _opens(path) else ())
-    return (path,) if place.suffix.lower() in _RASTERS or _opens(path) else ()
+    return (path,) if place.suffix.lower() in RASTER_SUFFIXES or _opens(path) else ()
 
 
 def source_files(path: str) -> list[str]:
@@ -87,7 +87,7 @@ def _outline(file: str) -> object:
 
 
 def _is_raster_name(file: Path) -> bool:
-    return file.suffix.lower() in _RASTERS and not file.name.startswith(".")
+    return file.suffix.lower() in RASTER_SUFFIXES and not file.name.startswith(".")
 
 
 @lru_cache(maxsize=256)

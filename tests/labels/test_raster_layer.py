@@ -1,0 +1,233 @@
+"""Labels from rasters against the pixel under each centre, found one by one by PROJ."""
+
+import math
+
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from pydantic import TypeAdapter
+from rasterio.transform import Affine
+
+from segchips.config.labels import LabelsConfig
+from segchips.errors import ConfigError, InputError
+from segchips.labels.chip import make_label
+from segchips.labels.features import LabelFeatures
+from segchips.tiles.label_rasters import raster_extents, raster_files, source_files
+from support.datasets import make_dataset
+from support.label_features import TILE, UTM, cached_projection, pixel_centre, reproject
+from support.vectors import write_vectors
+
+WEST, SOUTH, EAST, NORTH = TILE.bounds
+
+
+def write_raster(path, pixels, crs=UTM, transform=None, **profile):
+    pixels = pixels if pixels.ndim == 3 else pixels[None]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    transform = transform or Affine(10, 0, WEST - 40, 0, -10, NORTH + 40)
+    shape = {"count": pixels.shape[0], "height": pixels.shape[1], "width": pixels.shape[2]}
+    with rasterio.open(
+        path, "w", driver="GTiff", dtype=pixels.dtype, crs=crs, transform=transform, **shape, **profile
+    ) as f:
+        f.write(pixels)
+    return str(path)
+
+
+def over_tile(crs, step, turn=0.0):
+    """A geotransform in a CRS around the tile, and the size of a raster that covers it."""
+    outline = reproject(shapely.segmentize(shapely.box(*TILE.bounds).buffer(60), 20), UTM, crs)
+    west, south, east, north = outline.bounds
+    size = math.ceil(max(east - west, north - south) / step)
+    middle = Affine.translation((west + east) / 2, (south + north) / 2) * Affine.rotation(turn)
+    span = size * (1.5 if turn else 1)
+    return middle * Affine.scale(step, -step) * Affine.translation(-span / 2, -span / 2), math.ceil(span)
+
+
+def read_labels(path, **labels):
+    if classes := labels.get("classes"):
+        labels["classes"] = {str(key): value for key, value in classes.items()}
+    return LabelFeatures(TypeAdapter(LabelsConfig).validate_python({"path": str(path), **labels}))
+
+
+def burn(features):
+    return features.burn(TILE, features.intersecting([TILE])[0])
+
+
+def under_centres(pixels, transform, crs, outside):
+    """The pixel under each centre of the tile."""
+    result = np.full((TILE.grid.size, TILE.grid.size), outside, pixels.dtype)
+    project = cached_projection(UTM, crs)
+    for row, column in np.ndindex(result.shape):
+        x, y = project(*pixel_centre(TILE, row, column))
+        left, top = ~transform * (x, y)
+        if 0 <= top < pixels.shape[0] and 0 <= left < pixels.shape[1]:
+            result[row, column] = pixels[math.floor(top), math.floor(left)]
+    return result
+
+
+@pytest.mark.parametrize("crs", [UTM, "EPSG:4326", "EPSG:3035", "EPSG:32634"])
+@pytest.mark.parametrize("turn", [0.0, 17.0])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "float32"])
+def test_each_pixel_takes_the_class_under_its_centre(tmp_path, crs, turn, dtype):
+    transform, size = over_tile(crs, 7e-5 if crs == "EPSG:4326" else 7.3, turn)
+    pixels = np.random.default_rng(1).integers(0, 90, (size, size)).astype(dtype)
+    path = write_raster(tmp_path / "map.tif", pixels, crs, transform)
+    np.testing.assert_array_equal(burn(read_labels(path)), under_centres(pixels, transform, crs, 0))
+
+
+def test_classes_map_values_ranges_and_names_and_leave_out(tmp_path):
+    values = np.array([0, 10, 11, 19, 20, 300, 400, 7], "uint16")
+    path = write_raster(tmp_path / "map.tif", np.random.default_rng(2).choice(values, (60, 60)))
+    (tmp_path / "map.tif.aux.xml").write_text(
+        "<PAMDataset><PAMRasterBand band='1'><GDALRasterAttributeTable tableType='thematic'>"
+        "<FieldDefn index='0'><Name>Value</Name><Type>0</Type><Usage>5</Usage></FieldDefn>"
+        "<FieldDefn index='1'><Name>Class_Name</Name><Type>2</Type><Usage>2</Usage></FieldDefn>"
+        "<Row index='0'><F>300</F><F>Tree cover</F></Row></GDALRasterAttributeTable></PAMRasterBand></PAMDataset>"
+    )
+    classes = {0: 9, "10-19": 1, 11: 2, 20: None, "Tree cover": 3, "400.0": 4, "007": 5}
+    pixels = burn(read_labels(path, classes=classes, background=200))
+    meant = {0: 9, 10: 1, 11: 2, 19: 1, 20: 200, 300: 3, 400: 4, 7: 5}
+    with rasterio.open(path) as source:
+        under = source.read(1)[4:36, 4:36]
+    np.testing.assert_array_equal(pixels, np.vectorize(meant.get)(under))
+    with pytest.raises(InputError, match=r"map\.tif' holds the value 300 \(Tree cover\), which labels"):
+        read_labels(path, classes={"0-20": 1, 400: 2}).describe(TILE, [])
+    with pytest.raises(InputError, match=r"map\.tif' holds the value 300, and label values are whole .*\{300: 1\}"):
+        read_labels(path).describe(TILE, [])
+
+
+def test_pixels_without_data_are_unknown(tmp_path):
+    pixels = np.ones((60, 60), "uint8")
+    pixels[:20], pixels[30:34] = 0, 3
+    path = write_raster(tmp_path / "map.tif", pixels[:, :20], nodata=0)
+    labels = read_labels(path, unknown=254, classes={1: 1, 3: None})
+    expected = np.full((32, 32), 254)
+    expected[16:, :16], expected[26:30, :16] = 1, 255
+    np.testing.assert_array_equal(burn(labels), expected)
+    assert labels.describe(TILE, []).known == 16 * 16 and labels.describe(TILE, []).values == [1]
+    np.testing.assert_array_equal(
+        burn(read_labels(path, classes={1: 1, 3: None})), np.where(expected == 254, 255, expected)
+    )
+    assert set(np.unique(burn(read_labels(path, nodata=3, unknown=254)))) == {0, 1, 254}
+
+
+def test_rasters_and_features_are_burned_in_the_order_of_layers(tmp_path):
+    field = write_vectors(tmp_path / "f.gpkg", [shapely.box(WEST, SOUTH, EAST, SOUTH + 100)], UTM)
+    half = np.zeros((40, 40), "uint8")
+    half[:, :20] = 7
+    raster = write_raster(tmp_path / "map.tif", half, nodata=0)
+    vector, pixels = {"path": field, "value": 2}, {"path": raster}
+    below = burn(read_labels(raster, layers=[vector, pixels], unknown=254))
+    above = burn(read_labels(raster, layers=[pixels, vector], unknown=254))
+    assert below[31, 0] == below[0, 0] == above[0, 0] == 7 and above[31, 0] == below[31, 31] == above[31, 31] == 2
+    assert below[0, 31] == above[0, 31] == 254
+
+
+def test_of_a_folder_or_pattern_the_last_raster_with_data_wins(tmp_path):
+    left, right = np.full((40, 24), 1, "uint8"), np.full((40, 24), 2, "uint8")
+    left[:8], right[:20] = 0, 0
+    write_raster(tmp_path / "maps/a.tif", left, nodata=0)
+    write_raster(tmp_path / "maps/b.tif", right, nodata=0, transform=Affine(10, 0, WEST + 120, 0, -10, NORTH + 40))
+    (tmp_path / "maps/.c.tif").write_text("")
+    expected = np.full((32, 32), 254)
+    expected[4:, :20], expected[16:, 12:] = 1, 2
+    for path in ("maps", "maps/*.tif"):
+        assert [file[-5:] for file in raster_files(f"{tmp_path}/{path}")] == ["a.tif", "b.tif"]
+        np.testing.assert_array_equal(burn(read_labels(f"{tmp_path}/{path}", unknown=254)), expected)
+    with pytest.raises(InputError, match="matches no raster"):
+        raster_files(f"{tmp_path}/*.img")
+
+
+def test_the_digest_follows_the_pixels_under_the_tile_alone(tmp_path):
+    pixels = np.ones((60, 60), "uint8")
+
+    def digest():
+        return read_labels(write_raster(tmp_path / "map.tif", pixels)).describe(TILE, []).digest
+
+    first = digest()
+    pixels[50] = 9
+    assert digest() == first
+    pixels[20, 20] = 9
+    assert digest() != first
+    polygon = write_vectors(tmp_path / "f.gpkg", [shapely.box(*TILE.bounds)], UTM)
+    layers = [{"path": str(tmp_path / "map.tif")}, {"path": polygon}]
+    orders = [read_labels(polygon, layers=order) for order in (layers, layers[::-1])]
+    assert len({features.describe(TILE, [0]).digest for features in orders}) == 2
+
+
+def test_mode_takes_the_class_of_most_of_each_pixel(tmp_path):
+    pixels = np.random.default_rng(4).integers(1, 4, (160, 160)).astype("uint8")
+    path = write_raster(tmp_path / "fine.tif", pixels, transform=Affine(2.5, 0, WEST - 40, 0, -2.5, NORTH + 40))
+    labels = burn(read_labels(path, resampling="mode"))
+    for row, column in np.ndindex(32, 32):
+        block = pixels[16 + 4 * row :, 16 + 4 * column :][:4, :4]
+        assert labels[row, column] == np.argmax(np.bincount(block.ravel()))
+
+
+def test_rasters_that_are_no_labels_are_named(tmp_path):
+    colours = write_raster(tmp_path / "rgb.tif", np.ones((3, 40, 40), "uint8"), photometric="RGB")
+    plain = write_raster(tmp_path / "plain.tif", np.ones((40, 40), "uint8"))
+    bare = write_raster(tmp_path / "bare.tif", np.ones((40, 40), "uint8"), crs=None)
+    for path, words, labels in [
+        (colours, r"rgb\.tif' holds colours", {}),
+        (plain, r"plain\.tif' has 1 bands; labels\.band 2", {"band": 2}),
+        (plain, r"is a raster, and labels\.crs is for vector layers", {"crs": "EPSG:4326"}),
+        (bare, r"bare\.tif' has no georeference", {}),
+    ]:
+        with pytest.raises(InputError, match=words):
+            read_labels(path, **labels)
+
+
+def test_extents_are_those_of_the_pixels(tmp_path):
+    path = write_raster(tmp_path / "map.tif", np.ones((40, 40), "uint8"))
+    (area,) = raster_extents(path).geometries
+    expected = reproject(shapely.box(WEST - 40, NORTH - 360, WEST + 360, NORTH + 40), UTM, "EPSG:4326")
+    assert area.symmetric_difference(expected).area < 1e-3 * expected.area
+    assert source_files(path) == [path] and raster_files(write_vectors(tmp_path / "f.gpkg", [area], UTM)) == ()
+
+
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear", "average"])
+def test_measurements_keep_their_values_and_nan_is_unknown(tmp_path, resampling):
+    heights = np.random.default_rng(5).normal(100, 20, (40, 40)).astype("float32")
+    heights[:10] = -9999
+    path = write_raster(tmp_path / "dem.tif", heights, nodata=-9999)
+    labels = read_labels(path, kind="continuous", resampling=resampling)
+    pixels, described = burn(labels), labels.describe(TILE, [])
+    assert pixels.dtype == np.float32 and np.isnan(pixels[:5]).all() and described.values == []
+    np.testing.assert_allclose(pixels[8:], heights[12:36, 4:36], rtol=1e-6)
+    assert described.known == int((~np.isnan(pixels)).sum())
+    make_label(labels, TILE, [], tmp_path / "chip.tif")
+    with rasterio.open(tmp_path / "chip.tif") as chip:
+        assert math.isnan(chip.nodata) and chip.dtypes == ("float32",)
+        np.testing.assert_array_equal(chip.read(1), pixels)
+
+
+def test_measurements_of_features_are_those_of_the_attribute(tmp_path):
+    boxes = [shapely.box(WEST + 20 * n, SOUTH, WEST + 20 * n + 10, SOUTH + 10) for n in range(4)]
+    path = write_vectors(tmp_path / "a.gpkg", boxes, UTM, height=[1.5, math.nan, -3.25e6, 0.1])
+    pixels = burn(read_labels(path, kind="continuous", attribute="height", all_touched=False))
+    expected = np.full((32, 32), np.nan, np.float32)
+    expected[31, [0, 4, 6]] = [1.5, -3.25e6, 0.1]
+    np.testing.assert_array_equal(pixels, expected)
+    zero = burn(read_labels(path, kind="continuous", attribute="height", background=0, all_touched=False))
+    assert zero[0, 0] == 0 and np.isnan(zero[31, 2])
+
+
+@pytest.mark.parametrize(
+    ("labels", "select", "words"),
+    [
+        ({"unknown": 254}, {}, "labels.unknown: is for classes"),
+        ({"layers": [{"classes": {"a": 1}}]}, {}, "labels.layers.0.classes: maps values to classes"),
+        ({"resampling": "mode"}, {}, "'mode' is for classes"),
+        ({}, {"labelled": {"min": 0.1}}, "chooses tiles by classes, and labels.kind 'continuous' has none"),
+    ],
+)
+def test_what_does_not_apply_to_measurements_is_said(labels, select, words):
+    with pytest.raises(ConfigError, match=words):
+        make_dataset(labels={"kind": "continuous", **labels}, select=select)
+
+
+def test_the_background_of_classes_is_255():
+    config: LabelsConfig = make_dataset().labels.first
+    without = make_dataset(labels={"kind": "continuous"}).labels.first
+    assert config.background == 255 and without.background is None
