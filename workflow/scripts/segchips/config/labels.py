@@ -103,6 +103,8 @@ class LabelsConfig(Block):
     def names(self) -> dict[int, str]:
         """Names of values: those in `classes`, or the layer's name where a layer burns one value."""
         names: dict[int, list[str]] = {}
+        if self.kind == "continuous":
+            return {}
         for layer in self.layers:
             one_value = not (layer.attribute or layer.may_be_raster)
             values = {layer.layer or Path(layer.path).stem: layer.value} if one_value else layer.classes or {}

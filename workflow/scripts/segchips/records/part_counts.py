@@ -1,6 +1,7 @@
 """Pixel counts of every layer of a dataset by the classes of every target."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,19 @@ class PartCounts:
             valid: For each layer without a nodata value, which pixels (height x width) have values; None if all have.
         """
         masks = valid or [None] * len(images)
+        is_class = [label.dtype.kind != "f" for label in labels]
         for layer, image, value, mask in zip(self._layers, images, nodata, masks, strict=True):
-            for target, label in zip(self._targets, labels, strict=True):
-                is_equal = image.shape[0] == label.shape[0]
+            for target, label, has_classes in zip(self._targets, labels, is_class, strict=True):
+                is_equal = has_classes and image.shape[0] == label.shape[0]
                 counts = self._at(layer, target if is_equal else None, image, value)
                 if is_equal or target == self._targets[0]:
                     counts.add(image, label if is_equal else np.zeros(image.shape[:2], np.uint8), mask)
-        if all(image.shape[0] != labels[0].shape[0] for image in images):
-            for target, label in zip(self._targets, labels, strict=True):
-                plane = label.reshape(*label.shape[:2], 1)
+        has_no_layer = all(image.shape[0] != labels[0].shape[0] for image in images)
+        for target, label, has_classes in zip(self._targets, labels, is_class, strict=True):
+            plane = label.reshape(*label.shape[:2], 1)
+            if not has_classes:
+                self._at(LABEL, target, plane, math.nan).add(plane, np.zeros(label.shape[:2], np.uint8))
+            elif has_no_layer:
                 self._at(LABEL, target, plane, None).add(plane, label)
 
     def _at(self, layer: str, target: str | None, image: Array, nodata: float | None) -> PixelCounts:

@@ -80,6 +80,7 @@ class SplitStatistics:
         layers: By layer the statistics of each band, over all steps of a time series.
         targets: By target the statistics of each label value; None if there are more than 256 values, or one is not an
             integer.
+        measurements: By continuous target the statistics of its values.
         steps: For each time series, by layer, the statistics of each band in each step.
     """
 
@@ -88,6 +89,7 @@ class SplitStatistics:
     layers: Mapping[str, tuple[BandStatistics, ...]]
     targets: Mapping[str, Mapping[int, ClassStatistics] | None]
     steps: Mapping[str, tuple[tuple[BandStatistics, ...], ...]] = field(default_factory=dict)
+    measurements: Mapping[str, BandStatistics] = field(default_factory=dict)
 
     @property
     def bands(self) -> tuple[BandStatistics, ...]:
@@ -121,7 +123,9 @@ def _split_to_json(split: SplitStatistics) -> Json:
     layers: Json = {name: {"bands": _bands_to_json(bands)} for name, bands in split.layers.items()}
     for name, steps in split.steps.items():
         layers[name]["steps"] = [_bands_to_json(bands) for bands in steps]
-    targets = {name: {"classes": _classes_to_json(classes)} for name, classes in split.targets.items()}
+    targets: Json = {name: {"classes": _classes_to_json(classes)} for name, classes in split.targets.items()}
+    for name, band in split.measurements.items():
+        targets[name]["values"] = asdict(band)
     content |= layers.get(UNNAMED, {"layers": layers})
     return content | (targets.get(UNNAMED, {"targets": targets}))
 
@@ -151,6 +155,7 @@ def _split_from_json(entry: Json) -> SplitStatistics:
         {name: _bands_from_json(layer["bands"]) for name, layer in layers.items()},
         {name: _classes_from_json(target["classes"]) for name, target in targets.items()},
         {name: tuple(map(_bands_from_json, layer["steps"])) for name, layer in layers.items() if "steps" in layer},
+        {name: _bands_from_json([target["values"]])[0] for name, target in targets.items() if "values" in target},
     )
 
 

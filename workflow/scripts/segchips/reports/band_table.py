@@ -41,11 +41,12 @@ def band_groups(
         scaling: The scale and offset of each band; empty without chips.
     """
     return [
-        BandGroup(name, pair, [_band_row(split, entry.bands[index]) for split, entry in statistics.items()])
+        BandGroup(name, pair, [band_row(split, entry.bands[index]) for split, entry in statistics.items()])
         for index, (name, pair) in enumerate(zip(bands, scaling, strict=False))
     ]
 
 
-def _band_row(split: str, band: BandStatistics) -> BandRow:
+def band_row(split: str, band: BandStatistics) -> BandRow:
+    """The row of a band in a split."""
     figures = (band.min, band.max, band.mean, band.std)
     return BandRow(split, 1 - band.nodata_share, tuple(value for value in figures if value is not None))

@@ -29,7 +29,7 @@ from segchips.reports.colours import (
     palette,
 )
 from segchips.reports.contact_sheet import choose_tiles, contact_sheet, display_bands, is_true_colour
-from segchips.reports.histograms import band_histograms
+from segchips.reports.histograms import band_histograms, measurement_histograms
 from segchips.reports.ledger import (
     FAILED,
     NO_SCENES,
@@ -39,6 +39,7 @@ from segchips.reports.ledger import (
     read_ledger,
     summarise_states,
 )
+from segchips.reports.measurements import NO_VALUE, measurement_groups, shade_colours, shade_labels
 from segchips.reports.public_config import public_config
 from segchips.reports.redaction import redact_message
 from segchips.reports.software_versions import software_versions
@@ -87,7 +88,8 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
     variables = {
         **_tile_variables(rows, splits, folder / "tiles.parquet", area),
         **_chip_variables(labels, previews, selected, bands, split_statistics),
-        "histograms": next(iter(band_histograms(folder / "tfrecords", info, split_statistics).values())),
+        "histograms": next(iter(band_histograms(folder / "tfrecords", info, split_statistics).values()))
+        + measurement_histograms(folder / "tfrecords", info, split_statistics),
         "audit": read_audit(folder / "audit.json"),
         "conflicts": _conflict_variables(folder, area, dataset.tiles.size),
         "scenes": [
@@ -139,17 +141,19 @@ def _chip_variables(
     split_statistics: Mapping[str, SplitStatistics],
 ) -> dict[str, Any]:
     legend = class_legend(labels, split_statistics)
-    colours = {value: entry.rgb for value, entry in legend.items()}
+    colours, chips = {value: entry.rgb for value, entry in legend.items()}, [previews.previews[t] for t in selected]
+    if labels.kind == "continuous":
+        colours, chips = shade_colours(), shade_labels(chips)
     if labels.unknown is not None:
         colours[labels.unknown] = UNKNOWN
     return {
         "legend": legend,
-        "sheet": contact_sheet([previews.previews[tile] for tile in selected], colours, labels.background or 0),
+        "sheet": contact_sheet(chips, colours, NO_VALUE if labels.kind == "continuous" else labels.background or 0),
         "display": [bands[index] for index in display_bands(bands)],
         "true_colour": is_true_colour(bands),
         "split_pixels": {split: entry.pixels for split, entry in split_statistics.items()},
         "classes": class_rows(split_statistics, legend, labels),
-        "bands": band_groups(split_statistics, bands, previews.scaling),
+        "bands": band_groups(split_statistics, bands, previews.scaling) + measurement_groups(split_statistics),
     }
 
 

@@ -18,6 +18,7 @@ from pystac.extensions.classification import Classification, ClassificationExten
 from pystac.extensions.label import LabelClasses, LabelExtension, LabelTask, LabelType
 from pystac.extensions.projection import ProjectionExtension
 
+from segchips.config.labels import LabelsConfig
 from segchips.files import atomic_write, write_json
 from segchips.grids.outlines import footprints
 from segchips.grids.tile import Tile
@@ -155,7 +156,7 @@ def _set_label(item: pystac.Item, summary: DatasetSummary) -> None:
     label.label_type = LabelType.RASTER
     label.label_tasks = [LabelTask.SEGMENTATION]
     label.label_classes = [LabelClasses({"name": None, "classes": values})]
-    label.label_description = f"Class of each pixel; {summary.dataset.labels.first.background} is the background."
+    label.label_description = _describe_labels(summary.dataset.labels.first)
 
 
 def _image_asset(layer: str, layout: ChipLayout, tile: Tile) -> pystac.Asset:
@@ -172,6 +173,12 @@ def _label_asset(target: str, dtype: str, background: int | None, tile: Tile) ->
     href = quote(f"../../labels/{target}{'/' if target else ''}{tile.filename}")
     roles = ["labels", "labels-raster"]
     return pystac.Asset(href, "Label chip", media_type=_GEOTIFF, roles=roles, extra_fields=fields)
+
+
+def _describe_labels(labels: LabelsConfig) -> str:
+    if labels.kind == "continuous":
+        return "Measurement of each pixel; NaN where there is none."
+    return f"Class of each pixel; {labels.background} is the background."
 
 
 def _classification(label_class: LabelClass) -> Classification:
