@@ -41,7 +41,9 @@ class StepImage:
     provenance: Sequence[Mapping[str, Pixels]] = ()
 
 
-def make_image(plan: ImagePlan, tile: Tile, path: Path, provenance: Path | None = None, made_from: str = "") -> None:
+def make_image(
+    plan: ImagePlan, tile: Tile, path: Path, provenance: Path | None = None, made_from: str = ""
+) -> list[str]:
     """Composite a tile's scenes into one chip.
 
     Of a time series, steps of a former chip at the path that are still the same are taken over.
@@ -52,6 +54,9 @@ def make_image(plan: ImagePlan, tile: Tile, path: Path, provenance: Path | None 
         path: The chip to write.
         provenance: Where to write which scene each pixel comes from; None to write no such file.
         made_from: The rerun digest of the chip, which is written into it; a run makes a chip without one again.
+
+    Returns:
+        Lines for the log: how many valid values had to be changed.
 
     Raises:
         SceneError: A scene cannot be read, or does not fit the others of its product.
@@ -85,6 +90,7 @@ def make_image(plan: ImagePlan, tile: Tile, path: Path, provenance: Path | None 
     if provenance:
         planes = [planes for part in parts for planes in part.provenance]
         _write_provenance(provenance, tile, bands, planes, tags)
+    return [f"{moved} valid values equal nodata {nodata:g} and are stored as the next value"] if moved else []
 
 
 def _composite_steps(

@@ -119,6 +119,11 @@ class RasterReader:
 def _check_source(source: OpenRaster, bands: Sequence[Band], href: str) -> None:
     if problem := source.unusable:
         raise UnusableRasterError(f"{href}: {problem}")
+    if variables := not source.dataset.count and source.dataset.subdatasets:
+        raise UnusableRasterError(
+            f"{href}: holds several variables; write the one that you want to a file of its own, such as with: "
+            f"gdal_translate '{variables[0]}' OUT.tif"
+        )
     highest = max(band.index for band in bands)
     if highest > source.dataset.count:
         raise SceneError(f"{href}: has {source.dataset.count} bands, but its catalogue lists band {highest}")

@@ -59,7 +59,7 @@ class FileSceneReader:
         """The product's bands with addresses that can be read now, and the nodata values of known collections."""
         bands = ((name, with_signature(self._imagery, scene, name)) for name in product.bands)
         return [
-            replace(band, known_nodata=known_nodata(scene.product, name, *scene.names_of(scene.band(name))))
+            replace(band, known_nodata=known_nodata(scene.product, *scene.names_of(scene.band(name))))
             for name, band in bands
         ]
 

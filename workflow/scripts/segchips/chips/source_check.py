@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from segchips.chips.nodata import fits_dtype
 from segchips.chips.readers import FileSceneReader
 from segchips.config.imagery import ImageryConfig, Product
-from segchips.errors import SceneError, UnusableRasterError
+from segchips.errors import InputError, UnusableRasterError
 from segchips.scenes.model import Scene
 
 _MOST_SCENES = 250
@@ -32,8 +32,14 @@ def check_rasters(imagery: ImageryConfig, scenes: Sequence[Scene]) -> Iterator[s
     reader = FileSceneReader(imagery)
     for product in imagery.products:
         members = [scene for scene in scenes if scene.product == product.id]
-        notes = {_note(reader, scene, product, imagery.on_failure) for scene in _sample(members, product)}
+        notes = {_note(reader, scene, product, imagery.on_failure) for scene in _sample(members)}
         yield from sorted(note for note in notes if note)
+    mask = imagery.cloud_mask
+    if mask:
+        product = Product(mask.product or imagery.products[0].id, (str(mask.asset or mask.band),))
+        members = [scene for scene in scenes if scene.product == product.id]
+        for scene in _sample(members):
+            _note(reader, scene, product, imagery.on_failure)
 
 
 def _note(reader: FileSceneReader, scene: Scene, product: Product, on_failure: str) -> str | None:
@@ -42,13 +48,14 @@ def _note(reader: FileSceneReader, scene: Scene, product: Product, on_failure: s
     except UnusableRasterError:
         if on_failure == "fail":
             raise
-    except SceneError:
+    except InputError:  # left to the tiles that the scene meets
         pass
     return None
 
 
-def _sample(scenes: Sequence[Scene], product: Product) -> Sequence[Scene]:
-    is_remote = any("://" in scene.band(name).href for scene in scenes[:1] for name in product.bands)
+def _sample(scenes: Sequence[Scene]) -> Sequence[Scene]:
+    assets = (bands for scene in scenes[:1] for bands in scene.assets.values())
+    is_remote = any("://" in band.href for bands in assets for _, band in bands)
     return scenes[:1] if is_remote else scenes[:: -(-len(scenes) // _MOST_SCENES) or 1]
 
 

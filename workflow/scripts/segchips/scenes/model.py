@@ -147,9 +147,9 @@ class Scene:
         return band
 
     def names_of(self, band: Band) -> tuple[str, ...]:
-        """Return the asset key and the band name of a band of this scene."""
+        """Return the asset key, the band name and the common name of a band of this scene."""
         names = ((key, name) for key, bands in self.assets.items() for name, other in bands if other == band)
-        return next(names, ())
+        return (*next(names, ()), *filter(None, [band.common_name]))
 
     def lacking(self, name: str) -> str:
         """Return the words for a band that the scene lacks, with the bands that it has."""

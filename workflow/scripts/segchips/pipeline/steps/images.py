@@ -31,14 +31,13 @@ def make_image(
 
     files = Path(path), Path(provenance) if provenance else None
     try:
-        images.make_image(datasets.image_plan(name, layer), Tile.from_name(tile_name), *files, made_from)
+        return images.make_image(datasets.image_plan(name, layer), Tile.from_name(tile_name), *files, made_from) or None
     except SceneError as error:
         if datasets[name].imagery.layers[layer].on_failure != "exclude":
             raise
         for file in filter(None, files):
             atomic_write(file, b"")
         return [str(error)]
-    return None
 
 
 def exclusion_reasons(datasets: Datasets, name: str, keys: Sequence[str]) -> dict[str, str]:
