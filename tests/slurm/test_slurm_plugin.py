@@ -21,7 +21,7 @@ PROFILE = {
     "latency-wait": 30,
     "seconds-between-status-checks": 2,
     "slurm-init-seconds-before-status-checks": 2,
-    "slurm-no-account": True,
+    "slurm-status-command": "squeue",  # there is no accounting
     "default-resources": {"slurm_partition": "main", "mem_mb": 500, "runtime": 10},
 }
 

@@ -200,9 +200,7 @@ def shard_labels(wildcards):
 
 def example_chips(chips):
     """An input function of the chips that show what all chips of the dataset are like."""
-    return after_all_locks(
-        lambda wildcards: chips(wildcards.dataset, DATASETS.tiles_with_chips(wildcards.dataset)[:1])
-    )
+    return after_all_locks(lambda wildcards: chips(wildcards.dataset, DATASETS.tiles_with_chips(wildcards.dataset)[:1]))
 
 
 def sample_report(_):

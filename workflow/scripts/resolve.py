@@ -8,7 +8,8 @@ from segchips.pipeline.scripts import reported
 from segchips.scenes.resolve import resolve
 
 with reported(snakemake.log[0]) as log:
-    datasets = Datasets(load_config(snakemake.config))
+    results = Path(snakemake.input[0]).parents[1]  # where a module's prefix has moved them
+    datasets = Datasets(load_config(snakemake.config | {"results": str(results)}))
     for lock, (name, dataset) in zip(snakemake.input, datasets.config.datasets.items(), strict=True):
         for line in resolve(dataset, Path(lock).with_name("tiles.parquet"), Path(lock), refresh=True):
             print(f"{name}: {line}")

@@ -94,11 +94,24 @@ class Conversion(Block):
         return replace(self, splitting=self.splitting.completed_for_chips(self.tfrecords.splits))
 
 
+_STORES = ("s3", "gs", "az", "file")
+
+
 def _on_this_machine(folder: str) -> str:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", folder):
         advice = "name a folder, and copy the finished dataset with `snakemake publish`"
         raise problem("", f"{folder!r} is a URL, and results are written to a folder of this machine; {advice}")
     return folder
+
+
+def _store_address(address: str) -> str:
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", address)
+    if scheme and not (scheme[1] in _STORES and address.startswith(f"{scheme[1]}://")):
+        known = ", ".join(f"{name}://" for name in _STORES)
+        raise problem("", f"{address!r} is not usable; name a folder, or a place in a store that starts with {known}")
+    if scheme and ("@" in address or "?" in address):
+        raise problem("", "an address must not hold credentials or a query; give credentials in environment variables")
+    return address
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,8 @@ class ConfigFile(Block):
     """The datasets by name; each overrides `defaults` key by key, an empty one takes them as they are."""
     results: Annotated[Text, Field(pattern=r"^[^{}\x00-\x1f]+$"), AfterValidator(_on_this_machine)] = "results"
     """Folder that receives one folder for each dataset; a path without braces."""
+    publish: Annotated[Text, AfterValidator(_store_address)] | None = None
+    """Folder or object store (`s3://bucket/path`, `gs://`, `az://`) that `snakemake publish` copies datasets to."""
     requests: Annotated[Integer, Field(ge=1, le=128)] = 8
     """Requests that are sent to a Descartes Labs or EarthOne platform at the same time, for any number of cores."""
     defaults: Annotated[Mapping[str, Any], Field(json_schema_extra={"default": {}})] = field(default_factory=dict)
@@ -126,3 +141,4 @@ class Config:
     requests: int
     datasets: Mapping[str, Dataset]
     conversions: Mapping[str, Conversion]
+    publish: str | None = None
