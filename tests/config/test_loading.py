@@ -69,7 +69,7 @@ RULES = [
     ("tiles.keys", [], r"\[\] is not usable; it must not be empty"),
     ("tiles.keys", 5, "5 is not usable; it must be a list or text or null"),
     ("tiles.keys.0", 5, "5 is not usable; it must be text"),
-    ("tiles.colour", 5, "unknown key; known keys are size, pad, resolution, aoi, layer, keys"),
+    ("tiles.colour", 5, "unknown key; known keys are size, pad, resolution, aoi, layer, keys, grid, stride, centers"),
     ("tiles.resolutoin", 5, "unknown key; did you mean 'resolution'?"),
     ("imagery", MISSING, "missing; Where scenes come from and how they become one chip"),
     ("imagery", [], r"\[\] is not usable; it must be a block of keys"),
@@ -280,7 +280,7 @@ def test_only_the_wrong_dataset_is_named():
 def test_defaults_of_the_schema_fill_what_is_not_said():
     dataset = load(a={key: block for key, block in GOOD.items() if key != "tiles"}).datasets["a"]
     assert (dataset.tiles.size, dataset.tiles.pad, dataset.tiles.resolution) == (64, 2, 10.0)
-    assert dataset.tiles.grid.key == "60:2:10.0"
+    assert dataset.tiles.tile_grid().key == "60:2:10.0"
     product = dataset.imagery.first.products[0]
     assert (product.resampling, product.nodata, product.bands) == ("nearest", None, ("B1",))
     assert dataset.imagery.first.start == date(2017, 1, 1) and dataset.imagery.first.end == date(2017, 12, 31)
@@ -386,7 +386,7 @@ def test_an_integral_float_makes_the_same_tiles_or_is_refused(value):
         dataset = load(a=changed("tiles.size", value)).datasets["a"]
     except ConfigError:
         return
-    assert dataset.tiles.grid.key == f"{int(value) - 4}:2:10.0"
+    assert dataset.tiles.tile_grid().key == f"{int(value) - 4}:2:10.0"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from earthdaily.earthone.core.common.dltile.utils import utm_box_to_lonlat
 from earthdaily.earthone.core.common.dltile.utm import utm_to_lonlat
 
 from segchips.errors import ConfigError, InputError
-from segchips.grids.cover import all_blocks, block_boxes, cover_area
+from segchips.grids.cover import block_boxes, cover_area, zone_blocks
 from segchips.grids.tile import POLE, Grid
 from support.areas import GLOBE, GRID, blob, client_keys, points_in, tile_at
 
@@ -182,9 +182,9 @@ def test_a_resolution_that_no_key_can_hold_is_refused():
 
 @pytest.mark.parametrize(("lat", "size"), [(2, 100_000), (-50, 40_000), (84, 60_000)])
 def test_a_blocks_box_holds_all_of_the_block(lat, size):
-    blocks = all_blocks(size)
+    blocks = zone_blocks(size)
     blocks = blocks[np.abs(blocks[:, 1] * size / 111_000 - lat) < 5]
-    boxes = block_boxes(blocks, 33, 8, size / 8)
+    boxes = block_boxes(blocks, 33, 8, Grid(1, 0, size / 8))
     inner = np.random.default_rng(0).uniform(0, 1, (200, 2))
     for block, box in zip(blocks, boxes, strict=True):
         utm = (block + inner) * size + [500_000, 0]

@@ -32,7 +32,7 @@ def read(path: Path) -> tuple[dict[str, Any], Config]:
 
 
 def tile_of(dataset: Dataset) -> Tile:
-    return tile_at(dataset.tiles.size, dataset.tiles.pad, dataset.tiles.resolution)
+    return tile_at(dataset.tiles.size, dataset.tiles.pad, dataset.tiles.resolution or 10)
 
 
 def write_scene(path: Path, tile: Tile, kind: str, value: int | None = None, bands: int = 1) -> Path:

@@ -157,8 +157,8 @@ def test_every_tile_is_in_the_ledger_and_dropped_for_a_reason_that_holds(run: Pr
 def surroundings(run: Project) -> list[tuple[str, shapely.Polygon, str]]:
     """Key, footprint and split of the tiles in and around the area: what may be added one day counts as well."""
     config = load_config(run.config).datasets["apart"]
-    tiles = cover_area(AREA.buffer(0.02), config.tiles.grid)
-    _, splits = split_strategy(config.splitting, config.tiles.grid).assign(tile_indices(tiles))
+    tiles = cover_area(AREA.buffer(0.02), config.tiles.tile_grid())
+    _, splits = split_strategy(config.splitting, config.tiles.tile_grid()).assign(tile_indices(tiles))
     return [(tile.key, flat(tile.key), ("train", "test")[split]) for tile, split in zip(tiles, splits, strict=True)]
 
 

@@ -90,7 +90,7 @@ wildcard_constraints:
     # Layers and targets stand before the tile, as a folder of their own where they have a name.
     layer=parts_pattern(DATASETS.layers),
     target=parts_pattern(DATASETS.targets),
-    tile=r"[0-9][0-9.#-]*",
+    tile=r"[0-9][0-9A-Zs.#+-]*",
 
 
 def layers_where(wanted):
@@ -283,7 +283,8 @@ def run_step(body, wildcards, log, output, params, *arguments):
     name, tile, part = wildcards.dataset, wildcards.get("tile"), part_of(wildcards)
     job = f"tile {chip_key(tile)}" if tile else f"{name}: {body.__module__.rpartition('.')[2]}"
     job = f"{part}: {job}" if part else job
-    waits = body in (scenes.make_scenes, images.make_image)
+    finds_pixels = body is tiles.make_tiles and CONFIG.datasets[name].tiles.grid == "imagery"
+    waits = body in (scenes.make_scenes, images.make_image) or finds_pixels
     waits = waits and DATASETS.uses_network(name, part if tile else None)
     error = (RUNNER.run_on_network if waits else RUNNER.run)(job, log[0], body, name, *arguments)
     if error is None and not tile:

@@ -1,9 +1,9 @@
-# Needs: the AOI, a list of tile keys, or the label layers. Makes: the tile manifest.
+# Needs: the AOI, points, a list of tile keys, or the label layers; on grid imagery, the catalogue. Makes: the tile manifest.
 
 
 checkpoint tiles:
     input:
-        outside(sources.tile_sources),
+        outside(sources.tile_inputs),
     output:
         MANIFEST,
     log:

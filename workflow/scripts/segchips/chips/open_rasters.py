@@ -51,6 +51,7 @@ class OpenRaster:
         self.crs: CRS = self.dataset.crs
         self.transform: Affine = self.dataset.transform
         self.width, self.height = self.dataset.width, self.dataset.height
+        self._same_crs: dict[str, bool] = {}
         self.masked = any(
             MaskFlags.all_valid not in flags and (MaskFlags.per_dataset in flags or MaskFlags.nodata not in flags)
             for flags in self.dataset.mask_flag_enums
@@ -62,8 +63,10 @@ class OpenRaster:
         return self.crs.to_epsg() if self.crs else None
 
     def has_crs(self, crs: str) -> bool:
-        """Return whether the raster has this CRS, given as `EPSG:` and a code."""
-        return self.epsg is not None and f"EPSG:{self.epsg}" == crs
+        """Return whether the raster has this CRS, given as an authority and a code, such as `EPSG:2056`."""
+        if crs not in self._same_crs:
+            self._same_crs[crs] = bool(self.crs) and (f"EPSG:{self.epsg}" == crs or CRS.from_string(crs) == self.crs)
+        return self._same_crs[crs]
 
     @cached_property
     def turn(self) -> float | None:

@@ -10,10 +10,13 @@ import pyproj
 
 from segchips.arrays import Array, Floats, Mask
 from segchips.chips.open_rasters import OpenRaster
+from segchips.grids.pixel_grid import MAX_SHIFT
 from segchips.grids.tile import Tile
 
 # A centre on the edge of two source pixels belongs to the right and lower one, however its coordinates are rounded.
 _EDGE = 1e-6
+_SAME_SIZE = 1e-9
+"""The part of a pixel's side by which pixels of one size may differ."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,23 @@ def cached_transformer(tile: Tile, source: OpenRaster) -> pyproj.Transformer:
 
 
 def pixel_centres(tile: Tile) -> tuple[Array, Array]:
-    """Return the easting of each column and the northing of each row of pixel centres, in metres."""
+    """Return the easting of each column and the northing of each row of pixel centres, in units of the CRS."""
     west, step, _, north, _, _ = tile.geotransform
     middle = (np.arange(tile.size) + 0.5) * step
     return west + middle, north - middle
+
+
+def has_pixels_of(tile: Tile, source: OpenRaster) -> bool:
+    """Return whether a tile's pixels are pixels of a raster, so that nothing has to be resampled."""
+    if not (source.has_crs(tile.crs) and source.upright):
+        return False
+    west, step, _, north, _, _ = tile.geotransform
+    inverse = ~source.transform
+    scales = inverse.a * step, inverse.e * step
+    corner = inverse.a * west + inverse.c, inverse.e * north + inverse.f
+    return all(abs(abs(scale) - 1) < _SAME_SIZE for scale in scales) and all(
+        abs(place - round(place)) < MAX_SHIFT for place in corner
+    )
 
 
 def pixel_index(tile: Tile, source: OpenRaster) -> PixelIndex:

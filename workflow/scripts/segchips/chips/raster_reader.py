@@ -19,7 +19,7 @@ from segchips.arrays import Mask, MaskedPixels
 from segchips.chips.mode_resampling import pixel_extents, resample_mode
 from segchips.chips.nodata import any_nodata, is_nodata
 from segchips.chips.open_rasters import DatasetPool, OpenRaster
-from segchips.chips.pixel_index import PixelIndex, cached_transformer, pixel_index, source_positions
+from segchips.chips.pixel_index import PixelIndex, cached_transformer, has_pixels_of, pixel_index, source_positions
 from segchips.config.imagery import Nodata
 from segchips.errors import SceneError, UnusableRasterError, redact_library_message
 from segchips.grids.tile import Tile
@@ -96,9 +96,14 @@ class RasterReader:
         with self._open([band]) as source:
             return str(source.dataset.colorinterp[band.index - 1].name)
 
+    def layout(self, band: Band) -> tuple[CRS, Affine]:
+        """Return the CRS and the geotransform of a band's file; SceneError where it cannot be read or has none."""
+        with self._open([band]) as source:
+            return source.crs, source.transform
+
     def _read_file(self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None) -> MaskedPixels:
         with self._open(bands) as source:
-            if resampling == "nearest":
+            if resampling == "nearest" or has_pixels_of(tile, source):
                 return _read_nearest(source, bands, tile, nodata)
             return _read_warped(source, bands, tile, resampling, nodata)
 

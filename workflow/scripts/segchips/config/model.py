@@ -13,7 +13,7 @@ from segchips.config.chips import ChipsConfig
 from segchips.config.layers import UNNAMED, ImageLayers, LabelTargets
 from segchips.config.splitting import SelectConfig, SplittingConfig
 from segchips.config.tfrecords import TFRecordsConfig
-from segchips.config.tiles import TilesConfig
+from segchips.config.tiles import IMAGERY, TilesConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Dataset(Block):
     """A dataset with its defaults merged in."""
 
     name: Derived[str] = ""
-    tiles: TilesConfig = TilesConfig()
+    tiles: TilesConfig = TilesConfig(resolution=10.0)
     """Which tiles are made."""
     imagery: ImageLayers
     """Where scenes come from and how they become one chip of each layer."""
@@ -47,6 +47,9 @@ class Dataset(Block):
             if storage in ("png", "jpeg") and bands not in (1, 3):
                 text = f"'{storage}' holds 1 or 3 bands, and the products have {bands}; choose 'array', or other bands"
                 raise problem("tfrecords.storage", text)
+        if self.tiles.grid == IMAGERY and self.imagery.first.on_platform:
+            text = f"'{IMAGERY}' follows the pixels of files, and source '{self.imagery.first.source}' has none"
+            raise problem("tiles.grid", f"{text}; give a projected CRS as in {{crs: EPSG:3035}}, or dltile")
         self._check_resolutions()
         for name in (self.imagery.layers.keys() & self.labels.targets.keys()) - {UNNAMED}:
             raise problem(f"labels.targets.{name}", f"'{name}' is also a layer of imagery; choose another name")

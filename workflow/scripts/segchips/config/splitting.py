@@ -9,7 +9,10 @@ from pydantic import Field, model_validator
 
 from segchips.config.blocks import KEEP_INTEGER, Block, Derived, Flag, Integer, Number, Share, Text, problem
 from segchips.config.labels import LabelsConfig
-from segchips.config.tiles import TilesConfig
+from segchips.config.tiles import DLTILE, TilesConfig
+from segchips.errors import InputError
+
+_TILES = re.compile(r"([1-9][0-9]*) tiles?")
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class SplittingConfig(Block):
     tiles that are nearer, the one in the larger split is dropped. 0 drops tiles that overlap."""
     allow_overlap: Flag | None = None
     """Whether tiles of different splits may overlap; if not, tiles are dropped, and overlap that remains is an error.
-    null allows it if tiles are split one by one."""
+    null allows it if tiles are split one by one and overlap by their padding alone."""
     cover: Flag | None = None
     """Move a block (or tile) from another split to a split that is empty or lacks a class; null does so for blocks."""
     seed: Annotated[Integer, Field(ge=0)] = 0
@@ -38,10 +41,21 @@ class SplittingConfig(Block):
     attribute: Text = "split"
     """For regions, the attribute that names the split."""
 
-    @property
-    def block_size(self) -> float:
-        """The side of a block in metres, once `completed` has replaced a number of tiles."""
-        return float(self.block)
+    def block_size(self, core: float) -> float:
+        """Returns the side of a block in metres.
+
+        Args:
+            core: The side of a tile's core box in metres.
+
+        Raises:
+            InputError: A block is smaller than a tile.
+        """
+        count = _TILES.fullmatch(str(self.block))
+        length = int(count[1]) * core if count else float(self.block)
+        if length < core:
+            advice = "give at least one tile, such as '8 tiles'"
+            raise InputError(f"{length:g} m is less than a tile ({core:g} m); {advice}")
+        return length
 
     def completed(self, tiles: TilesConfig, shares: Mapping[str, float]) -> "SplittingConfig":
         """Replaces null, and a block size in tiles, by what they stand for.
@@ -51,20 +65,22 @@ class SplittingConfig(Block):
             shares: The shares of the splits by name.
 
         Returns:
-            The block with `block` in metres, and `allow_overlap` and `cover` true or false.
+            The block with `block` in metres where the grid is `dltile`, and `allow_overlap` and `cover` true or false.
 
         Raises:
             PydanticCustomError: Keys contradict each other; names the key below `splitting`.
         """
-        core, count = tiles.grid.core, re.fullmatch(r"([1-9][0-9]*) tiles?", str(self.block))
-        if isinstance(self.block, str) and not count:
+        if isinstance(self.block, str) and not _TILES.fullmatch(self.block):
             text = f"'{self.block}' is not a valid length; give metres, or tiles such as '8 tiles'"
             raise problem("splitting.block", text)
-        length = int(count[1]) * core if count else self.block_size
-        if length < core:
-            text = f"{length:g} m is less than a tile ({core:g} m); give at least one tile, such as '8 tiles'"
-            raise problem("splitting.block", text)
-        overlap = self.by == "tile" if self.allow_overlap is None else self.allow_overlap
+        block: float | str = self.block
+        if tiles.grid == DLTILE:
+            try:
+                block = self.block_size(tiles.tile_grid().core)
+            except InputError as error:
+                raise problem("splitting.block", str(error)) from error
+        only_padding = not tiles.stride and not tiles.centers
+        overlap = self.by == "tile" and only_padding if self.allow_overlap is None else self.allow_overlap
         if self.guard and overlap:
             text = f"{self.guard} m between splits that may overlap; set allow_overlap: false, or remove guard"
             raise problem("splitting.guard", text)
@@ -75,7 +91,7 @@ class SplittingConfig(Block):
         cover = self.by == "block" if self.cover is None else self.cover
         if cover and self.by == "region":
             raise problem("splitting.cover", "true would move tiles out of their regions; remove the key")
-        return replace(self, shares=shares, block=length, allow_overlap=overlap, cover=cover, path=path, layer=layer)
+        return replace(self, shares=shares, block=block, allow_overlap=overlap, cover=cover, path=path, layer=layer)
 
     def completed_for_chips(self, shares: Mapping[str, float]) -> "SplittingConfig":
         """Replaces null by what it stands for in a dataset of chips made elsewhere.

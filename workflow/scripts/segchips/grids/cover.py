@@ -1,27 +1,33 @@
-"""Which tiles of a grid meet an area.
+"""Which tiles of the UTM zones meet an area, and which of any grid.
 
 Source: `DLTile.from_shape` of the client library; tests compare this module with it. A tile belongs to an area when the
 lon/lat quadrilateral between the corners of its core box meets the area inside the tile's own six-degree zone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import shapely
 
-from segchips.arrays import Floats, Ints, Mask
+from segchips.arrays import Ints, Mask
 from segchips.errors import ConfigError, InputError
-from segchips.grids.tile import FALSE_EASTING, HALF_ZONE, POLE, Grid, Tile
-from segchips.grids.utm import box_outlines, over_poles, utm_bounds, zone_longitudes
+from segchips.grids.block_search import MAX_TILES, mask_of, search_blocks
+from segchips.grids.ground import projection_of
+from segchips.grids.indices import block_bounds, in_grid_order
+from segchips.grids.planar_cover import planar_tiles, project_area
+from segchips.grids.systems import FALSE_EASTING
+from segchips.grids.tile import HALF_ZONE, POLE, Grid, Tile
+from segchips.grids.utm import box_outlines, over_poles, zone_longitudes
 from segchips.vectors.geometry import Geometries, extract_polygons, polygon_parts
 from segchips.vectors.longitudes import within_globe
 
-MAX_TILES = 5_000_000
-BLOCK = 100_000.0
-"""Metres: the search for tiles starts with blocks at least this large."""
 ROUNDING = 1e-9
 """Degrees added around a block's lon/lat box, so that rounding loses no tile."""
+BLOCK = 100_000.0
+"""Metres: the search for tiles starts with blocks at least this large."""
+_BULGE = 0.02
+"""The share of a block's width by which its sides bulge, at most, where overlapping tiles reach across a meridian."""
 
 
 def cover_area(aoi: Any, grid: Grid) -> list[Tile]:
@@ -35,25 +41,29 @@ def cover_area(aoi: Any, grid: Grid) -> list[Tile]:
         Distinct tiles, ordered as by `in_grid_order`.
 
     Raises:
-        ConfigError: The grid's resolution has more decimals than fit into tile keys.
-        InputError: The area is empty, or holds more than `MAX_TILES` tiles.
+        ConfigError: The resolution of a grid of UTM zones has more decimals than fit into the keys of DLTiles.
+        InputError: The area is empty, lies outside the grid's CRS, or holds more than `block_search.MAX_TILES` tiles.
     """
-    if float(grid.key.split(":")[2]) != grid.resolution:
+    parts = lonlat_parts(aoi)
+    projection = projection_of(grid)
+    if projection:
+        return planar_tiles(project_area(parts, projection), grid)
+    if round(grid.resolution, 6) != grid.resolution:
         raise ConfigError(f"tiles.resolution: {grid.resolution} has more than the six decimals that fit into tile keys")
-    valid, _ = extract_polygons(np.atleast_1d(np.asarray(aoi, dtype=object)))
-    parts, _ = polygon_parts(within_globe(valid))
-    if not parts.size:
-        raise InputError("the area of interest is empty: it has no polygon between 90 degrees south and north")
     tiles: list[Tile] = []
     for zone, clipped in _clip_to_zones(parts):
-        indices = _zone_tiles(clipped, zone, grid.core, MAX_TILES - len(tiles))
+        indices = _zone_tiles(clipped, zone, grid, MAX_TILES - len(tiles))
         tiles += [Tile(grid, zone, path, row) for path, row in indices.tolist()]
     return in_grid_order(tiles)
 
 
-def in_grid_order(tiles: Sequence[Tile]) -> list[Tile]:
-    """Returns the tiles ordered by zone, then row from north to south, then path from west to east."""
-    return sorted(tiles, key=lambda tile: (tile.zone, -tile.row, tile.path))
+def lonlat_parts(aoi: Any) -> Geometries:
+    """Returns the valid polygons (n) of lon/lat geometries, within the globe; InputError where there are none."""
+    valid, _ = extract_polygons(np.atleast_1d(np.asarray(aoi, dtype=object)))
+    parts, _ = polygon_parts(within_globe(valid))
+    if not parts.size:
+        raise InputError("the area of interest is empty: it has no polygon between 90 degrees south and north")
+    return parts
 
 
 def _clip_to_zones(parts: Geometries) -> Iterator[tuple[int, Geometries]]:
@@ -68,77 +78,45 @@ def _clip_to_zones(parts: Geometries) -> Iterator[tuple[int, Geometries]]:
             yield zone, np.concatenate([parts[inside], clipped])
 
 
-def _zone_tiles(parts: Geometries, zone: int, core: float, limit: int) -> Ints:
-    """Returns path and row (n, 2) of the zone's tiles that meet polygons in it, found by halving blocks down to tiles.
+def _zone_tiles(parts: Geometries, zone: int, grid: Grid, limit: int) -> Ints:
+    """Returns path and row (n, 2) of the zone's tiles that meet polygons in it.
 
     No block reaches across the equator or the central meridian. On either side, lon and lat are monotonic in easting
     and northing, so the lon/lat box around a block's corners holds the whole block.
     """
-    shapely.prepare(parts)
-    tree = shapely.STRtree(parts)
-    level = max(0, int(np.ceil(np.log2(BLOCK / core))))
-    blocks = all_blocks(core * 2**level)
-    found, count = [], 0
-    for span in 2 ** np.arange(level, 0, -1):
-        meets, full = _compare_boxes(block_boxes(blocks, zone, int(span), core), parts, tree)
-        count += int(full.sum()) * int(span) ** 2
-        if count + 4 * int(meets.sum()) > limit:
-            raise InputError(
-                f"the area of interest holds more than {MAX_TILES:,} tiles of {core:g} m; "
-                "take a smaller area or larger tiles"
-            )
-        found.append(_subdivide(blocks[full], int(span)))
-        blocks = _subdivide(blocks[meets & ~full], 2)
-    return np.concatenate([*found, blocks[_tiles_meet(blocks, zone, core, parts, tree)]])
+    levels = max(0, int(np.ceil(np.log2(BLOCK / grid.core))))
+    return search_blocks(
+        parts,
+        levels,
+        lambda span: zone_blocks(span * grid.step),
+        lambda blocks, span: block_boxes(blocks, zone, span, grid),
+        lambda tiles, tree: _tiles_meet(tiles, zone, grid, parts, tree),
+        limit,
+        f"{grid.core:g} m",
+    )
 
 
-def all_blocks(size: float) -> Ints:
+def zone_blocks(size: float) -> Ints:
     """Returns column and row (n, 2) of all squares of `size` metres in a zone."""
     columns, rows = int(np.ceil(HALF_ZONE / size)), int(np.ceil(POLE / size))
     return np.stack(np.meshgrid(np.arange(-columns, columns), np.arange(-rows, rows)), axis=-1).reshape(-1, 2)
 
 
-def block_boxes(blocks: Ints, zone: int, span: int, core: float) -> Geometries:
+def block_boxes(blocks: Ints, zone: int, span: int, grid: Grid) -> Geometries:
     """Returns lon/lat boxes (n) that hold blocks (n, 2) of `span` x `span` tiles."""
-    bounds = shapely.bounds(box_outlines(utm_bounds(blocks, span, core), zone, steps=1))
-    boxes: Geometries = shapely.box(*(bounds + [-ROUNDING, -ROUNDING, ROUNDING, ROUNDING]).T)
+    bounds = shapely.bounds(box_outlines(block_bounds(blocks, span, grid), zone, steps=1))
+    margin = ROUNDING if grid.stride is None else ROUNDING + _BULGE * np.ptp(bounds.reshape(-1, 2, 2), axis=1).max()
+    boxes: Geometries = shapely.box(*(bounds + margin * np.array([-1, -1, 1, 1])).T)
     return boxes
 
 
-def _subdivide(blocks: Ints, factor: int) -> Ints:
-    """Returns column and row of the squares that result when each block becomes `factor` x `factor` of them."""
-    inner = np.stack(np.meshgrid(np.arange(factor), np.arange(factor)), axis=-1).reshape(1, -1, 2)
-    return (blocks[:, None, :] * factor + inner).reshape(-1, 2)
-
-
-def _compare_boxes(boxes: Geometries, parts: Geometries, tree: shapely.STRtree) -> tuple[Mask, Mask]:
-    """Returns which boxes meet a part, and which lie inside one; bounds alone decide for most parts."""
-    box, part = tree.query(boxes)
-    box_bounds, part_bounds = shapely.bounds(boxes)[box], shapely.bounds(parts)[part]
-    meets = _contains(box_bounds, part_bounds)
-    meets[~meets] = shapely.intersects(parts[part[~meets]], boxes[box[~meets]])
-    full = meets & _contains(part_bounds, box_bounds)
-    full[full] = shapely.contains_properly(parts[part[full]], boxes[box[full]])
-    return _mask_of(box[meets], len(boxes)), _mask_of(box[full], len(boxes))
-
-
-def _tiles_meet(tiles: Ints, zone: int, core: float, parts: Geometries, tree: shapely.STRtree) -> Mask:
+def _tiles_meet(tiles: Ints, zone: int, grid: Grid, parts: Geometries, tree: shapely.STRtree) -> Mask:
     """Returns which tiles' core boxes meet a part; there are no tiles beyond a pole."""
-    bounds = utm_bounds(tiles, 1, core)
+    bounds = block_bounds(tiles, 1, grid)
     outlines = box_outlines(bounds, zone, steps=1)
     tile, part = tree.query(outlines)
-    meets = _mask_of(tile[shapely.intersects(parts[part], outlines[tile])], len(tiles))
+    meets = mask_of(tile[shapely.intersects(parts[part], outlines[tile])], len(tiles))
     west, south, east, north = bounds.T
     beside_pole = np.logical_or(*over_poles(bounds)) & ((west > FALSE_EASTING) | (east < FALSE_EASTING))
     on_globe: Mask = ~beside_pole & (south < POLE) & (north > -POLE)
     return meets & on_globe
-
-
-def _contains(outer: Floats, inner: Floats) -> Mask:
-    return np.asarray((outer[:, :2] <= inner[:, :2]).all(axis=1) & (outer[:, 2:] >= inner[:, 2:]).all(axis=1))
-
-
-def _mask_of(indices: Ints, count: int) -> Mask:
-    mask = np.zeros(count, dtype=bool)
-    mask[indices] = True
-    return mask

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from segchips.arrays import Floats, Ints
+from segchips.errors import InputError
 from segchips.grids.tile import Grid, Tile
-from segchips.grids.utm import to_lonlat, utm_bounds
 
 PATH_STEP, ROW_STEP = 1 << 28, 1
 """How much the codes of two tiles side by side differ."""
@@ -29,17 +29,37 @@ def decode_indices(codes: Ints) -> Ints:
     return np.column_stack([codes >> 56, (codes >> 28) % (2 * _OFFSET) - _OFFSET, codes % (2 * _OFFSET) - _OFFSET])
 
 
+def block_bounds(blocks: Ints, span: int, grid: Grid) -> Floats:
+    """Returns west, south, east and north (n, 4), in units of the CRS, of square blocks of tiles.
+
+    Args:
+        blocks: Column and row (n, 2) of blocks, counted from the grid's origin.
+        span: Tiles along a side of a block.
+        grid: The grid.
+    """
+    low, high = blocks * span * grid.step, (blocks + 1) * span * grid.step + (grid.core - grid.step)
+    return np.concatenate([low, high], axis=1) + np.tile(grid.origin, 2)
+
+
 def core_bounds(indices: Ints, grid: Grid) -> Floats:
-    """Returns west, south, east and north (n, 4) in metres of core boxes, in the CRS of each tile's zone."""
-    return utm_bounds(indices[:, 1:], 1, grid.core)
+    """Returns west, south, east and north (n, 4) of core boxes, in units of each tile's CRS."""
+    return block_bounds(indices[:, 1:], 1, grid)
 
 
 def padded_bounds(indices: Ints, grid: Grid) -> Floats:
-    """Returns west, south, east and north (n, 4) in metres with padding, in the CRS of each tile's zone."""
+    """Returns west, south, east and north (n, 4) with padding, in units of each tile's CRS."""
     return core_bounds(indices, grid) + grid.padding * np.array([-1, -1, 1, 1])
 
 
-def tile_centres(indices: Ints, grid: Grid) -> tuple[Floats, Floats]:
-    """Returns longitudes and latitudes (n) in degrees of the centres of tiles; longitudes may exceed 180."""
-    west, south, east, north = core_bounds(indices, grid).T
-    return to_lonlat((west + east) / 2, (south + north) / 2, indices[:, 0])
+def check_indices(indices: Ints) -> None:
+    """Raises InputError for tiles (n, 3) whose path or row is too large for a code."""
+    if indices.size and np.abs(indices[:, 1:]).max() >= _OFFSET:
+        raise InputError(
+            f"tiles lie more than {_OFFSET:,} tiles, or pixels where tiles begin at any pixel, from the grid's origin; "
+            "set tiles.grid to {crs, origin} with an origin near the area"
+        )
+
+
+def in_grid_order(tiles: Sequence[Tile]) -> list[Tile]:
+    """Returns the tiles ordered by zone, then row from north to south, then path from west to east."""
+    return sorted(tiles, key=lambda tile: (tile.zone, -tile.row, tile.path))

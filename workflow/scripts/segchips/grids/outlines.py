@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from segchips.grids.ground import box_outlines, metres_per_unit
 from segchips.grids.indices import core_bounds, tile_indices
+from segchips.grids.systems import UtmZones
 from segchips.grids.tile import Tile
-from segchips.grids.utm import box_outlines
 from segchips.vectors.geometry import Geometries
 from segchips.vectors.longitudes import within_globe
 
-CHORD = 5_000.0
-"""Metres, at most, of the chords that stand for curved sides."""
+CHORD, PROJECTED_CHORD = 5_000.0, 1_000.0
+"""Metres, at most, of the chords that stand for curved sides: in UTM, and in other CRSs, where sides may curve more."""
 
 
 def core_outlines(tiles: Sequence[Tile]) -> Geometries:
@@ -34,4 +35,6 @@ def footprints(tiles: Sequence[Tile]) -> Geometries:
 def _outlines(tiles: Sequence[Tile], padding: float) -> Geometries:
     indices, grid = tile_indices(tiles), tiles[0].grid
     bounds = core_bounds(indices, grid) + padding * np.array([-1, -1, 1, 1])
-    return within_globe(box_outlines(bounds, indices[:, 0], steps=int(np.ceil((grid.core + 2 * padding) / CHORD))))
+    chord = CHORD if isinstance(grid.system, UtmZones) else PROJECTED_CHORD
+    steps = int(np.ceil((grid.core + 2 * padding) * metres_per_unit(grid) / chord))
+    return within_globe(box_outlines(bounds, indices[:, 0], grid, steps))

@@ -1,6 +1,6 @@
 """Grids and tiles as plain arithmetic: key, file name, CRS, bounds and geotransform.
 
-The one grid so far is that of Descartes Labs tiles (DLTiles). Source: the Tile and Grid classes of the client library
+The default grid is that of Descartes Labs tiles (DLTiles). Source: the Tile and Grid classes of the client library
 (`core.common.dltile`); tests compare this module with them. The module needs no NumPy, so that code that only handles
 keys and file names starts fast.
 """
@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from segchips.errors import InputError
+from segchips.grids.systems import GridSystem, UtmZones, decimal_text, parse_key_field
 
-FALSE_EASTING = 500_000
-"""Easting in metres of a UTM zone's central meridian."""
 POLE = 9_997_964.943
 """Metres along the central meridian from the equator to a pole, as in the client library."""
 HALF_ZONE = 334_000.0
 """Metres from the central meridian to the border of a UTM zone at the equator, rounded up."""
-_KEY = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?):(\d{1,2}):(-?\d+):(-?\d+)")
+_KEY = re.compile(r"(\d+)(?:s(\d+))?:(\d+):(\d+(?:\.\d+)?):([^:]+):(-?\d+):(-?\d+)")
 
 Bounds = tuple[float, float, float, float]
 """West, south, east, north in units of the CRS."""
@@ -42,17 +41,21 @@ def chip_key(name: str) -> str:
 
 @dataclass(frozen=True)
 class Grid:
-    """A division of every UTM zone into squares.
+    """A division of the ground into squares, in every UTM zone or in one projected CRS.
 
     Attributes:
         size: Pixels along a side of a tile, padding counted.
         pad: Pixels of padding on each side.
-        resolution: Metres along a pixel.
+        resolution: The side of a pixel, in units of the CRS.
+        stride: Pixels from one tile to the next; fewer than `tilesize` where core boxes overlap. None is `tilesize`.
+        system: The CRSs, and the origin that tiles are counted from.
     """
 
     size: int
     pad: int
     resolution: float
+    stride: int | None = None
+    system: GridSystem = UtmZones()
 
     @property
     def tilesize(self) -> int:
@@ -61,28 +64,53 @@ class Grid:
 
     @property
     def core(self) -> float:
-        """Metres along a side of a tile's core box."""
+        """The side of a tile's core box, in units of the CRS."""
         return self.tilesize * self.resolution
 
     @property
+    def pixel_step(self) -> int:
+        """Pixels from one tile to the next."""
+        return self.stride or self.tilesize
+
+    @property
+    def step(self) -> float:
+        """The distance from one tile to the next, in units of the CRS."""
+        return self.pixel_step * self.resolution
+
+    @property
     def padding(self) -> float:
-        """Metres of padding on each side."""
+        """The padding on each side, in units of the CRS."""
         return self.pad * self.resolution
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether tiles may begin at any pixel, so that a dataset has a few of all possible tiles."""
+        return self.stride == 1
+
+    @property
+    def is_dltile(self) -> bool:
+        """Whether the tiles are DLTiles, which the platforms know by their keys."""
+        return isinstance(self.system, UtmZones) and self.stride is None
+
+    @cached_property
     def key(self) -> str:
-        """The first three fields of every tile key, such as `60:2:10.0`."""
-        resolution = f"{self.resolution:f}".rstrip("0")
-        return f"{self.tilesize}:{self.pad}:{resolution}{'0' if resolution.endswith('.') else ''}"
+        """The first three fields of every tile key, such as `60:2:10.0`, or `60s30:2:10.0` where tiles overlap."""
+        stride = f"s{self.stride}" if self.stride else ""
+        return f"{self.tilesize}{stride}:{self.pad}:{decimal_text(self.resolution)}"
 
     @property
     def origin(self) -> tuple[float, float]:
-        """Easting and northing in metres of the south-west corner of path 0, row 0 in every zone."""
-        return FALSE_EASTING, 0
+        """The south-west corner of path 0, row 0 in every CRS of the grid."""
+        return self.system.origin
 
-    def epsg(self, zone: int) -> int:
-        """Returns the EPSG code of a zone's CRS: always the northern one, so southern tiles have negative northings."""
-        return 32600 + zone
+    def crs(self, zone: int) -> str:
+        """Returns the CRS of a zone, such as `EPSG:32633`."""
+        return self.system.crs(zone)
+
+    def __str__(self) -> str:
+        """The grid in the words of the config."""
+        stride = f", stride {self.stride}" if self.stride else ""
+        return f"size {self.size}, pad {self.pad}, resolution {self.resolution}{stride}, grid {self.system}"
 
 
 @dataclass(frozen=True)
@@ -91,7 +119,7 @@ class Tile:
 
     Attributes:
         grid: The grid.
-        zone: UTM zone, 1 to 60.
+        zone: UTM zone, 1 to 60; 0 where the grid has one CRS.
         path: Column, counted east from the grid's origin.
         row: Row, counted north from the grid's origin.
         coarseness: How many of the grid's pixels lie along a pixel of the tile's chip.
@@ -108,22 +136,27 @@ class Tile:
         """Parses a tile key.
 
         Args:
-            key: `tilesize:pad:resolution:zone:path:row`, such as `60:2:10.0:33:-58:8465`.
+            key: `tilesize:pad:resolution:zone:path:row`, such as `60:2:10.0:33:-58:8465`, or with a CRS in place of
+                the zone, such as `60:2:10.0:EPSG2056:4350:2000`; see docs/grids.md.
 
         Raises:
             InputError: The text is not a tile key, or a field is out of range.
         """
         match = _KEY.fullmatch(key.strip())
-        if not match:
+        located = parse_key_field(match[5]) if match else None
+        if not match or not located:
             raise InputError(
-                f"'{key}' is not a valid tile key; "
-                "a key reads tilesize:pad:resolution:zone:ti:tj, such as 60:2:10.0:33:-58:8465"
+                f"'{key}' is not a valid tile key; a key reads tilesize:pad:resolution:zone:ti:tj, such as "
+                "60:2:10.0:33:-58:8465, or has a CRS in place of the zone, such as EPSG2056"
             )
-        tilesize, pad, zone, path, row = (int(match[i]) for i in (1, 2, 4, 5, 6))
-        resolution = float(match[3])
-        if tilesize == 0 or resolution == 0 or not 1 <= zone <= 60:
+        system, zone = located
+        tilesize, pad, path, row = (int(match[i]) for i in (1, 3, 6, 7))
+        resolution, stride = float(match[4]), int(match[2]) if match[2] else None
+        if tilesize == 0 or resolution == 0 or (isinstance(system, UtmZones) and not 1 <= zone <= 60):
             raise InputError(f"tile key '{key}': tilesize and resolution must be above 0 and the zone from 1 to 60")
-        return cls(Grid(tilesize + 2 * pad, pad, resolution), zone, path, row)
+        if stride is not None and not 1 <= stride < tilesize:
+            raise InputError(f"tile key '{key}': the stride must be from 1 to {tilesize - 1}")
+        return cls(Grid(tilesize + 2 * pad, pad, resolution, stride, system), zone, path, row)
 
     @classmethod
     def from_name(cls, name: str) -> "Tile":
@@ -132,8 +165,8 @@ class Tile:
 
     @cached_property
     def key(self) -> str:
-        """The client library's key, such as `60:2:10.0:33:-58:8465`."""
-        return f"{self.grid.key}:{self.zone:02d}:{self.path}:{self.row}"
+        """The key, which alone tells CRS and geotransform; that of a DLTile is the client library's."""
+        return f"{self.grid.key}:{self.grid.system.key_field(self.zone)}:{self.path}:{self.row}"
 
     @property
     def name(self) -> str:
@@ -148,18 +181,18 @@ class Tile:
     @property
     def crs(self) -> str:
         """The CRS of bounds and geotransform, such as `EPSG:32633`."""
-        return f"EPSG:{self.grid.epsg(self.zone)}"
+        return self.grid.crs(self.zone)
 
     @property
     def core_bounds(self) -> Bounds:
-        """Bounds of the core box in metres, without padding."""
+        """Bounds of the core box in units of the CRS, without padding."""
         origin_east, origin_north = self.grid.origin
-        west, south = origin_east + self.path * self.grid.core, origin_north + self.row * self.grid.core
+        west, south = origin_east + self.path * self.grid.step, origin_north + self.row * self.grid.step
         return west, south, west + self.grid.core, south + self.grid.core
 
     @property
     def bounds(self) -> Bounds:
-        """Bounds of the chip in metres, with padding."""
+        """Bounds of the chip in units of the CRS, with padding."""
         pad = self.grid.padding
         west, south, east, north = self.core_bounds
         return west - pad, south - pad, east + pad, north + pad
@@ -180,10 +213,3 @@ class Tile:
         """Returns the tile with a chip of coarser pixels of so many metres; None keeps those of the grid."""
         factor = 1 if resolution is None else round(resolution / self.grid.resolution)
         return replace(self, coarseness=factor)
-
-    def check_location(self) -> None:
-        """Raises InputError where the tile is so far from its UTM zone that its coordinates are not accurate."""
-        west, south, east, north = self.core_bounds
-        reach = 3 * HALF_ZONE
-        if south >= POLE or north <= -POLE or west >= FALSE_EASTING + reach or east <= FALSE_EASTING - reach:
-            raise InputError(f"tile key '{self.key}' lies outside UTM zone {self.zone}")

@@ -6,7 +6,8 @@ import numpy as np
 import shapely
 
 from segchips.arrays import Floats, Ints, Mask
-from segchips.grids.tile import FALSE_EASTING, POLE
+from segchips.grids.systems import FALSE_EASTING
+from segchips.grids.tile import POLE
 from segchips.vectors.geometry import Geometries
 
 ZONE_WIDTH = 6.0
@@ -25,11 +26,6 @@ def central_meridian(zone: int | Ints) -> Any:
 def zone_longitudes(zone: int) -> tuple[float, float]:
     """Returns the longitudes in degrees of a zone's western and eastern border."""
     return central_meridian(zone) - ZONE_WIDTH / 2, central_meridian(zone) + ZONE_WIDTH / 2
-
-
-def crs_longitudes(crs: str) -> tuple[float, float]:
-    """Returns the longitudes in degrees between which a tile's CRS, such as `EPSG:32633`, is meant to be used."""
-    return zone_longitudes(int(crs[-2:]))
 
 
 def adjacent_zones(zone: int) -> tuple[int, int]:
@@ -65,18 +61,6 @@ def to_lonlat(easting: Floats, northing: Floats, zone: int | Ints) -> tuple[Floa
     lat: Floats = np.rad2deg(chi + d1 * np.sin(2 * chi) + d2 * np.sin(4 * chi) + d3 * np.sin(6 * chi))
     lon: Floats = central_meridian(zone) + np.rad2deg(np.arctan(np.sinh(xp) / np.cos(yp)))
     return (lon + 180.0) - 180.0, lat
-
-
-def utm_bounds(blocks: Ints, span: int, core: float) -> Floats:
-    """Returns west, south, east and north (n, 4) in metres of square blocks of tiles.
-
-    Args:
-        blocks: Column and row (n, 2) of blocks, counted from the grid's origin.
-        span: Tiles along a side of a block.
-        core: Metres along a side of a tile's core box.
-    """
-    low, high = blocks * span * core, (blocks + 1) * span * core
-    return np.concatenate([low, high], axis=1) + [FALSE_EASTING, 0, FALSE_EASTING, 0]
 
 
 def corner_lonlats(bounds: Floats, zones: Ints) -> tuple[Floats, Floats]:

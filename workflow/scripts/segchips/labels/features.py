@@ -16,24 +16,17 @@ from rasterio.transform import Affine
 from segchips.arrays import Mask
 from segchips.config.labels import Coverage, LabelLayer, LabelsConfig
 from segchips.files import digest
+from segchips.grids.geometries import boxes_in_layer, to_tile_crs
 from segchips.grids.tile import Tile
-from segchips.grids.utm import crs_longitudes
 from segchips.labels.raster_layer import RasterLayer, RasterPixels, check_raster_keys
 from segchips.labels.thinning import thin_geometries
 from segchips.labels.values import feature_measurements, feature_values
 from segchips.tiles.label_rasters import raster_files
-from segchips.vectors.geometry import Geometries, reproject_geometries
+from segchips.vectors.geometry import Geometries
 from segchips.vectors.layers import read_layer
-from segchips.vectors.longitudes import within_globe
 
 LabelPixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 """Label values of a tile, row x column: classes as uint8, or measurements as float32."""
-_WGS84 = pyproj.CRS("EPSG:4326")
-_METRES_PER_DEGREE = 111_320
-# Features are reprojected up to this many degrees beyond a UTM zone, where the projection is still accurate.
-_MAX_DEGREES_BEYOND_ZONE = 10
-# A tile's box in a layer's CRS is enlarged by this share of its width, so that curved edges stay inside.
-_SEARCH_MARGIN = 0.02
 
 
 @dataclass(frozen=True)
@@ -129,7 +122,7 @@ class LabelFeatures:
         """Find the features that intersect each tile's padded box.
 
         Args:
-            tiles: Tiles of one or several UTM zones.
+            tiles: Tiles of one or several CRSs.
 
         Returns:
             For each tile the indices of its features, ascending, which is the burning order.
@@ -141,7 +134,7 @@ class LabelFeatures:
         for crs, positions in positions_by_crs.items():
             boxes = shapely.box(*np.array([tiles[position].bounds for position in positions]).T)
             for layer, offset in zip(self.layers, self._offsets, strict=False):
-                box_numbers, candidates = layer.tree.query(_search_boxes(boxes, crs, layer))
+                box_numbers, candidates = layer.tree.query(boxes_in_layer(boxes, crs, layer.crs))
                 hits = shapely.intersects(boxes[box_numbers], self._geometries_in(crs, candidates + offset))
                 pairs = zip(box_numbers[hits].tolist(), (candidates[hits] + offset).tolist(), strict=True)
                 for box_number, feature in pairs:
@@ -156,7 +149,7 @@ class LabelFeatures:
             for layer, start, stop in zip(self.layers, self._offsets, self._offsets[1:], strict=False):
                 of_layer = missing[(missing >= start) & (missing < stop)]
                 if of_layer.size:
-                    geometries[of_layer] = _reproject_to_zone(layer.geometries[of_layer - start], layer, crs)
+                    geometries[of_layer] = to_tile_crs(layer.geometries[of_layer - start], layer.crs, crs, layer.name)
             return geometries[features]
 
     def burn(self, tile: Tile, features: Sequence[int]) -> LabelPixels:
@@ -326,32 +319,3 @@ def _runs(geometries: Geometries, all_touched: bool) -> Iterator[tuple[bool, sli
 def _coverage_as_labels(coverage: Coverage) -> LabelsConfig:
     """A labels config that burns 1 where a pixel's centre lies inside the coverage, else 0."""
     return LabelsConfig((LabelLayer(coverage.path, coverage.layer, crs=coverage.crs),), background=0, all_touched=False)
-
-
-def _reproject_to_zone(geometries: Geometries, layer: FeatureLayer, crs: str) -> Geometries:
-    """Reproject to the CRS of a UTM zone; wide geometries are clipped to the zone's surroundings first."""
-    target = pyproj.CRS(crs)
-    bounds = shapely.bounds(geometries)
-    limit = _MAX_DEGREES_BEYOND_ZONE * (1 if layer.crs.is_geographic else _METRES_PER_DEGREE)
-    wide = np.max(bounds[:, 2:] - bounds[:, :2], axis=1) > limit
-    if not wide.any():
-        return reproject_geometries(geometries, layer.crs, target, layer.name)
-    west, east = crs_longitudes(crs)
-    box = shapely.box(west - _MAX_DEGREES_BEYOND_ZONE, -90, east + _MAX_DEGREES_BEYOND_ZONE, 90)
-    (surroundings,) = within_globe(np.array([box]))
-    lonlat = reproject_geometries(geometries[wide], layer.crs, _WGS84, layer.name)
-    reprojected = geometries.copy()
-    clipped = shapely.intersection(lonlat, surroundings)
-    reprojected[wide] = reproject_geometries(clipped, _WGS84, target, layer.name)
-    if not wide.all():
-        reprojected[~wide] = reproject_geometries(geometries[~wide], layer.crs, target, layer.name)
-    return reprojected
-
-
-def _search_boxes(boxes: Geometries, crs: str, layer: FeatureLayer) -> Geometries:
-    """Boxes in the layer's CRS that enclose the tiles' boxes, with a margin for curved edges."""
-    bounds = shapely.bounds(boxes)
-    margin = _SEARCH_MARGIN * np.max(bounds[:, 2:] - bounds[:, :2])
-    enlarged = shapely.segmentize(shapely.buffer(boxes, margin, join_style="mitre"), max(margin * 10, 1.0))
-    reprojected = reproject_geometries(enlarged, pyproj.CRS(crs), layer.crs, f"the grid of {crs}")
-    return shapely.box(*shapely.bounds(reprojected).T)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from segchips.config.imagery import ImageryConfig
 from segchips.config.model import Conversion, Dataset
+from segchips.config.tiles import IMAGERY
 from segchips.errors import InputError, SegchipsError
 from segchips.labels.raster_layer import check_raster_keys
 from segchips.pipeline.datasets import Datasets
@@ -17,6 +18,7 @@ from segchips.scenes.catalogue import open_catalogue
 from segchips.tiles.area import read_tile_keys
 from segchips.tiles.label_rasters import raster_files
 from segchips.vectors.layers import find_layer
+from segchips.vectors.points import read_points
 
 
 def check_writable(results: Path) -> None:
@@ -53,7 +55,10 @@ def check_conversion(conversion: Conversion) -> None:
 def _check_tiles(dataset: Dataset) -> None:
     config = dataset.tiles
     if config.keys is not None:
-        read_tile_keys(config.keys, config.grid)
+        read_tile_keys(config.keys, None if config.grid == IMAGERY else config.tile_grid())
+    elif config.centers and not _will_be_made(config.centers):
+        with _naming("tiles.centers"):
+            read_points(config.centers, config.layer)
     elif config.aoi and not _will_be_made(config.aoi):
         with _naming("tiles.aoi"):
             find_layer(config.aoi, config.layer)

@@ -8,6 +8,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from segchips.config.model import Dataset
+from segchips.config.tiles import IMAGERY
 from segchips.errors import InputError
 from segchips.files import digest
 from segchips.grids.tile import Tile
@@ -22,6 +24,15 @@ from segchips.scenes.query import SceneQuery
 _TEMPLATES = Path(__file__).parents[1] / "reports"
 
 
+def _pixel_grid_query(dataset: Dataset) -> list[str]:
+    """What the pixel grid of the scenes follows from, for tiles on grid `imagery`: it stays while this does."""
+    if dataset.tiles.grid != IMAGERY:
+        return []
+    imagery = dataset.imagery.first
+    version = module_version("chips.imagery_grid", *foreign_modules(imagery.source))
+    return [version, SceneQuery.of(imagery).text, *(band for product in imagery.products for band in product.bands)]
+
+
 class Digests:
     """The rerun digests of the results of all datasets, by dataset name."""
 
@@ -31,10 +42,11 @@ class Digests:
     def tiles(self, name: str) -> str:
         """Of the tile manifest."""
         dataset = self._datasets[name]
-        layers = () if dataset.tiles.aoi or dataset.tiles.keys else dataset.labels.layers
+        tiles = dataset.tiles
+        layers = () if tiles.aoi or tiles.keys or tiles.centers else dataset.labels.layers
         how = dataset.tiles, layers, replace(dataset.splitting, cover=False), dataset.tfrecords.shards
         contents = self._datasets.content_digests(tile_sources(dataset))
-        return digest(module_version("tiles.tiles"), *how, *contents)
+        return digest(module_version("tiles.tiles"), *how, *contents, *_pixel_grid_query(dataset))
 
     def keys(self, name: str) -> str:
         """Of the set of tiles; empty while there is no manifest."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from segchips.config.labels import LabelLayer, LabelsConfig
 from segchips.config.model import Dataset
+from segchips.config.tiles import IMAGERY
 from segchips.tiles.label_rasters import source_files
 
 SAMPLE = Path("resources/sample")
@@ -19,11 +20,18 @@ def is_sample(path: str) -> bool:
 def tile_sources(dataset: Dataset) -> list[str]:
     """The files that say where tiles are, and in which split; each once."""
     tiles = dataset.tiles
-    if tiles.keys is not None:
+    if tiles.centers is not None:
+        places = [tiles.centers]
+    elif tiles.keys is not None:
         places = [tiles.keys] if isinstance(tiles.keys, str) else []
     else:
         places = [tiles.aoi] if tiles.aoi else _layer_files(dataset.labels.layers)
     return list(dict.fromkeys([*places, *split_sources(dataset)]))
+
+
+def tile_inputs(dataset: Dataset) -> list[str]:
+    """The files that step `tiles` reads: `tile_sources`, and the catalogue where tiles follow the scenes' pixels."""
+    return [*tile_sources(dataset), *(catalogue_sources(dataset) if dataset.tiles.grid == IMAGERY else [])]
 
 
 def split_sources(dataset: Dataset) -> list[str]:

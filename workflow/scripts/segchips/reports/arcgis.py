@@ -42,10 +42,12 @@ def _statistics_text(summary: DatasetSummary, classes: Sequence[LabelClass]) -> 
 
 def _common_fields(summary: DatasetSummary) -> dict[str, Any]:
     height, width, bands = summary.info.image.shape[-3:]
-    codes = sorted({Tile.from_key(row.tile).crs for row in summary.rows_with_chips})
-    cell: dict[str, Any] = {"x": summary.dataset.tiles.resolution, "y": summary.dataset.tiles.resolution}
+    tiles = [Tile.from_key(row.tile) for row in summary.rows_with_chips]
+    codes = sorted({tile.crs for tile in tiles})
+    resolution = tiles[0].grid.resolution if tiles else summary.dataset.tiles.resolution
+    cell: dict[str, Any] = {"x": resolution, "y": resolution}
     if len(codes) == 1:
-        wkid = int(codes[0].removeprefix("EPSG:"))
+        wkid = int(codes[0].partition(":")[2])
         cell["spatialReference"] = {"wkid": wkid, "latestWkid": wkid}
     return {
         "MetaDataMode": _MODE,

@@ -5,6 +5,7 @@ from pathlib import Path
 import jinja2
 
 from segchips.reports.dataset_summary import DatasetSummary
+from segchips.reports.pixel_size import pixel_size
 
 _SIZE_CATEGORIES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
@@ -24,5 +25,9 @@ def render_card(summary: DatasetSummary) -> str:
     chips = len(summary.rows_with_chips)
     size = next((size for limit, size in _SIZE_CATEGORIES.items() if chips < limit), "n>1M")
     return environment.from_string(template).render(
-        summary=summary, dataset=summary.dataset, info=summary.info, size=size
+        summary=summary,
+        dataset=summary.dataset,
+        info=summary.info,
+        size=size,
+        pixel_size=pixel_size(summary.rows[0].tile),
     )

@@ -1,7 +1,7 @@
 """Overlaps and distances between the tiles of different splits, measured on the tiles' padded footprints."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -9,6 +9,7 @@ import pyproj
 import shapely
 
 from segchips.arrays import Ints
+from segchips.grids.ground import metres_per_unit, projection_of
 from segchips.grids.tile import Tile
 from segchips.grids.utm import adjacent_zones
 from segchips.vectors.geometry import Geometries
@@ -28,7 +29,7 @@ class OverlappingPair:
         second: The key of the second tile.
         splits: The splits of both.
         pixels: The area of the overlap in pixels.
-        between_zones: Whether the tiles lie in different UTM zones.
+        between_zones: Whether the tiles lie in different UTM zones, or at both ends of the world.
     """
 
     first: str
@@ -40,7 +41,7 @@ class OverlappingPair:
 
 @dataclass(frozen=True)
 class _Zone:
-    """The tiles of one UTM zone: their positions in the dataset, and their padded boxes."""
+    """The tiles of one CRS: their UTM zone, positions in the dataset, and padded boxes."""
 
     number: int
     crs: str
@@ -64,12 +65,12 @@ def find_overlaps(tiles: Sequence[Tile], splits: Sequence[str]) -> list[Overlapp
         splits: The split of each tile.
 
     Returns:
-        The pairs, sorted by their keys. Areas are exact within a zone, and measured in the lower zone between two.
+        The pairs, sorted by their keys. Areas are exact within a CRS, and measured in the lower zone between two.
     """
     zones = _zones(tiles)
     names = np.asarray(splits, dtype=object)
     overlaps = []
-    for first, second, second_boxes in _zone_pairs(zones):
+    for first, second, second_boxes in _zone_pairs(zones, tiles[:1]):
         in_second, in_first = shapely.STRtree(first.boxes).query(second_boxes, predicate="intersects")
         pairs = np.column_stack([first.positions[in_first], second.positions[in_second]])
         chosen = names[pairs[:, 0]] != names[pairs[:, 1]]
@@ -92,17 +93,18 @@ def min_distances(tiles: Sequence[Tile], splits: Sequence[str]) -> dict[tuple[st
         splits: The split of each tile.
 
     Returns:
-        Metres by pair of splits: between footprints, in UTM, where tiles lie in one zone or neighbouring ones, else
-        between the centres of tiles, along the ellipsoid.
+        Metres by pair of splits: between footprints, in the tiles' CRS, where tiles lie in one CRS or neighbouring
+        zones, else between the centres of tiles, along the ellipsoid.
     """
     names, zones = np.asarray(splits, dtype=object), _zones(tiles)
     pairs = list(combinations(dict.fromkeys(sorted(splits)), 2))
-    distances = dict.fromkeys(pairs, np.inf)
-    for first, second, second_boxes in _zone_pairs(zones):
+    distances, unit = dict.fromkeys(pairs, np.inf), metres_per_unit(tiles[0].grid) if tiles else 1.0
+    for first, second, second_boxes in _zone_pairs(zones, tiles[:1]):
         first_names, second_names = names[first.positions], names[second.positions]
         for pair in pairs:
             for one, other in (pair, pair[::-1])[: 1 + (first is not second)]:
-                distance = _planar_distance(first.boxes[first_names == one], second_boxes[second_names == other])
+                boxes, others = first.boxes[first_names == one], second_boxes[second_names == other]
+                distance = unit * _planar_distance(boxes, others)
                 distances[pair] = min(distances[pair], distance)
     for pair in pairs:
         if distances[pair] == np.inf:
@@ -121,8 +123,16 @@ def _zones(tiles: Sequence[Tile]) -> list[_Zone]:
     ]
 
 
-def _zone_pairs(zones: Sequence[_Zone]) -> Iterator[tuple[_Zone, _Zone, Geometries]]:
-    """Each zone with itself, and each pair of neighbouring zones, with the second's boxes in the first's CRS."""
+def _zone_pairs(zones: Sequence[_Zone], example: Sequence[Tile]) -> Iterator[tuple[_Zone, _Zone, Geometries]]:
+    """Each zone with itself, and each pair of neighbouring zones, with the second's boxes in the first's CRS.
+
+    A CRS whose world ends at one x comes once more, with its boxes moved by the width of the world.
+    """
+    projection = projection_of(example[0].grid) if example else None
+    if projection and projection.seam:
+        world = projection.seam[1] - projection.seam[0]
+        for zone in zones:
+            yield zone, replace(zone), shapely.transform(zone.boxes, lambda points: points + [world, 0.0])
     for zone in zones:
         yield zone, zone, zone.boxes
     for first, second in combinations(zones, 2):

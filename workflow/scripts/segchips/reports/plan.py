@@ -9,6 +9,7 @@ from typing import Any
 from segchips.chips.image_plan import ImagePlan, ImagePlans
 from segchips.config.model import Dataset
 from segchips.files import atomic_write
+from segchips.grids.tile import Tile
 from segchips.labels.lock import LabelLock, read_label_locks
 from segchips.scenes.lock import read_locks
 from segchips.scenes.model import Scene
@@ -60,7 +61,7 @@ def _content(
 def _layer_content(dataset: Dataset, plan: ImagePlan, keys: Sequence[str]) -> dict[str, Any]:
     """What a layer needs: its scenes, what is read of them, and the size of its chips."""
     imagery = plan.imagery
-    factor = imagery.resolution / dataset.tiles.resolution if imagery.resolution else 1
+    factor = Tile.from_key(keys[0]).coarsened(imagery.resolution).coarseness if keys else 1
     pixels = round((dataset.tiles.size / factor) ** 2)
     bands = sum(len(product.bands) for product in imagery.products) * (imagery.scenes or len(imagery.steps) or 1)
     scenes = {index for key in keys for index in plan.lock.tiles[key]}

@@ -40,6 +40,7 @@ from segchips.reports.ledger import (
     summarise_states,
 )
 from segchips.reports.measurements import NO_VALUE, measurement_groups, shade_colours, shade_labels
+from segchips.reports.pixel_size import pixel_size
 from segchips.reports.public_config import public_config
 from segchips.reports.redaction import redact_message
 from segchips.reports.software_versions import software_versions
@@ -100,6 +101,7 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
             for name, layer in layers.items()
             for line in timelines(layer, locks[name], previews.tiles_by_scene)
         ],
+        "pixel_size": pixel_size(rows[0].tile),
         "versions": software_versions(),
         "config": public_config(dataset),
     }

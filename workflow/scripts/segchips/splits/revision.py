@@ -15,6 +15,7 @@ from segchips.splits.class_presence import ANY_CLASS, class_table, missing_class
 from segchips.splits.rebalancing import BalanceInput, rebalance
 from segchips.tiles.assignment import DROPPED, PLANNED, TileAssignment
 from segchips.tiles.split_assignment import assign_by_location, tile_assignments
+from segchips.tiles.split_strategies import block_side
 
 Rows = list[TileAssignment]
 
@@ -102,8 +103,8 @@ def _describe_missing(
     names = list(config.shares)
     for split, value in missing:
         if value == ANY_CLASS:
-            blocks = len({row.block_id for row in rows})
-            advice = f": {len(rows)} tiles lie in {blocks} blocks of {config.block_size:g} m; take smaller ones"
+            blocks, side = len({row.block_id for row in rows}), block_side(config, Tile.from_key(rows[0].key).grid)
+            advice = f": {len(rows)} tiles lie in {blocks} blocks of {side:g} m; take smaller ones"
             yield f"split {names[split]} has no tile{advice if config.by == 'block' else ''}"
         else:
             yield f"split {names[split]} has no tile that a feature of class {value} meets"

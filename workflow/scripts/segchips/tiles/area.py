@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,24 @@ import shapely
 from segchips.config.layers import LabelTargets
 from segchips.config.tiles import TilesConfig
 from segchips.errors import InputError
-from segchips.grids.cover import cover_area, in_grid_order
+from segchips.grids.centres import indices_around
+from segchips.grids.cover import cover_area
+from segchips.grids.ground import check_location, projection_of
+from segchips.grids.indices import in_grid_order
+from segchips.grids.pixel_grid import PixelGrid
+from segchips.grids.planar_cover import planar_tiles
+from segchips.grids.sparse_neighbours import pairs_among
 from segchips.grids.tile import Grid, Tile
 from segchips.tiles.label_rasters import raster_extents, raster_files
 from segchips.tiles.manifest import read_parquet_columns
 from segchips.vectors.antimeridian import to_lonlat_geometries
+from segchips.vectors.geometry import Geometries, polygon_parts
 from segchips.vectors.layers import VectorLayer, read_layer
+from segchips.vectors.points import PointLayer, read_points
 
-_THICKNESS = 1e-9
+_SHOWN = 5
+
+_THICKNESS, _METRES_PER_DEGREE = 1e-9, 1e5
 """Degrees around points and lines, which make areas of them."""
 
 
@@ -25,12 +36,12 @@ def aoi_layers(tiles: TilesConfig, labels: LabelTargets) -> list[VectorLayer]:
     """Reads the layers that tiles must meet.
 
     Returns:
-        The AOI, or every label layer where there is no AOI, or nothing where the config lists tile keys.
+        The AOI, or every label layer where there is no AOI, or nothing where the config lists tile keys or points.
 
     Raises:
         InputError: A layer cannot be read.
     """
-    if tiles.keys is not None:
+    if tiles.keys is not None or tiles.centers is not None:
         return []
     if tiles.aoi is not None:
         return [read_layer(tiles.aoi, tiles.layer)]
@@ -42,35 +53,87 @@ def aoi_layers(tiles: TilesConfig, labels: LabelTargets) -> list[VectorLayer]:
     ]
 
 
-def find_tiles(config: TilesConfig, layers: Sequence[VectorLayer]) -> list[Tile]:
-    """Returns the tiles that the config lists, or those that meet a feature, ordered as by `in_grid_order`.
+def find_tiles(config: TilesConfig, layers: Sequence[VectorLayer], pixels: PixelGrid | None = None) -> list[Tile]:
+    """Returns the tiles that the config lists, those around its points, or those that meet a feature.
+
+    A layer in the CRS of the grid is compared with the tiles as it is; others move to longitudes and latitudes.
 
     Args:
-        config: The grid, and the keys where it lists them.
+        config: The grid, and the keys or points where it names them.
         layers: The layers from `aoi_layers`.
+        pixels: The pixel grid of the scenes, for grid `imagery`.
+
+    Returns:
+        Distinct tiles, ordered as by `in_grid_order`.
 
     Raises:
-        InputError: The keys cannot be used, or the features have no area or too many tiles.
+        InputError: The keys or points cannot be used, or the features have no area, lie beyond the grid's CRS or meet
+            too many tiles.
     """
+    grid = config.tile_grid(pixels)
     if config.keys is not None:
-        return in_grid_order(read_tile_keys(config.keys, config.grid))
-    shapes = np.concatenate([to_lonlat_geometries(layer) for layer in layers])
+        return in_grid_order(read_tile_keys(config.keys, grid))
+    if config.centers is not None:
+        return tiles_around(read_points(config.centers, config.layer), grid)
+    projection = projection_of(grid)
+    if projection and all(layer.crs.equals(projection.crs, ignore_axis_order=True) for layer in layers):
+        shapes = _with_area(np.concatenate([layer.geometries for layer in layers]), _THICKNESS * _METRES_PER_DEGREE)
+        return planar_tiles(polygon_parts(shapes)[0], grid)
+    return cover_area(_with_area(np.concatenate([to_lonlat_geometries(layer) for layer in layers]), _THICKNESS), grid)
+
+
+def _with_area(shapes: Geometries, thickness: float) -> Geometries:
+    """Geometries (n) whose points and lines are made areas."""
     thin = shapely.get_dimensions(shapes) < 2
-    shapes[thin] = shapely.buffer(shapes[thin], _THICKNESS, quad_segs=1)
-    return cover_area(shapes, config.grid)
+    shapes = shapes.copy()
+    shapes[thin] = shapely.buffer(shapes[thin], thickness, quad_segs=1)
+    return shapes
 
 
-def read_tile_keys(keys: Sequence[str] | str, grid: Grid) -> list[Tile]:
+def tiles_around(points: PointLayer, grid: Grid) -> list[Tile]:
+    """Returns the distinct tiles around points, ordered as by `in_grid_order`.
+
+    Args:
+        points: The points.
+        grid: A grid whose tiles begin at any pixel.
+
+    Raises:
+        InputError: A point lies where the grid has no tiles.
+    """
+    indices = np.unique(indices_around(points.xy, points.crs, points.fids, grid, points), axis=0)
+    return in_grid_order([Tile(grid, *index) for index in indices.tolist()])
+
+
+def describe_points(points: PointLayer, grid: Grid) -> list[str]:
+    """Returns lines about features without point, points that have the tile of another, and tiles that overlap."""
+    indices = indices_around(points.xy, points.crs, points.fids, grid, points)
+    distinct, first = np.unique(indices, axis=0, return_index=True)
+    lines = [f"{points}: {points.empty} features without point left out"] if points.empty else []
+    if len(distinct) < len(indices):
+        repeated = np.delete(points.fids, first)
+        more = ", ..." if len(repeated) > _SHOWN else ""
+        lines.append(
+            f"{points}: {len(repeated)} points have the same tile as a point before them and add none: "
+            f"FID {', '.join(map(str, repeated[:_SHOWN].tolist()))}{more}"
+        )
+    overlapping = np.unique(np.concatenate([np.empty(0, np.int64), *(at for at, _ in pairs_among(distinct, grid, 0))]))
+    if overlapping.size:
+        lines.append(f"{points}: {len(overlapping)} of {len(distinct)} tiles share ground with another")
+    return lines
+
+
+def read_tile_keys(keys: Sequence[str] | str, grid: Grid | None) -> list[Tile]:
     """Returns the distinct tiles of a list of keys, in its order.
 
     Args:
         keys: Tile keys or chip names, or a file of them: one in each line, or the column `key` of a CSV or Parquet
             file.
-        grid: The grid of the config.
+        grid: The grid of the config, whose stride may be that of the keys; None where it is not known yet, so that
+            keys are compared with the first.
 
     Raises:
-        InputError: A key is not valid, belongs to another grid or lies outside its UTM zone; there is no key; or the
-            file cannot be read.
+        InputError: A key is not valid, belongs to another grid or lies outside its CRS; there is no key; or the file
+            cannot be read.
     """
     listed = _file_keys(keys) if isinstance(keys, str) else keys
     source = f"'{keys}': " if isinstance(keys, str) else "tiles.keys: "
@@ -78,8 +141,9 @@ def read_tile_keys(keys: Sequence[str] | str, grid: Grid) -> list[Tile]:
     for key in listed:
         try:
             tile = Tile.from_name(key)
-            _check_grid(tile, grid)
-            tile.check_location()
+            first = next(iter(tiles), tile).grid
+            _check_grid(tile, first if grid is None else grid if grid.stride else replace(grid, stride=first.stride))
+            check_location(tile)
         except InputError as error:
             raise InputError(f"{source}{error}") from error
         tiles[tile] = None
@@ -89,8 +153,10 @@ def read_tile_keys(keys: Sequence[str] | str, grid: Grid) -> list[Tile]:
 
 
 def _check_grid(tile: Tile, grid: Grid) -> None:
-    if tile.grid.key != grid.key:
-        of_key, of_config = (f"size {g.size}, pad {g.pad}, resolution {g.resolution}" for g in (tile.grid, grid))
+    if tile.grid != grid:
+        of_key, of_config = (str(one) for one in (tile.grid, grid))
+        if tile.grid.system == grid.system:
+            of_key, of_config = (text.removesuffix(f", grid {grid.system}") for text in (of_key, of_config))
         raise InputError(f"tile key '{tile.key}' has {of_key} (size counts padding), but the config has {of_config}")
 
 

@@ -9,7 +9,8 @@ import shapely
 from segchips.arrays import Ints
 from segchips.config.splitting import SplittingConfig
 from segchips.errors import InputError
-from segchips.grids.indices import encode_indices, tile_centres
+from segchips.grids.ground import metres_per_unit, tile_centres
+from segchips.grids.indices import encode_indices
 from segchips.grids.tile import Grid, Tile
 from segchips.tiles.assignment import split_of
 from segchips.tiles.blocks import Blocks, split_numbers
@@ -34,7 +35,7 @@ class ByBlock:
 
     def assign(self, indices: Ints) -> tuple[Ints, Ints]:
         """See `SplitStrategy`."""
-        blocks = Blocks(self.config.block_size, self.config.seed)
+        blocks = Blocks(block_side(self.config, self.grid), self.config.seed)
         rows_columns = blocks.containing(*tile_centres(indices, self.grid))
         block_ids = (rows_columns[:, 0] << 32) + rows_columns[:, 1]
         return block_ids, split_numbers(blocks.draw(rows_columns), self.config.shares)
@@ -84,6 +85,14 @@ class ByRegion:
         np.maximum.at(last_region, tiles, regions)
         splits = np.where(last_region < 0, -1, self._splits[last_region])
         return splits, splits
+
+
+def block_side(config: SplittingConfig, grid: Grid) -> float:
+    """Returns the side of a block in metres; raises InputError where it is smaller than a tile."""
+    try:
+        return config.block_size(grid.core * metres_per_unit(grid))
+    except InputError as error:
+        raise InputError(f"splitting.block: {error}") from error
 
 
 def split_strategy(config: SplittingConfig, grid: Grid) -> SplitStrategy:

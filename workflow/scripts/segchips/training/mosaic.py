@@ -41,9 +41,10 @@ def _paste(block: Array, corner: tuple[int, int], values: Array, at: tuple[int, 
     (top, left), (row, column) = at, corner
     first, start = max(top, row), max(left, column)
     last, end = min(top + values.shape[1], row + block.shape[1]), min(left + values.shape[2], column + block.shape[2])
-    block[:, first - row : last - row, start - column : end - column] = values[
-        :, first - top : last - top, start - left : end - left
-    ]
+    if first < last and start < end:
+        block[:, first - row : last - row, start - column : end - column] = values[
+            :, first - top : last - top, start - left : end - left
+        ]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,11 @@ class _Mosaic:
             block = np.full((bands, *size), self.nodata, self.spool.dtype)
             for number in numbers:
                 _paste(block, (top, left), self.spool.read(self._pieces[number]), self._places[number])
+            for number in numbers:
+                if middle := self._pieces[number].middle:
+                    inner = slice(middle[0], sum(middle))
+                    corner = self._places[number][0] + middle[0], self._places[number][1] + middle[0]
+                    _paste(block, (top, left), self.spool.read(self._pieces[number])[:, inner, inner], corner)
             yield Window(left, top, size[1], size[0]), block
 
     def write(self) -> None:
@@ -169,8 +175,9 @@ def _default_nodata(dtype: np.dtype[Any]) -> float:
 def mosaic(predictions: Iterable[tuple[Any, Any]], path: str | Path, nodata: float | None = None) -> list[Path]:
     """Write predictions as cloud-optimised GeoTIFFs, one for each CRS.
 
-    Padding is cut off, so that each pixel comes from the tile whose core box it lies in. Chips made elsewhere have no
-    padding; where they overlap, the later one wins. Nothing is resampled. Predictions are kept on disk, not in memory.
+    Padding is cut off, so that each pixel comes from the tile whose core box it lies in; of tiles that overlap besides
+    their padding, from the one in whose middle it lies. Chips made elsewhere have no padding; where they overlap, the
+    later one wins. Nothing is resampled. Predictions are kept on disk, not in memory.
 
     Args:
         predictions: Pairs of identifier and array, or of batches of them. Identifiers are those of `segchips.load` and

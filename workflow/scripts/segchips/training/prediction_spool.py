@@ -34,6 +34,7 @@ class ChipLocation:
         step: Width and height of a pixel, in units of the CRS.
         pad: The padding of a tile, in pixels.
         size: The size of a tile, in pixels; None for chips made elsewhere.
+        stride: The pixels from one tile to the next, where tiles overlap besides their padding.
     """
 
     crs: str
@@ -42,6 +43,7 @@ class ChipLocation:
     step: tuple[float, float]
     pad: int = 0
     size: int | None = None
+    stride: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class SpooledChip:
         north: The north edge, in units of the CRS.
         height: Rows.
         width: Columns.
+        middle: First row (and column) and number of rows of the middle, which wins over other predictions there; None
+            where predictions do not overlap.
     """
 
     offset: int
@@ -61,6 +65,7 @@ class SpooledChip:
     north: float
     height: int
     width: int
+    middle: tuple[int, int] | None = None
 
 
 def chip_location(identifier: str) -> ChipLocation:
@@ -68,7 +73,7 @@ def chip_location(identifier: str) -> ChipLocation:
     if "|" not in identifier:
         tile = Tile.from_name(identifier)
         west, across, _, north, _, down = tile.geotransform
-        return ChipLocation(tile.crs, west, north, (across, -down), tile.grid.pad, tile.grid.size)
+        return ChipLocation(tile.crs, west, north, (across, -down), tile.grid.pad, tile.grid.size, tile.grid.stride)
     name, transform, crs = identifier.rsplit("|", 2)
     with suppress(ValueError, TypeError):
         west, across, right, north, below, down = json.loads(transform)
@@ -152,7 +157,11 @@ class Spool:
             bands[:, location.pad : shape[1] - location.pad, location.pad : shape[2] - location.pad]
         )
         west, north = location.west + location.pad * location.step[0], location.north - location.pad * location.step[1]
-        self.pieces[location.crs, location.step].append(SpooledChip(self._end, west, north, *core.shape[1:]))
+        stride = location.stride
+        middle = ((core.shape[1] - stride) // 2, stride) if stride else None
+        self.pieces[location.crs, location.step].append(
+            SpooledChip(self._end, west, north, core.shape[1], core.shape[2], middle)
+        )
         unwritten = core.data.cast("B")
         with storage_errors(self._path, self._path):
             while unwritten:

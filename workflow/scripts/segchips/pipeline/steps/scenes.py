@@ -8,7 +8,10 @@ from segchips.pipeline.datasets import Datasets
 
 def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
     """Search the dataset's catalogue and pin the scenes of each tile in the lock at `path`."""
+    from segchips.chips.imagery_grid import check_pixel_grid
     from segchips.chips.source_check import check_rasters
+    from segchips.config.tiles import IMAGERY
+    from segchips.grids.tile import Tile
     from segchips.scenes.lock import read_locks
     from segchips.scenes.resolve import resolve
 
@@ -17,6 +20,9 @@ def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
         if " is left out: " in line:
             print(f"{name}: {line}", file=sys.stderr)
     locks = read_locks(Path(path))
+    if datasets[name].tiles.grid == IMAGERY:
+        layer, imagery = next(iter(datasets[name].imagery.layers.items()))
+        check_pixel_grid(imagery, locks[layer].scenes, Tile.from_key(datasets.keys(name)[0]).grid)
     for layer, imagery in datasets[name].imagery.layers.items():
         for note in check_rasters(imagery, locks[layer].scenes):
             print(f"{name}: {note}", file=sys.stderr)
