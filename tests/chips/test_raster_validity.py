@@ -181,8 +181,9 @@ def test_masks_within_and_beside_the_file(tmp_path, internal, nodata, resampling
     np.testing.assert_array_equal(valid, expected[::-1])
 
 
+@pytest.mark.parametrize("nodata", [None, 7])
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
-def test_an_alpha_band_masks_the_others(tmp_path, interleave):
+def test_an_alpha_band_masks_the_others(tmp_path, interleave, nodata):
     data = noise((4, 24, 24), "uint8", 0, 255)
     data[3] = np.where(some((24, 24)), 255, 0)
     path = tmp_path / "a.tif"
@@ -194,9 +195,22 @@ def test_an_alpha_band_masks_the_others(tmp_path, interleave):
         photometric="rgb",
         alpha="unspecified",
         interleave=interleave,
+        nodata=nodata,
     )
     with rasterio.open(path, "r+") as file:
         file.colorinterp = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
     pixels, valid = read(path, indexes=(3, 1))
-    np.testing.assert_array_equal(valid, np.broadcast_to(data[3, 4:20, 4:20] == 255, (2, 16, 16)))
+    expected = (data[3, 4:20, 4:20] == 255) & (data[[2, 0], 4:20, 4:20] != (-1 if nodata is None else nodata))
+    np.testing.assert_array_equal(valid, expected)
     np.testing.assert_array_equal(pixels, data[[2, 0], 4:20, 4:20])
+
+
+def test_a_mask_in_the_file_takes_the_place_of_what_a_collection_is_known_for(tmp_path):
+    series, mask = SceneSeries(tmp_path), some((24, 24))
+    data = np.random.default_rng(1).choice(np.array([0, 5], np.uint8), (24, 24))
+    series.add("a", "2017-07-01T10:00:00Z", {"visual": data}, "sentinel-2-l2a")
+    with rasterio.open(series.paths["sentinel-2-l2a", "a", "visual"], "r+") as file:
+        file.write_mask(mask)
+    chip = series.chip(products=[{"id": "sentinel-2-l2a", "bands": ["visual"]}])
+    assert chip.nodata is None and set(np.unique(chip.pixels[0][chip.mask])) == {0, 5}
+    np.testing.assert_array_equal(chip.mask, mask[4:20, 4:20])

@@ -20,7 +20,7 @@ _COLLECTIONS = (
     # Sentinel-2 MSI products of ESA: 0 is NODATA in every image, and class 0 of SCL. Cloud and snow probabilities are
     # left out: 0 percent is a value there.
     _Collection(
-        re.compile(r"sentinel-?_?(s2|2)($|[-_])|s2_?(msi)?_?l?(1c|2a)|ga_s2|s2_l[12]", re.IGNORECASE),
+        re.compile(r"sentinel-?_?(s2|2)($|[-_])|s2[-_]?(msi)?[-_]?l?(1c|2a)", re.IGNORECASE),
         re.compile(
             r"(B(0?[1-9]|1[0-2]|8A)|coastal|blue|green|red|rededge\d*|nir\d*|swir\d+|cirrus"
             r"|visual|tci|scl|aot|wvp)([-_](10|20|60)m|-jp2)?",

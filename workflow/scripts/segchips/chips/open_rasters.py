@@ -10,7 +10,7 @@ from functools import cached_property
 
 import rasterio
 from rasterio.crs import CRS
-from rasterio.enums import MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.env import ensure_env_with_credentials
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
@@ -39,6 +39,7 @@ class OpenRaster:
 
     Attributes:
         masked: Whether the file has a mask, of all bands or of each, or an alpha band.
+        shadowed_alpha: The number of an alpha band that GDAL's masks do not show, because the bands have nodata values.
     """
 
     def __init__(self, href: str) -> None:
@@ -56,6 +57,13 @@ class OpenRaster:
             MaskFlags.all_valid not in flags and (MaskFlags.per_dataset in flags or MaskFlags.nodata not in flags)
             for flags in self.dataset.mask_flag_enums
         )
+        alpha = [number for number, name in enumerate(self.dataset.colorinterp, 1) if name == ColorInterp.alpha]
+        self.shadowed_alpha = alpha[0] if alpha and not self.masked else None
+
+    @property
+    def says_what_is_valid(self) -> bool:
+        """Whether the file has a mask or an alpha band."""
+        return self.masked or self.shadowed_alpha is not None
 
     @cached_property
     def epsg(self) -> int | None:

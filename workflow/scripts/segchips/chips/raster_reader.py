@@ -88,7 +88,7 @@ class RasterReader:
             with self._open([band]) as source:
                 dtypes.append(source.dataset.dtypes[band.index - 1])
                 declared = source.dataset.nodatavals[band.index - 1]
-                nodata.append(band.known_nodata if declared is None and band.nodata is None else declared)
+                nodata.append(next(iter(_declared_nodata(source, band)), None) if band.nodata is None else declared)
         return np.result_type(*dtypes), next((value for value in nodata if value is not None), None)
 
     def colour(self, band: Band) -> str:
@@ -186,15 +186,19 @@ def _read_window(source: OpenRaster, bands: Sequence[Band], window: Window, noda
     else:
         equal = any_nodata(data, [nodata.value])
         valid &= ~(equal.all(axis=0) if nodata.when == "all" else equal)
+    if source.shadowed_alpha:
+        alpha = source.dataset.read(source.shadowed_alpha, window=window) != 0
+        valid &= alpha | (np.array(indexes) == source.shadowed_alpha)[:, None, None]
     if np.issubdtype(data.dtype, np.floating):
         valid &= np.isfinite(data)
     return data, valid
 
 
 def _declared_nodata(source: OpenRaster, band: Band) -> list[float]:
-    """The nodata values of catalogue and file; where both are silent, that of the collection."""
+    """The nodata values of catalogue and file; where both, and masks, are silent, that of the collection."""
     declared = [value for value in (band.nodata, source.dataset.nodatavals[band.index - 1]) if value is not None]
-    return declared or [value for value in (band.known_nodata,) if value is not None]
+    known = [] if declared or band.known_nodata is None or source.says_what_is_valid else [band.known_nodata]
+    return declared or known
 
 
 def _read_warped(
