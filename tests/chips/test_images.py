@@ -213,9 +213,16 @@ def test_a_truncated_scene_is_named_and_leaves_no_chip(tmp_path):
     assert "\n" not in str(caught.value) and not list(tmp_path.glob("chips/*"))
 
 
-def test_a_scene_without_the_band_is_named(tmp_path):
+def test_a_scene_without_the_band_is_left_out_by_name(tmp_path):
     series = SceneSeries(tmp_path)
     series.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1)})
+    series.add("b", "2017-06-30T10:00:00Z", {"B2": noise(2)})
+    assert series.chip().scenes == {"s2": ["a"]}
+    assert series.plan().left_out == {("s2", "b"): "it has no band 'B1'; it has B2"}
+
+
+def test_a_band_that_no_scene_has_is_an_error_with_those_that_it_has(tmp_path):
+    series = SceneSeries(tmp_path)
     series.add("b", "2017-07-02T10:00:00Z", {"B2": noise(1)})
     with pytest.raises(InputError, match="scene 'b' of product 's2' has no band 'B1'; it has B2"):
         series.chip()

@@ -86,7 +86,7 @@ def test_a_scene_at_the_very_end_of_the_last_day_counts(source, platform):
 )
 def test_what_is_not_there_is_named_before_any_scene_is_asked_for(source, platform, product, bands, level, words):
     with pytest.raises(InputError, match=words):
-        open_catalogue(platform_dataset(source).imagery.first).check(product, bands, level)
+        open_catalogue(platform_dataset(source).imagery.first).check(product, bands, level, None)
     assert not platform.log.of("catalog", "/images") and not platform.log.of("raster")
 
 

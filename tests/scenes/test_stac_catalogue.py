@@ -190,8 +190,8 @@ def test_an_unknown_product_names_those_that_are_known(tmp_path, stac_api, kind)
     )
     source = StacCatalogue(make_dataset(imagery={"catalog": str(catalog)}).imagery.first)
     with pytest.raises(InputError, match="no product 's3'; it has landsat, s2"):
-        source.check("s3", ["B1"], None)
-    source.check("landsat", ["B1"], None)
+        source.check("s3", ["B1"], None, None)
+    source.check("landsat", ["B1"], None, None)
     with pytest.raises(InputError, match="no product 's3'; it has landsat, s2"):
         find(catalog, products=[{"id": "s3", "bands": ["B1"]}])
 

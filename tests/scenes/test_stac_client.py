@@ -86,7 +86,7 @@ def test_a_damaged_collection_gives_one_message(tmp_path, serve, how):
     write_catalogue(tmp_path, [make_item(name, DAY, {"B1": make_asset("./a.tif")}, HERE) for name in "ab"])
     SPOILT[how](tmp_path / "s2/collection.json")
     for place in (tmp_path / "catalog.json", serve(tmp_path) + "/catalog.json"):
-        for look in (find, lambda place: catalogue(place).check("s2", [], None)):
+        for look in (find, lambda place: catalogue(place).check("s2", [], None, None)):
             with pytest.raises(InputError, match="catalogue .*catalog.json") as caught:
                 look(place)
             assert "\n" not in str(caught.value)

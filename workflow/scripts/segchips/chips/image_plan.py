@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from functools import cached_property
 
@@ -12,23 +12,33 @@ from segchips.files import digest
 from segchips.scenes.model import Scaling, Scene
 from segchips.scenes.pinning import SceneLock
 from segchips.scenes.query import closest_order, least_cloud_order, natural_order
+from segchips.scenes.usable import usable_scenes, wanted_bands
 
 
 @dataclass(frozen=True)
 class ImagePlan:
     """What every image chip of one layer is made from, computed once for all tiles.
 
+    Scenes that lack a band or mask, or are excluded, are left out of what the lock holds.
+
     Attributes:
-        imagery: The layer's products, dates, masks and composite.
-        lock: The scenes that each tile is pinned to.
+        imagery: The layer's products, dates, masks and composite; products name single bands.
+        lock: The scenes of each tile that are used.
         code_version: A digest of the code that makes the chips.
         config_key: Where the config declares the layer, for messages.
+        left_out: Product, id and reason of each scene that is left out.
     """
 
     imagery: ImageryConfig
     lock: SceneLock
     code_version: str
     config_key: str
+    left_out: Mapping[tuple[str, str], str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        usable = usable_scenes(self.imagery, self.lock)
+        for name in ("imagery", "lock", "left_out"):
+            object.__setattr__(self, name, getattr(usable, name))
 
     @cached_property
     def _ranks(self) -> Mapping[int, int]:
@@ -71,11 +81,7 @@ class ImagePlan:
     @cached_property
     def _pins(self) -> Mapping[int, str]:
         """A digest of what each scene contributes to chips, by the scene's index."""
-        mask = self.imagery.cloud_mask
-        mask_assets = (mask.asset,) if mask and mask.asset else ()
-        names = {product.id: (*product.bands, *mask_assets) for product in self.imagery.products}
-        if mask and mask.product and mask.band:
-            names[mask.product] = (*names.get(mask.product, ()), mask.band)
+        names = wanted_bands(self.imagery)
         return {
             index: digest(scene.product, scene.id, scene.acquired, *map(scene.band, names[scene.product]))
             for index, scene in enumerate(self.lock.scenes)
@@ -151,7 +157,11 @@ class ImagePlan:
         """Return why a tile gets no chip: the products of which it has no scene; None where it gets one."""
         present = {self.lock.scenes[index].product for index in self.lock.tiles[key]}
         missing = [product.id for product in self.imagery.products if product.id not in present]
-        return f"no scene of {', '.join(missing)} within the dates and the cloud limit" if missing else None
+        if not missing:
+            return None
+        left_out = sum(product in missing for product, _ in self.left_out)
+        more = f"; {left_out} scenes are left out, see the log of the scenes" if left_out else ""
+        return f"no scene of {', '.join(missing)} within the dates and the cloud limit{more}"
 
 
 @dataclass(frozen=True)

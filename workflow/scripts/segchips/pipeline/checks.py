@@ -11,12 +11,17 @@ from segchips.config.tiles import IMAGERY
 from segchips.errors import InputError, SegchipsError
 from segchips.labels.raster_layer import check_raster_keys
 from segchips.pipeline.datasets import Datasets
+from segchips.pipeline.search_bounds import search_bounds
 from segchips.pipeline.sources import is_sample, target_sources
 from segchips.records.chip_folders import find_pairs
 from segchips.records.chip_splits import listed_splits
 from segchips.scenes.catalogue import open_catalogue
+from segchips.scenes.query import SceneQuery
+from segchips.scenes.resolve import no_scenes_message
+from segchips.scenes.usable import usable_scenes, wanted_bands
 from segchips.tiles.area import read_tile_keys
 from segchips.tiles.label_rasters import raster_files
+from segchips.vectors.geometry import Geometries
 from segchips.vectors.layers import find_layer
 from segchips.vectors.points import read_points
 
@@ -85,25 +90,62 @@ def _check_labels(datasets: Datasets, name: str) -> None:
                 datasets.features(name, part)
 
 
-def check_catalogue(dataset: Dataset) -> None:
-    """Check that there is a catalogue with the products and bands; that of the sample may be missing."""
-    with _naming(f"datasets.{dataset.name}"):
-        for name, layer in dataset.imagery.layers.items():
-            _check_catalogue(layer, f"imagery.layers.{name}" if name else "imagery")
+def check_pinned_scenes(datasets: Datasets, name: str) -> bool:
+    """Check that pinned scenes have the bands of the config.
+
+    Returns:
+        Whether the lock answers the config's search; otherwise the catalogue has to be asked.
+
+    Raises:
+        InputError: No pinned scene of a product has the bands.
+    """
+    if not datasets.has_result(name, "scenes.parquet"):
+        return False
+    try:
+        locks = datasets.scene_locks(name)
+    except InputError:
+        return True  # the step that reads it says so
+    layers = datasets[name].imagery.layers
+    if any(layer not in locks or locks[layer].query != SceneQuery.of(layers[layer]).text for layer in layers):
+        return False
+    for layer, imagery in layers.items():
+        with _naming(f"datasets.{name}"), _naming(f"{_layer_key(layer)}.products"):
+            usable_scenes(imagery, locks[layer])
+    return True
 
 
-def _check_catalogue(imagery: ImageryConfig, key: str) -> None:
+def check_catalogue(datasets: Datasets, name: str) -> None:
+    """Check that there is a catalogue with scenes that have the products and bands of the config.
+
+    The search is that of the run, in the bounds of the area, and ends at the first scene of each product that can be
+    used. The catalogue of the sample may be missing.
+    """
+    dataset = datasets[name]
+    with _naming(f"datasets.{name}"):
+        area = search_bounds(dataset)
+        for layer, imagery in dataset.imagery.layers.items():
+            _check_catalogue(imagery, _layer_key(layer), area)
+
+
+def _layer_key(layer: str) -> str:
+    return f"imagery.layers.{layer}" if layer else "imagery"
+
+
+def _check_catalogue(imagery: ImageryConfig, key: str, area: Geometries | None) -> None:
     if not imagery.on_platform and _will_be_made(str(imagery.catalog)):
         return
     with _naming(f"{key}.source" if imagery.on_platform else f"{key}.catalog"):
         catalogue = open_catalogue(imagery)
-    with _naming(f"{key}.products"):
-        for product in imagery.products:
-            asset = (imagery.cloud_mask.asset,) if imagery.cloud_mask and imagery.cloud_mask.asset else ()
-            catalogue.check(product.id, (*product.bands, *asset), product.processing_level)
-    if imagery.cloud_mask and imagery.cloud_mask.product:
+    wanted, found = wanted_bands(imagery), []
+    levels = {product.id: product.processing_level for product in imagery.products}
+    for product, level in levels.items():
+        with _naming(f"{key}.products"):
+            found.append(catalogue.check(product, wanted[product], level, area))
+    for product in wanted.keys() - levels.keys():
         with _naming(f"{key}.cloud_mask"):
-            catalogue.check(imagery.cloud_mask.product, [str(imagery.cloud_mask.band)], None)
+            catalogue.check(product, wanted[product], None, area)
+    if not any(found):
+        raise InputError(no_scenes_message(imagery, "the area"))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from segchips.pipeline.code_versions import foreign_to_images, module_version
 from segchips.pipeline.sources import target_sources
 from segchips.records.file_names import counts_path, index_name
 from segchips.scenes.lock import read_locks
+from segchips.scenes.pinning import SceneLock
 from segchips.splits.splits import read_splits
 from segchips.tiles.assignment import PLANNED, TileAssignment
 from segchips.tiles.manifest import read_parquet_columns
@@ -137,6 +138,14 @@ class Datasets:
         """Every tile with its split, shard and state."""
         return self.read_once("assignments", self.folder(name) / "splits.parquet", read_splits)
 
+    def scene_locks(self, name: str) -> Mapping[str, SceneLock]:
+        """The pinned scenes of each layer.
+
+        Raises:
+            InputError: The scene lock is damaged.
+        """
+        return self.read_once("scene locks", self.folder(name) / "scenes.parquet", read_locks)
+
     def image_plans(self, name: str) -> ImagePlans:
         """What image chips of all layers are made from.
 
@@ -145,7 +154,7 @@ class Datasets:
         """
 
         def read(path: Path) -> ImagePlans:
-            locks, plans = read_locks(path), {}
+            locks, plans = self.scene_locks(name), {}
             for layer, imagery in self[name].imagery.layers.items():
                 if layer not in locks:
                     raise InputError(f"{path}: has no scenes of layer '{layer}'; run again to resolve them")

@@ -8,7 +8,7 @@ from typing import Any, TypeVarTuple
 from segchips.config.loading import load_config
 from segchips.errors import SegchipsError
 from segchips.files import atomic_write
-from segchips.pipeline.checks import check_conversion, check_inputs
+from segchips.pipeline.checks import check_conversion, check_inputs, check_pinned_scenes
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.steps.scenes import check_scenes
 from segchips.pipeline.workers import WorkerPool
@@ -74,7 +74,7 @@ class JobRunner:
         config = self.datasets.config
         for name in config.datasets:
             self._ask(self._workers, check_inputs, name)
-            if not self.datasets.has_result(name, "scenes.parquet"):
+            if not check_pinned_scenes(self.datasets, name):
                 pool = self._network_worker if self.datasets.uses_network(name) else self._workers
                 self._ask(pool, check_scenes, name)
         for conversion in config.conversions.values():

@@ -7,6 +7,7 @@ import numpy as np
 
 from segchips.config.imagery import ImageryConfig
 from segchips.scenes.model import Scene
+from segchips.vectors.geometry import Geometries
 
 
 class SceneCatalogue(Protocol):
@@ -18,8 +19,17 @@ class SceneCatalogue(Protocol):
 
     skipped_items: list[str]
 
-    def check(self, product: str, bands: Sequence[str], level: str | None, /) -> None:
+    def check(self, product: str, bands: Sequence[str], level: str | None, area: Geometries | None, /) -> bool:
         """Check that the catalogue has the product with these bands and this processing level.
+
+        Args:
+            product: Its id.
+            bands: Names of bands, that of a mask too.
+            level: The processing level of a platform.
+            area: Polygons in longitude and latitude that scenes have to meet; None for any place.
+
+        Returns:
+            Whether there is a scene, as far as the catalogue is asked.
 
         Raises:
             InputError: The product, a band or the level does not exist, as far as the catalogue describes them.

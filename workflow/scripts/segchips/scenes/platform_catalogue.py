@@ -16,6 +16,7 @@ from segchips.errors import InputError, ServiceError
 from segchips.scenes.model import Band, Scene, parse_time
 from segchips.scenes.platform_service import DTYPES, get_service
 from segchips.scenes.query import filter_by_cloud, search_area, search_period
+from segchips.vectors.geometry import Geometries
 
 T = TypeVar("T")
 
@@ -31,8 +32,11 @@ class PlatformCatalogue:
         self._imagery, self._service = imagery, get_service(imagery.source, imagery.requests)
         self.skipped_items: list[str] = []
 
-    def check(self, product: str, bands: Sequence[str], level: str | None) -> None:
+    def check(self, product: str, bands: Sequence[str], level: str | None, _: Geometries | None) -> bool:
         """Check that the account can see the product, and that it has these bands and this processing level.
+
+        Returns:
+            True; scenes are not searched.
 
         Raises:
             InputError: The product, a band or the level does not exist.
@@ -42,6 +46,7 @@ class PlatformCatalogue:
             if band not in product_bands:
                 names = ", ".join(sorted(product_bands)) or "none"
                 raise InputError(f"{self._title}: product '{product}' has no band '{band}'; it has {names}")
+        return True
 
     def search(self, footprints: np.ndarray) -> list[Scene]:
         """Find all scenes of the configured products in the date window that meet any footprint.

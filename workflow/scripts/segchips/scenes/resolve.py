@@ -21,6 +21,7 @@ from segchips.scenes.pinning import (
     pin_scenes,
 )
 from segchips.scenes.query import SceneQuery, require_cloud_cover
+from segchips.scenes.usable import usable_scenes
 from segchips.tiles.manifest import read_manifest
 
 
@@ -39,7 +40,8 @@ def resolve(dataset: Dataset, manifest: Path, path: Path, refresh: bool) -> Iter
         Lines for the log: skipped catalogue items, a summary, and the changes to an existing lock.
 
     Raises:
-        InputError: No tile has a scene, the catalogue cannot be used, or the existing lock is damaged.
+        InputError: No tile has a scene, no scene has the wanted bands, the catalogue cannot be used, or the existing
+            lock is damaged.
     """
     keys = [row.key for row in read_manifest(manifest)]
     former = read_locks(path) if path.exists() else {}
@@ -49,7 +51,13 @@ def resolve(dataset: Dataset, manifest: Path, path: Path, refresh: bool) -> Iter
         old, title = former.get(layer), f"{layer}: " if layer else ""
         locks[layer], layer_lines = _resolve_layer(imagery, keys, None if refresh else old)
         if not any(locks[layer].tiles.values()):
-            raise InputError(f"datasets.{dataset.name}: {title}{_no_scenes_message(imagery, keys)}")
+            place = f"any of the {len(keys)} tiles"
+            raise InputError(f"datasets.{dataset.name}: {title}{no_scenes_message(imagery, place)}")
+        try:
+            layer_lines += usable_scenes(imagery, locks[layer]).lines
+        except InputError as error:
+            key = f"imagery.layers.{layer}" if layer else "imagery"
+            raise InputError(f"datasets.{dataset.name}: {key}.products: {error}") from error
         layer_lines += describe_changes(old, locks[layer]) if old else []
         lines += [f"{title}{line}" for line in layer_lines]
     write_locks(path, locks)
@@ -90,12 +98,18 @@ def _search(imagery: ImageryConfig, query: SceneQuery, keys: list[str]) -> tuple
     return lock, catalogue.skipped_items
 
 
-def _no_scenes_message(imagery: ImageryConfig, keys: list[str]) -> str:
+def no_scenes_message(imagery: ImageryConfig, place: str) -> str:
+    """Return the message for a search that finds nothing.
+
+    Args:
+        imagery: The layer.
+        place: What no scene meets, such as `any of the 12 tiles`.
+    """
     limit = "" if imagery.max_cloud is None else f" with a cloud fraction below {imagery.max_cloud}"
     products = ", ".join(product.id for product in imagery.products)
     period = f" {'from ' if imagery.start and imagery.end else ''}{imagery.period}"
+    conditions = "the dates and the cloud limit" if imagery.filter is None else "dates, cloud limit and filter"
     return (
-        f"no scene of {products}{period}{limit} "
-        f"meets any of the {len(keys)} tiles; "
-        "check that the AOI lies within the catalogue's scenes, and the dates and the cloud limit"
+        f"no scene of {products}{period}{limit} meets {place}; "
+        f"check that the AOI lies within the catalogue's scenes, and {conditions}"
     )

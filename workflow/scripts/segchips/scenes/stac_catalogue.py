@@ -15,6 +15,8 @@ from segchips.scenes.signing import without_signatures
 from segchips.scenes.stac_client import catalogue_errors, open_catalog
 from segchips.scenes.stac_items import ItemError, item_interval, item_outline, scene_from_item
 from segchips.scenes.stac_search import ItemSearch
+from segchips.scenes.usable import missing_band, refuse_bands
+from segchips.vectors.geometry import Geometries
 
 
 class StacCatalogue:
@@ -29,16 +31,28 @@ class StacCatalogue:
         self._filter = None if imagery.filter is None else ItemFilter(imagery.filter)
         self.skipped_items: list[str] = []
 
-    def check(self, product: str, bands: Sequence[str], _: str | None) -> None:
-        """Check that the catalogue has the product, and that an example of its scenes has these bands.
+    def check(self, product: str, bands: Sequence[str], _: str | None, area: Geometries | None) -> bool:
+        """Search as a run does, until a scene has these bands.
+
+        Returns:
+            Whether there is a scene.
 
         Raises:
-            InputError: The product or a band does not exist.
+            InputError: The product does not exist, none of its scenes has the bands, or a band's name is ambiguous.
         """
-        scene = next(self._scenes(product, None, None), None)
-        for band in bands:
-            if scene and not scene.find_bands(band):
-                scene.band(band)
+        imagery, lacking = self._imagery, list[Scene]()
+        limit = imagery.max_cloud if product in {entry.id for entry in imagery.products} else None
+        without_cover = []
+        for scene in self._scenes(product, limit, area):
+            if limit is not None and scene.cloud is None:
+                without_cover.append(scene)
+            elif scene.id not in imagery.exclude and (limit is None or (scene.cloud or 0.0) < limit):
+                if missing_band(scene, bands) is None:
+                    return True
+                lacking.append(scene)
+        if lacking:
+            refuse_bands(lacking, bands)
+        return bool(filter_by_cloud(product, without_cover, limit))
 
     def search(self, footprints: np.ndarray) -> list[Scene]:
         """Find all scenes of the configured products in the date window that meet any footprint.

@@ -14,6 +14,7 @@ def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
     from segchips.grids.tile import Tile
     from segchips.scenes.lock import read_locks
     from segchips.scenes.resolve import resolve
+    from segchips.scenes.usable import usable_scenes
 
     lines = list(resolve(datasets[name], datasets.folder(name) / "tiles.parquet", Path(path), refresh=False))
     for line in lines:
@@ -24,7 +25,8 @@ def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
         layer, imagery = next(iter(datasets[name].imagery.layers.items()))
         check_pixel_grid(imagery, locks[layer].scenes, Tile.from_key(datasets.keys(name)[0]).grid)
     for layer, imagery in datasets[name].imagery.layers.items():
-        for note in check_rasters(imagery, locks[layer].scenes):
+        usable = usable_scenes(imagery, locks[layer])
+        for note in check_rasters(usable.imagery, usable.lock.scenes):
             print(f"{name}: {note}", file=sys.stderr)
             lines.append(note)
     return lines
@@ -34,4 +36,4 @@ def check_scenes(datasets: Datasets, name: str) -> None:
     """Check before a run that the dataset's catalogue has the products and bands of the config."""
     from segchips.pipeline.checks import check_catalogue
 
-    check_catalogue(datasets[name])
+    check_catalogue(datasets, name)
