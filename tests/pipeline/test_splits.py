@@ -117,6 +117,7 @@ def test_a_plan_retrieves_nothing(fresh: Project) -> None:
     assert not names(fresh, "images") and not names(fresh, "labels")
     assert json.loads((fresh.results() / "plan.json").read_text())["tiles"] == 6
     assert "label pixels of train" in result.stdout and "tiles are dropped: guard" in result.stdout
+    assert "image chips and" in result.stdout and "label chips are missing; to make them takes about" in result.stdout
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ from segchips.pipeline.steps import (
     images,
     labels,
     ledger,
+    plan,
     prune,
     scenes,
     splits,

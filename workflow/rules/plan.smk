@@ -9,7 +9,7 @@ rule plan:
     log:
         f"{LOGS}/plan.log",
     localrule: True
-    conda:
-        "../../environment.yml"
-    script:
-        "../scripts/plan.py"
+    run:
+        if error := RUNNER.run("plan", log[0], plan.make_plan, CORES):
+            raise error
+        print(Path(log[0]).read_text(), end="", flush=True)

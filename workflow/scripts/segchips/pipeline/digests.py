@@ -139,6 +139,11 @@ class Digests:
         made_from = self._datasets.content_digests([*self._datasets.indices(name), *self._datasets.pixel_counts(name)])
         return digest(module_version("records.dataset_description"), *how, *made_from)
 
+    def plan(self, name: str) -> str:
+        """Of the plan of a run."""
+        made_from = self._results(name, "scenes.parquet", "labels.parquet", "splits.parquet")
+        return digest(module_version("reports.plan"), self._datasets[name], *made_from)
+
     def conversion(self, name: str) -> str:
         """Of a dataset of chips made elsewhere: its config, the contents of its files, and a mark of missing shards."""
         conversion, folder = self._datasets.config.conversions[name], self._datasets.folder(name)

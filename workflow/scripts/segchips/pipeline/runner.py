@@ -1,6 +1,7 @@
 """Runs the bodies of jobs in worker processes, and keeps what they say in the jobs' logs."""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVarTuple
@@ -10,6 +11,7 @@ from segchips.errors import SegchipsError
 from segchips.files import atomic_write
 from segchips.pipeline.checks import check_conversion, check_inputs, check_pinned_scenes
 from segchips.pipeline.datasets import Datasets
+from segchips.pipeline.job_times import JobTimes
 from segchips.pipeline.steps.scenes import check_scenes
 from segchips.pipeline.workers import WorkerPool
 
@@ -35,6 +37,7 @@ class JobRunner:
     def __init__(self, raw: Mapping[str, Any], cores: int, logs: str = "logs") -> None:
         self.datasets = Datasets(load_config(raw), logs)
         self.network_jobs = 2 * self.datasets.config.requests  # so that no request waits for the next job
+        self.times = JobTimes(self.datasets.config.results)
         _add_library_to_path()
         state = self.datasets.config, logs
         self._workers = WorkerPool(cores, Datasets, *state) if cores else None
@@ -52,13 +55,13 @@ class JobRunner:
         Returns:
             The error that ended the job, or None. It is returned for the rule to raise, so that no traceback is shown.
         """
-        return self._call(self._workers, _run_logged, job, log, body, arguments)
+        return self._run(self._workers, job, log, body, arguments)
 
     def run_on_network(
         self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments
     ) -> SegchipsError | None:
         """Run a job's body that waits for a platform; as `run`."""
-        return self._call(self._network_worker, _run_logged, job, log, body, arguments)
+        return self._run(self._network_worker, job, log, body, arguments)
 
     def start_ahead(self) -> None:
         """Let a worker process import what it needs while Snakemake looks at the jobs."""
@@ -80,6 +83,14 @@ class JobRunner:
         for conversion in config.conversions.values():
             check_conversion(conversion)
 
+    def _run(
+        self, pool: WorkerPool | None, job: str, log: str, body: Callable[..., Any], arguments: tuple[object, ...]
+    ) -> SegchipsError | None:
+        error, seconds = self._call(pool, _run_logged, job, log, body, arguments)
+        if error is None and arguments:
+            self.times.add(str(arguments[0]), body.__module__.rpartition(".")[2], seconds)
+        return error
+
     def _call(self, pool: WorkerPool | None, function: Callable[..., Any], *arguments: object) -> Any:
         return pool.call(function, *arguments) if pool else function(self.datasets, *arguments)
 
@@ -89,16 +100,21 @@ class JobRunner:
 
 def _run_logged(
     datasets: Datasets, job: str, log: str, body: Callable[..., Iterable[str] | None], arguments: tuple[object, ...]
-) -> SegchipsError | None:
-    """Run a body and write its lines, or its error, to the log; the ledger reads errors from there."""
+) -> tuple[SegchipsError | None, float]:
+    """Run a body and write its lines, or its error, to the log; the ledger reads errors from there.
+
+    Returns:
+        The error, or None, and the seconds that the body took.
+    """
+    start = time.perf_counter()
     try:
         lines = body(datasets, *arguments)
     except SegchipsError as error:
         atomic_write(log, f"{error}\n")
-        return type(error)(f"{job}: {error}")
+        return type(error)(f"{job}: {error}"), time.perf_counter() - start
     if lines is not None:
         atomic_write(log, "".join(f"{line}\n" for line in lines))
-    return None
+    return None, time.perf_counter() - start
 
 
 def _add_library_to_path() -> None:

@@ -21,15 +21,12 @@ VALUE_BYTES = 2
 """The assumed size of a pixel of a band: most have 16 bits, and catalogues do not say so reliably."""
 
 
-def write_plan(dataset: Dataset, folder: Path) -> list[str]:
+def write_plan(dataset: Dataset, folder: Path) -> None:
     """Write plan.json.
 
     Args:
         dataset: The config of the dataset.
         folder: The dataset's folder of results with scene lock, label lock and splits.
-
-    Returns:
-        The content of plan.json as lines to print.
     """
     locks, label_locks = read_locks(folder / "scenes.parquet"), read_label_locks(folder / "labels.parquet")
     layers = dataset.imagery.layers.items()
@@ -40,7 +37,6 @@ def write_plan(dataset: Dataset, folder: Path) -> list[str]:
     first = next(iter(label_locks.values()))
     content |= {"class_pixels": _class_pixels(dataset, planned, first, folder / "splits.parquet")}
     atomic_write(folder / "plan.json", json.dumps(content, indent=2) + "\n")
-    return [*_lines(content)]
 
 
 def _content(
@@ -112,7 +108,8 @@ def _class_pixels(
     return {split: {str(value): n for value, n in sorted(total.items())} for split, total in totals.items()}
 
 
-def _lines(content: Mapping[str, Any]) -> Iterator[str]:
+def plan_lines(content: Mapping[str, Any]) -> Iterator[str]:
+    """The content of plan.json as lines to show."""
     by_split = ", ".join(f"{count} {split}" for split, count in content["made"].items())
     yield f"{content['tiles']} tiles: {sum(content['made'].values())} to be made ({by_split})"
     if content["no_scenes"]:
