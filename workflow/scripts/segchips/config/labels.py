@@ -106,7 +106,7 @@ class LabelsConfig(Block):
         if self.kind == "continuous":
             return {}
         for layer in self.layers:
-            one_value = not (layer.attribute or layer.may_be_raster)
+            one_value = not layer.attribute and Path(layer.path).suffix.lower() not in RASTER_SUFFIXES
             values = {layer.layer or Path(layer.path).stem: layer.value} if one_value else layer.classes or {}
             for name, value in values.items():
                 if value is not None and name not in names.setdefault(value, []) and name:

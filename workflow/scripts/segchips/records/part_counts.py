@@ -19,6 +19,8 @@ Key = tuple[str, str | None]
 
 LABEL = "label"
 """Stands for the labels themselves in place of a layer."""
+VALUES = "values"
+"""Stands for the values of a target of floats, not separated by class."""
 
 
 class PartCounts:
@@ -51,20 +53,19 @@ class PartCounts:
             valid: For each layer without a nodata value, which pixels (height x width) have values; None if all have.
         """
         masks = valid or [None] * len(images)
-        is_class = [label.dtype.kind != "f" for label in labels]
         for layer, image, value, mask in zip(self._layers, images, nodata, masks, strict=True):
-            for target, label, has_classes in zip(self._targets, labels, is_class, strict=True):
-                is_equal = has_classes and image.shape[0] == label.shape[0]
+            for target, label in zip(self._targets, labels, strict=True):
+                is_equal = image.shape[0] == label.shape[0]
                 counts = self._at(layer, target if is_equal else None, image, value)
                 if is_equal or target == self._targets[0]:
                     counts.add(image, label if is_equal else np.zeros(image.shape[:2], np.uint8), mask)
         has_no_layer = all(image.shape[0] != labels[0].shape[0] for image in images)
-        for target, label, has_classes in zip(self._targets, labels, is_class, strict=True):
+        for target, label in zip(self._targets, labels, strict=True):
             plane = label.reshape(*label.shape[:2], 1)
-            if not has_classes:
-                self._at(LABEL, target, plane, math.nan).add(plane, np.zeros(label.shape[:2], np.uint8))
-            elif has_no_layer:
+            if has_no_layer:
                 self._at(LABEL, target, plane, None).add(plane, label)
+            if label.dtype.kind == "f":
+                self._at(VALUES, target, plane, math.nan).add(plane, np.zeros(label.shape[:2], np.uint8))
 
     def _at(self, layer: str, target: str | None, image: Array, nodata: float | None) -> PixelCounts:
         if (layer, target) not in self._counts:
@@ -82,7 +83,12 @@ class PartCounts:
 
     def of_target(self, target: str) -> Mapping[str, PixelCounts]:
         """The counts of layers by the classes of a target; under LABEL the labels themselves if no layer is so fine."""
-        return {layer: counts for (layer, name), counts in self._counts.items() if name == target}
+        return {layer: counts for (layer, name), counts in self._counts.items() if name == target and layer != VALUES}
+
+    def values_of(self, target: str) -> PixelCounts | None:
+        """The counts of the values of a target of floats."""
+        counts = self._counts.get((VALUES, target))
+        return counts.with_merged_classes() if counts else None
 
     def merge(self, other: "PartCounts") -> None:
         """Add the counts of other tiles of the same dataset."""

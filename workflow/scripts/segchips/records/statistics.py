@@ -13,7 +13,7 @@ from segchips.records.dataset_files import read_info, shard_paths
 from segchips.records.dataset_info import ChipLayout, DatasetInfo, image_key, label_key
 from segchips.records.exact_sums import ExactSums
 from segchips.records.file_names import STATISTICS_FILE
-from segchips.records.part_counts import LABEL, PartCounts
+from segchips.records.part_counts import PartCounts
 from segchips.records.pixel_counts import ClassValue, PixelCounts
 from segchips.records.pixel_values import code_values, is_wide
 from segchips.records.record_decoding import decode_example, steps_as_bands
@@ -85,11 +85,8 @@ def summarise_counts(counts: PartCounts, info: DatasetInfo) -> SplitStatistics:
     targets: dict[str, dict[int, ClassStatistics] | None] = {}
     measurements, first = {}, next(iter(info.labels))
     for target, layout in info.labels.items():
-        if np.dtype(layout.dtype).kind == "f":
-            counted = counts.of_target(target).get(LABEL, PixelCounts(layout.dtype, 1, math.nan))
-            measurements[target] = _band(counted.with_merged_classes(), None, 0, target or None)
-            targets[target] = None
-            continue
+        if values := counts.values_of(target):
+            measurements[target] = _band(values, None, 0, target or None)
         targets[target] = _classes(counts.of_target(target), info, layout.nodata, info.unknown.get(target))
     any_counts = next(iter(counts.of_target(first).values()), _no_counts(info.image))
     return SplitStatistics(

@@ -80,7 +80,7 @@ class SplitStatistics:
         layers: By layer the statistics of each band, over all steps of a time series.
         targets: By target the statistics of each label value; None if there are more than 256 values, or one is not an
             integer.
-        measurements: By continuous target the statistics of its values.
+        measurements: By target of floats the statistics of its values.
         steps: For each time series, by layer, the statistics of each band in each step.
     """
 

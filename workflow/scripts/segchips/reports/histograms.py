@@ -11,7 +11,7 @@ import numpy as np
 from segchips.arrays import Array
 from segchips.records.dataset_info import ChipLayout, DatasetInfo
 from segchips.records.file_names import counts_path, index_path
-from segchips.records.part_counts import LABEL, PartCounts
+from segchips.records.part_counts import PartCounts
 from segchips.records.pixel_counts import PixelCounts
 from segchips.records.pixel_values import code_values
 from segchips.records.statistics import merge_counts
@@ -79,9 +79,9 @@ def measurement_histograms(
     by_split = {split: _split_counts(directory, info, split) for split in statistics} if targets else {}
     histograms = []
     for target in targets:
-        counts = {split: parts.of_target(target).get(LABEL) for split, parts in by_split.items()}
+        counts = {split: parts.values_of(target) for split, parts in by_split.items()}
         bands = {split: [entry.measurements[target]] for split, entry in statistics.items()}
-        present = {split: merged.with_merged_classes() for split, merged in counts.items() if merged}
+        present = {split: merged for split, merged in counts.items() if merged}
         histograms.append(_histogram(0, present, bands))
     return histograms
 
