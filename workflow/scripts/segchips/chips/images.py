@@ -90,7 +90,13 @@ def make_image(
     if provenance:
         planes = [planes for part in parts for planes in part.provenance]
         _write_provenance(provenance, tile, bands, planes, tags)
-    return [f"{moved} valid values equal nodata {nodata:g} and are stored as the next value"] if moved else []
+    lines = [
+        f"scene '{scene['id']}' of product '{product}' is skipped: {scene['skipped']}"
+        for product, members in _scenes(parts).items()
+        for scene in members
+        if "skipped" in scene
+    ]
+    return lines + ([f"{moved} valid values equal nodata {nodata:g} and are stored as the next value"] if moved else [])
 
 
 def _composite_steps(

@@ -1,7 +1,9 @@
 """The composite of one product's scenes on one tile."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from segchips.chips.pixel_values import is_clear, rescale
 from segchips.chips.readers import open_reader
 from segchips.chips.steps import Step
 from segchips.config.imagery import CloudMask, Product
-from segchips.errors import ConfigError, SceneError
+from segchips.errors import ConfigError, SceneError, ServiceError
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Scene
 
@@ -29,7 +31,8 @@ class ProductComposite:
     Attributes:
         pixels: Band, row, column, on the tile's padded grid.
         valid: Which of the pixels are valid.
-        scenes: Id, time and share of each scene that contributed, as the chip's tags list them.
+        scenes: Id, time and share of each scene that contributed, as the chip's tags list them; last those that are
+            skipped, with the reason.
         provenance: Planes (band, row, column, int16) by kind. A composite of first values has `scene`, which numbers
             `scenes` from 1, and `days` from the reference date if there is one; others have `count`, the number of
             valid scenes. Empty unless requested.
@@ -61,18 +64,52 @@ class ProductCompositor:
         self._plan, self._tile, self._with_provenance = plan, tile, with_provenance
         self._scenes = plan.scenes(tile.key, product.id, step)
         self._reader = open_reader(plan.imagery)
-        example = next(iter(self._scenes), None) or plan.example(product.id)
-        if example is None:
-            raise SceneError(f"{plan.config_key}: no scene of '{product.id}' says what its pixels are like")
-        self._dtype, file_nodata = self._reader.describe(example, product)
+        self._skips = plan.imagery.on_failure == "skip_scene"
+        self._skipped: dict[str, str] = {}
+        example = plan.example(product.id)
+        examples = self._scenes or ([example] if example else [])
+        self._example, self._dtype, file_nodata = self._describe_first(examples)
         self.nodata = self._choose_nodata(file_nodata)
 
+    def _describe_first(self, scenes: Sequence[Scene]) -> tuple[Scene, np.dtype[Any], float | None]:
+        """The first scene, or the first that can be read where others are skipped, with its dtype and nodata value."""
+        for scene in scenes:
+            with self._skipping(scene):
+                return scene, *self._reader.describe(scene, self.product)
+        if self._skipped:
+            raise SceneError(self._none_readable())
+        raise SceneError(f"{self._plan.config_key}: no scene of '{self.product.id}' says what its pixels are like")
+
+    @contextmanager
+    def _skipping(self, scene: Scene) -> Iterator[None]:
+        """Record that a scene cannot be read, where the config skips such scenes; a service that fails is no scene."""
+        try:
+            yield
+        except ServiceError:
+            raise
+        except SceneError as error:
+            if not self._skips:
+                raise
+            self._skipped[scene.id] = str(error)
+
+    def _none_readable(self) -> str:
+        first = next(iter(self._skipped.values()))
+        return f"none of the {len(self._skipped)} scenes of '{self.product.id}' can be read: {first}"
+
     def composite(self) -> ProductComposite:
-        """Composite the scenes as the config says.
+        """Composite the scenes as the config says, and name those that cannot be read where it skips them.
 
         Raises:
             SceneError: A scene cannot be read, or its dtype differs from the first scene's.
         """
+        made = self._composite()
+        skipped = [_share(scene, 0.0) | {"skipped": self._skipped[scene.id]} for scene in self._scenes_skipped()]
+        return replace(made, scenes=[*made.scenes, *skipped]) if skipped else made
+
+    def _scenes_skipped(self) -> list[Scene]:
+        return [scene for scene in self._scenes if scene.id in self._skipped]
+
+    def _composite(self) -> ProductComposite:
         if not self._scenes:
             return self._empty()
         if self._plan.imagery.takes_first:
@@ -138,12 +175,24 @@ class ProductCompositor:
         A scene whose mask leaves no clear pixel is not read, unless no scene would be read at all.
         """
         for scene in self._scenes:
-            clear = self._clear(scene)
-            if clear is not None and not clear.any() and (scenes or scene is not self._scenes[-1]):
+            if scene.id in self._skipped:
                 continue
-            pixels, valid = self._read(scene)
-            scenes.append(scene)
-            yield pixels, valid if clear is None else valid & clear
+            read = None
+            with self._skipping(scene):
+                clear = self._clear(scene)
+                if clear is not None and not clear.any() and (scenes or scene is not self._scenes[-1]):
+                    continue
+                read = self._read(scene)
+            if read:
+                pixels, valid = read
+                scenes.append(scene)
+                yield pixels, valid if clear is None else valid & clear
+        if len(self._skipped) == len(self._scenes):
+            raise SceneError(self._none_readable())
+        if not scenes:  # the last scene is skipped, and the mask leaves nothing of the others
+            scenes.append(self._example)
+            empty = self._empty()
+            yield empty.pixels, empty.valid
 
     def _read(self, scene: Scene) -> MaskedPixels:
         bands = [scene.band(name) for name in self.product.bands]
@@ -151,7 +200,7 @@ class ProductCompositor:
         if pixels.dtype != self._dtype:
             raise SceneError(
                 f"scene '{scene.id}' of product '{self.product.id}' holds {pixels.dtype}, "
-                f"but '{self._scenes[0].id}' holds {self._dtype}; "
+                f"but '{self._example.id}' holds {self._dtype}; "
                 "a product's scenes need one dtype"
             )
         targets = [self._plan.scaling[self.product.id, name] for name in self.product.bands]

@@ -44,6 +44,7 @@ class ChipHeader:
         lossy: Whether the file's compression may have changed values.
         nodata: The nodata value; None without one.
         masked: Whether a mask, or a last band that is alpha, may say which pixels are valid.
+        skipped: Scenes that could not be read, as in `ChipTags`.
     """
 
     path: str | Path
@@ -63,6 +64,7 @@ class ChipHeader:
     lossy: bool = False
     nodata: float | None = None
     masked: bool = False
+    skipped: tuple[tuple[str, str], ...] = ()
 
     @property
     def layout(self) -> tuple[int, int, int, str]:

@@ -94,6 +94,7 @@ def _gdal_header(path: str | Path, source: Any) -> ChipHeader:
         lossy=_is_lossy(source),
         nodata=source.nodata,
         masked=_is_masked(source),
+        skipped=tags.skipped,
     )
 
 
@@ -128,6 +129,7 @@ def _from_fast_header(path: str | Path, fast: FastHeader) -> ChipHeader:
         fast.kind == "jpeg",
         fast.nodata,
         fast.masked,
+        fast.tags.skipped,
     )
 
 

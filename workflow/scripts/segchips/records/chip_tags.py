@@ -21,6 +21,7 @@ class ChipTags:
         acquired: Acquisition times of the scenes (RFC 3339), ascending and without repetition.
         scenes: Product and id of each scene.
         steps: The first and last day of each step of a time series, ISO 8601, "" where unknown; empty for other chips.
+        skipped: Product and id of each scene that is not in the chip because it could not be read.
     """
 
     valid: float | None = None
@@ -28,6 +29,7 @@ class ChipTags:
     acquired: tuple[str, ...] = ()
     scenes: tuple[tuple[str, str], ...] = ()
     steps: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 def read_chip_tags(
@@ -43,16 +45,19 @@ def read_chip_tags(
     """
     acquired: dict[str, None] = {}
     ids: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
     with suppress(ValueError, TypeError, KeyError, AttributeError):
         by_product = json.loads(scenes or "{}")
         members = [(product, scene) for product, members in by_product.items() for scene in members]
+        skipped = tuple((product, str(scene["id"])) for product, scene in members if "skipped" in scene)
+        members = [(product, scene) for product, scene in members if "skipped" not in scene]
         acquired = dict.fromkeys(sorted(str(scene["acquired"]) for _, scene in members if "acquired" in scene))
         ids = tuple((product, str(scene["id"])) for product, scene in members if "id" in scene)
     days: tuple[tuple[str, str], ...] = ()
     with suppress(ValueError, TypeError, KeyError, AttributeError):
         days = tuple((str(step["start"]), str(step["end"])) for step in json.loads(steps or "[]"))
     names = tuple(name or "" for name in bands) if any(bands) else ()
-    return ChipTags(_parse_share(valid), names, tuple(acquired), ids, days)
+    return ChipTags(_parse_share(valid), names, tuple(acquired), ids, days, skipped)
 
 
 @lru_cache(256)

@@ -189,8 +189,10 @@ class _ShardWriter:
         scenes = tuple(dict.fromkeys(scene for image in images for scene in image.scenes))
         if spec.values:
             self.identifiers[pair.name] = record.identifier
-        note = _shorten_paths(record.note, *pair.paths) if record.note else ""
-        return IndexEntry(pair.name, MADE, note, valid, *place, acquired, scenes)
+        notes = [_shorten_paths(record.note, *pair.paths)] if record.note else []
+        skipped = dict.fromkeys(f"{product}/{scene}" for image in images for product, scene in image.skipped)
+        notes += [f"without scenes that cannot be read: {', '.join(skipped)}"] if skipped else []
+        return IndexEntry(pair.name, MADE, "; ".join(notes), valid, *place, acquired, scenes)
 
     def _least_valid(self, images: Sequence[ChipHeader]) -> float | None:
         """The least share of valid pixels among the layers that are not optional; None where no chip says it."""

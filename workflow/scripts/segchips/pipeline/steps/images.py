@@ -16,7 +16,7 @@ def make_image(
 ) -> list[str] | None:
     """Write one tile's image chip of one layer.
 
-    Where the config excludes tiles that cannot be made, an empty file takes the place of the chip until the run ends.
+    Where a tile that cannot be made does not end the run, an empty file takes the place of the chip until the run ends.
 
     Args:
         datasets: The datasets.
@@ -33,7 +33,7 @@ def make_image(
     try:
         return images.make_image(datasets.image_plan(name, layer), Tile.from_name(tile_name), *files, made_from) or None
     except SceneError as error:
-        if datasets[name].imagery.layers[layer].on_failure != "exclude":
+        if datasets[name].imagery.layers[layer].on_failure == "fail":
             raise
         for file in filter(None, files):
             atomic_write(file, b"")
@@ -56,7 +56,7 @@ def clear_exclusion_markers(datasets: Datasets) -> None:
     for name, dataset in datasets.config.datasets.items():
         excluded: set[str] = set()
         for layer, imagery in dataset.imagery.layers.items():
-            if imagery.on_failure == "exclude":
+            if imagery.on_failure != "fail":
                 chips = datasets.chip_folder(name, "images", layer).glob("*.tif")
                 for marker in filter(is_exclusion_marker, chips):
                     marker.unlink()

@@ -1,0 +1,58 @@
+"""Scenes that cannot be read: a failure, or left out and named where the config says so."""
+
+import json
+
+import numpy as np
+import pytest
+
+from segchips.errors import SceneError
+from segchips.records.chip_tags import read_chip_tags
+from support.scene_series import SceneSeries, flat, noise
+
+
+def two_scenes(folder, damage):
+    """A scene with a damaged file, nearest to the reference date, and one that is whole."""
+    series = SceneSeries(folder)
+    series.add("whole", "2017-07-09T10:00:00Z", {"B1": noise(1), "mask": flat(0, "uint8")})
+    series.add("bad", "2017-07-01T10:00:00Z", {"B1": noise(2), "mask": flat(0, "uint8")})
+    damage(series)
+    return series
+
+
+def remove(key):
+    return lambda series: series.paths["s2", "bad", key].unlink()
+
+
+def truncate(series):
+    path = series.paths["s2", "bad", "B1"]
+    path.write_bytes(path.read_bytes()[:300])
+
+
+@pytest.mark.parametrize("composite", ["closest", "median", "mean"])
+@pytest.mark.parametrize("damage", [remove("B1"), truncate, remove("mask")], ids=["missing", "truncated", "no mask"])
+def test_a_scene_that_cannot_be_read_is_left_out_and_named(tmp_path, composite, damage):
+    series = two_scenes(tmp_path, damage)
+    mask = {"asset": "mask", "clear": [0]}
+    with pytest.raises(SceneError, match=r"bad-(B1|mask)\.tif"):
+        series.chip(composite=composite, cloud_mask=mask)
+    chip = series.chip(composite=composite, cloud_mask=mask, on_failure="skip_scene")
+    np.testing.assert_array_equal(chip.pixels[0], np.array(series.expected("whole", "B1"), float))
+    whole, bad = chip.contributions["s2"]
+    assert (whole["id"], whole["share"]) == ("whole", 1.0)
+    assert bad["id"] == "bad" and bad["share"] == 0.0 and "bad-" in bad["skipped"]
+    tags = read_chip_tags(None, json.dumps(chip.contributions), ["B1"])
+    assert (tags.scenes, tags.skipped) == ((("s2", "whole"),), (("s2", "bad"),))
+
+
+def test_a_tile_none_of_whose_scenes_can_be_read_fails(tmp_path):
+    series = SceneSeries(tmp_path)
+    series.add("bad", "2017-07-01T10:00:00Z", {"B1": noise(2)})
+    series.paths["s2", "bad", "B1"].unlink()
+    with pytest.raises(SceneError, match=r"none of the 1 scenes of 's2' can be read: .*bad-B1\.tif"):
+        series.chip(on_failure="skip_scene")
+
+
+def test_clouds_and_a_scene_that_is_skipped_leave_a_chip_without_valid_pixels(tmp_path):
+    series = two_scenes(tmp_path, remove("mask"))
+    chip = series.chip(cloud_mask={"asset": "mask", "clear": [7]}, on_failure="skip_scene", reference_date="2017-07-30")
+    assert chip.valid == 0.0 and [scene["id"] for scene in chip.contributions["s2"]] == ["bad"]
