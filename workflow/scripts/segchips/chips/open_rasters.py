@@ -15,7 +15,7 @@ from rasterio.env import ensure_env_with_credentials
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 
-from segchips.chips.georeference import georeference_problem
+from segchips.scenes.georeference import georeference_problem
 
 GDAL_OPTIONS = {
     "GDAL_CACHEMAX": 512 * 1024**2,

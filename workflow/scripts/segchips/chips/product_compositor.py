@@ -17,7 +17,7 @@ from segchips.chips.steps import Step
 from segchips.config.imagery import CloudMask, Product
 from segchips.errors import ConfigError, SceneError, ServiceError
 from segchips.grids.tile import Tile
-from segchips.scenes.model import Scene
+from segchips.scenes.model import UNDATED, Scene
 
 _METHODS = {"median": composite.median, "mean": composite.mean}
 NO_ORIGIN = -(2**15)
@@ -250,4 +250,5 @@ class ProductCompositor:
 
 def _share(scene: Scene, share: float | None) -> dict[str, object]:
     rounded = None if share is None else round(share, 6)
-    return {"id": scene.id, "acquired": f"{scene.acquired:%Y-%m-%dT%H:%M:%SZ}", "share": rounded}
+    acquired = {} if scene.acquired == UNDATED else {"acquired": f"{scene.acquired:%Y-%m-%dT%H:%M:%SZ}"}
+    return {"id": scene.id, **acquired, "share": rounded}

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from segchips.chips.georeference import georeference_problem
 from segchips.commands.conventions import KnownFile, known_file
-from segchips.commands.outlines import raster_outline
 from segchips.errors import InputError
 from segchips.files import Json
+from segchips.scenes.georeference import georeference_problem
+from segchips.scenes.raster_outlines import raster_outline
 
 Bounds = tuple[float, float, float, float]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from segchips.config.blocks import KEEP_INTEGER, Block, Day, Derived, Flag, Integer, Number, Share, Text, problem
@@ -30,6 +30,13 @@ class Nodata(Block):
     which suits pictures, where 0 is also a dark value of one band."""
 
 
+def _number_as_text(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
+_BandName = Annotated[Text, BeforeValidator(_number_as_text, json_schema_input_type=Text | Integer)]
+
+
 @dataclass(frozen=True)
 class Product(Block):
     """One product (of a platform, or a STAC collection) and the bands taken from it, in chip order."""
@@ -37,11 +44,12 @@ class Product(Block):
     id: Text
     """Product id, or STAC collection id."""
     bands: Annotated[
-        tuple[Text, ...],
+        tuple[_BandName, ...],
         Field(min_length=1, json_schema_extra={"uniqueItems": True}),
         AfterValidator(_refuse_repeated),
-    ]
-    """Asset keys, band names, or `asset:2` for the second band of an asset; for a platform, band names."""
+    ] = ()
+    """Asset keys, band names, or `asset:2` for the second band of an asset; for a platform, band names; for files,
+    numbers or descriptions, by default all bands."""
     resampling: Literal[
         "nearest",
         "bilinear",
@@ -142,14 +150,16 @@ class ImageryConfig(Block):
 
     IN_MAP: ClassVar = True
 
-    source: Literal["stac", "descarteslabs", "earthone"] = "stac"
-    """What provides the scenes: a STAC catalogue, or the platform of Descartes Labs or EarthOne."""
+    source: Literal["stac", "descarteslabs", "earthone", "files"] = "stac"
+    """What provides the scenes: a STAC catalogue, the platform of Descartes Labs or EarthOne, or raster files."""
     catalog: str | None = None
     """Path or URL of a static STAC catalogue, or URL of a STAC API; platforms ignore it."""
+    path: str | None = None
+    """For source files: a raster, a folder of rasters, or a pattern such as `dem/*.tif`."""
     sign: Literal["planetary_computer", None] = None
     """Service that signs asset URLs before they are read; signatures are never stored, nor those in a catalogue."""
-    products: Annotated[tuple[Product, ...], Field(min_length=1)]
-    """The products; bands of several products are stacked in this order."""
+    products: Annotated[tuple[Product, ...], Field(min_length=1)] = ()
+    """The products; bands of several products are stacked in this order. Source files needs none."""
     start: Day | None = None
     """First day, inclusive (UTC); null sets no limit."""
     end: Day | None = None
@@ -223,13 +233,18 @@ class ImageryConfig(Block):
         if self.start and self.end and self.start > self.end:
             raise problem("start", f"{self.start} is after end ({self.end}); swap them")
         self._check_series()
-        if self.composite == "closest" and not self.reference_date and (self.start or self.end) and not self.is_series:
+        needs_date = self.composite == "closest" and self.source != "files" and not self.is_series
+        if needs_date and not self.reference_date and (self.start or self.end):
             text = f"missing; composite 'closest' counts days from it, so name one such as {self.start or self.end}"
             raise problem("reference_date", text)
         if self.filter is not None:
             self._check_filter(self.filter)
         if not self.catalog and self.source == "stac":
             raise problem("catalog", "missing; source 'stac' needs the path or URL of a catalogue")
+        if self.source == "files" and not self.path:
+            raise problem("path", "missing; source 'files' needs a raster, a folder of rasters, or a pattern")
+        if not self.products and self.source != "files":
+            raise problem("products", "missing; name the products and their bands")
         ids = [product.id for product in self.products]
         if len(set(ids)) < len(ids):
             raise problem("products", f"a product is named twice ({', '.join(ids)}); list all its bands in one entry")
@@ -237,7 +252,25 @@ class ImageryConfig(Block):
             raise problem("resolution", f"source '{self.source}' reads pixels of the tiles' size; remove the key")
         for number, product in enumerate(self.products):
             self._check_product(product, f"products.{number}")
-        return self._searched()
+        return self._of_files() if self.source == "files" else self._searched()
+
+    def _of_files(self) -> "ImageryConfig":
+        """The layer without keys that files have no use for, which it may have taken from beside its name."""
+        return replace(
+            self,
+            catalog=None,
+            products=self.products or (Product("files", ()),),
+            start=None,
+            end=None,
+            filter=None,
+            exclude=(),
+            max_cloud=None,
+            composite="closest" if self.composite == "least_cloud" else self.composite,
+            reference_date=None,
+            cloud_mask=None,
+            periods=None,
+            scenes=None,
+        )
 
     def _searched(self) -> "ImageryConfig":
         """The layer with the first and last day of a list of periods as those of the search."""
@@ -277,6 +310,8 @@ class ImageryConfig(Block):
             raise problem("filter", f"'{wanted}' cannot be parsed ({reason}); {advice}") from error
 
     def _check_product(self, product: Product, place: str) -> None:
+        if not product.bands and self.source != "files":
+            raise problem(f"{place}.bands", f"missing; name the bands of '{product.id}'")
         if product.processing_level and not self.on_platform:
             text = (
                 f"'{product.processing_level}' is for {' and '.join(PLATFORMS)}; "

@@ -134,7 +134,8 @@ def _layer_key(layer: str) -> str:
 def _check_catalogue(imagery: ImageryConfig, key: str, area: Geometries | None) -> None:
     if not imagery.on_platform and _will_be_made(str(imagery.catalog)):
         return
-    with _naming(f"{key}.source" if imagery.on_platform else f"{key}.catalog"):
+    part = "source" if imagery.on_platform else "path" if imagery.source == "files" else "catalog"
+    with _naming(f"{key}.{part}"):
         catalogue = open_catalogue(imagery)
     wanted, found = wanted_bands(imagery), []
     levels = {product.id: product.processing_level for product in imagery.products}

@@ -160,7 +160,8 @@ class Datasets:
                     raise InputError(f"{path}: has no scenes of layer '{layer}'; run again to resolve them")
                 version = module_version("chips.images", *foreign_to_images(imagery.source))
                 key = f"datasets.{name}.imagery" + (f".layers.{layer}" if layer else "")
-                plans[layer] = ImagePlan(imagery, locks[layer], version, key)
+                lock = locks[layer]
+                plans[layer] = ImagePlan(imagery, lock, version, key)
             return ImagePlans(plans)
 
         return self.read_once("image plans", self.folder(name) / "scenes.parquet", read)

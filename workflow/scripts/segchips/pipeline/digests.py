@@ -20,6 +20,7 @@ from segchips.pipeline.sources import label_sources, split_sources, tile_sources
 from segchips.records.chip_folders import find_pairs
 from segchips.records.dataset_files import missing_shards
 from segchips.scenes.query import SceneQuery
+from segchips.scenes.raster_files import file_states
 
 _TEMPLATES = Path(__file__).parents[1] / "reports"
 
@@ -60,6 +61,7 @@ class Digests:
         for layer, imagery in self._datasets[name].imagery.layers.items():
             version = module_version("scenes.resolve", *foreign_modules(imagery.source))
             how += [layer, version, SceneQuery.of(imagery).text]
+            how += file_states(imagery) if imagery.source == "files" else []
         return digest(*how, self.keys(name))
 
     def labels(self, name: str) -> str:

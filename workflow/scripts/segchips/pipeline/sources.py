@@ -56,5 +56,7 @@ def _layer_files(layers: Sequence[LabelLayer]) -> list[str]:
 
 def catalogue_sources(dataset: Dataset) -> list[str]:
     """The catalogues of the layers that are files on this machine, each once."""
-    catalogs = [str(layer.catalog) for layer in dataset.imagery.layers.values() if not layer.on_platform]
+    catalogs = [
+        str(layer.catalog) for layer in dataset.imagery.layers.values() if layer.catalog and not layer.on_platform
+    ]
     return list(dict.fromkeys(catalog for catalog in catalogs if "://" not in catalog))

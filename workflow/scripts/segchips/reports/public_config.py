@@ -31,7 +31,16 @@ def _beside_names(parts: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """The named parts below `key`, or the keys of the only part without a name; without keys that change no result."""
     unimportant = [field.name for field in fields(ImageryConfig) if not field.repr]
     parts = {name: {k: v for k, v in part.items() if k not in unimportant} for name, part in parts.items()}
+    for part in parts.values():
+        part |= (
+            {"products": [_without_empty_bands(product) for product in part["products"]]} if "products" in part else {}
+        )
     return parts.get(UNNAMED, {key: parts})
+
+
+def _without_empty_bands(product: Mapping[str, Any]) -> dict[str, Any]:
+    """The product; one of files that names no bands has no such key."""
+    return {key: value for key, value in product.items() if key != "bands" or value}
 
 
 def _publishable(value: Any, key: str = "") -> Any:

@@ -99,6 +99,7 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
         "timelines": [
             (layer, line)
             for name, layer in layers.items()
+            if layer.source != "files"
             for line in timelines(layer, locks[name], previews.tiles_by_scene)
         ],
         "pixel_size": pixel_size(rows[0].tile),

@@ -53,6 +53,10 @@ def open_catalogue(imagery: ImageryConfig) -> SceneCatalogue:
         from segchips.scenes import platform_catalogue
 
         return platform_catalogue.PlatformCatalogue(imagery)
+    if imagery.source == "files":
+        from segchips.scenes.raster_files import RasterFiles
+
+        return RasterFiles(imagery)
     from segchips.scenes.stac_catalogue import StacCatalogue
 
     return StacCatalogue(imagery)

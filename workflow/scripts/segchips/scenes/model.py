@@ -13,6 +13,8 @@ import numpy as np
 from segchips.errors import InputError
 from segchips.files import digest
 
+UNDATED = datetime(1, 1, 1, tzinfo=UTC)
+"""The time of acquisition of files without one."""
 Scaling = tuple[float, float]
 """Scale and offset: physical value = pixel * scale + offset."""
 PICTURE = re.compile(r"visual|tci|preview|overview|thumbnail|rendered", re.IGNORECASE)
@@ -38,6 +40,7 @@ class Band:
         scaled: Whether scale and offset are known; otherwise only the file may declare them.
         known_nodata: The nodata value that the collection is known to use, for files and catalogues that declare none;
             set when a band is read, and not pinned.
+        version: A digest of the file's content, for files without a catalogue; None where the address tells versions.
     """
 
     href: str
@@ -51,6 +54,7 @@ class Band:
     described: bool = True
     scaled: bool = True
     known_nodata: float | None = None
+    version: str | None = None
 
     @property
     def scaling(self) -> Scaling:
@@ -110,6 +114,9 @@ class Scene:
             if data:
                 self._only([key for key, _ in data], name)
                 return [data[0][1]]
+        if name.isdecimal() and len(self.assets) == 1:
+            (members,) = self.assets.values()
+            return [band for _, band in members[int(name) - 1 : int(name)]] if int(name) else []
         return []
 
     def _asset_keys(self, name: str) -> list[str]:
@@ -181,7 +188,7 @@ def assets_to_json(assets: Mapping[str, Sequence[tuple[str, Band]]]) -> str:
 def _band_to_json(name: str, band: Band) -> dict[str, object]:
     nodata = "nan" if band.nodata is not None and np.isnan(band.nodata) else band.nodata
     content: dict[str, object] = {"name": name, "nodata": nodata, "scale": band.scale, "offset": band.offset}
-    optional = {"dtype": None, "common_name": None, "described": True, "scaled": True}
+    optional = {"dtype": None, "common_name": None, "described": True, "scaled": True, "version": None}
     return content | {key: value for key, usual in optional.items() if (value := getattr(band, key)) != usual}
 
 
@@ -202,6 +209,7 @@ def assets_from_json(text: str) -> dict[str, list[tuple[str, Band]]]:
                     band.get("common_name"),
                     band.get("described", True),
                     band.get("scaled", True),
+                    version=band.get("version"),
                 ),
             )
             for number, band in enumerate(asset["bands"], 1)

@@ -39,7 +39,8 @@ class SceneQuery:
         mask = imagery.cloud_mask.product if imagery.cloud_mask else None
         levels = {product.id: product.processing_level for product in imagery.products}
         products = tuple(f"{id} ({level})" if level else id for id, level in sorted(levels.items()))
-        catalog = "" if imagery.on_platform else redact_urls(str(imagery.catalog))
+        place = imagery.path if imagery.source == "files" else imagery.catalog
+        catalog = "" if imagery.on_platform else redact_urls(str(place))
         periods = tuple((str(first), str(last)) for first, last in imagery.steps) or None
         days = (None, None) if periods else (imagery.start, imagery.end)
         start, end = (None if day is None else str(day) for day in days)

@@ -67,7 +67,7 @@ def resolve(dataset: Dataset, manifest: Path, path: Path, refresh: bool) -> Iter
 def _resolve_layer(imagery: ImageryConfig, keys: list[str], old: SceneLock | None) -> tuple[SceneLock, list[str]]:
     """The lock of a layer, and lines for the log: skipped catalogue items and a summary."""
     query, lines = SceneQuery.of(imagery), list[str]()
-    pinned = old if old and old.query == query.text else None
+    pinned = old if old and old.query == query.text and imagery.source != "files" else None
     if pinned and not set(keys) - pinned.tiles.keys():
         new = SceneLock(pinned.query, pinned.scenes, {key: pinned.tiles[key] for key in keys})
     elif old and not set(keys) - old.tiles.keys() and (kept := query.shared_periods(old.query)):

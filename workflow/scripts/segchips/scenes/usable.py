@@ -53,12 +53,25 @@ def missing_band(scene: Scene, names: Sequence[str]) -> str | None:
     return None if lacking is None else f"it {scene.lacking(lacking)}"
 
 
+def with_all_bands(imagery: ImageryConfig, scenes: Sequence[Scene]) -> ImageryConfig:
+    """Return a layer of files with the bands of the first file in products that name none.
+
+    A band goes by its description, or by its number where the file does not describe each band differently.
+    """
+    if not scenes or all(product.bands for product in imagery.products):
+        return imagery
+    named = tuple(name for bands in scenes[0].assets.values() for name, _ in bands)
+    products = [product if product.bands else replace(product, bands=named) for product in imagery.products]
+    return replace(imagery, products=tuple(products))
+
+
 def usable_scenes(imagery: ImageryConfig, lock: SceneLock) -> UsableScenes:
     """Leave out the scenes that are excluded or lack a band or mask, and name the bands of assets one by one.
 
     Raises:
         InputError: No scene of a product has the wanted bands, or a name is ambiguous.
     """
+    imagery = with_all_bands(imagery, lock.scenes)
     left_out: dict[tuple[str, str], str] = {}
     products = []
     wanted = wanted_bands(imagery)
