@@ -11,7 +11,6 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 
 from segchips.arrays import Mask, Pixels
-from segchips.chips.georeference import georeference_problem
 from segchips.chips.raster_reader import RasterReader
 from segchips.config.class_keys import ClassKeys, example_map, value_text
 from segchips.config.imagery import Nodata
@@ -20,6 +19,7 @@ from segchips.errors import InputError, SceneError
 from segchips.grids.outlines import footprints
 from segchips.grids.tile import Tile
 from segchips.labels.value_names import read_value_names
+from segchips.scenes.georeference import georeference_problem
 from segchips.scenes.model import Band
 from segchips.tiles.label_rasters import raster_extents, raster_files
 from segchips.vectors.longitudes import within_globe

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -74,9 +75,10 @@ class RasterFiles:
         return scenes
 
     def _named(self, path: str) -> tuple[str, str]:
-        """The file and its id."""
-        root = str(self._imagery.path)
-        return path, os.path.relpath(path, root).replace(os.sep, "/") if os.path.isdir(root) else path
+        """The file and its id: the path below the folder that the config names."""
+        place = str(self._imagery.path)
+        folder = place if os.path.isdir(place) else os.path.dirname(re.split(r"[*?\[]", place)[0])
+        return path, Path(os.path.relpath(path, folder or ".")).as_posix()
 
 
 def find_files(place: str) -> list[str]:
