@@ -12,7 +12,7 @@ from segchips.errors import ConfigError, InputError
 from segchips.grids.outlines import footprints
 from segchips.scenes.pinning import pin_scenes
 from segchips.scenes.query import SceneQuery
-from segchips.scenes.raster_files import RasterFiles, file_states, find_files, with_all_bands
+from segchips.scenes.raster_files import RasterFiles, file_states, find_files
 from support.datasets import make_dataset, tile_at
 from support.rasters import nearest_by_loop, transform_over, write_raster
 
@@ -29,7 +29,7 @@ def plan_of(path, **keys):
     """The plan of a layer of files."""
     layer, outlines = layer_of(path, **keys), footprints([TILE])
     lock = pin_scenes(SceneQuery.of(layer), RasterFiles(layer).search(outlines), [TILE.key], outlines)
-    return ImagePlan(with_all_bands(layer, lock.scenes), lock, "", "datasets.d.imagery")
+    return ImagePlan(layer, lock, "", "datasets.d.imagery")
 
 
 def write(path, seed, shape=(3, 16, 16), shift=0, names=(), **options):
@@ -99,7 +99,7 @@ def test_what_is_no_raster_and_a_band_that_is_not_there_are_named(tmp_path):
     path = write(tmp_path / "ortho.tif", 1, names=("red", "green", "blue"))
     for band in ("nir", "4", "0"):
         with pytest.raises(InputError, match=rf"ortho.tif' has no band '{band}'"):
-            RasterFiles(layer_of(path)).check("o", [band], None)
+            RasterFiles(layer_of(path)).check("o", [band], None, None)
     with pytest.raises(ConfigError, match=r"imagery.path: missing; source 'files' needs a raster"):
         make_dataset(imagery={"source": "files"})
 

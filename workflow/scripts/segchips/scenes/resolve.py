@@ -105,6 +105,8 @@ def no_scenes_message(imagery: ImageryConfig, place: str) -> str:
         imagery: The layer.
         place: What no scene meets, such as `any of the 12 tiles`.
     """
+    if imagery.source == "files":
+        return f"no raster of '{imagery.path}' meets {place}; check that files and AOI cover the same ground"
     limit = "" if imagery.max_cloud is None else f" with a cloud fraction below {imagery.max_cloud}"
     products = ", ".join(product.id for product in imagery.products)
     period = f" {'from ' if imagery.start and imagery.end else ''}{imagery.period}"
