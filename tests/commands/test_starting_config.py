@@ -10,6 +10,8 @@ import yaml
 from shapely.geometry import box
 
 from segchips.cli import main
+from segchips.commands.imagery_survey import survey_imagery
+from segchips.config.imagery import Nodata
 from segchips.config.loading import load_config
 from support.datasets import tile_at, tile_outline
 from support.rasters import transform_over, write_raster
@@ -66,6 +68,30 @@ def test_everything_is_found_in_one_folder(here, capsys):
     said = capsys.readouterr().out
     assert "aoi.geojson: 2 tiles" in said
     assert "snakemake --configfile config/my_data.yaml" in said
+
+
+@pytest.mark.parametrize(("nodata", "expected"), [(0, Nodata(0, "all")), (None, None)])
+def test_nodata_of_pictures_has_to_be_in_all_bands(here, nodata, expected):
+    data = np.ones((3, 40, 40), "uint8")
+    transform = transform_over(TILE, (40, 40), 10)
+    write_raster(here / "in" / "a_20170301.tif", data, transform, TILE.crs, nodata=nodata, photometric="RGB")
+    labels(here / "labels.gpkg")
+    (product,) = init("in", "--labels", here / "labels.gpkg").imagery.first.products
+    assert product.nodata_rule == expected
+
+
+@pytest.mark.parametrize(
+    ("crs", "step", "metres"),
+    [
+        ("EPSG:4326", 0.0001, 0.0001 * 111320 * np.cos(np.radians(46.05))),
+        ("EPSG:3413", 11.0, 11.0),
+        ("+proj=utm +zone=33 +units=us-ft", 30.0, 30 * 0.3048),
+    ],
+)
+def test_the_pixel_size_is_in_metres(here, crs, step, metres):
+    transform = transform_over(TILE, (40, 40), step, crs)
+    write_raster(here / "in" / "a_20170301.tif", np.ones((40, 40), "uint8"), transform, crs)
+    assert survey_imagery("in").pixel_size == pytest.approx(metres, rel=0.01)
 
 
 def test_fine_pixels_get_larger_chips(here):

@@ -1,6 +1,5 @@
 """Reads from a catalogue, or a folder of rasters, what a starting config needs to know about the imagery."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +7,11 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from segchips.chips.georeference import georeference_problem
 from segchips.commands.raster_catalogue import product_name, write_catalogue
 from segchips.commands.rasters import MEDIA_TYPES, rasters_below
 from segchips.errors import InputError
 from segchips.scenes.model import Scene, parse_time
-from segchips.vectors.geometry import EARTH_RADIUS
 
 _EXAMPLES = 20
 """How many scenes of an API are looked at, or tried to read."""
@@ -38,7 +37,7 @@ class ImagerySurvey:
     """One product of a catalogue.
 
     `start`, `middle` and `end` are the dates of its first, middle and last scene, `pixel_size` is in metres, and `mask`
-    is the `cloud_mask` block of the config.
+    is the `cloud_mask` block of the config. `is_picture` says that the files are colour pictures of 8 bits.
     """
 
     catalog: str
@@ -51,6 +50,16 @@ class ImagerySurvey:
     mask: Mapping[str, Any] | None = None
     nodata: float | None = None
     sign: str | None = None
+    is_picture: bool = False
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The pixel size of a file in metres, its nodata value, and whether it is a colour picture of 8 bits."""
+
+    pixel_size: float
+    nodata: float | None
+    is_picture: bool
 
 
 def find_imagery(folder: Path) -> Path:
@@ -157,19 +166,20 @@ def _describe_imagery(scenes: Sequence[Scene], place: str, days: Sequence[date],
         if not candidates:
             errors.append(InputError(f"catalogue {place}: scene '{scene.id}' has no raster asset that can be a band"))
             continue
-        headers: dict[str, tuple[float, float | None]] = {}
+        headers: dict[str, _Header] = {}
         for key in candidates:
             try:
-                headers[key] = _read_header(scene, key) if sign is None else (10.0, None)
+                headers[key] = _read_header(scene, key) if sign is None else _Header(10.0, None, False)
             except InputError as error:
                 errors.append(error)
         bands = [name for key in candidates if key in headers for name in _names(scene, key)]
         if bands:
-            finest = min(size for size, _ in headers.values())
-            nodata = next((value for _, value in reversed(headers.values()) if value is not None), None)
+            finest = min(header.pixel_size for header in headers.values())
+            nodata = next((header.nodata for header in reversed(headers.values()) if header.nodata is not None), None)
             span = days[0], days[len(days) // 2], days[-1]
+            mask, is_picture = _find_mask(scene), all(header.is_picture for header in headers.values())
             return ImagerySurvey(
-                place, scene.product, tuple(bands), *span, _rounded(finest), _find_mask(scene), nodata, sign
+                place, scene.product, tuple(bands), *span, _rounded(finest), mask, nodata, sign, is_picture
             )
     raise errors[0]
 
@@ -203,35 +213,36 @@ def _names(scene: Scene, key: str) -> list[str]:
     return names if is_unique else [f"{key}:{number}" for number in range(1, len(names) + 1)]
 
 
-def _read_header(scene: Scene, key: str) -> tuple[float, float | None]:
-    """The pixel size of an asset in metres, and its nodata value."""
+def _read_header(scene: Scene, key: str) -> _Header:
     import rasterio
-    from rasterio.warp import transform_bounds
 
     _, band = scene.assets[key][0]
     try:
         with rasterio.open(band.href) as file:
-            if file.crs is None or file.transform.is_identity:
-                points = " but ground control points" if file.gcps[0] else ""
-                raise InputError(
-                    f"{band.href} has no CRS and geotransform{points}; warp it to a grid, such as with gdalwarp"
-                )
-            bounds = transform_bounds(file.crs, "EPSG:3857", *file.bounds)
-            in_metres = file.crs.is_projected and file.crs.linear_units_factor[1] == 1
-            size = file.res[0] if in_metres else _ground_size(bounds, file.width)
-            return size, file.nodata if band.nodata is None else band.nodata
+            if problem := georeference_problem(file):
+                raise InputError(f"{band.href} {problem}")
+            colours = {str(colour.name) for colour in file.colorinterp}
+            is_picture = file.dtypes[0] == "uint8" and colours >= {"red", "green", "blue"}
+            return _Header(_pixel_size(file), file.nodata if band.nodata is None else band.nodata, is_picture)
     except rasterio.errors.RasterioError as error:
         raise InputError(f"band '{key}' of scene '{scene.id}' cannot be read ({error})") from error
+
+
+def _pixel_size(file: Any) -> float:
+    """The length of a raster's pixel along its rows in metres: as the CRS says, or on the ground at its centre."""
+    import pyproj
+
+    if file.crs.is_projected and file.crs.linear_units_factor[1] == 1:
+        return float(file.res[0])
+    middle = file.width / 2, file.height / 2
+    points = [file.transform @ middle, file.transform @ (middle[0] + 1, middle[1])]
+    to_lonlat = pyproj.Transformer.from_crs(pyproj.CRS(file.crs.to_wkt()), 4326, always_xy=True)
+    xs, ys = (list(axis) for axis in zip(*points, strict=True))
+    lon, lat = to_lonlat.transform(xs, ys)
+    return float(pyproj.Geod(ellps="WGS84").line_length(lon, lat))
 
 
 def _rounded(size: float) -> float:
     """A pixel size with two digits if these are close."""
     rounded = float(f"{size:.2g}")
     return rounded if abs(rounded - size) < 0.005 * size else round(size, 6)
-
-
-def _ground_size(mercator: tuple[float, float, float, float], width: int) -> float:
-    """The size on the ground, in metres, of one of `width` pixels across a box in Web Mercator."""
-    west, south, east, north = mercator
-    latitude = math.atan(math.sinh((south + north) / 2 / EARTH_RADIUS))
-    return (east - west) * math.cos(latitude) / width

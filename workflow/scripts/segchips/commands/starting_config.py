@@ -19,7 +19,9 @@ def starting_config(name: str, imagery: ImagerySurvey, labels: LabelsSurvey, aoi
     tiles = {"size": grid.size, "pad": grid.pad, "resolution": resolution} | ({"aoi": aoi} if aoi else {})
     sign = {"sign": imagery.sign} if imagery.sign else {}
     mask = {"cloud_mask": dict(imagery.mask)} if imagery.mask else {}
-    product = {"id": imagery.product, "bands": list(imagery.bands)}
+    product: dict[str, Any] = {"id": imagery.product, "bands": list(imagery.bands)}
+    if imagery.is_picture and imagery.nodata is not None:
+        product["nodata"] = {"value": int(imagery.nodata), "when": "all"}  # a dark band alone is no missing pixel
     span = {"start": imagery.start, "end": imagery.end, "composite": "closest", "reference_date": imagery.middle}
     source = {key: value for key in ("path", "layer", "attribute") if (value := getattr(labels, key))}
     if labels.classes:
