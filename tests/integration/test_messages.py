@@ -118,6 +118,17 @@ CASES: dict[str, Do] = {
     "blocks below a tile": configured("defaults.splitting", {"by": "block", "block": 100}),
     "a guard between tiles": configured("defaults.splitting", {"guard": 100}),
     "too fine a resolution": configured("defaults.tiles.resolution", 0.12345678),
+    "a grid in degrees": configured("defaults.tiles.grid", {"crs": "EPSG:4326"}),
+    "a grid in an unknown CRS": configured("defaults.tiles.grid", {"crs": "EPSG:999999"}),
+    "a CRS without code": configured("defaults.tiles.grid", {"crs": "+proj=laea +lat_0=47 +lon_0=8 +ellps=GRS80"}),
+    "a CRS for a grid": configured("defaults.tiles.grid", "EPSG:2056"),
+    "an origin as text": configured("defaults.tiles.grid", {"crs": "EPSG:2056", "origin": "0, 0"}),
+    "a stride with gaps": configured("defaults.tiles.stride", 100),
+    "AOI and centers": configured("defaults.tiles.centers", "points.gpkg"),
+    "keys of mixed grids": configured(
+        "defaults.tiles", {"keys": ["60:2:10.0:33:-334:8908", "60:2:10.0:EPSG3035:7700:4300"]}
+    ),
+    "polygons for centers": prepared(vectors("areas.gpkg"), configured("defaults.tiles", {"centers": "areas.gpkg"})),
     # files
     "a picture for labels": prepared(raster("labels.tif"), configured("defaults.labels.path", "labels.tif")),
     "lines for an area": prepared(vectors("lines.gpkg", [LINE]), configured("defaults.tiles.aoi", "lines.gpkg")),

@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
+import pyproj
 import rasterio
+from rasterio.crs import CRS
 
 from segchips.chips.open_rasters import GDAL_OPTIONS
 from segchips.chips.readers import shared_raster_reader
@@ -123,11 +125,17 @@ def _header(imagery: ImageryConfig, scene: Scene, band: str, name: str) -> _Head
         return _Header(name, problem="is rotated, so its pixels are no squares along the axes of its CRS")
     if abs(abs(transform.a) / abs(transform.e) - 1) > _RATIO_ERROR:
         return _Header(name, problem=f"has pixels of {abs(transform.a):g} x {abs(transform.e):g}, which are no squares")
+    if crs.is_geographic:
+        return _Header(name, problem=f"has the geographic CRS {_crs_name(crs)}, whose pixels are degrees")
     try:
         code = _crs_code(crs.to_wkt())
-    except InputError as error:
-        return _Header(name, problem=f"cannot be cut into tiles: {error}")
+    except InputError:
+        return _Header(name, problem=f"has the CRS {_crs_name(crs)}, which has no EPSG or ESRI code")
     return _Header(name, code, (transform.c, transform.f), abs(transform.a))
+
+
+def _crs_name(crs: CRS) -> str:
+    return f"'{pyproj.CRS(crs.to_wkt()).name}'"
 
 
 @lru_cache(64)

@@ -73,7 +73,7 @@ class PlatformSceneReader:
             "processing_level": product.processing_level,
             **_alpha_options(scenes, product),
         }
-        fixed = {"dltile": tile.key, "order": "gdal", "mask_nodata": True, "progress": False, "_retry": single_attempt}
+        fixed = {**_place(tile), "order": "gdal", "mask_nodata": True, "progress": False, "_retry": single_attempt}
         array, _ = self._service.call(
             f"reading {names} of product '{product.id}'",
             self._imagery.patience,
@@ -90,6 +90,14 @@ class PlatformSceneReader:
             valid &= np.isfinite(pixels)
         rule = product.nodata_rule
         return pixels, valid if rule is None else valid & ~is_nodata(pixels, rule.value)
+
+
+def _place(tile: Tile) -> dict[str, Any]:
+    """Options that say where pixels lie: the key of a DLTile, else bounds, CRS and resolution."""
+    if tile.grid.is_dltile:
+        return {"dltile": tile.key}
+    _, resolution, *_ = tile.geotransform
+    return {"bounds": tile.bounds, "bounds_srs": tile.crs, "srs": tile.crs, "resolution": resolution}
 
 
 def _alpha_options(scenes: Sequence[Scene], product: Product) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def _data_path(location: Path, raw: Any) -> tuple[Path, Path | None]:
 
 def _is_alternative(part: str | int) -> bool:
     """Whether a part of pydantic's path may name an alternative of a value, in contrast to a key."""
-    return isinstance(part, str) and part != _KEY and (part[:1].isupper() or "[" in part)
+    return isinstance(part, str) and part != _KEY and (part[:1].isupper() or "[" in part or part == "str")
 
 
 def _as_written(path: Path, raw: Any, problem: bool) -> Path:

@@ -22,13 +22,15 @@ class ProjectedGrid(Block):
 
     crs: Text
     """The code of a projected CRS, such as `EPSG:2056` or `ESRI:102008`; its units are those of `resolution`."""
-    origin: tuple[Number, Number] = (0.0, 0.0)
+    origin: Annotated[tuple[Number, ...], Field(json_schema_extra={"minItems": 2, "maxItems": 2})] = (0.0, 0.0)
     """Two numbers: x and y of a corner of the grid, in units of the CRS; tiles are counted from it."""
 
     @model_validator(mode="after")
     def _check(self) -> "ProjectedGrid":
         from segchips.grids.projected import projected_code
 
+        if len(self.origin) != 2:
+            raise problem("origin", f"{list(self.origin)} has {len(self.origin)} numbers; give x and y, such as [0, 0]")
         try:
             return replace(self, crs=projected_code(self.crs), origin=(float(self.origin[0]), float(self.origin[1])))
         except InputError as error:
@@ -52,7 +54,7 @@ class TilesConfig(Block):
     """Layer of the AOI file or of the points; needed only if the file has several."""
     keys: Annotated[tuple[str, ...], Field(min_length=1)] | str | None = None
     """Explicit tile keys, as a list or as a text file with one key on each line."""
-    grid: Text | ProjectedGrid = DLTILE
+    grid: str | ProjectedGrid = DLTILE
     """Where tiles lie: `dltile` (UTM zones), `imagery` (the scenes' own pixels), or a projected CRS as a block."""
     stride: Annotated[Integer | None, Field(ge=2)] = None
     """Pixels from one tile to the next, for tiles that overlap besides their padding; null is `size` without
@@ -75,7 +77,7 @@ class TilesConfig(Block):
         if self.grid == DLTILE:
             return Grid(self.size, self.pad, self.resolution or _DEFAULT_RESOLUTION, stride)
         if isinstance(self.grid, ProjectedGrid):
-            system = ProjectedSystem(self.grid.crs, self.grid.origin)
+            system = ProjectedSystem(self.grid.crs, (self.grid.origin[0], self.grid.origin[1]))
             return Grid(self.size, self.pad, float(self.resolution or _DEFAULT_RESOLUTION), stride, system)
         if pixels is None:
             raise InputError("tiles.grid: the pixel grid of the scenes is not known yet")

@@ -19,8 +19,7 @@ MAX_BEYOND = 10.0
 SEAM_GAP = 1e-9
 """Degrees that geometries keep from the seam of a projection, where its coordinates jump."""
 _ADVICE = (
-    "take a projected one: 'dltile' (the zones of UTM), EPSG:6933 (equal area, all lands) or that of your country or "
-    "continent, such as EPSG:3035 for Europe"
+    "take a projected CRS such as EPSG:6933 (equal area, all lands), EPSG:3035 (Europe) or a national one, or 'dltile'"
 )
 _MERIDIANS = ("Longitude of natural origin", "Longitude of false origin", "Longitude of projection centre")
 _POLE_REACH = 1e-4
@@ -43,8 +42,7 @@ def projected_code(text: str) -> str:
         crs = pyproj.CRS(text)
     except CRSError as error:
         raise InputError(
-            f"'{shown}' is unknown to PROJ {pyproj.proj_version_str}; give the code of a projected CRS, such as "
-            "EPSG:3035 or ESRI:102008"
+            f"'{shown}' is unknown to PROJ; give the code of a projected CRS, such as EPSG:3035 or ESRI:102008"
         ) from error
     if crs.is_geographic or crs.is_geocentric:
         raise InputError(f"'{shown}' ({crs.name}) is geographic: its units are degrees, not lengths; {_ADVICE}")
@@ -87,7 +85,7 @@ class ProjectedCrs:
         try:
             return pyproj.CRS(self.code)
         except CRSError as error:
-            raise InputError(f"{self.code} is unknown to PROJ {pyproj.proj_version_str}") from error
+            raise InputError(f"{self.code} is unknown to PROJ") from error
 
     @cached_property
     def metres_per_unit(self) -> float:
