@@ -1,4 +1,4 @@
-"""Another workflow may have this one as a module."""
+"""Another workflow may have this one as a module, also moved by a prefix, and twice."""
 
 from pathlib import Path
 
@@ -7,40 +7,73 @@ import yaml
 
 from support.projects import REPOSITORY, Project
 
+MODULE = """
+module {name}:
+    snakefile: "{snakefile}"
+    config: config["chips"]{prefix}
+
+
+use rule * from {name} as {name}_*
+"""
 SNAKEFILE = """
 configfile: "config.yaml"
 
-
-module segchips:
-    snakefile: "{snakefile}"
-    config: config["chips"]
-
-
-use rule * from segchips as segchips_*
-
+{modules}
 
 rule size:
     default_target: True
     input:
-        "results/sample/ledger.csv",
+        {inputs},
     output:
         "size.txt",
     shell:
-        "wc -l < {{input}} > {{output}}"
+        "cat {{input}} | wc -l > {{output}}"
 """
+
+
+def outer_workflow(project: Project, **prefixes: str) -> None:
+    """Make the project one whose workflow has modules of these names, moved by their prefixes."""
+    modules = [
+        MODULE.format(
+            name=name,
+            snakefile=REPOSITORY / "workflow" / "Snakefile",
+            prefix=f'\n    prefix: "{prefix}"' if prefix else "",
+        )
+        for name, prefix in prefixes.items()
+    ]
+    ledgers = [str(Path(prefix) / "results/sample/ledger.csv") for prefix in prefixes.values()]
+    outer = project.folder / "workflow"
+    outer.mkdir()
+    (outer / "Snakefile").write_text(
+        SNAKEFILE.format(modules="\n".join(modules), inputs=", ".join(f'"{ledger}"' for ledger in ledgers))
+    )
+    (project.folder / "config.yaml").write_text(yaml.safe_dump({"chips": project.config, "other": 1}))
+    project.workflow = outer
 
 
 @pytest.mark.slow
 def test_a_workflow_with_this_one_as_a_module(fresh: Project) -> None:
-    outer = fresh.folder / "workflow"
-    outer.mkdir()
-    (outer / "Snakefile").write_text(SNAKEFILE.format(snakefile=REPOSITORY / "workflow" / "Snakefile"))
-    (fresh.folder / "config.yaml").write_text(yaml.safe_dump({"chips": fresh.config, "other": 1}))
-    fresh.workflow: Path = outer
-    profile = ("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "default"))
-    made = fresh.run_and_count(*profile)
+    outer_workflow(fresh, segchips="")
+    made = fresh.run_and_count("-k")
     assert made["segchips_images"] == made["segchips_labels"] == 6
     assert made["size"] == 1
     assert (fresh.folder / "size.txt").read_text().split() == ["7"], "a line for each tile, and the head"
     assert {row["state"] for row in fresh.ledger()} == {"made"}
-    assert not fresh.run_and_count(*profile), "nothing is left to do"
+    again = fresh.run()
+    assert "Nothing to be done" in again.stdout and "localrules" not in again.stdout
+
+
+@pytest.mark.slow
+def test_two_modules_with_prefixes(sample_run: Project, fresh: Project) -> None:
+    outer_workflow(fresh, one="first", two="second/part")
+    made = fresh.run_and_count()
+    assert made["one_images"] == made["two_images"] == 6
+    chips = sample_run.chip_contents("results/*/images/*.tif")
+    for prefix in ("first", "second/part"):
+        moved = {f"{prefix}/{path}": content for path, content in chips.items()}
+        assert fresh.chip_contents(f"{prefix}/results/*/images/*.tif") == moved != {}
+        assert (fresh.folder / prefix / "logs" / "sample" / "tiles.log").exists()
+    assert not (fresh.folder / "results").exists() and not (fresh.folder / "logs").exists()
+    assert fresh.run_and_count() == {}
+    assert fresh.run_and_count("one_resolve") == {"one_resolve": 1}
+    assert fresh.run_and_count() == {}

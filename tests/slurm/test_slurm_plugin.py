@@ -58,4 +58,5 @@ def test_arrays_make_the_same_bytes(project: Project, tmp_path: Path, submit: Su
     assert local.run_and_count()["images"] == 6
     result = submit(project, **{"slurm-array-jobs": "all"})
     assert result.returncode == 0, result.stdout
+    assert "Array job submission" in result.stdout, result.stdout
     assert project.file_bytes(RESULTS) == local.file_bytes(RESULTS) != {}

@@ -213,7 +213,12 @@ def sample_report(_):
     return "results/sample/report/index.html"
 
 
-# Resources functions
+# Groups and resources functions
+
+
+def group_on_request(name):
+    """A group function: jobs form groups where `group-components` gives their size, and may form arrays elsewhere."""
+    return lambda wildcards: name if name in workflow.group_settings.group_components else None
 
 
 def doubling(amount):

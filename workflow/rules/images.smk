@@ -13,7 +13,7 @@ rule images:
     # On a cluster, a job makes as many chips as `group-components` says. In a group, jobs that run in parallel add up their
     # memory (megabytes), and jobs that run in sequence their time (minutes).
     group:
-        "images"
+        group_on_request("images")
     # A job that waits for a platform occupies no core; the config limits the number of such jobs.
     threads: lambda wildcards: 0 if DATASETS.uses_network(wildcards.dataset, part_of(wildcards)) else 1
     resources:

@@ -25,7 +25,7 @@ rule labels:
     log:
         f"{LOGS}/{{dataset}}/labels/{{target}}{{tile}}.log",
     group:
-        "labels"
+        group_on_request("labels")
     resources:
         runtime=doubling(1),
         mem_mb=doubling(1000),

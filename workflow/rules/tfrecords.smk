@@ -15,7 +15,7 @@ rule tfrecords:
     log:
         f"{LOGS}/{{dataset}}/tfrecords/{{split}}-{{shard}}-of-{{shards}}.log",
     group:
-        "tfrecords"
+        group_on_request("tfrecords")
     resources:
         runtime=doubling(20),
         mem_mb=doubling(1000),
