@@ -127,10 +127,6 @@ RULES = [
     ),
     ("imagery.cloud_mask.band", MISSING, "missing; name the band of product 'm' that holds the mask"),
     ("imagery.cloud_mask", {"asset": "SCL"}, "give one of clear .*, bits and fields .*, or max and min"),
-    ("imagery.cloud_mask.min", 50, r"50 is above max \(40\); swap them"),
-    ("imagery.cloud_mask.fields.0.bits", [6, 8], r"\[6, 8\] are not neighbours in ascending order; write such as"),
-    ("imagery.cloud_mask.fields.0.clear", [4], "4 does not fit 2 bits; give 0 to 3"),
-    ("imagery.cloud_mask", {"asset": "SCL", "clear": [1], "max": 2}, "give one of clear .*"),
     (
         "imagery.cloud_mask",
         {"asset": "SCL", "clear": [1], "bits": [2]},
@@ -186,15 +182,6 @@ PREPARED = {
     "imagery.cloud_mask.values": ("imagery.cloud_mask", {"asset": "m"}),
     "imagery.cloud_mask.band": ("imagery.cloud_mask", {"product": "m", "band": "m", "clear": [1]}),
     "imagery.cloud_mask.clear": ("imagery.cloud_mask", {"asset": "m"}),
-    "imagery.cloud_mask.min": ("imagery.cloud_mask", {"asset": "m", "max": 40}),
-    "imagery.cloud_mask.fields.0.bits": (
-        "imagery.cloud_mask",
-        {"asset": "m", "fields": [{"bits": [6, 7], "clear": [0]}]},
-    ),
-    "imagery.cloud_mask.fields.0.clear": (
-        "imagery.cloud_mask",
-        {"asset": "m", "fields": [{"bits": [6, 7], "clear": [0]}]},
-    ),
     "imagery.cloud_mask.clear.0": ("imagery.cloud_mask", {"asset": "m", "clear": [1]}),
     "imagery.cloud_mask.bits.0": ("imagery.cloud_mask", {"asset": "m", "bits": [1]}),
     "labels.layers.0": ("labels.layers", [{}]),
