@@ -14,13 +14,15 @@ _MODULES = {
     "parse_encoded_float": "training.tensorflow",
     "read_info": "records.dataset_files",
     "mosaic": "training.mosaic",
+    "predict": "training.predict",
     "read": "records.record_decoding",
     "statistics": "records.statistics",
     "verify": "training.verification",
     "convert": "records.conversion",
     "pair_chips": "records.chip_folders",
     "Chips": "training.pytorch",
-    "ChipStream": "training.pytorch",
+    "ChipStream": "training.pytorch_stream",
+    "collate": "training.pytorch",
 }
 __all__ = list(_MODULES)
 

@@ -12,6 +12,7 @@ from segchips.files import atomic_write
 from segchips.records.dataset_info import UNNAMED, ChipLayout, DatasetInfo
 from segchips.records.file_names import index_path
 from segchips.records.shard_index import IndexEntry, read_index
+from segchips.records.storage import dataset_path
 from segchips.records.tfds_features import feature_tree
 from segchips.tiles.assignment import MADE
 
@@ -137,7 +138,7 @@ def read_info(directory: str | Path) -> DatasetInfo:
     Raises:
         InputError: A file is missing or not valid.
     """
-    directory = Path(directory)
+    directory = dataset_path(directory)
     info, metadata = _read_json(directory / "dataset_info.json"), _read_json(directory / "metadata.json")
     try:
         image, label = metadata.get("image"), metadata.get("label")

@@ -28,7 +28,7 @@ class Normaliser:
     nodata: float | None
 
     @classmethod
-    def from_statistics(cls, directory: Path, normalise: bool | str) -> "dict[str, Normaliser]":
+    def from_statistics(cls, directory: str | Path, normalise: bool | str) -> "dict[str, Normaliser]":
         """Take mean and standard deviation of each layer from the statistics of a split.
 
         The standard deviation of a band that has one value, or none, is taken as 1.

@@ -14,6 +14,7 @@ from segchips.records.dataset_info import ChipLayout, DatasetInfo, image_key, im
 from segchips.records.file_names import index_path
 from segchips.records.record_encoding import by_step
 from segchips.records.shard_index import read_index
+from segchips.records.storage import dataset_path
 from segchips.records.tf_example import decode
 from segchips.records.tfrecord import read_record
 from segchips.tiles.assignment import MADE
@@ -94,7 +95,7 @@ def read(directory: str | Path, name: str) -> Example:
         InputError: No shard has such a chip.
         RecordError: A shard or index is missing or damaged.
     """
-    directory = Path(directory)
+    directory = dataset_path(directory)
     info = read_info(directory)
     for shard in (path for split in info.splits for path in shard_paths(directory, info, split)):
         for entry in read_index(index_path(shard)):

@@ -24,6 +24,7 @@ from segchips.records.statistics_file import (
     read_statistics_file,
     write_statistics_file,
 )
+from segchips.records.storage import dataset_path
 from segchips.records.tfrecord import read_records
 
 PERCENTILES = (1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99)
@@ -183,7 +184,7 @@ def statistics(directory: str | Path) -> dict[str, SplitStatistics]:
         InputError: The directory has no description of a dataset, or statistics.json is not valid.
         RecordError: A shard is missing or damaged.
     """
-    directory = Path(directory)
+    directory = dataset_path(directory)
     if (directory / STATISTICS_FILE).exists():
         return read_statistics_file(directory)
     info = read_info(directory)

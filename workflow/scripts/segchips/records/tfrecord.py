@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import google_crc32c
 
 from segchips.errors import RecordError
+from segchips.records.storage import read_range
 
 if TYPE_CHECKING:
     from segchips.records.tf_example import Piece
@@ -150,9 +151,7 @@ def read_record(path: Path, offset: int, length: int, compression: str | None = 
         RecordError: The record is damaged.
     """
     try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            data = file.read(length)
+        data = read_range(path, offset, length)
         payload = _payload(io.BytesIO(zlib.decompressobj(wbits=-15).decompress(data) if compression else data))
     except _DAMAGE as error:
         raise RecordError(f"{path} is damaged in the record at byte {offset}; write the shard again") from error

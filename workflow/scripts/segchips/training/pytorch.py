@@ -1,22 +1,27 @@
-"""Shards as PyTorch datasets; neither TensorFlow nor a copy of the shards is needed."""
+"""Shards as map-style PyTorch datasets; neither TensorFlow nor a copy of the shards is needed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
+from torch.utils.data import Dataset, default_collate
 
+from segchips.errors import InputError
 from segchips.records.dataset_files import read_info, shard_paths
 from segchips.records.dataset_info import image_key, label_key
 from segchips.records.file_names import index_path
 from segchips.records.normalisation import Normaliser
 from segchips.records.record_decoding import decode_example
 from segchips.records.shard_index import read_index
+from segchips.records.storage import dataset_path
 from segchips.records.tfrecord import read_record
 from segchips.tiles.assignment import MADE
 
-Chip = dict[str, torch.Tensor | str]
+Chip = dict[str, Any]
+"""Image and label as tensors, and the identifier as text; a `transform` may make anything of it."""
+Transform = Callable[[Chip], Any]
 
 
 class Chips(Dataset[Chip]):
@@ -30,87 +35,79 @@ class Chips(Dataset[Chip]):
         info: The description of the dataset.
     """
 
-    def __init__(self, directory: str | Path, split: str, normalise: bool | str = False) -> None:
-        """Find the records of a split.
-
-        Args:
-            directory: The directory of the shards.
-            split: The name of the split.
-            normalise: Whether to normalise images by split "train", or the name of another split; see `segchips.load`.
-
-        Raises:
-            InputError: The dataset or split does not exist.
-            RecordError: A shard or index is missing.
-        """
-        directory = Path(directory)
-        self.info = read_info(directory)
-        self._normalisers = Normaliser.from_statistics(directory, normalise) if normalise else {}
-        self._places = []
-        for path in shard_paths(directory, self.info, split):
-            for entry in read_index(index_path(path)):
-                if entry.state == MADE:
-                    self._places.append((path, entry.offset or 0, entry.length or 0))
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, position: int) -> Chip:
-        """Read a chip; RecordError if its shard is damaged."""
-        payload = read_record(*self._places[position], self.info.compression)
-        example = decode_example(payload, self.info)
-        chip: Chip = {"identifier": example["identifier"]}
-        for layer in self.info.images:
-            image = example[image_key(layer)]
-            image = self._normalisers[layer].apply(image) if self._normalisers else image
-            chip[image_key(layer)] = torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, -3)))
-        for target in self.info.labels:
-            chip[label_key(target)] = torch.from_numpy(example[label_key(target)])
-        return chip
-
-
-class ChipStream(IterableDataset[Chip]):
-    """A split as an iterable dataset in the order of the shards, as dicts like those of `Chips`.
-
-    Each chip is read by one DataLoader worker of one rank. The numbers of chips differ by at most one.
-    """
-
     def __init__(
         self,
         directory: str | Path,
         split: str,
-        rank: int | None = None,
-        world: int | None = None,
         normalise: bool | str = False,
+        image_dtype: torch.dtype | None = None,
+        label_dtype: torch.dtype | None = None,
+        names: Mapping[str, str] | None = None,
+        transform: Transform | None = None,
     ) -> None:
         """Find the records of a split.
 
         Args:
-            directory: The directory of the shards.
+            directory: The directory of the shards, or its address (s3, gs, https).
             split: The name of the split.
-            rank: The rank of this process; by default that of `torch.distributed`, or 0 if it is not initialised.
-            world: The number of ranks; by default that of `torch.distributed`, or 1 if it is not initialised.
-            normalise: As for `Chips`.
+            normalise: Whether to normalise images by split "train", or the name of another split; see `segchips.load`.
+            image_dtype: The dtype of images, such as `torch.int32` or `torch.float32` for uint16, on which PyTorch has
+                few operations; None keeps the chips' dtype.
+            label_dtype: The dtype of labels, such as `torch.int64`, which losses ask for; None keeps the chips' dtype.
+            names: Other names of keys, such as `{"label": "mask"}` for torchgeo and terratorch.
+            transform: Called with each chip; what it returns takes the chip's place.
 
         Raises:
-            InputError: The dataset or split does not exist.
+            InputError: The dataset, split or a key of `names` does not exist.
             RecordError: A shard or index is missing.
         """
-        self._chips = Chips(directory, split, normalise)
-        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        self._rank = rank if rank is not None else torch.distributed.get_rank() if distributed else 0
-        self._world = world or (torch.distributed.get_world_size() if distributed else 1)
+        path = dataset_path(directory)
+        self.info = read_info(directory)
+        self._normalisers = Normaliser.from_statistics(directory, normalise) if normalise else {}
+        self._image_dtype, self._label_dtype, self._transform = image_dtype, label_dtype, transform
+        keys = ["identifier", *map(image_key, self.info.images), *map(label_key, self.info.labels)]
+        if unknown := set(names or {}) - set(keys):
+            raise InputError(f"names: a chip has no key '{min(unknown)}'; it has {', '.join(keys)}")
+        self._names = {key: (names or {}).get(key, key) for key in keys}
+        self._places = []
+        for shard in shard_paths(path, self.info, split):
+            for entry in read_index(index_path(shard)):
+                if entry.state == MADE:
+                    self._places.append((shard, entry.offset or 0, entry.length or 0))
 
     def __len__(self) -> int:
-        first, last = self._span(0, 1)
-        return last - first
+        return len(self._places)
 
-    def _span(self, worker: int, workers: int) -> tuple[int, int]:
-        """The positions, from first up to last, that a worker of this rank reads."""
-        share, shares, chips = self._rank * workers + worker, self._world * workers, len(self._chips)
-        return share * chips // shares, (share + 1) * chips // shares
+    def __getitem__(self, position: int) -> Any:
+        """Read a chip; RecordError if its shard is damaged."""
+        payload = read_record(*self._places[position], self.info.compression)
+        example = decode_example(payload, self.info)
+        chip: Chip = {self._names["identifier"]: example["identifier"]}
+        for layer in self.info.images:
+            image = example[image_key(layer)]
+            image = self._normalisers[layer].apply(image) if self._normalisers else image
+            tensor = torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, -3)))
+            chip[self._names[image_key(layer)]] = tensor.to(self._image_dtype or tensor.dtype)
+        for target in self.info.labels:
+            label = torch.from_numpy(example[label_key(target)])
+            chip[self._names[label_key(target)]] = label.to(self._label_dtype or label.dtype)
+        return self._transform(chip) if self._transform else chip
 
-    def __iter__(self) -> Iterator[Chip]:
-        """Read the chips of this worker; RecordError if a shard is damaged."""
-        worker = get_worker_info()
-        for position in range(*self._span(worker.id, worker.num_workers) if worker else self._span(0, 1)):
-            yield self._chips[position]
+
+def collate(chips: Sequence[Chip], steps: Literal["first", "second", "channels"] = "first") -> Chip:
+    """Stack chips to a batch, for `DataLoader(collate_fn=segchips.collate)`.
+
+    Args:
+        chips: The chips of the batch.
+        steps: Where the steps of a time series come: "first" is batch x steps x channels x height x width, "second" is
+            batch x channels x steps x height x width, as terratorch has it, and "channels" is batch x (steps *
+            channels) x height x width.
+
+    Returns:
+        The batch: tensors with a new first axis, and lists of texts.
+    """
+    batch: Chip = default_collate(list(chips))
+    for key, value in batch.items():
+        if isinstance(value, torch.Tensor) and value.ndim == 5 and steps != "first":
+            batch[key] = value.transpose(1, 2) if steps == "second" else value.flatten(1, 2)
+    return batch

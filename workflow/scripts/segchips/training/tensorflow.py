@@ -1,17 +1,25 @@
 """Shards as a tf.data.Dataset, and parsers of single records for other pipelines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
+from segchips.errors import InputError
 from segchips.records.chip_reader import decode_chip
 from segchips.records.dataset_files import read_info, shard_paths
 from segchips.records.dataset_info import ChipLayout, DatasetInfo, image_key, image_prefix, label_key, target_prefix
+from segchips.records.file_names import index_path
 from segchips.records.normalisation import Normaliser
 from segchips.records.record_encoding import by_step
+from segchips.records.shard_index import read_index
+from segchips.records.statistics import statistics
+from segchips.records.storage import RemotePath, dataset_path
+from segchips.records.tfrecord import read_record
+from segchips.tiles.assignment import MADE
 
 if TYPE_CHECKING:
     from segchips.arrays import Pixels
@@ -22,6 +30,9 @@ Parsed = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 Shape = tuple[int | None, int | None, int | None]
 _ANY: Shape = (None, None, None)
 _BATCH_BYTES = 4_000_000
+_SHUFFLE_BYTES = 256_000_000
+_REQUESTS = 16
+"""Records of an object store that are read at once."""
 _FILES = 8
 _IMAGE, _LABEL, _IDENTIFIER = "image/image_data", "target/target_data", "identifier"
 _SAME_BITS = {"uint32": "int32", "uint64": "int64"}
@@ -170,15 +181,74 @@ def _decode_file(content: bytes, layout: ChipLayout) -> "Pixels":
     return by_step(pixels, layout.shape[0]) if len(layout.shape) == 4 else pixels
 
 
-def load(directory: str | Path, split: str, batch: int | None = None, normalise: bool | str = False) -> tf.data.Dataset:
-    """Load a split as a tf.data.Dataset in a fixed order.
+def _remote_records(paths: Sequence[Path], info: DatasetInfo, shuffle: bool, seed: int | None) -> tf.data.Dataset:
+    """The records of shards in an object store, each read by its range."""
+    entries = [
+        (number, entry.offset or 0, entry.length or 0)
+        for number, path in enumerate(paths)
+        for entry in read_index(index_path(path))
+        if entry.state == MADE
+    ]
+
+    def read(number: int, offset: int, length: int) -> bytes:
+        return read_record(paths[int(number)], int(offset), int(length), info.compression)
+
+    places = tf.data.Dataset.from_tensor_slices(np.array(entries, np.int64).reshape(-1, 3))
+    if shuffle:
+        places = places.shuffle(max(1, len(entries)), seed=seed)
+
+    def fetch(place: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(tf.numpy_function(read, tf.unstack(place, 3), tf.string), ())
+
+    return places.map(fetch, num_parallel_calls=_REQUESTS, deterministic=not shuffle)
+
+
+def _local_records(paths: Sequence[Path], info: DatasetInfo, counts: tf.Tensor, seed: int | None) -> tf.data.Dataset:
+    shards = tf.data.Dataset.from_tensor_slices(([str(path) for path in paths], counts))
+    if seed is not None:
+        shards = shards.shuffle(max(1, len(paths)), seed=seed)
+    parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+    return shards.interleave(partial(_records, compression=info.compression), _FILES, **parallel)
+
+
+def _class_weights(directory: str | Path, info: DatasetInfo, split: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function of labels that returns the weight of each pixel's class in a split."""
+    classes = statistics(directory)[split].classes
+    if classes is None or np.dtype(info.label.dtype).kind == "f":
+        raise InputError(f"{directory} has no classes, so there are no weights; remove weights")
+    ignored = set(info.unknown.values())
+    values = [value for value in classes if value is not None and value not in ignored]
+    keys = tf.constant(values, tf.int64)
+    weights = tf.constant([classes[value].weight_with_background or 0.0 for value in values], tf.float32)
+    table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, weights), 0.0)
+    return lambda label: table.lookup(tf.cast(label, tf.int64))
+
+
+def load(
+    directory: str | Path,
+    split: str,
+    batch: int | None = None,
+    normalise: bool | str = False,
+    shuffle: bool = False,
+    seed: int | None = None,
+    cache: bool = False,
+    weights: bool | str = False,
+) -> tf.data.Dataset:
+    """Load a split as a tf.data.Dataset, in a fixed order unless `shuffle` is set.
 
     Args:
-        directory: The directory of the shards.
+        directory: The directory of the shards, or its address (s3, gs, https).
         split: The name of the split.
         batch: The number of chips in a batch, which is faster than `Dataset.batch` afterwards; None for single chips.
         normalise: Whether images become float32, (value - mean) / std of their band where valid and 0 elsewhere, by
             the statistics of split "train"; or the name of the split whose statistics to use.
+        shuffle: Whether chips come in another order in each epoch: shards are shuffled, and then records in a buffer of
+            up to 256 MB.
+        seed: A number that makes the orders of `shuffle` the same in each run.
+        cache: Whether records are kept in memory after the first epoch.
+        weights: Whether dicts have `weight` (height x width, float32) for each label pixel of the first target: the
+            weight of its class in the statistics of split "train", or of the named split, and 0 where the class is not
+            known.
 
     Returns:
         Dicts of image (height x width x channels, of a time series steps x height x width x channels), label (height x
@@ -186,16 +256,26 @@ def load(directory: str | Path, split: str, batch: int | None = None, normalise:
         place of image and label.
 
     Raises:
-        InputError: The dataset or split does not exist.
+        InputError: The dataset or split does not exist, or it has no class weights.
         RecordError: A shard is missing.
     """
-    info = read_info(Path(directory))
-    normalisers = Normaliser.from_statistics(Path(directory), normalise) if normalise else {}
-    paths = shard_paths(Path(directory), info, split)
+    path = dataset_path(directory)
+    info = read_info(path)
+    normalisers = Normaliser.from_statistics(path, normalise) if normalise else {}
+    paths = shard_paths(path, info, split)
     counts = tf.constant(info.splits[split], tf.int64)
+    total = sum(counts.numpy())
+    if shuffle and seed is None:
+        seed = int(np.random.default_rng().integers(2**31))
+    if isinstance(path, RemotePath):
+        records = _remote_records(paths, info, shuffle, seed)
+    else:
+        records = _local_records(paths, info, counts, seed if shuffle else None)
+    if cache:
+        records = records.cache()
+    if shuffle:
+        records = records.shuffle(max(1, min(total, _SHUFFLE_BYTES // info.pixel_bytes)), seed=seed)
     parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
-    shards = tf.data.Dataset.from_tensor_slices(([str(path) for path in paths], counts))
-    records = shards.interleave(partial(_records, compression=info.compression), _FILES, **parallel)
     if info.storage in ("array", "float"):
         batches = records.batch(batch or max(1, _BATCH_BYTES // info.pixel_bytes))
         chips = batches.map(partial(_parse_batch, info=info, normalisers=normalisers), **parallel)
@@ -203,4 +283,9 @@ def load(directory: str | Path, split: str, batch: int | None = None, normalise:
     else:
         chips = records.map(partial(_parse_file, info=info, normalisers=normalisers), **parallel)
         chips = chips.batch(batch) if batch else chips
-    return chips.apply(tf.data.experimental.assert_cardinality(-(-sum(counts.numpy()) // (batch or 1))))
+    if weights:
+        weigh = _class_weights(path, info, "train" if weights is True else weights)
+        label = label_key(next(iter(info.labels)))
+        chips = chips.map(lambda chip: chip | {"weight": weigh(chip[label])}, **parallel)
+    chips = chips.apply(tf.data.experimental.assert_cardinality(-(-total // (batch or 1))))
+    return chips.prefetch(tf.data.AUTOTUNE)

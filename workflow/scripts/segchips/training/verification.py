@@ -11,6 +11,7 @@ from segchips.records.dataset_info import DatasetInfo, image_prefix, target_pref
 from segchips.records.file_names import index_path
 from segchips.records.record_decoding import decode_example
 from segchips.records.shard_index import IndexEntry, read_index
+from segchips.records.storage import dataset_path
 from segchips.records.tf_example import decode
 from segchips.records.tfrecord import FRAMING, read_record, read_records
 from segchips.tiles.assignment import MADE
@@ -93,7 +94,7 @@ def verify(directory: str | Path) -> list[str]:
     Raises:
         InputError: The directory has no description of a dataset.
     """
-    directory = Path(directory)
+    directory = dataset_path(directory)
     info = read_info(directory)
     shards = list(_described_shards(directory, info))
     faults = [fault for path, count, split in shards for fault in _shard_faults(path, count, info, split)]
