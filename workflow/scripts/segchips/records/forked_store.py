@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -33,11 +34,11 @@ class StoreProcess:
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=os.environ | {"PYTHONPATH": path})
         self._lock = threading.Lock()
 
-    def request(self, *call: Any) -> Any:
-        """Send a call of `storage.store_call`; returns what it returns or raises what it raises."""
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function of a module there; returns what it returns or raises what it raises."""
         assert self._process.stdin and self._process.stdout
         with self._lock:
-            pickle.dump(call, self._process.stdin)
+            pickle.dump((function, arguments), self._process.stdin)
             self._process.stdin.flush()
             answer = pickle.load(self._process.stdout)
         if isinstance(answer, Exception):
@@ -53,15 +54,13 @@ def store_process(process: int) -> StoreProcess:
 
 def answer_requests() -> None:
     """Answer requests from standard input until it ends."""
-    from segchips.records.storage import store_call
-
     while True:
         try:
-            call = pickle.load(sys.stdin.buffer)
+            function, arguments = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         try:
-            answer = store_call(*call)
+            answer = function(*arguments)
         except Exception as error:
             answer = error
         sys.stdout.buffer.write(pickle.dumps(answer))

@@ -128,8 +128,9 @@ class RemotePath:
         return self.parent / name
 
     def _call(self, function: str, *options: int) -> Any:
-        call = self._root, self._key, function, *options
-        return store_process(os.getpid()).request(*call) if is_forked() else store_call(*call)
+        if is_forked():
+            return store_process(os.getpid()).call(store_call, self._root, self._key, function, *options)
+        return store_call(self._root, self._key, function, *options)
 
     def size(self) -> int:
         """The size in bytes."""
