@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 from rasterio.warp import reproject
@@ -28,6 +29,21 @@ from segchips.scenes.model import Band
 _NONE = Nodata(math.nan)
 """Lets no value but NaN count as nodata."""
 _KERNEL_RADIUS = {"bilinear": 1, "cubic": 2, "cubic_spline": 2, "lanczos": 3}
+
+
+@dataclass(frozen=True)
+class RasterHeader:
+    """What a file declares of its bands.
+
+    Attributes:
+        count: How many bands it has, without an alpha band.
+        scales: Physical units of one step of each band's value.
+        offsets: The physical value of each band's 0.
+    """
+
+    count: int
+    scales: Sequence[float]
+    offsets: Sequence[float]
 
 
 class RasterReader:
@@ -96,6 +112,15 @@ class RasterReader:
         with self._open([band]) as source:
             return str(source.dataset.colorinterp[band.index - 1].name)
 
+    def header(self, band: Band) -> RasterHeader:
+        """Return what the file of a band declares of all its bands; SceneError where it cannot be read."""
+        with self._open([band]) as source:
+            colours = source.dataset.colorinterp
+            count = source.dataset.count - (len(colours) > 1 and colours[-1] == ColorInterp.alpha)
+            scales = [scale if math.isfinite(scale) and scale else 1.0 for scale in source.dataset.scales]
+            offsets = [offset if math.isfinite(offset) else 0.0 for offset in source.dataset.offsets]
+            return RasterHeader(count, scales, offsets)
+
     def layout(self, band: Band) -> tuple[CRS, Affine]:
         """Return the CRS and the geotransform of a band's file; SceneError where it cannot be read or has none."""
         with self._open([band]) as source:
@@ -103,6 +128,7 @@ class RasterReader:
 
     def _read_file(self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None) -> MaskedPixels:
         with self._open(bands) as source:
+            _check_pinned(source, bands)
             if resampling == "nearest" or has_pixels_of(tile, source):
                 return _read_nearest(source, bands, tile, nodata)
             return _read_warped(source, bands, tile, resampling, nodata)
@@ -119,6 +145,20 @@ class RasterReader:
             raise SceneError(
                 f"{href}: cannot be read ({reason}); repair it, or take its scene out of the catalogue and resolve"
             ) from error
+
+
+def _check_pinned(source: OpenRaster, bands: Sequence[Band]) -> None:
+    """Check that a file declares nothing that was not known when its scene was pinned."""
+    for band in bands:
+        number, dataset = band.index - 1, source.dataset
+        declared = (dataset.scales[number], dataset.offsets[number])
+        if not band.scaled and declared != band.scaling:
+            fault = f"declares scale {declared[0]} and offset {declared[1]}"
+        elif not band.described and dataset.count > 1 and dataset.colorinterp[-1] != ColorInterp.alpha:
+            fault = f"has {dataset.count} bands"
+        else:
+            continue
+        raise SceneError(f"{band.href}: {fault}, which were not known when scenes were pinned; run: snakemake resolve")
 
 
 def _check_source(source: OpenRaster, bands: Sequence[Band], href: str) -> None:

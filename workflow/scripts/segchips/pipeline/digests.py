@@ -59,8 +59,9 @@ class Digests:
         """Of the scene lock: pinned scenes stay while tiles and query do, whatever the catalogue holds by now."""
         how: list[object] = []
         for layer, imagery in self._datasets[name].imagery.layers.items():
-            version = module_version("scenes.resolve", *foreign_modules(imagery.source))
-            how += [layer, version, SceneQuery.of(imagery).text]
+            modules = ("scenes.resolve",) if imagery.on_platform else ("scenes.resolve", "chips.file_metadata")
+            versions = [module_version(module, *foreign_modules(imagery.source)) for module in modules]
+            how += [layer, *versions, SceneQuery.of(imagery).text]
             how += file_states(imagery) if imagery.source == "files" else []
         return digest(*how, self.keys(name))
 

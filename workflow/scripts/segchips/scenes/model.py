@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -101,8 +102,8 @@ class Scene:
         if index.isdecimal() and int(index) > 0 and (keys := self._asset_keys(asset)):
             bands = [band for _, band in self.assets[self._only(keys, name)]]
             if int(index) > len(bands) and not bands[0].described:
-                return [replace(bands[0], index=int(index))]
-            return bands[int(index) - 1 : int(index)]
+                return [replace(bands[0], index=int(index), described=True)]
+            return [replace(band, described=True) for band in bands[int(index) - 1 : int(index)]]
         for kind in ("band", "common"):
             matches = [
                 (key, band)
@@ -157,6 +158,12 @@ class Scene:
         """Return the asset key, the band name and the common name of a band of this scene."""
         names = ((key, name) for key, bands in self.assets.items() for name, other in bands if other == band)
         return (*next(names, ()), *filter(None, [band.common_name]))
+
+    def asset_of(self, band: Band) -> str:
+        """Return the key of the asset that a band of this scene is in."""
+        with_band = (key for key, bands in self.assets.items() if any(other == band for _, other in bands))
+        with_file = (key for key, bands in self.assets.items() if bands and bands[0][1].href == band.href)
+        return next(chain(with_band, with_file))
 
     def lacking(self, name: str) -> str:
         """Return the words for a band that the scene lacks, with the bands that it has."""

@@ -1,6 +1,6 @@
 """The scenes step: search the catalogue, and pin each tile to the scenes found."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +24,12 @@ from segchips.scenes.query import SceneQuery, require_cloud_cover
 from segchips.scenes.usable import usable_scenes
 from segchips.tiles.manifest import read_manifest
 
+Completion = Callable[[ImageryConfig, SceneLock], SceneLock]
 
-def resolve(dataset: Dataset, manifest: Path, path: Path, refresh: bool) -> Iterator[str]:
+
+def resolve(
+    dataset: Dataset, manifest: Path, path: Path, refresh: bool, complete: Completion | None = None
+) -> Iterator[str]:
     """Write the scene locks of a dataset's layers.
 
     A tile that is already pinned for the same query keeps its scenes, unless `refresh`.
@@ -35,6 +39,7 @@ def resolve(dataset: Dataset, manifest: Path, path: Path, refresh: bool) -> Iter
         manifest: The tile manifest.
         path: The lock file to write, and to read where it exists.
         refresh: Search again for all tiles.
+        complete: Adds what only the files of scenes declare to a layer's lock.
 
     Yields:
         Lines for the log: skipped catalogue items, a summary, and the changes to an existing lock.
@@ -58,6 +63,7 @@ def resolve(dataset: Dataset, manifest: Path, path: Path, refresh: bool) -> Iter
         except InputError as error:
             key = f"imagery.layers.{layer}" if layer else "imagery"
             raise InputError(f"datasets.{dataset.name}: {key}.products: {error}") from error
+        locks[layer] = complete(imagery, locks[layer]) if complete else locks[layer]
         layer_lines += describe_changes(old, locks[layer]) if old else []
         lines += [f"{title}{line}" for line in layer_lines]
     write_locks(path, locks)

@@ -8,6 +8,7 @@ from segchips.pipeline.datasets import Datasets
 
 def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
     """Search the dataset's catalogue and pin the scenes of each tile in the lock at `path`."""
+    from segchips.chips.file_metadata import complete_from_files
     from segchips.chips.imagery_grid import check_pixel_grid
     from segchips.chips.source_check import check_rasters
     from segchips.config.tiles import IMAGERY
@@ -16,14 +17,16 @@ def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
     from segchips.scenes.resolve import resolve
     from segchips.scenes.usable import usable_scenes
 
-    lines = list(resolve(datasets[name], datasets.folder(name) / "tiles.parquet", Path(path), refresh=False))
+    manifest = datasets.folder(name) / "tiles.parquet"
+    lines = list(resolve(datasets[name], manifest, Path(path), refresh=False, complete=complete_from_files))
     for line in lines:
         if " is left out: " in line:
             print(f"{name}: {line}", file=sys.stderr)
     locks = read_locks(Path(path))
     if datasets[name].tiles.grid == IMAGERY:
         layer, imagery = next(iter(datasets[name].imagery.layers.items()))
-        check_pixel_grid(imagery, locks[layer].scenes, Tile.from_key(datasets.keys(name)[0]).grid)
+        usable = usable_scenes(imagery, locks[layer])
+        check_pixel_grid(usable.imagery, usable.lock.scenes, Tile.from_key(datasets.keys(name)[0]).grid)
     for layer, imagery in datasets[name].imagery.layers.items():
         usable = usable_scenes(imagery, locks[layer])
         for note in check_rasters(usable.imagery, usable.lock.scenes):
