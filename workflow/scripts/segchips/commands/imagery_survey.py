@@ -7,10 +7,10 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from segchips.chips.georeference import georeference_problem
 from segchips.commands.raster_catalogue import product_name, write_catalogue
 from segchips.commands.rasters import MEDIA_TYPES, rasters_below
 from segchips.errors import InputError
+from segchips.scenes.georeference import georeference_problem
 from segchips.scenes.model import Scene, parse_time
 
 _EXAMPLES = 20
