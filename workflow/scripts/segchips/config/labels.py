@@ -1,7 +1,7 @@
 """The block `labels`: the features and how they are burned."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -86,11 +86,9 @@ class LabelsConfig(Block):
 
     layers: Annotated[tuple[LabelLayer, ...], Field(min_length=1)]
     """Several layers in burning order; each overrides the keys of a layer above."""
-    kind: Literal["classes", "continuous"] = "classes"
-    """What a label pixel holds: the number of a class, or a measurement such as a height."""
     background: ClassValue | None = None
-    """The value outside every feature; for classes it is the label chip's nodata. null stands for 255, and with
-    `kind: continuous` for NaN, which is unknown."""
+    """The value outside every feature; for classes it is the label chip's nodata. null stands for 255, with
+    `kind: continuous` for NaN, which is unknown, and with `kind: instances` for 0."""
     all_touched: Flag = True
     """Burn every pixel that a feature touches, not only those whose centre it covers."""
     unknown: ClassValue | None = None
@@ -98,12 +96,19 @@ class LabelsConfig(Block):
     where the image has no valid pixel. null leaves labels as burned."""
     coverage: Coverage | None = None
     """The polygons inside which everything is labelled; outside them labels are unknown."""
+    kind: Literal["classes", "continuous", "instances"] = "classes"
+    """What a label pixel holds: the number of a class, a measurement such as a height, or the number of an object."""
+
+    def __post_init__(self) -> None:
+        defaults = {"classes": 255, "instances": 0}
+        if self.background is None and self.kind in defaults:
+            object.__setattr__(self, "background", defaults[self.kind])
 
     @property
     def names(self) -> dict[int, str]:
         """Names of values: those in `classes`, or the layer's name where a layer burns one value."""
         names: dict[int, list[str]] = {}
-        if self.kind == "continuous":
+        if self.kind != "classes":
             return {}
         for layer in self.layers:
             one_value = not layer.attribute and Path(layer.path).suffix.lower() not in RASTER_SUFFIXES
@@ -119,15 +124,16 @@ class LabelsConfig(Block):
         return share_keys(raw, *cls.SHARED)
 
     @property
-    def dtype(self) -> Literal["uint8", "float32"]:
-        """The NumPy name of the type of label pixels."""
-        return "float32" if self.kind == "continuous" else "uint8"
+    def dtype(self) -> Literal["uint8", "uint32", "float32"]:
+        """The NumPy name of the type in which labels are burned."""
+        dtypes: dict[str, Literal["uint8", "uint32", "float32"]]
+        dtypes = {"classes": "uint8", "instances": "uint32", "continuous": "float32"}
+        return dtypes[self.kind]
 
     @model_validator(mode="after")
     def _check(self) -> "LabelsConfig":
-        if self.kind == "continuous":
-            return self._checked_measurements()
-        return (replace(self, background=255) if self.background is None else self)._checked_classes()
+        checks = {"continuous": self._checked_measurements, "instances": self._checked_instances}
+        return checks.get(self.kind, self._checked_classes)()
 
     def _checked_measurements(self) -> "LabelsConfig":
         if self.unknown is not None:
@@ -137,6 +143,14 @@ class LabelsConfig(Block):
                 raise problem(f"layers.{number}.classes", "maps values to classes, and kind 'continuous' has none")
             if layer.resampling == "mode":
                 raise problem(f"layers.{number}.resampling", "'mode' is for classes; choose 'average' or another")
+        return self
+
+    def _checked_instances(self) -> "LabelsConfig":
+        if self.background != 0:
+            raise problem("background", f"{self.background} is the number of an object; remove the key, 0 is outside")
+        for key in ("unknown", "coverage"):
+            if getattr(self, key) is not None:
+                raise problem(key, "does not apply to kind 'instances', whose pixels are numbers of objects; remove it")
         return self
 
     def _checked_classes(self) -> "LabelsConfig":

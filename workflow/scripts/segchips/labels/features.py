@@ -13,8 +13,9 @@ import shapely
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 
-from segchips.arrays import Mask
+from segchips.arrays import Array, Ints, Mask
 from segchips.config.labels import Coverage, LabelLayer, LabelsConfig
+from segchips.errors import InputError
 from segchips.files import digest
 from segchips.grids.geometries import boxes_in_layer, to_tile_crs
 from segchips.grids.tile import Tile
@@ -25,7 +26,7 @@ from segchips.tiles.label_rasters import raster_files
 from segchips.vectors.geometry import Geometries
 from segchips.vectors.layers import read_layer
 
-LabelPixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+LabelPixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint32] | npt.NDArray[np.float32]
 """Label values of a tile, row x column: classes as uint8, or measurements as float32."""
 
 
@@ -53,12 +54,14 @@ class FeatureLayer:
         name: The layer as messages name it.
         geometries: Polygons, lines and points (n).
         values: The label value of each (n): uint8, or float32 for measurements.
+        fids: The id of each in its file (n).
     """
 
     crs: pyproj.CRS
     name: str
     geometries: Geometries
     values: LabelPixels
+    fids: Ints
 
     @cached_property
     def tree(self) -> shapely.STRtree:
@@ -108,6 +111,10 @@ class LabelFeatures:
     def _read_layer(self, config: LabelLayer) -> FeatureLayer | RasterLayer:
         if raster_files(config.path):
             check_raster_keys(config)
+            if self.config.kind == "instances":
+                raise InputError(
+                    f"'{config.path}' is a raster, and objects (labels.kind 'instances') come from features"
+                )
             return RasterLayer(config, self._continuous)
         layer = read_layer(config.path, config.layer, config.attribute, config.options)
         self.notes += layer.notes()
@@ -115,8 +122,9 @@ class LabelFeatures:
         if self._continuous:
             values, burned = feature_measurements(layer, config)
         else:
-            values, burned = feature_values(layer, config, self.config.background, self.config.unknown)
-        return FeatureLayer(layer.crs, str(layer), layer.geometries[burned], values[burned])
+            background = self.config.background if self.config.kind == "classes" else None
+            values, burned = feature_values(layer, config, background, self.config.unknown)
+        return FeatureLayer(layer.crs, str(layer), layer.geometries[burned], values[burned], layer.fids[burned])
 
     def intersecting(self, tiles: Sequence[Tile]) -> list[list[int]]:
         """Find the features that intersect each tile's padded box.
@@ -229,8 +237,20 @@ class LabelFeatures:
             some = [feature for feature in features if start <= feature < stop]
             touched = np.zeros(pixels.shape, np.uint8)
             self._rasterize(tile, some, self.config.all_touched, pixels)
-            known |= self._rasterize(tile, some, self.config.all_touched, touched, of_one=True) == 1
+            known |= self._rasterize(tile, some, self.config.all_touched, touched, np.ones(len(some), np.uint8)) == 1
         return pixels, known
+
+    def burn_order(self, tile: Tile, features: Sequence[int]) -> npt.NDArray[np.uint32]:
+        """Burn the place of each feature in the burning order, from 1; 0 where there is none."""
+        places = np.arange(1, len(features) + 1, dtype=np.uint32)
+        empty = np.zeros((tile.grid.size, tile.grid.size), np.uint32)
+        return np.asarray(self._rasterize(tile, features, self.config.all_touched, empty, places), np.uint32)
+
+    def identify(self, feature: int) -> tuple[int, int, int]:
+        """Return the layer of a feature, from 0, its id there, and its class."""
+        number = int(np.searchsorted(self._offsets, feature, side="right")) - 1
+        layer, place = self.layers[number], feature - int(self._offsets[number])
+        return number, int(layer.fids[place]), int(layer.values[place])
 
     def coverage_mask(self, tile: Tile) -> Mask | None:
         """Which of the tile's pixels have their centre inside the coverage.
@@ -258,17 +278,19 @@ class LabelFeatures:
         features: Sequence[int],
         all_touched: bool,
         pixels: LabelPixels | None = None,
-        of_one: bool = False,
+        values: Array | None = None,
     ) -> LabelPixels:
-        """Burn features over pixels, in place: their values, or 1 for all. Without pixels, over the background."""
+        """Burn features over pixels, in place: their own values, or others. Without pixels, over the background."""
         pixels = self._empty(tile) if pixels is None else pixels
         if not features:
             return pixels
         indices = np.asarray(features, np.intp)
-        geometries, values = thin_geometries(self._geometries_in(tile.crs, indices), tile), self._values[indices]
+        geometries, values = (
+            thin_geometries(self._geometries_in(tile.crs, indices), tile),
+            self._values[indices] if values is None else values,
+        )
         present = ~shapely.is_empty(geometries)
         geometries, values = geometries[present], values[present]
-        values = np.ones_like(values) if of_one else values
         for touched, some in _runs(geometries, all_touched):
             rasterize(
                 zip(geometries[some], values[some].tolist(), strict=True),
@@ -300,13 +322,17 @@ class LabelFeatures:
 
     @cached_property
     def _settings_digest(self) -> str:
-        kind = ("continuous",) if self._continuous else ()
+        kind = () if self.config.kind == "classes" else (self.config.kind,)
         order = [isinstance(part, RasterLayer) for part in self._parts] if self.has_rasters else ()
         return digest(self.config.background, self.config.all_touched, *kind, *order)
 
     @cached_property
     def _feature_digests(self) -> list[str]:
-        return [feature_digest for layer in self.layers for feature_digest in layer.digests()]
+        digests = [feature_digest for layer in self.layers for feature_digest in layer.digests()]
+        if self.config.kind != "instances":
+            return digests
+        ids = [(number, fid) for number, layer in enumerate(self.layers) for fid in layer.fids.tolist()]
+        return [digest(of_shape, *of_id) for of_shape, of_id in zip(digests, ids, strict=True)]
 
 
 def _runs(geometries: Geometries, all_touched: bool) -> Iterator[tuple[bool, slice]]:

@@ -137,7 +137,9 @@ class Digests:
         """Of the description of the shards."""
         dataset = self._datasets[name]
         products = [(name, layer.products) for name, layer in dataset.imagery.layers.items()]
-        values = [(name, target.background, target.unknown) for name, target in dataset.labels.targets.items()]
+        values = [
+            (name, target.background, target.unknown, target.kind) for name, target in dataset.labels.targets.items()
+        ]
         how = dataset.tfrecords, products, values
         made_from = self._datasets.content_digests([*self._datasets.indices(name), *self._datasets.pixel_counts(name)])
         return digest(module_version("records.dataset_description"), *how, *made_from)

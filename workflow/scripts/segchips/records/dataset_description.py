@@ -62,6 +62,7 @@ def describe_shards(
     unknown: Sequence[int | None] = (None,),
     parts: RecordParts = UNNAMED_PARTS,
     nodata: float | None = None,
+    kinds: Sequence[str] = (),
 ) -> None:
     """Write the files that describe shards; see `describe_dataset`.
 
@@ -75,6 +76,7 @@ def describe_shards(
         unknown: For each target the label value of pixels whose class is not known; None without one.
         parts: The names of layers and targets.
         nodata: The nodata value of all images; None for those of the reference.
+        kinds: For each target what its pixels hold; empty where all hold classes.
 
     Raises:
         InputError: The images of a shard differ from the reference in size, bands or dtype.
@@ -91,7 +93,8 @@ def describe_shards(
     }
     records = {split: tuple(count for count, _ in shards) for split, shards in sizes.items()}
     values = dict(zip(parts.targets, unknown, strict=True))
-    info = DatasetInfo(dataset, config.storage, config.compression, records, images, labels, values)
+    by_target = dict(zip(parts.targets, kinds, strict=False))
+    info = DatasetInfo(dataset, config.storage, config.compression, records, images, labels, values, by_target)
     write_description(directory, info, {split: sum(size for _, size in shards) for split, shards in sizes.items()})
 
 
@@ -104,6 +107,7 @@ def describe_dataset(
     labels: Mapping[str, Path],
     background: Sequence[int | None],
     unknown: Sequence[int | None] = (None,),
+    kinds: Sequence[str] = (),
 ) -> None:
     """Write the files that describe shards, and their statistics.
 
@@ -119,6 +123,7 @@ def describe_dataset(
         labels: The label chips of that tile by target.
         background: For each target the label value of the background; None without one.
         unknown: For each target the label value of pixels whose class is not known; None without one.
+        kinds: For each target what its pixels hold; empty where all hold classes.
 
     Raises:
         InputError: The images of a shard differ from `images` in size, bands or dtype.
@@ -127,5 +132,5 @@ def describe_dataset(
 
     parts = RecordParts(tuple(images), tuple(labels))
     reference = tuple(map(read_header, images.values())), tuple(map(read_header, labels.values()))
-    describe_shards(directory, dataset, config, indices, reference, background, unknown, parts)
+    describe_shards(directory, dataset, config, indices, reference, background, unknown, parts, kinds=kinds)
     write_statistics(directory, {split: [counts_path(path) for path in paths] for split, paths in indices.items()})

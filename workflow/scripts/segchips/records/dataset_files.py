@@ -51,6 +51,8 @@ def made_entries(directory: Path, info: DatasetInfo) -> dict[str, IndexEntry]:
 def _metadata(info: DatasetInfo) -> dict[str, Any]:
     images = {layer: _layout(layout) for layer, layout in info.images.items()}
     labels = {target: _layout(layout) for target, layout in info.labels.items()}
+    for target, kind in info.kinds.items():
+        labels[target] |= {"kind": kind} if kind != "classes" else {}
     about: dict[str, Any] = {"storage": info.storage, "compression": info.compression}
     about |= {"image": images[UNNAMED]} if UNNAMED in images else {"layers": _as_list(images)}
     if UNNAMED in labels:
@@ -154,6 +156,7 @@ def read_info(directory: str | Path) -> DatasetInfo:
             {layer: _parse_layout(content) for layer, content in layers.items()},
             {target: _parse_layout(content) for target, content in targets.items()},
             {target: content.get("unknown") for target, content in targets.items()},
+            {target: str(content.get("kind", "classes")) for target, content in targets.items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(

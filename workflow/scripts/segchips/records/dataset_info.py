@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from segchips.errors import InputError
 from segchips.records.file_names import shard_name
@@ -44,6 +44,7 @@ class DatasetInfo:
         labels: The layout of the labels of each target, likewise.
         unknown: By target the value of label pixels whose class is not known, which training must ignore; None without
             one.
+        kinds: By target what its pixels hold: "classes", "continuous" or "instances"; "classes" where none is named.
     """
 
     name: str
@@ -53,6 +54,7 @@ class DatasetInfo:
     images: Mapping[str, ChipLayout]
     labels: Mapping[str, ChipLayout]
     unknown: Mapping[str, int | None]
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def image(self) -> ChipLayout:

@@ -88,7 +88,10 @@ def summarise_counts(counts: PartCounts, info: DatasetInfo) -> SplitStatistics:
     for target, layout in info.labels.items():
         if values := counts.values_of(target):
             measurements[target] = _band(values, None, 0, target or None)
-        targets[target] = _classes(counts.of_target(target), info, layout.nodata, info.unknown.get(target))
+        has_classes = info.kinds.get(target, "classes") == "classes"
+        of_target = counts.of_target(target) if has_classes else {}
+        classes = _classes(of_target, info, layout.nodata, info.unknown.get(target))
+        targets[target] = classes if has_classes else None
     any_counts = next(iter(counts.of_target(first).values()), _no_counts(info.image))
     return SplitStatistics(
         any_counts.chip_count, sum(any_counts.pixels_by_class.values()), layers, targets, steps, measurements

@@ -99,6 +99,8 @@ class DatasetSummary:
     def classes(self) -> list[LabelClass]:
         """Every label value that the config names or the chips contain, ascending, the background last."""
         labels = self.dataset.labels.first
+        if labels.kind != "classes":
+            return []
         names, background = labels.names | {labels.unknown: "unknown"}, labels.background
         statistics_by_split = [classes for split in self.splits.values() if (classes := split.classes)]
         values = {value for classes in statistics_by_split for value in classes} | set(labels.names)

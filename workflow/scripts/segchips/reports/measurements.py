@@ -1,4 +1,4 @@
-"""Continuous labels in the report: chips in shades of one colour, and statistics as of bands."""
+"""Labels without classes in the report: measurements in shades of one colour with statistics, objects by number."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy as np
 from segchips.records.statistics_file import SplitStatistics
 from segchips.reports.band_table import BandGroup, band_row
 from segchips.reports.chip_previews import PreviewChip
-from segchips.reports.colours import Colour
+from segchips.reports.colours import CLASS_COLOURS, Colour, palette
 
 NO_VALUE = 0
 """The shade of pixels without a value."""
@@ -33,6 +33,18 @@ def shade_colours() -> dict[int, Colour]:
     """Returns the colour of each shade."""
     ramp = np.rint(np.linspace(_LOW, _HIGH, 255)).astype(int)
     return {shade: (red, green, blue) for shade, (red, green, blue) in enumerate(ramp.tolist(), 1)}
+
+
+def number_labels(chips: Sequence[PreviewChip]) -> list[PreviewChip]:
+    """Replaces numbers of objects by shades from 1 to 255, which repeat."""
+    return [
+        replace(chip, label=np.where(chip.label > 0, (chip.label - 1) % 255 + 1, 0).astype(np.uint8)) for chip in chips
+    ]
+
+
+def object_colours() -> dict[int, Colour]:
+    """Returns the colour of each shade of objects."""
+    return dict(enumerate(palette(CLASS_COLOURS, 255), 1))
 
 
 def measurement_groups(statistics: Mapping[str, SplitStatistics]) -> list[BandGroup]:

@@ -39,7 +39,14 @@ from segchips.reports.ledger import (
     read_ledger,
     summarise_states,
 )
-from segchips.reports.measurements import NO_VALUE, measurement_groups, shade_colours, shade_labels
+from segchips.reports.measurements import (
+    NO_VALUE,
+    measurement_groups,
+    number_labels,
+    object_colours,
+    shade_colours,
+    shade_labels,
+)
 from segchips.reports.pixel_size import pixel_size
 from segchips.reports.public_config import public_config
 from segchips.reports.redaction import redact_message
@@ -147,11 +154,15 @@ def _chip_variables(
     colours, chips = {value: entry.rgb for value, entry in legend.items()}, [previews.previews[t] for t in selected]
     if labels.kind == "continuous":
         colours, chips = shade_colours(), shade_labels(chips)
+    elif labels.kind == "instances":
+        colours, chips = object_colours(), number_labels(chips)
     if labels.unknown is not None:
         colours[labels.unknown] = UNKNOWN
     return {
         "legend": legend,
-        "sheet": contact_sheet(chips, colours, NO_VALUE if labels.kind == "continuous" else labels.background or 0),
+        "sheet": contact_sheet(
+            chips, colours, labels.background if labels.kind == "classes" and labels.background else NO_VALUE
+        ),
         "display": [bands[index] for index in display_bands(bands)],
         "true_colour": is_true_colour(bands),
         "split_pixels": {split: entry.pixels for split, entry in split_statistics.items()},

@@ -178,6 +178,8 @@ def _label_asset(target: str, dtype: str, background: int | None, tile: Tile) ->
 def _describe_labels(labels: LabelsConfig) -> str:
     if labels.kind == "continuous":
         return "Measurement of each pixel; NaN where there is none."
+    if labels.kind == "instances":
+        return "Number of the object at each pixel, from 1 in each chip; 0 where there is none."
     return f"Class of each pixel; {labels.background} is the background."
 
 

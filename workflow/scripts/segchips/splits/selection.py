@@ -26,6 +26,8 @@ def count_classes(labels: LabelsConfig, lock: LabelLock, keys: Sequence[str], fo
         keys: The tiles.
         former: Counts that still hold, whose tiles are not burned again.
     """
+    if labels.kind != "classes":
+        return {key: np.zeros(256, np.int64) for key in keys}
     if all(key in former for key in keys):
         return {key: former[key] for key in keys}
     features = LabelFeatures(labels)

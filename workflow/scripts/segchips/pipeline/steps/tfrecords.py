@@ -52,8 +52,9 @@ def make_dataset_info(datasets: Datasets, name: str) -> list[str]:
     dataset, folder = datasets[name], datasets.folder(name) / "tfrecords"
     targets = dataset.labels.targets.values()
     values = [target.background for target in targets], [target.unknown for target in targets]
+    kinds = [target.kind for target in targets]
     describe_dataset(
-        folder, name, dataset.tfrecords, datasets.indices_by_split(name), *_example(datasets, name), *values
+        folder, name, dataset.tfrecords, datasets.indices_by_split(name), *_example(datasets, name), *values, kinds
     )
     removed = _remove_former_shards(datasets, name, folder)
     return [f"removed {path}, which is not one of the shards any more" for path in removed]
