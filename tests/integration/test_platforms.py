@@ -12,7 +12,10 @@ import pytest
 from loopback.faults import TRANSIENT
 from loopback.log import Request
 from loopback.server import Platform
+from segchips.config.labels import LabelsConfig
+from segchips.config.tiles import ProjectedGrid, TilesConfig
 from segchips.grids.tile import Tile
+from segchips.tiles.area import aoi_layers, find_tiles
 from support.catalogues import write_three_collections
 from support.chips import read_chips
 from support.image_chips import make_image_chips
@@ -91,6 +94,26 @@ def test_the_source_of_a_chip_does_not_show(
     asked = Counter("+".join(request.body["bands"]) for request in served.log.of("raster"))
     assert asked["B02+alpha"] == asked["B08+alpha"] == 2 * len(TILES)
     assert list((served.home or Path()).iterdir()) == []
+
+
+def test_platforms_give_pixels_on_a_national_grid(
+    sample_folder: Path, catalogue: Path, served: Platform, tmp_path: Path
+) -> None:
+    project = configure(sample_folder, catalogue, tmp_path, served)
+    sample = project.config["defaults"]["tiles"]["aoi"]
+    config = TilesConfig(64, 2, 10.0, sample, grid=ProjectedGrid("EPSG:3035", (7.5, 2.5)))
+    tiles = find_tiles(config, aoi_layers(config, LabelsConfig(())))
+    (tmp_path / "tiles.txt").write_text("\n".join(tile.key for tile in tiles[len(tiles) // 2 :][:3]))
+    project.change("defaults.tiles", {"grid": {"crs": "EPSG:3035", "origin": [7.5, 2.5]}, "keys": "tiles.txt"})
+    kinds = ("closest", "median")
+    blocks = {f"{kind}_{source}": KINDS[kind] | {"source": source} for kind in kinds for source in SOURCES}
+    project.change("datasets", {name: {"imagery": block} for name, block in blocks.items()})
+    make_chips_apart(project)
+    found = {name: read_chips(project.results(name) / "images") for name in blocks}
+    for kind in kinds:
+        assert len(found[f"{kind}_stac"]) == 3
+        assert found[f"{kind}_descarteslabs"] == found[f"{kind}_stac"], kind
+        assert found[f"{kind}_earthone"] == found[f"{kind}_stac"], kind
 
 
 def test_the_source_of_a_real_chip_does_not_show(real_data: Path, tmp_path: Path) -> None:
