@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from segchips.config.chips import LabelValue
     from segchips.records.chip_header import ChipHeader
 
-_STRAY_SHARE = 0.01
-"""In a label whose compression changes values, a value that fills a smaller share of a chip is a stray one."""
+_STRAY_SHARE, _NEAR = 0.01, 8
+"""In a label whose compression changes values, a value is stray if it fills a smaller share of the chip, or if a value
+so near to it is more frequent."""
 _MAX_LISTED = 6
 
 
@@ -239,7 +240,8 @@ def _refuse_stray_values(header: ChipHeader, values: Pixels) -> None:
     import numpy as np
 
     found, counts = np.unique(values, return_counts=True)
-    few = counts < _STRAY_SHARE * values.size
+    near = np.abs(found[:, None].astype(np.int64) - found.astype(np.int64)) <= _NEAR
+    few = (counts < _STRAY_SHARE * values.size) | (near & (counts > counts[:, None])).any(axis=1)
     if few.any():
         share = 100 * float(counts[few].sum()) / values.size
         common = ", ".join(map(str, found[~few].tolist()[:_MAX_LISTED])) or "none"
