@@ -122,7 +122,11 @@ def report_dataset():
             }
         ),
         labels=LabelTargets(
-            {"": LabelsConfig((LabelLayer("crops.gpkg", None, "kind", 1, CLASSES),), BACKGROUND, True)}
+            {
+                "": LabelsConfig(
+                    layers=(LabelLayer("crops.gpkg", attribute="kind", classes=CLASSES),), background=BACKGROUND
+                )
+            }
         ),
         tfrecords=TFRecordsConfig("array", 1, None, SHARES),
         splitting=SplittingConfig(SHARES, "tile", 960.0, 0, True, False, 0, None, None, "split"),

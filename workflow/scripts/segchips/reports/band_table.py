@@ -31,17 +31,25 @@ class BandGroup:
 
 
 def band_groups(
-    statistics: Mapping[str, SplitStatistics], bands: Sequence[str], scaling: Sequence[tuple[float, float]]
+    statistics: Mapping[str, SplitStatistics],
+    layer: str,
+    bands: Sequence[str],
+    scaling: Sequence[tuple[float, float]],
 ) -> list[BandGroup]:
-    """Group the statistics of splits by band.
+    """Group the statistics of splits by band of a layer.
 
     Args:
         statistics: The statistics of each split that has chips.
+        layer: The name of the layer.
         bands: The names of the bands.
         scaling: The scale and offset of each band; empty without chips.
     """
     return [
-        BandGroup(name, pair, [band_row(split, entry.bands[index]) for split, entry in statistics.items()])
+        BandGroup(
+            f"{layer}/{name}" if layer else name,
+            pair,
+            [band_row(split, entry.layers[layer][index]) for split, entry in statistics.items()],
+        )
         for index, (name, pair) in enumerate(zip(bands, scaling, strict=False))
     ]
 

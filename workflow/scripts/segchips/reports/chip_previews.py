@@ -79,6 +79,7 @@ def preview_chips(
     selected: set[str],
     display_bands: Sequence[int],
     unknown: int | None,
+    steps: int = 1,
 ) -> ChipPreviews:
     """Read the selected chips, and collect the scenes of all chips.
 
@@ -89,6 +90,7 @@ def preview_chips(
         selected: The keys of the tiles to preview.
         display_bands: The bands to show, from 0.
         unknown: The label value of unknown pixels, if there is one.
+        steps: How many steps the images have; of a time series the step with most valid pixels is shown.
 
     Raises:
         InputError: A selected chip cannot be read.
@@ -102,14 +104,15 @@ def preview_chips(
         if row.tile in selected:
             name = chip_filename(row.tile)
             images, labels = folders
-            chip = _read_chip_pair(images / name, labels / name)
+            chip = _read_chip_pair(images / name, labels / name, steps)
             if unknown is not None:
-                chip.label[~chip.valid.all(axis=0)] = unknown
+                chip.label[~chip.valid.reshape(steps, -1, *chip.label.shape).all(axis=1).any(axis=0)] = unknown
             scaling, previews[row.tile] = chip.scaling, _reduced(row, chip, list(display_bands))
     return ChipPreviews(tiles_by_scene, scaling, previews)
 
 
-def _read_chip_pair(image_path: Path, label_path: Path) -> ChipPair:
+def _read_chip_pair(image_path: Path, label_path: Path, steps: int) -> ChipPair:
+    """Read a pair, the step with most valid pixels first; a coarser image is enlarged to the label's size."""
     path = image_path
     try:
         with rasterio.open(image_path) as source:
@@ -118,7 +121,16 @@ def _read_chip_pair(image_path: Path, label_path: Path) -> ChipPair:
             valid = np.isfinite(pixels) & (source.read_masks() != 0)
         path = label_path
         with rasterio.open(label_path) as source:
-            return ChipPair(pixels, source.read(1), valid, scaling)
+            label = source.read(1)
+        by_step = valid.reshape(steps, -1, *valid.shape[1:])
+        order = [int(by_step.all(axis=1).sum(axis=(1, 2)).argmax()), *range(steps)]
+        order = list(dict.fromkeys(order))
+        factor = label.shape[0] // pixels.shape[1]
+        pixels, valid = (
+            np.concatenate(plane.reshape(by_step.shape)[order]).repeat(factor, axis=1).repeat(factor, axis=2)
+            for plane in (pixels, valid)
+        )
+        return ChipPair(pixels, label, valid, scaling)
     except (rasterio.errors.RasterioError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); delete it and run again") from error
 

@@ -83,7 +83,7 @@ def contact_sheet(
     for chip in chips:
         image = stretch_contrast(chip, limits)
         overlay = overlay_classes(image, chip.label, lookup, background)
-        entries.append(ContactSheetEntry(chip.row, _png(image), _png(lookup[chip.label]), _png(overlay)))
+        entries.append(ContactSheetEntry(chip.row, png_uri(image), png_uri(lookup[chip.label]), png_uri(overlay)))
     return entries
 
 
@@ -143,7 +143,7 @@ def _edges(classes: Array) -> Mask:
     return edges
 
 
-def _png(pixels: npt.NDArray[np.uint8]) -> str:
+def png_uri(pixels: npt.NDArray[np.uint8]) -> str:
     """Pixels as a PNG data URI, with an opacity channel only if a pixel is transparent."""
     opaque = pixels.shape[-1] == 4 and pixels[..., 3].all()
     channels = np.ascontiguousarray(pixels[..., :3] if opaque else pixels)

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ from segchips.reports.colours import (
     palette,
 )
 from segchips.reports.contact_sheet import choose_tiles, contact_sheet, display_bands, is_true_colour
+from segchips.reports.dataset_summary import band_names
 from segchips.reports.histograms import band_histograms, measurement_histograms
+from segchips.reports.layer_previews import layer_pictures, layer_scaling
 from segchips.reports.ledger import (
     FAILED,
     NO_SCENES,
@@ -91,13 +94,24 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
     bands = tuple(name or f"band {number}" for number, name in enumerate(info.image.bands, 1))
     entries = made_entries(folder / "tfrecords", info)
     folders = folder / "images" / next(iter(layers)), folder / "labels" / next(iter(dataset.labels.targets))
-    previews = preview_chips(rows, entries, folders, set(selected), display_bands(bands), labels.unknown)
+    steps = info.image.shape[0] if len(info.image.shape) == 4 else 1
+    previews = preview_chips(rows, entries, folders, set(selected), display_bands(bands), labels.unknown, steps)
+    shown = [previews.previews[tile].row for tile in selected]
     split_statistics = {split: entry for split, entry in statistics(folder / "tfrecords").items() if entry.chips}
     variables = {
         **_tile_variables(rows, splits, folder / "tiles.parquet", area),
         **_chip_variables(labels, previews, selected, bands, split_statistics),
-        "histograms": next(iter(band_histograms(folder / "tfrecords", info, split_statistics).values()))
+        "histograms": list(chain(*band_histograms(folder / "tfrecords", info, split_statistics).values()))
         + measurement_histograms(folder / "tfrecords", info, split_statistics),
+        "bands": [
+            group
+            for layer, layout in info.images.items()
+            for group in band_groups(
+                split_statistics, layer, band_names(layout), layer_scaling(folder, layer, layout, shown)
+            )
+        ]
+        + measurement_groups(split_statistics),
+        "pictures": layer_pictures(info, folder, shown),
         "audit": read_audit(folder / "audit.json"),
         "conflicts": _conflict_variables(folder, area, dataset.tiles.size),
         "scenes": [
@@ -167,7 +181,6 @@ def _chip_variables(
         "true_colour": is_true_colour(bands),
         "split_pixels": {split: entry.pixels for split, entry in split_statistics.items()},
         "classes": class_rows(split_statistics, legend, labels),
-        "bands": band_groups(split_statistics, bands, previews.scaling) + measurement_groups(split_statistics),
     }
 
 
