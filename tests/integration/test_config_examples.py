@@ -11,6 +11,7 @@ import shapely
 import yaml
 
 from segchips.cli import main
+from segchips.config.imagery import ImageryConfig
 from segchips.config.labels import LabelLayer
 from segchips.config.loading import load_config
 from segchips.config.model import Config, Dataset
@@ -43,11 +44,16 @@ def write_scene(path: Path, tile: Tile, kind: str, value: int | None = None, ban
 
 
 def write_scenes(dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
-    """Two scenes of each product, with the mask where one is configured."""
-    tile, imagery, made = tile_of(dataset), dataset.imagery.first, []
+    """Two scenes of each product in each layer, with the mask where one is configured."""
+    layers = [(name, layer) for name, layer in dataset.imagery.layers.items() if layer.source == "stac"]
+    return [scene for name, layer in layers for scene in write_layer(dataset, name, layer, folder)]
+
+
+def write_layer(dataset: Dataset, layer: str, imagery: ImageryConfig, folder: Path) -> list[dict[str, Any]]:
+    tile, made = tile_of(dataset), []
     for number, day in enumerate((imagery.start + timedelta(10), imagery.end - timedelta(10))):
         for product in imagery.products:
-            name = f"{dataset.name}-{product.id}-{number}"
+            name = f"{dataset.name}{layer}-{product.id}-{number}"
             assets = {
                 band: make_asset(write_scene(folder / name / f"{band}.tif", tile, "uint16")) for band in product.bands
             }
@@ -83,6 +89,9 @@ def prepare(config: Config, raw: dict[str, Any], folder: Path) -> None:
             write_scene(folder / "data/orthophotos" / f"ortho_{year}-05-01.tif", tile_of(first), "uint8", bands=3)
         main(["catalog", "data/orthophotos"])
         return
+    for layer in first.imagery.layers.values():
+        if layer.source == "files":
+            write_scene(folder / str(layer.path) / "part.tif", tile_of(first), "float32")
     place = raw["defaults"]["imagery"]["catalog"]
     if place.startswith("https://"):
         place = raw["defaults"]["imagery"]["catalog"] = "data/nearby/catalog.json"
@@ -124,13 +133,14 @@ def test_runs_on_generated_files(path: Path, tmp_path: Path, monkeypatch: pytest
         rows = project.ledger(name)
         assert rows and {row["state"] for row in rows} == {"made"}, rows
         if name in config.datasets:
-            assert list((tmp_path / "results" / name / "images").glob("*.tif"))
-            assert sum(len(product.bands) for product in dataset.imagery.first.products) == bands_of(
-                project.results(name)
-            )
+            bands = bands_of(project.results(name))
+            for layer, imagery in dataset.imagery.layers.items():
+                assert list((tmp_path / "results" / name / "images" / layer).glob("*.tif"))
+                assert bands[layer] == sum(len(product.bands) or 1 for product in imagery.products)
 
 
-def bands_of(folder: Path) -> int:
+def bands_of(folder: Path) -> dict[str, int]:
     import segchips
 
-    return segchips.read_info(folder / "tfrecords").image.shape[-1]
+    images = segchips.read_info(folder / "tfrecords").images
+    return {layer: layout.shape[-1] for layer, layout in images.items()}
