@@ -19,6 +19,8 @@ from pystac.validation import JsonSchemaSTACValidator, set_validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
+from segchips.scenes.stac_catalogue import StacCatalogue
+from support.datasets import make_dataset
 from support.projects import Project
 
 CLASSES = {1: "water", 2: "forest", 3: "field", 4: "built", 5: "road", 255: "background"}
@@ -44,7 +46,7 @@ class OfflineValidator(JsonSchemaSTACValidator):
         _, extension, version, _ = uri.rsplit("/", 3)
         path = SCHEMAS / f"{extension}-{version}.json"
         if not path.exists():
-            assert extension == "classification"
+            assert extension in ("classification", "raster")
             return None
         jsonschema.Draft7Validator(json.loads(path.read_text()), registry=Registry(retrieve=resolve_schema)).validate(
             stac_dict
@@ -101,6 +103,28 @@ def test_stac_is_valid_and_finds_the_chips(sample_run: Project) -> None:
                 ]
             if times:
                 assert (item.properties["start_datetime"], item.properties["end_datetime"]) == (min(times), max(times))
+
+
+def test_the_stac_output_is_a_catalogue_for_a_next_dataset(sample_run: Project) -> None:
+    """Chips are found as scenes with their bands, nodata, scale and offset; the JSON is strict."""
+
+    def refuse(text: str) -> None:
+        raise AssertionError(f"{text} is not JSON")
+
+    for path in sample_run.results().glob("stac/**/*.json"):
+        json.loads(path.read_text(), parse_constant=refuse)
+    catalog = str(sample_run.results() / "stac" / "collection.json")
+    names = ["B02", "B03", "B04", "B08"]
+    imagery = {"catalog": catalog, "products": [{"id": "sample", "bands": names}], "start": None, "end": None}
+    catalogue = StacCatalogue(make_dataset(imagery={**imagery, "reference_date": None}).imagery.first)
+    scenes = catalogue.search(np.array([shapely.box(-180, -90, 180, 90)]))
+    assert len(scenes) == len(sample_run.ledger()) and not catalogue.skipped_items
+    for scene in scenes:
+        bands = [scene.band(name) for name in names]
+        with rasterio.open(bands[0].href) as chip:
+            assert [band.index for band in bands] == [1, 2, 3, 4]
+            assert [band.scaling for band in bands] == list(zip(chip.scales, chip.offsets, strict=True))
+            assert {band.nodata for band in bands} == {chip.nodata} and bands[0].scale != 1.0
 
 
 def test_croissant_is_valid_and_reads_the_tiles(sample_run: Project) -> None:

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -99,3 +100,8 @@ def content_digest(path: str | Path) -> str:
 def write_json(path: Path, content: object) -> None:
     """Write JSON, the same bytes for the same content."""
     atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def json_number(value: float) -> float | str:
+    """A number as strict JSON has it: `nan`, `inf` and `-inf` as text, as in STAC."""
+    return value if math.isfinite(value) else str(float(value))

@@ -1,6 +1,5 @@
 """Writes a static STAC catalogue of the scenes in a folder of rasters."""
 
-import math
 import os
 import re
 from collections import defaultdict
@@ -16,7 +15,7 @@ from pystac.extensions.raster import RasterExtension
 
 from segchips.commands.rasters import DATE, MEDIA_TYPES, Bounds, Raster, find_rasters, read_raster
 from segchips.errors import InputError
-from segchips.files import write_json
+from segchips.files import json_number, write_json
 
 _MIN_OVERLAP = 0.9
 """The least intersection over union of the extents of files of one scene."""
@@ -176,7 +175,7 @@ def _bands(raster: Raster) -> dict[str, Any]:
     """The fields of an asset that describe its bands."""
     shared: dict[str, Any] = {"data_type": raster.dtype}
     if raster.nodata is not None:
-        shared["nodata"] = "nan" if math.isnan(raster.nodata) else raster.nodata
+        shared["nodata"] = json_number(raster.nodata)
     scaling = zip(raster.scales, raster.offsets, strict=True)
     names = {"eo:bands": [{"name": name} for name in raster.names]} if all(raster.names) else {}
     return names | {"raster:bands": [shared | {"scale": scale, "offset": offset} for scale, offset in scaling]}

@@ -13,13 +13,14 @@ from urllib.parse import quote
 
 import numpy as np
 import pystac
+import rasterio
 import shapely
 from pystac.extensions.classification import Classification, ClassificationExtension
 from pystac.extensions.label import LabelClasses, LabelExtension, LabelTask, LabelType
 from pystac.extensions.projection import ProjectionExtension
 
 from segchips.config.labels import LabelsConfig
-from segchips.files import atomic_write, write_json
+from segchips.files import atomic_write, json_number, write_json
 from segchips.grids.outlines import footprints
 from segchips.grids.tile import Tile
 from segchips.records.dataset_info import ChipLayout, image_key, label_key
@@ -33,6 +34,8 @@ _EXTENSIONS = (
     ProjectionExtension.get_schema_uri(),
     ClassificationExtension.get_schema_uri(),
 )
+_RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
+Scalings = Sequence[tuple[float, float]]
 _ML_AOI_SPLITS = {"train": "train", "val": "validate", "validate": "validate", "validation": "validate", "test": "test"}
 _GEOTIFF = "image/tiff; application=geotiff"
 # Decimal places of degrees: a centimetre, on which every version of PROJ agrees.
@@ -56,7 +59,9 @@ def write_stac(summary: DatasetSummary) -> None:
     tiles = [Tile.from_key(row.tile) for row in rows]
     outlines = _outlines(tiles) if tiles else np.zeros(0, object)
     classes = [_classification(label_class) for label_class in summary.classes]
-    _write_items(folder / "items", (_item(summary, *chip, classes) for chip in zip(rows, tiles, outlines, strict=True)))
+    scalings = _scalings(summary, tiles[0]) if tiles else {}
+    chips = zip(rows, tiles, outlines, strict=True)
+    _write_items(folder / "items", (_item(summary, *chip, classes, scalings) for chip in chips))
     collection = _collection(summary, tiles, outlines).to_dict(include_self_link=False, transform_hrefs=False)
     write_json(folder / "collection.json", _in_order({"stac_extensions": [], **collection}, _COLLECTION_KEYS))
 
@@ -67,7 +72,8 @@ def _write_items(folder: Path, items: Iterable[pystac.Item]) -> None:
         path = folder / f"{item.id}.json"
         fields = item.to_dict(include_self_link=False, transform_hrefs=False)
         fields["assets"] = {name: _in_order(asset, _ASSET_KEYS) for name, asset in fields["assets"].items()}
-        content = json.dumps(_in_order(fields, (*_ITEM_KEYS, "geometry")), ensure_ascii=False).encode()
+        ordered = _in_order(fields, (*_ITEM_KEYS, "geometry"))
+        content = json.dumps(ordered, ensure_ascii=False, allow_nan=False).encode()
         if path.name not in stale or path.read_bytes() != content:
             atomic_write(path, content)
         stale.discard(path.name)
@@ -93,8 +99,23 @@ def _item_id(tile: Tile) -> str:
     return tile.key.replace(":", "_")
 
 
+def _scalings(summary: DatasetSummary, tile: Tile) -> dict[str, Scalings]:
+    """Scale and offset of the bands of each layer, as the chip of a tile has them; empty where all are 1 and 0."""
+    scalings: dict[str, Scalings] = {}
+    for layer in summary.info.images:
+        with rasterio.open(summary.folder / "images" / layer / tile.filename) as chip:
+            pairs = list(zip(chip.scales, chip.offsets, strict=True))
+        scalings[layer] = pairs if any(pair != (1.0, 0.0) for pair in pairs) else []
+    return scalings
+
+
 def _item(
-    summary: DatasetSummary, row: LedgerRow, tile: Tile, outline: Any, classes: list[Classification]
+    summary: DatasetSummary,
+    row: LedgerRow,
+    tile: Tile,
+    outline: Any,
+    classes: list[Classification],
+    scalings: Mapping[str, Scalings],
 ) -> pystac.Item:
     start, end = _acquired(summary, row)
     item = pystac.Item(
@@ -105,7 +126,7 @@ def _item(
         start_datetime=start,
         end_datetime=end,
         properties={"title": row.tile, "datetime": None},
-        stac_extensions=list(_EXTENSIONS),
+        stac_extensions=[*_EXTENSIONS, *([_RASTER] if any(scalings.values()) else [])],
         collection=summary.dataset.name,
     )
     _set_projection(item, tile)
@@ -116,7 +137,7 @@ def _item(
     for rel in ("root", "parent", "collection"):
         item.add_link(pystac.Link(rel, "../collection.json", pystac.MediaType.JSON))
     for layer, layout in summary.info.images.items():
-        item.add_asset(image_key(layer), _image_asset(layer, layout, tile))
+        item.add_asset(image_key(layer), _image_asset(layer, layout, tile, scalings[layer]))
     for number, (target, layout) in enumerate(summary.info.labels.items()):
         item.add_asset(
             label_key(target),
@@ -159,11 +180,13 @@ def _set_label(item: pystac.Item, summary: DatasetSummary) -> None:
     label.label_description = _describe_labels(summary.dataset.labels.first)
 
 
-def _image_asset(layer: str, layout: ChipLayout, tile: Tile) -> pystac.Asset:
+def _image_asset(layer: str, layout: ChipLayout, tile: Tile, scaling: Scalings) -> pystac.Asset:
     fields: dict[str, Any] = {"ml-aoi:role": "feature", "data_type": layout.dtype}
     if layout.nodata is not None:
-        fields["nodata"] = "nan" if np.isnan(layout.nodata) else layout.nodata
+        fields["nodata"] = json_number(layout.nodata)
     fields["bands"] = [{"name": name} for name in band_names(layout)]
+    for band, (scale, offset) in zip(fields["bands"], scaling, strict=bool(scaling)):
+        band |= {"raster:scale": scale, "raster:offset": offset}
     href = quote(f"../../images/{layer}{'/' if layer else ''}{tile.filename}")
     return pystac.Asset(href, "Image chip", media_type=_GEOTIFF, roles=["data"], extra_fields=fields)
 

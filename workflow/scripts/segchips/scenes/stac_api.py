@@ -11,7 +11,7 @@ from pystac_client.warnings import PystacClientWarning
 
 from segchips.errors import InputError
 from segchips.files import Json
-from segchips.scenes.stac_files import session_for
+from segchips.scenes.stac_files import TIMEOUT, header_adder, session_for
 from segchips.scenes.stac_items import ItemError
 from segchips.scenes.stac_search import ItemSearch
 
@@ -44,7 +44,9 @@ class StacApi:
         self._href = href
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PystacClientWarning)
-            self._client = pystac_client.Client.open(href, stac_io=session_for(host), timeout=None)
+            self._client = pystac_client.Client.open(
+                href, stac_io=session_for(host), timeout=TIMEOUT, request_modifier=header_adder(host)
+            )
         for needed in ("ITEM_SEARCH", "COLLECTIONS"):
             if not self._client.conforms_to(needed):
                 self._client.add_conforms_to(needed)

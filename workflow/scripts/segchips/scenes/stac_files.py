@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,16 @@ def session_for(host: str) -> StacApiIO:
     Args:
         host: The server; requests to others, which the catalogue may link to, get no headers of the environment.
     """
+    return StacApiIO(timeout=TIMEOUT, request_modifier=header_adder(host))
+
+
+def header_adder(host: str) -> Callable[[requests.Request], None]:
+    """Return what adds the headers of the environment to requests to a server."""
 
     def add_headers(request: requests.Request) -> None:
         request.headers = {**(request.headers or {}), **private_headers(str(request.url), host)}
 
-    return StacApiIO(timeout=TIMEOUT, request_modifier=add_headers)
+    return add_headers
 
 
 def private_headers(url: str, host: str) -> dict[str, str]:
