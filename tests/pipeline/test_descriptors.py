@@ -122,7 +122,7 @@ def test_the_stac_output_is_a_catalogue_for_a_next_dataset(sample_run: Project) 
     for scene in scenes:
         bands = [scene.band(name) for name in names]
         with rasterio.open(bands[0].href) as chip:
-            assert [band.index for band in bands] == [1, 2, 3, 4]
+            assert [chip.descriptions[band.index - 1] for band in bands] == names
             assert [band.scaling for band in bands] == list(zip(chip.scales, chip.offsets, strict=True))
             assert {band.nodata for band in bands} == {chip.nodata} and bands[0].scale != 1.0
 
