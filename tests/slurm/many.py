@@ -27,7 +27,7 @@ from support.slurm import PROFILE, RESULTS, Cluster, running_cluster
 
 OTHER = (*PROFILE, "--executor", "slurm", "--slurm-status-command", "squeue", "--slurm-logdir", "logs/slurm")
 OTHER += ("--slurm-keep-successful-logs", "--slurm-init-seconds-before-status-checks", "5")
-UNGROUPED = ("--groups", "report=report")  # an option that cannot be empty takes the place of all groups
+UNGROUPED = ("--group-components", "none=1")  # an option that cannot be empty takes the place of all sizes
 
 
 def main() -> None:
