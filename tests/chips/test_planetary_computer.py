@@ -13,6 +13,7 @@ import pytest
 from segchips.chips import readers
 from segchips.chips.images import make_image
 from segchips.errors import SceneError
+from segchips.remote.remote_files import own_fetcher
 from support.catalogues import make_asset, make_item
 from support.rasters import raster_outline, transform_over, write_raster
 from support.scene_series import TILE, Chip, SceneSeries, noise
@@ -64,10 +65,12 @@ def azure(serve, monkeypatch, tmp_path):
     planetary_computer.settings.Settings.get.cache_clear()
     planetary_computer.sas.TOKEN_CACHE.clear()
     readers.shared_raster_reader.cache_clear()
+    own_fetcher.cache_clear()
     yield asked
     planetary_computer.settings.Settings.get.cache_clear()
     planetary_computer.sas.TOKEN_CACHE.clear()
     readers.shared_raster_reader.cache_clear()
+    own_fetcher.cache_clear()
 
 
 def signed_plan(folder, blob, container="good"):

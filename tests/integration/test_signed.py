@@ -155,7 +155,7 @@ def test_a_run_writes_no_signature_anywhere(fresh: Project, sample_run: Project,
     for path in (*folder.glob("sample-l2a/*/B02.tif"), *fresh.folder.glob("results/sample/images/*")):
         path.unlink()
     failed = fresh.run()
-    assert failed.returncode == 1 and "B02.tif cannot be read" in " ".join(failed.stdout.split()), failed.stdout
+    assert failed.returncode == 1 and "B02.tif: cannot be read" in " ".join(failed.stdout.split()), failed.stdout
     for output in (result.stdout, failed.stdout):
         assert MARK not in output
     for path in (path for path in fresh.folder.rglob("*") if path.is_file()):

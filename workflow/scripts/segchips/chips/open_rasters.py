@@ -15,6 +15,7 @@ from rasterio.env import ensure_env_with_credentials
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 
+from segchips.chips.remote_rasters import RemoteRaster
 from segchips.scenes.georeference import georeference_problem
 
 GDAL_OPTIONS = {
@@ -37,18 +38,25 @@ _REMOTE_FORMATS = ["GTiff", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "HFA"
 class OpenRaster:
     """One open raster, with the properties that every tile needs.
 
+    Args:
+        address: A path, or a URL that GDAL reads.
+        is_copy: Whether the path is that of a local copy of a remote TIFF file.
+
     Attributes:
+        remote: The remote file of a copy.
         masked: Whether the file has a mask, of all bands or of each, or an alpha band.
         shadowed_alpha: The number of an alpha band that GDAL's masks do not show, because the bands have nodata values.
     """
 
-    def __init__(self, href: str) -> None:
+    def __init__(self, address: str, is_copy: bool = False) -> None:
+        self.remote: RemoteRaster | None = None
         with rasterio.Env(**GDAL_OPTIONS):
-            self.dataset = (
-                ensure_env_with_credentials(_open_remote)(href)
-                if "://" in href
-                else rasterio.open(os.path.abspath(href))
-            )
+            if is_copy:
+                self.dataset = _open_alone(address, ["GTiff"])
+            elif "://" in address:
+                self.dataset = ensure_env_with_credentials(_open_alone)(address, _REMOTE_FORMATS)
+            else:
+                self.dataset = rasterio.open(os.path.abspath(address))
         self.crs: CRS = self.dataset.crs
         self.transform: Affine = self.dataset.transform
         self.width, self.height = self.dataset.width, self.dataset.height
@@ -103,9 +111,10 @@ class OpenRaster:
         return self.transform.b == 0 and self.transform.d == 0
 
 
-def _open_remote(href: str) -> DatasetReader:
+def _open_alone(address: str, formats: list[str]) -> DatasetReader:
+    """Open a raster without looking for files beside it."""
     with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-        return DatasetReader(href, driver=_REMOTE_FORMATS, sharing=False)
+        return DatasetReader(address, driver=formats, sharing=False)
 
 
 class DatasetPool:
@@ -123,9 +132,9 @@ class DatasetPool:
         self._serial = 0
 
     @contextmanager
-    def acquire(self, address: str) -> Iterator[OpenRaster]:
+    def acquire(self, address: str, is_copy: bool = False) -> Iterator[OpenRaster]:
         """Use the raster at an address, opened where no open one is unused; a new signature makes a new address."""
-        source = self._take(address) or OpenRaster(address)
+        source = self._take(address) or OpenRaster(address, is_copy)
         try:
             yield source
         except BaseException:

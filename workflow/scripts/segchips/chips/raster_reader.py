@@ -1,8 +1,8 @@
 """Bands of raster files read on tile grids: nearest and mode by arithmetic, other resampling by GDAL's warper."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -21,10 +21,15 @@ from segchips.chips.mode_resampling import pixel_extents, resample_mode
 from segchips.chips.nodata import any_nodata, is_nodata
 from segchips.chips.open_rasters import DatasetPool, OpenRaster
 from segchips.chips.pixel_index import PixelIndex, cached_transformer, has_pixels_of, pixel_index, source_positions
+from segchips.chips.remote_rasters import PlannedRead, RemoteRaster, fetch_parts, is_on_http, open_copies
 from segchips.config.imagery import Nodata
 from segchips.errors import SceneError, UnusableRasterError, redact_library_message
 from segchips.grids.tile import Tile
+from segchips.remote.byte_ranges import ByteRange
+from segchips.remote.fetcher import Address
+from segchips.remote.remote_files import remote_files
 from segchips.scenes.model import Band
+from segchips.scenes.signing import strip_signature
 
 _NONE = Nodata(math.nan)
 """Lets no value but NaN count as nodata."""
@@ -52,11 +57,38 @@ class RasterReader:
     Args:
         limit: How many unused files stay open.
         sign: Returns the URL to read a URL from, with a signature.
+        patience: Seconds that a part of a remote file may take in total, including waits and retries.
     """
 
-    def __init__(self, limit: int, sign: Callable[[str], str] | None = None) -> None:
+    def __init__(self, limit: int, sign: Callable[[str], str] | None = None, patience: float = 300) -> None:
         self._pool = DatasetPool(limit)
-        self._sign = sign
+        self._sign, self._patience = sign, patience
+
+    def prefetch(self, reads: Iterable[tuple[Sequence[Band], str]], tile: Tile) -> None:
+        """Fetch at once what several reads need of remote files.
+
+        What cannot be fetched is left to the read that needs it, which raises the error.
+
+        Args:
+            reads: The bands and the resampling method of each read.
+            tile: The tile on whose padded grid they are read.
+        """
+        files = [
+            (list(group), resampling)
+            for bands, resampling in reads
+            for href, group in groupby(bands, key=lambda band: band.href)
+            if is_on_http(href)
+        ]
+        with suppress(SceneError), remote_files():
+            open_copies({self._address(bands[0].href) for bands, _ in files})
+            parts: dict[Address, list[ByteRange]] = {}
+            for bands, resampling in files:
+                with suppress(SceneError), self._open(bands) as source:
+                    if source.remote:
+                        parts.setdefault(source.remote.address, []).extend(
+                            _planned_ranges(source, source.remote, bands, tile, resampling)
+                        )
+            fetch_parts(parts)
 
     def read(self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None = None) -> MaskedPixels:
         """Read bands of one scene.
@@ -129,15 +161,13 @@ class RasterReader:
     def _read_file(self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None) -> MaskedPixels:
         with self._open(bands) as source:
             _check_pinned(source, bands)
-            if resampling == "nearest" or has_pixels_of(tile, source):
-                return _read_nearest(source, bands, tile, nodata)
-            return _read_warped(source, bands, tile, resampling, nodata)
+            return _read_source(source, bands, tile, resampling, nodata)
 
     @contextmanager
     def _open(self, bands: Sequence[Band]) -> Iterator[OpenRaster]:
         href = bands[0].href
         try:
-            with self._pool.acquire(self._sign(href) if self._sign else href) as source:
+            with self._acquire(href) as source:
                 _check_source(source, bands, href)
                 yield source
         except (RasterioError, CPLE_BaseError) as error:
@@ -145,6 +175,23 @@ class RasterReader:
             raise SceneError(
                 f"{href}: cannot be read ({reason}); repair it, or take its scene out of the catalogue and resolve"
             ) from error
+
+    @contextmanager
+    def _acquire(self, href: str) -> Iterator[OpenRaster]:
+        if not is_on_http(href):
+            with self._pool.acquire(self._sign(href) if self._sign else href) as source:
+                yield source
+            return
+        address = self._address(href)
+        with remote_files():
+            copy = open_copies([address])[address.name]
+            path = str(copy.path) if copy.layout else address.url
+            with self._pool.acquire(path, is_copy=copy.layout is not None) as source:
+                source.remote = RemoteRaster(address, copy.layout) if copy.layout else None
+                yield source
+
+    def _address(self, href: str) -> Address:
+        return Address(strip_signature(href), self._sign(href) if self._sign else href, self._patience)
 
 
 def _check_pinned(source: OpenRaster, bands: Sequence[Band]) -> None:
@@ -178,6 +225,28 @@ def _check_source(source: OpenRaster, bands: Sequence[Band], href: str) -> None:
                 f"{href}: band {band.index} holds complex pixels ({dtype}), which chips cannot hold; "
                 "write the amplitude or another real value to a file of its own"
             )
+
+
+def _planned_ranges(
+    source: OpenRaster, remote: RemoteRaster, bands: Sequence[Band], tile: Tile, resampling: str
+) -> list[ByteRange]:
+    """The bytes that a read needs: it ends where it would fetch them, which is before the pixels are read."""
+    remote.planned = ranges = []
+    try:
+        _read_source(source, bands, tile, resampling, None)
+    except PlannedRead:
+        return ranges
+    finally:
+        remote.planned = None
+    return []
+
+
+def _read_source(
+    source: OpenRaster, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None
+) -> MaskedPixels:
+    if resampling == "nearest" or has_pixels_of(tile, source):
+        return _read_nearest(source, bands, tile, nodata)
+    return _read_warped(source, bands, tile, resampling, nodata)
 
 
 def _read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata: Nodata | None) -> MaskedPixels:
@@ -218,6 +287,8 @@ def _read_pixels(
 def _read_window(source: OpenRaster, bands: Sequence[Band], window: Window, nodata: Nodata | None) -> MaskedPixels:
     """Pixels of a window as stored, and which are valid: not nodata, not masked, finite."""
     indexes = [band.index for band in bands]
+    if source.remote:
+        source.remote.fetch(indexes, window, source.masked)
     data = source.dataset.read(indexes, window=window)
     valid = source.dataset.read_masks(indexes, window=window) != 0 if source.masked else np.ones(data.shape, bool)
     if nodata is None:

@@ -1,0 +1,63 @@
+"""Rasters on HTTP servers: opened as local copies that hold the parts that were read so far."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rasterio.windows import Window as RasterWindow
+
+from segchips.remote.byte_ranges import ByteRange
+from segchips.remote.fetcher import Address, LocalCopy
+from segchips.remote.remote_files import remote_files
+from segchips.remote.tiff_layout import TiffLayout, Window
+from segchips.remote.turn import waiting
+
+
+class PlannedRead(Exception):  # noqa: N818 - it ends the planning of a read, and is no error
+    """What a read needs is known."""
+
+
+@dataclass
+class RemoteRaster:
+    """A remote TIFF file whose blocks are fetched when they are read.
+
+    Attributes:
+        address: The file.
+        layout: Where its blocks lie.
+        planned: Collects what a read needs; None where the read is to take place.
+    """
+
+    address: Address
+    layout: TiffLayout
+    planned: list[ByteRange] | None = None
+
+    def fetch(self, bands: Sequence[int], window: RasterWindow, with_mask: bool) -> None:
+        """Wait until a window of some bands, and of the file's mask, is in the copy.
+
+        Raises:
+            PlannedRead: The read was only planned.
+            SceneError: The file cannot be read.
+        """
+        top, left = int(window.row_off), int(window.col_off)
+        wanted = Window(top, top + int(window.height), left, left + int(window.width))
+        ranges = self.layout.ranges(bands, wanted, with_mask)
+        if self.planned is not None:
+            self.planned += ranges
+            raise PlannedRead
+        fetch_parts({self.address: ranges})
+
+
+def is_on_http(href: str) -> bool:
+    """Whether a raster is on an HTTP server."""
+    return href.startswith(("http://", "https://"))
+
+
+def open_copies(addresses: Iterable[Address]) -> Mapping[str, LocalCopy]:
+    """Return the local copies of remote files by name, with their headers; SceneError names one that fails."""
+    with remote_files() as files, waiting():
+        return files.open(addresses)
+
+
+def fetch_parts(wanted: Mapping[Address, Iterable[ByteRange]]) -> None:
+    """Wait until parts of open files are in their copies; SceneError names the file of one that fails."""
+    with remote_files() as files, waiting():
+        files.fetch(wanted)

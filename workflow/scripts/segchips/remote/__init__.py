@@ -1,0 +1,1 @@
+"""Parts of remote files, fetched once into local copies that GDAL reads."""

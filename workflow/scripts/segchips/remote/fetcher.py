@@ -1,0 +1,348 @@
+"""Fetches parts of remote files into local copies, no part twice, and bounds the requests that are under way."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from segchips.errors import SceneError
+from segchips.files import storage_errors
+from segchips.remote.byte_ranges import ByteRange, ByteRanges, merge_ranges
+from segchips.remote.http_ranges import PassingFaultError, RangeResponse, backoff, request_range
+from segchips.remote.tiff_layout import TiffLayout, read_tiff_layout
+
+T = TypeVar("T")
+
+FIRST_BYTES = 32 * 1024
+"""Bytes of the first request for a file, which hold the header of most Cloud-Optimized GeoTIFFs."""
+_GAP = 4096
+"""Bytes that are read for nothing where that saves a request."""
+_LONGEST = 8 * 1024**2
+"""Bytes of one request."""
+_FIRST_ATTEMPTS = 3
+"""Attempts to reach a host that has never answered, whose name may be wrong."""
+_MOST_HEADER = 32 * 1024**2
+"""Bytes outside blocks from which on a file is left to GDAL."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A remote file.
+
+    Attributes:
+        name: Its address without a signature.
+        url: The address to read it from.
+        patience: Seconds that a part of it may take in total, including waits and retries.
+    """
+
+    name: str
+    url: str
+    patience: float = 300
+
+
+@dataclass(frozen=True)
+class LocalCopy:
+    """What there is of a remote file on this machine.
+
+    Attributes:
+        path: A file of the remote file's size; bytes that were not fetched are zeros.
+        layout: Where its blocks lie; None where it is not a TIFF file that can be read in parts.
+    """
+
+    path: Path
+    layout: TiffLayout | None
+
+
+@dataclass
+class _Copy:
+    path: Path
+    size: int
+    version: str
+    present: ByteRanges = field(default_factory=ByteRanges)
+    pending: list[tuple[ByteRange, "Future[None]"]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    received: int = 0
+    users: int = 0
+    last_used: float = 0
+
+
+@dataclass
+class Traffic:
+    """What was fetched since the start.
+
+    Attributes:
+        requests: Requests that were answered.
+        received: Bytes of their answers.
+        under_way: Requests that wait for an answer.
+    """
+
+    requests: int = 0
+    received: int = 0
+    under_way: int = 0
+
+
+class Fetcher:
+    """Fetches parts of remote files for all threads, and all processes that are connected.
+
+    Args:
+        folder: Where the copies are.
+        requests: How many requests are under way at most.
+        limit: Bytes of copies from which on those that nobody uses are removed.
+    """
+
+    def __init__(self, folder: Path, requests: int, limit: int) -> None:
+        self._folder, self._limit = folder, limit
+        self._pool = ThreadPoolExecutor(requests, "fetch")
+        self._lock = threading.Lock()
+        self._copies: dict[str, Future[tuple[_Copy, LocalCopy]]] = {}
+        self._serial = count(1)
+        self._hosts: set[str] = set()
+        self.traffic = Traffic()
+
+    def open(self, addresses: Iterable[Address]) -> dict[str, tuple[_Copy, LocalCopy]]:
+        """Return the copies of remote files by name, with their headers.
+
+        Raises:
+            SceneError: A file cannot be read; the message names it.
+        """
+        futures = {address.name: self._open_once(address) for address in addresses}
+        return {name: future.result() for name, future in futures.items()}
+
+    def fetch(self, wanted: Iterable[tuple[Address, _Copy, Iterable[ByteRange]]]) -> None:
+        """Wait until parts of remote files are in their copies.
+
+        Raises:
+            SceneError: A part cannot be read; the message names the file.
+        """
+        pending = [future for address, copy, ranges in wanted for future in self._start(address, copy, ranges)]
+        for future in pending:
+            future.result()
+
+    def use(self, copy: _Copy, change: int) -> None:
+        """Count one that uses a copy, or one less; copies in use are not removed."""
+        with self._lock:
+            copy.users += change
+            copy.last_used = time.monotonic()
+
+    def _remove_unused(self) -> None:
+        """Remove the copies that were unused for the longest time, while all together are too large."""
+        with self._lock:
+            ready = {name: future.result()[0] for name, future in self._copies.items() if _has_result(future)}
+            total = sum(copy.received for copy in ready.values())
+            for name, copy in sorted(ready.items(), key=lambda item: item[1].last_used):
+                if total > self._limit and not copy.users and not copy.pending:
+                    total -= copy.received
+                    del self._copies[name]
+                    os.truncate(copy.path, 0)  # a reader may have it open still, but asks for a new copy next
+                    copy.path.unlink()
+
+    def _open_once(self, address: Address) -> "Future[tuple[_Copy, LocalCopy]]":
+        with self._lock:
+            future = self._copies.get(address.name)
+            if future and (not future.done() or _has_result(future)):
+                return future
+            future = self._copies[address.name] = Future()
+            path = self._folder / f"{next(self._serial)}.tif"
+        # Not a thread of the pool: it waits for some of these.
+        threading.Thread(target=_resolve, args=(future, lambda: self._open(address, path)), daemon=True).start()
+        return future
+
+    def _open(self, address: Address, path: Path) -> tuple[_Copy, LocalCopy]:
+        first: Future[RangeResponse] = Future()
+        self._request(address, (0, FIRST_BYTES), first, 1, time.monotonic() + address.patience)
+        response = first.result()
+        copy = _Copy(path, response.size, response.version)
+        with storage_errors(path, path), path.open("wb") as file:
+            file.truncate(response.size)
+        self._write(copy, response)
+        if response.content[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            return copy, LocalCopy(path, None)
+        try:
+            with _HeaderFile(copy, lambda part: self._fetch_now(address, copy, part)) as stream:
+                layout = read_tiff_layout(stream, copy.size)
+        except ValueError as error:
+            raise SceneError(f"{address.name}: cannot be read ({error}); copy it whole, or repair it") from error
+        if sum(stop - start for start, stop in layout.header) > _MOST_HEADER:
+            return copy, LocalCopy(path, None)
+        for future in self._start(address, copy, layout.header):
+            future.result()
+        return copy, LocalCopy(path, layout)
+
+    def _fetch_now(self, address: Address, copy: _Copy, part: ByteRange) -> None:
+        for future in self._start(address, copy, [part]):
+            future.result()
+
+    def _start(self, address: Address, copy: _Copy, ranges: Iterable[ByteRange]) -> "list[Future[None]]":
+        """Start the requests for what is neither there nor under way, and return all that have to be waited for."""
+        waited: list[Future[None]] = []
+        with copy.lock:
+            absent: list[ByteRange] = []
+            for wanted in ranges:
+                for part in copy.present.missing((wanted[0], min(wanted[1], copy.size))):
+                    rest = ByteRanges()
+                    for asked, future in copy.pending:
+                        if asked[0] < part[1] and part[0] < asked[1]:
+                            rest.add(asked)
+                            waited.append(future)
+                    absent += rest.missing(part)
+            for part in merge_ranges(absent, _GAP, _LONGEST):
+                done: Future[None] = Future()
+                copy.pending.append((part, done))
+                waited.append(done)
+                self._request_part(address, copy, part, done)
+        return waited
+
+    def _request_part(self, address: Address, copy: _Copy, part: ByteRange, done: "Future[None]") -> None:
+        answer: Future[RangeResponse] = Future()
+
+        def finish(answer: "Future[RangeResponse]") -> None:
+            def store() -> None:
+                try:
+                    self._store(address, copy, answer.result())
+                finally:
+                    with copy.lock:
+                        copy.pending.remove((part, done))
+
+            _resolve(done, store)
+
+        answer.add_done_callback(finish)
+        self._request(address, part, answer, 1, time.monotonic() + address.patience)
+
+    def _store(self, address: Address, copy: _Copy, response: RangeResponse) -> None:
+        if (response.size, response.version) != (copy.size, copy.version):
+            raise SceneError(f"{address.name}: changed while it was read; run again")
+        self._write(copy, response)
+        self._remove_unused()
+
+    def _write(self, copy: _Copy, response: RangeResponse) -> None:
+        with storage_errors(copy.path, copy.path), copy.path.open("r+b") as file:
+            os.pwrite(file.fileno(), response.content, response.start)
+        with copy.lock:
+            copy.present.add((response.start, response.start + len(response.content)))
+            copy.received += len(response.content)
+
+    def _request(
+        self, address: Address, part: ByteRange, answer: "Future[RangeResponse]", attempt: int, deadline: float
+    ) -> None:
+        """Ask for a part until it comes or the deadline has passed; no thread waits between two attempts."""
+
+        def ask() -> None:
+            self._count(1)
+            try:
+                response = request_range(address.url, address.name, part)
+            except PassingFaultError as fault:
+                wait = backoff(attempt) if fault.wait is None else fault.wait
+                is_strange = fault.is_silent and urlsplit(address.url).netloc not in self._hosts
+                if time.monotonic() + wait > deadline or (is_strange and attempt == _FIRST_ATTEMPTS):
+                    advice = "try again later, or raise `imagery.patience`"
+                    answer.set_exception(
+                        SceneError(f"{address.name}: cannot be read ({fault}, {attempt} attempts); {advice}")
+                    )
+                    return
+                timer = threading.Timer(wait, self._request, (address, part, answer, attempt + 1, deadline))
+                timer.daemon = True
+                timer.start()
+            except BaseException as error:
+                answer.set_exception(error)
+            else:
+                with self._lock:
+                    self._hosts.add(urlsplit(address.url).netloc)
+                    self.traffic.requests += 1
+                    self.traffic.received += len(response.content)
+                answer.set_result(response)
+            finally:
+                self._count(-1)
+
+        self._pool.submit(ask)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self.traffic.under_way += change
+
+
+def _has_result(future: "Future[Any]") -> bool:
+    return future.done() and not future.exception()
+
+
+def _resolve(future: "Future[T]", work: Callable[[], T]) -> None:
+    """Give a future the result of some work, or its exception."""
+    try:
+        result = work()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+class _HeaderFile:
+    """A copy as a file to read: what is asked for is fetched first, by `FIRST_BYTES` at a time."""
+
+    def __init__(self, copy: _Copy, fetch: Callable[[ByteRange], None]) -> None:
+        self._copy, self._fetch = copy, fetch
+        self._file = copy.path.open("rb")
+
+    def __enter__(self) -> "_HeaderFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, length: int = -1) -> bytes:
+        start = self._file.tell()
+        stop = self._copy.size if length < 0 else min(start + length, self._copy.size)
+        first = start - start % FIRST_BYTES
+        if self._copy.present.missing((start, stop)):
+            self._fetch((first, -(-stop // FIRST_BYTES) * FIRST_BYTES))
+        return self._file.read(length)
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        content = self.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+class FetcherSession:
+    """What one thread uses of a fetcher; implements `RemoteFiles`."""
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+        self._used: dict[str, tuple[_Copy, LocalCopy]] = {}
+
+    def open(self, addresses: Iterable[Address]) -> dict[str, LocalCopy]:
+        """Return the local copies of remote files by name, with their headers; they stay until they are released.
+
+        Raises:
+            SceneError: A file cannot be read; the message names it.
+        """
+        addresses = list(addresses)
+        opened = self._fetcher.open(address for address in addresses if address.name not in self._used)
+        for copy, _ in opened.values():
+            self._fetcher.use(copy, 1)
+        self._used |= opened
+        return {address.name: self._used[address.name][1] for address in addresses}
+
+    def fetch(self, wanted: Mapping[Address, Iterable[ByteRange]]) -> None:
+        """Wait until parts of open files are in their copies.
+
+        Raises:
+            SceneError: A part cannot be read; the message names the file.
+        """
+        self._fetcher.fetch((address, self._used[address.name][0], ranges) for address, ranges in wanted.items())
+
+    def release(self) -> None:
+        """Use none of the open files any longer."""
+        for copy, _ in self._used.values():
+            self._fetcher.use(copy, -1)
+        self._used.clear()
