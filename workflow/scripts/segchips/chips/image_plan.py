@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from functools import cached_property
 
+from segchips.chips.remote_rasters import is_on_http
 from segchips.chips.steps import Step, steps_of
 from segchips.config.imagery import ImageryConfig
 from segchips.files import digest
@@ -51,6 +52,12 @@ class ImagePlan:
             ordered = natural_order(scenes)
         rank = {(scene.product, scene.id): position for position, scene in enumerate(ordered)}
         return {index: rank[scene.product, scene.id] for index, scene in enumerate(scenes)}
+
+    @cached_property
+    def reads_http(self) -> bool:
+        """Whether any scene has a file on an HTTP server."""
+        bands = (band for scene in self.lock.scenes for named in scene.assets.values() for _, band in named)
+        return any(is_on_http(band.href) for band in bands)
 
     @cached_property
     def scaling(self) -> Mapping[tuple[str, str], Scaling]:

@@ -26,6 +26,9 @@ class PlatformSceneReader:
         self._imagery = imagery
         self._service = get_service(imagery.source, imagery.requests)
 
+    def prefetch(self, reads: Sequence[object], tile: Tile) -> None:
+        """Do nothing: each read is one request."""
+
     def describe(self, scene: Scene, product: Product) -> tuple[np.dtype[Any], float | None]:
         """Return the common dtype of a product's bands, as the lock pins it; the platform declares all nodata.
 

@@ -1,7 +1,7 @@
 """The composite of one product's scenes on one tile."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from segchips.chips import composite
 from segchips.chips.image_plan import ImagePlan
 from segchips.chips.nodata import fits_dtype
 from segchips.chips.pixel_values import is_clear, rescale
-from segchips.chips.readers import open_reader
+from segchips.chips.readers import SceneRead, open_reader
 from segchips.chips.steps import Step
 from segchips.config.imagery import CloudMask, Product
 from segchips.errors import ConfigError, SceneError, ServiceError
@@ -66,6 +66,8 @@ class ProductCompositor:
         self._reader = open_reader(plan.imagery)
         self._skips = plan.imagery.on_failure == "skip_scene"
         self._skipped: dict[str, str] = {}
+        self._clear_pixels: dict[str, Mask] = {}
+        self._prefetch()
         example = plan.example(product.id)
         examples = self._scenes or ([example] if example else [])
         self._example, self._dtype, file_nodata = self._describe_first(examples)
@@ -95,6 +97,28 @@ class ProductCompositor:
     def _none_readable(self) -> str:
         first = next(iter(self._skipped.values()))
         return f"none of the {len(self._skipped)} scenes of '{self.product.id}' can be read: {first}"
+
+    def _prefetch(self) -> None:
+        """Fetch all that is known to be needed at the same time: the first scene, or the scenes of the whole stack."""
+        if not self._plan.reads_http:
+            return
+        mask = self._plan.imagery.cloud_mask
+        scenes = self._scenes[:1] if self._plan.imagery.takes_first else self._scenes
+        if mask:
+            reads = (
+                SceneRead(other, [name], "nearest") for scene in scenes for other, name in self._mask_bands(scene, mask)
+            )
+            self._reader.prefetch(list(reads), self._tile)
+            scenes = [scene for scene in scenes if self._may_have_clear_pixels(scene)]
+        self._reader.prefetch([self._image_read(scene) for scene in scenes], self._tile)
+
+    def _may_have_clear_pixels(self, scene: Scene) -> bool:
+        with suppress(SceneError):  # the read itself raises it
+            return bool(np.any(self._clear(scene)))
+        return False
+
+    def _image_read(self, scene: Scene) -> SceneRead:
+        return SceneRead(scene, self.product.bands, self.product.resampling)
 
     def composite(self) -> ProductComposite:
         """Composite the scenes as the config says, and name those that cannot be read where it skips them.
@@ -196,6 +220,8 @@ class ProductCompositor:
 
     def _read(self, scene: Scene) -> MaskedPixels:
         bands = [scene.band(name) for name in self.product.bands]
+        if self._plan.reads_http and self._plan.imagery.takes_first:
+            self._reader.prefetch([self._image_read(scene)], self._tile)
         pixels, valid = self._reader.read(scene, self.product, self._tile)
         if pixels.dtype != self._dtype:
             raise SceneError(
@@ -213,6 +239,8 @@ class ProductCompositor:
         mask = self._plan.imagery.cloud_mask
         if mask is None:
             return None
+        if scene.id in self._clear_pixels:
+            return self._clear_pixels[scene.id]
         clear = np.zeros((self._tile.size, self._tile.size), bool)
         classified = clear.copy()
         for mask_scene, name in self._mask_bands(scene, mask):
@@ -220,6 +248,7 @@ class ProductCompositor:
             fresh = covered & ~classified
             clear |= fresh & is_clear(values, mask)
             classified |= fresh
+        self._clear_pixels[scene.id] = clear
         return clear
 
     def _mask_bands(self, scene: Scene, mask: CloudMask) -> list[tuple[Scene, str]]:

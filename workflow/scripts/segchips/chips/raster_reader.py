@@ -231,7 +231,8 @@ def _planned_ranges(
     source: OpenRaster, remote: RemoteRaster, bands: Sequence[Band], tile: Tile, resampling: str
 ) -> list[ByteRange]:
     """The bytes that a read needs: it ends where it would fetch them, which is before the pixels are read."""
-    remote.planned = ranges = []
+    ranges: list[ByteRange] = []
+    remote.planned = ranges
     try:
         _read_source(source, bands, tile, resampling, None)
     except PlannedRead:

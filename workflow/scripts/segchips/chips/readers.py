@@ -2,7 +2,8 @@
 
 import resource
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol
 
@@ -20,8 +21,20 @@ from segchips.scenes.signing import with_signature
 _COLOURS = ("red", "green", "blue")
 
 
+@dataclass(frozen=True)
+class SceneRead:
+    """A read of some bands of a scene, with the name of a resampling method."""
+
+    scene: Scene
+    bands: Sequence[str]
+    resampling: str
+
+
 class SceneReader(Protocol):
-    """Reads a scene's bands on a tile's grid; every method raises SceneError where it cannot."""
+    """Reads a scene's bands on a tile's grid; every method but `prefetch` raises SceneError where it cannot."""
+
+    def prefetch(self, reads: Sequence[SceneRead], tile: Tile) -> None:
+        """Fetch what several reads need at the same time, where that is possible."""
 
     def describe(self, scene: Scene, product: Product) -> tuple[np.dtype[Any], float | None]:
         """Return the common dtype of the product's bands, and a nodata value that the catalogue does not declare."""
@@ -40,7 +53,16 @@ class FileSceneReader:
     """Reads scenes whose bands are raster files; implements `SceneReader`."""
 
     def __init__(self, imagery: ImageryConfig) -> None:
-        self._imagery, self._rasters = imagery, shared_raster_reader(imagery.sign)
+        self._imagery, self._rasters = imagery, shared_raster_reader(imagery.sign, imagery.patience)
+
+    def prefetch(self, reads: Sequence[SceneRead], tile: Tile) -> None:
+        """Fetch the parts of remote files that several reads need, all at the same time."""
+        wanted = []
+        for read in reads:
+            with suppress(SceneError):  # the read itself raises it
+                bands = [with_signature(self._imagery, read.scene, name) for name in read.bands]
+                wanted.append((bands, read.resampling))
+        self._rasters.prefetch(wanted, tile)
 
     def describe(self, scene: Scene, product: Product) -> tuple[np.dtype[Any], float | None]:
         """Return the common dtype of the product's bands, and the nodata value that the files declare."""
@@ -82,9 +104,10 @@ def open_reader(imagery: ImageryConfig) -> SceneReader:
 
 
 @cache
-def shared_raster_reader(sign: str | None) -> RasterReader:
+def shared_raster_reader(sign: str | None, patience: float) -> RasterReader:
     """Return the reader of raster files that all scene readers of the process share."""
-    return RasterReader(_open_raster_limit(), _sign_planetary_computer if sign == "planetary_computer" else None)
+    signer = _sign_planetary_computer if sign == "planetary_computer" else None
+    return RasterReader(_open_raster_limit(), signer, patience)
 
 
 def _sign_planetary_computer(href: str) -> str:

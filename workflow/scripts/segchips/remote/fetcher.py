@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from segchips.errors import SceneError
+from segchips.errors import SceneError, ServiceError
 from segchips.files import storage_errors
 from segchips.remote.byte_ranges import ByteRange, ByteRanges, merge_ranges
 from segchips.remote.http_ranges import PassingFaultError, RangeResponse, backoff, request_range
@@ -242,7 +242,7 @@ class Fetcher:
                 if time.monotonic() + wait > deadline or (is_strange and attempt == _FIRST_ATTEMPTS):
                     advice = "try again later, or raise `imagery.patience`"
                     answer.set_exception(
-                        SceneError(f"{address.name}: cannot be read ({fault}, {attempt} attempts); {advice}")
+                        ServiceError(f"{address.name}: cannot be read ({fault}, {attempt} attempts); {advice}")
                     )
                     return
                 timer = threading.Timer(wait, self._request, (address, part, answer, attempt + 1, deadline))
