@@ -290,9 +290,13 @@ def run_step(body, wildcards, log, output, params, *arguments):
     job = f"tile {chip_key(tile)}" if tile else f"{name}: {body.__module__.rpartition('.')[2]}"
     job = f"{part}: {job}" if part else job
     finds_pixels = body is tiles.make_tiles and CONFIG.datasets[name].tiles.grid == "imagery"
-    waits = body in (scenes.make_scenes, images.make_image) or finds_pixels
-    waits = waits and DATASETS.uses_network(name, part if tile else None)
-    error = (RUNNER.run_on_network if waits else RUNNER.run)(job, log[0], body, name, *arguments)
+    asks = body in (scenes.make_scenes, images.make_image) or finds_pixels
+    run = RUNNER.run
+    if asks and DATASETS.asks_platform(name, part if tile else None):
+        run = RUNNER.run_on_platform
+    elif body is images.make_image and DATASETS.reads_http(name, part):
+        run = RUNNER.run_on_remote_files
+    error = run(job, log[0], body, name, *arguments)
     if error is None and not tile:
         write_made_from(params.digest, [str(path) for path in output])
     elif isinstance(error, CredentialsError):

@@ -14,10 +14,10 @@ rule images:
     # memory (megabytes), and jobs that run in sequence their time (minutes).
     group:
         group_on_request("images")
-    # A job that waits for a platform occupies no core; the config limits the number of such jobs.
-    threads: lambda wildcards: 0 if DATASETS.uses_network(wildcards.dataset, part_of(wildcards)) else 1
+    # A job that waits for a network occupies no core; the config limits the number of such jobs.
+    threads: lambda wildcards: 0 if DATASETS.waits_for_network(wildcards.dataset, part_of(wildcards)) else 1
     resources:
-        requests=lambda wildcards: int(DATASETS.uses_network(wildcards.dataset, part_of(wildcards))),
+        requests=lambda wildcards: int(DATASETS.waits_for_network(wildcards.dataset, part_of(wildcards))),
         runtime=doubling(2),
         mem_mb=doubling(1000),
     params:

@@ -112,10 +112,18 @@ class Datasets:
 
     # What the config asks for
 
-    def uses_network(self, name: str, layer: str | None = None) -> bool:
-        """Whether image chips of a layer, or of any, wait for a platform instead of needing a core."""
+    def asks_platform(self, name: str, layer: str | None = None) -> bool:
+        """Whether image chips of a layer, or of any, come from a platform."""
         layers = self[name].imagery.layers
         return layers[layer].on_platform if layer is not None else any(one.on_platform for one in layers.values())
+
+    def reads_http(self, name: str, layer: str) -> bool:
+        """Whether image chips of a layer are made from files on HTTP servers, as far as scenes are known."""
+        return self.has_result(name, "scenes.parquet") and self.image_plan(name, layer).reads_http
+
+    def waits_for_network(self, name: str, layer: str) -> bool:
+        """Whether image chips of a layer wait for a network, so that many of them can be made side by side."""
+        return self.asks_platform(name, layer) or self.reads_http(name, layer)
 
     def needs_labels(self, name: str) -> bool:
         """Whether labels decide which tiles are made, or in which split."""

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,6 +99,9 @@ def _write_owner(number: int, owner: str) -> None:
 
 
 def remove_partial_files(results: Path) -> None:
-    """Remove the unfinished files that killed processes have left."""
-    for part in results.rglob(".*.part"):
-        part.unlink(missing_ok=True)
+    """Remove the unfinished files that killed processes have left, and the folders of what they fetched."""
+    for part in list(results.rglob(".*.part")):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)

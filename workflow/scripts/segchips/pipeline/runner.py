@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any, TypeVarTuple
 
@@ -14,6 +15,9 @@ from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.job_times import JobTimes
 from segchips.pipeline.steps.scenes import check_scenes
 from segchips.pipeline.workers import WorkerPool
+from segchips.remote.remote_files import remote_files
+from segchips.remote.server import FetcherProcess
+from segchips.remote.turn import computing
 
 Arguments = TypeVarTuple("Arguments")
 Body = Callable[[Datasets, *Arguments], Iterable[str] | None]
@@ -23,7 +27,9 @@ Body = Callable[[Datasets, *Arguments], Iterable[str] | None]
 class JobRunner:
     """Runs job bodies, each in one of as many processes as there are cores.
 
-    Bodies that wait for a platform run side by side in one process, which alone imports the platform's client.
+    Bodies that wait for a network run side by side: those that ask a platform in one process, which alone imports the
+    platform's client, those that read files on HTTP servers in as many processes as there are cores, which one other
+    process serves with parts of these files.
 
     Args:
         raw: The config file as YAML or JSON gives it.
@@ -41,7 +47,11 @@ class JobRunner:
         _add_library_to_path()
         state = self.datasets.config, logs
         self._workers = WorkerPool(cores, Datasets, *state) if cores else None
-        self._network_worker = WorkerPool(1, Datasets, *state, threads=self.network_jobs) if cores else None
+        self._platform_worker = WorkerPool(1, Datasets, *state, threads=self.network_jobs) if cores else None
+        threads = -(-self.network_jobs // max(1, cores))
+        self._file_workers = cycle([WorkerPool(1, Datasets, *state, threads=threads) for _ in range(cores)] or [None])
+        if cores:
+            self._fetcher = FetcherProcess(self.datasets.config.results, self.datasets.config.requests)
 
     def run(self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments) -> SegchipsError | None:
         """Run a job's body on a core.
@@ -57,11 +67,17 @@ class JobRunner:
         """
         return self._run(self._workers, job, log, body, arguments)
 
-    def run_on_network(
+    def run_on_platform(
         self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments
     ) -> SegchipsError | None:
         """Run a job's body that waits for a platform; as `run`."""
-        return self._run(self._network_worker, job, log, body, arguments)
+        return self._run(self._platform_worker, job, log, body, arguments)
+
+    def run_on_remote_files(
+        self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments
+    ) -> SegchipsError | None:
+        """Run a job's body that reads files on HTTP servers; as `run`."""
+        return self._run(next(self._file_workers), job, log, body, arguments, _run_in_turn)
 
     def start_ahead(self) -> None:
         """Let a worker process import what it needs while Snakemake looks at the jobs."""
@@ -78,15 +94,21 @@ class JobRunner:
         for name in config.datasets:
             self._ask(self._workers, check_inputs, name)
             if not check_pinned_scenes(self.datasets, name):
-                pool = self._network_worker if self.datasets.uses_network(name) else self._workers
+                pool = self._platform_worker if self.datasets.asks_platform(name) else self._workers
                 self._ask(pool, check_scenes, name)
         for conversion in config.conversions.values():
             check_conversion(conversion)
 
     def _run(
-        self, pool: WorkerPool | None, job: str, log: str, body: Callable[..., Any], arguments: tuple[object, ...]
+        self,
+        pool: WorkerPool | None,
+        job: str,
+        log: str,
+        body: Callable[..., Any],
+        arguments: tuple[object, ...],
+        run: Callable[..., tuple[SegchipsError | None, float]] | None = None,
     ) -> SegchipsError | None:
-        error, seconds = self._call(pool, _run_logged, job, log, body, arguments)
+        error, seconds = self._call(pool, run or _run_logged, job, log, body, arguments)
         if error is None and arguments:
             self.times.add(str(arguments[0]), body.__module__.rpartition(".")[2], seconds)
         return error
@@ -115,6 +137,14 @@ def _run_logged(
     if lines is not None:
         atomic_write(log, "".join(f"{line}\n" for line in lines))
     return None, time.perf_counter() - start
+
+
+def _run_in_turn(
+    datasets: Datasets, job: str, log: str, body: Callable[..., Iterable[str] | None], arguments: tuple[object, ...]
+) -> tuple[SegchipsError | None, float]:
+    """As `_run_logged`, while no other thread of the process computes; those that wait for files let others go on."""
+    with computing(), remote_files():
+        return _run_logged(datasets, job, log, body, arguments)
 
 
 def _add_library_to_path() -> None:

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 FIRST_BYTES = 32 * 1024
 """Bytes of the first request for a file, which hold the header of most Cloud-Optimized GeoTIFFs."""
+_PAGE = 8192
+"""Bytes that a reader may keep from around what it has read: it must not keep any that come later."""
 _GAP = 4096
 """Bytes that are read for nothing where that saves a request."""
 _LONGEST = 8 * 1024**2
@@ -68,8 +71,6 @@ class _Copy:
     pending: list[tuple[ByteRange, "Future[None]"]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     received: int = 0
-    users: int = 0
-    last_used: float = 0
 
 
 @dataclass
@@ -101,6 +102,8 @@ class Fetcher:
         self._pool = ThreadPoolExecutor(requests, "fetch")
         self._lock = threading.Lock()
         self._copies: dict[str, Future[tuple[_Copy, LocalCopy]]] = {}
+        self._users: Counter[str] = Counter()
+        self._last_used: dict[str, float] = {}
         self._serial = count(1)
         self._hosts: set[str] = set()
         self.traffic = Traffic()
@@ -124,19 +127,19 @@ class Fetcher:
         for future in pending:
             future.result()
 
-    def use(self, copy: _Copy, change: int) -> None:
+    def use(self, name: str, change: int) -> None:
         """Count one that uses a copy, or one less; copies in use are not removed."""
         with self._lock:
-            copy.users += change
-            copy.last_used = time.monotonic()
+            self._users[name] += change
+            self._last_used[name] = time.monotonic()
 
     def _remove_unused(self) -> None:
         """Remove the copies that were unused for the longest time, while all together are too large."""
         with self._lock:
             ready = {name: future.result()[0] for name, future in self._copies.items() if _has_result(future)}
             total = sum(copy.received for copy in ready.values())
-            for name, copy in sorted(ready.items(), key=lambda item: item[1].last_used):
-                if total > self._limit and not copy.users and not copy.pending:
+            for name, copy in sorted(ready.items(), key=lambda item: self._last_used[item[0]]):
+                if total > self._limit and not self._users[name] and not copy.pending:
                     total -= copy.received
                     del self._copies[name]
                     os.truncate(copy.path, 0)  # a reader may have it open still, but asks for a new copy next
@@ -183,8 +186,8 @@ class Fetcher:
         waited: list[Future[None]] = []
         with copy.lock:
             absent: list[ByteRange] = []
-            for wanted in ranges:
-                for part in copy.present.missing((wanted[0], min(wanted[1], copy.size))):
+            for start, stop in ranges:
+                for part in copy.present.missing(_with_pages((start, stop), copy.size)):
                     rest = ByteRanges()
                     for asked, future in copy.pending:
                         if asked[0] < part[1] and part[0] < asked[1]:
@@ -266,6 +269,11 @@ class Fetcher:
             self.traffic.under_way += change
 
 
+def _with_pages(part: ByteRange, size: int) -> ByteRange:
+    """The whole pages around a part of a file of `size` bytes, and one more behind it."""
+    return part[0] // _PAGE * _PAGE, min(size, (part[1] // _PAGE + 2) * _PAGE)
+
+
 def _has_result(future: "Future[Any]") -> bool:
     return future.done() and not future.exception()
 
@@ -318,7 +326,8 @@ class FetcherSession:
 
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
-        self._used: dict[str, tuple[_Copy, LocalCopy]] = {}
+        self._used: set[str] = set()
+        self._opened: dict[str, tuple[_Copy, LocalCopy]] = {}
 
     def open(self, addresses: Iterable[Address]) -> dict[str, LocalCopy]:
         """Return the local copies of remote files by name, with their headers; they stay until they are released.
@@ -327,11 +336,13 @@ class FetcherSession:
             SceneError: A file cannot be read; the message names it.
         """
         addresses = list(addresses)
-        opened = self._fetcher.open(address for address in addresses if address.name not in self._used)
-        for copy, _ in opened.values():
-            self._fetcher.use(copy, 1)
-        self._used |= opened
-        return {address.name: self._used[address.name][1] for address in addresses}
+        for address in addresses:
+            if address.name not in self._used:
+                self._used.add(address.name)
+                self._fetcher.use(address.name, 1)
+        opened = self._fetcher.open(address for address in addresses if address.name not in self._opened)
+        self._opened |= opened
+        return {address.name: self._opened[address.name][1] for address in addresses}
 
     def fetch(self, wanted: Mapping[Address, Iterable[ByteRange]]) -> None:
         """Wait until parts of open files are in their copies.
@@ -339,10 +350,11 @@ class FetcherSession:
         Raises:
             SceneError: A part cannot be read; the message names the file.
         """
-        self._fetcher.fetch((address, self._used[address.name][0], ranges) for address, ranges in wanted.items())
+        self._fetcher.fetch((address, self._opened[address.name][0], ranges) for address, ranges in wanted.items())
 
     def release(self) -> None:
         """Use none of the open files any longer."""
-        for copy, _ in self._used.values():
-            self._fetcher.use(copy, -1)
+        for name in self._used:
+            self._fetcher.use(name, -1)
         self._used.clear()
+        self._opened.clear()

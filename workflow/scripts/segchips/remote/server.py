@@ -1,71 +1,74 @@
 """A process that fetches remote files for all processes of a run."""
 
+import atexit
 import os
+import select
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import suppress
-from multiprocessing.connection import Connection, Listener
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from segchips.errors import SegchipsError
 from segchips.remote.fetcher import Fetcher, FetcherSession
-from segchips.remote.remote_files import copies_limit
+from segchips.remote.remote_files import SOCKET_VARIABLE, copies_limit
 
 
 class FetcherProcess:
-    """A fetcher in a process of its own, which ends with this one.
+    """A fetcher in a process of its own, which starts with the first connection and ends with this process.
+
+    Its socket is named in the environment, so that every process that is started from now on finds it.
 
     Args:
-        folder: Where the copies are; a hidden folder below it is made and removed.
+        folder: Where the copies are: in a hidden folder that the process makes and removes.
         requests: How many requests are under way at most.
     """
 
     def __init__(self, folder: Path, requests: int) -> None:
-        self._folder, self._requests = folder, requests
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        # The path of a socket has to be short.
-        self.socket = str(Path(tempfile.gettempdir()) / f"segchips-{os.getpid()}-{os.urandom(4).hex()}")
+        self._arguments = str(folder.absolute()), str(requests)
+        self._socket = socket.socket(socket.AF_UNIX)
+        path = Path(tempfile.mkdtemp(prefix="segchips-")) / "fetcher"  # a socket's path has to be short
+        atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+        self._socket.bind(str(path))
+        self._socket.listen(512)
+        os.environ[SOCKET_VARIABLE] = str(path)
+        threading.Thread(target=self._start_when_needed, daemon=True).start()
 
-    def start(self) -> None:
-        """Start the process, unless it has started."""
-        with self._lock:
-            if self._process is None:
-                command = [sys.executable, "-c", "from segchips.remote.server import serve; serve()"]
-                arguments = [self.socket, str(self._folder), str(self._requests)]
-                self._process = subprocess.Popen([*command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-                assert self._process.stdout
-                self._process.stdout.readline()  # it listens
+    def _start_when_needed(self) -> None:
+        select.select([self._socket], [], [])
+        command = [sys.executable, "-c", "from segchips.remote.server import serve; serve()"]
+        number = self._socket.fileno()
+        self._process = subprocess.Popen(
+            [*command, str(number), *self._arguments], stdin=subprocess.PIPE, pass_fds=[number]
+        )
 
 
 def serve() -> None:
     """Serve until the process that started this one ends."""
-    socket, below, requests = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    number, below, requests = sys.argv[1:]
+    Path(below).mkdir(parents=True, exist_ok=True)
     folder = tempfile.mkdtemp(prefix=".fetched-", suffix=".part", dir=below)
     fetcher = Fetcher(Path(folder), int(requests), copies_limit(folder))
-    listener = Listener(socket, "AF_UNIX", backlog=512)
-    os.chmod(socket, 0o600)
+    listener = socket.socket(fileno=int(number))
     threading.Thread(target=_accept, args=(listener, fetcher), daemon=True).start()
-    print(flush=True)
-    with suppress(KeyboardInterrupt):
-        sys.stdin.buffer.read()
-    os.unlink(socket)
+    sys.stdin.buffer.read()
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 
-def _accept(listener: Listener, fetcher: Fetcher) -> None:
+def _accept(listener: socket.socket, fetcher: Fetcher) -> None:
     while True:
-        with suppress(OSError, EOFError):
-            connection = listener.accept()
-            threading.Thread(target=_serve, args=(connection, fetcher), daemon=True).start()
+        connection, _ = listener.accept()
+        arguments = Connection(connection.detach()), FetcherSession(fetcher)
+        threading.Thread(target=_serve, args=arguments, daemon=True).start()
 
 
-def _serve(connection: Connection, fetcher: Fetcher) -> None:
-    session = FetcherSession(fetcher)
+def _serve(connection: Connection, session: FetcherSession) -> None:
     try:
         while True:
             method, arguments = connection.recv()

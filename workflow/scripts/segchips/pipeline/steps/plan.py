@@ -43,9 +43,8 @@ def _time_line(datasets: Datasets, name: str, cores: int) -> str:
     missing = {step: sum(not os.path.exists(file) for file in files) for step, files in chips.items()}
     if not any(missing.values()):
         return "no chip is missing; a run makes only what has changed"
-    layers = datasets[name].imagery.layers.values()
-    is_remote = any(layer.on_platform or "://" in str(layer.catalog) for layer in layers)
-    side_by_side = max(cores, datasets.config.requests) if datasets.uses_network(name) else cores
+    is_remote = any(datasets.waits_for_network(name, layer) for layer in datasets[name].imagery.layers)
+    side_by_side = max(cores, datasets.config.requests) if is_remote else cores
     parallel = {"images": side_by_side, "labels": cores}
     times = JobTimes(datasets.config.results)
     measured = {step: times.seconds(name, step) for step in missing}

@@ -1,0 +1,173 @@
+"""The fetcher against a real server: what comes is right, no byte comes twice, faults pass or are named."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import rasterio
+
+from segchips.errors import SceneError
+from segchips.remote.fetcher import Address, Fetcher, FetcherSession
+from segchips.remote.tiff_layout import Window
+from support.range_server import RangeServer, cut, reset, status
+
+
+@pytest.fixture
+def files(tmp_path):
+    folder = tmp_path / "served"
+    folder.mkdir()
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 60_000, (1, 600, 600)).astype("uint16")
+        profile = {"driver": "COG", "count": 1, "height": 600, "width": 600, "dtype": "uint16", "blocksize": 128}
+        with rasterio.open(folder / f"{number}.tif", "w", crs="EPSG:32633", compress="deflate", **profile) as file:
+            file.write(pixels)
+    return folder
+
+
+def fetcher(tmp_path, requests=8, limit=10**9):
+    (tmp_path / "copies").mkdir(exist_ok=True)
+    return Fetcher(tmp_path / "copies", requests, limit)
+
+
+def address(server, name, patience=20.0):
+    return Address(f"{server.url}/{name}", f"{server.url}/{name}?token=secret", patience)
+
+
+def window(copy, top, bottom, left, right):
+    return copy.layout.ranges([1], Window(top, bottom, left, right), False)
+
+
+def pixels(path, top, bottom, left, right):
+    with rasterio.open(path) as file:
+        return file.read(1, window=((top, bottom), (left, right)))
+
+
+def test_many_threads_get_the_right_pixels_and_no_byte_comes_twice(tmp_path, files):
+    with RangeServer(files, latency=0.02) as server:
+        shared = fetcher(tmp_path)
+        random = np.random.default_rng(1)
+
+        def read(number):
+            session, name = FetcherSession(shared), f"{number % 3}.tif"
+            where = address(server, name)
+            copy = session.open([where])[where.name]
+            top, left = random.integers(0, 500, 2)
+            part = int(top), int(top) + 100, int(left), int(left) + 100
+            session.fetch({where: window(copy, *part)})
+            result = pixels(copy.path, *part), pixels(files / name, *part)
+            session.release()
+            return result
+
+        with ThreadPoolExecutor(24) as pool:
+            for got, expected in pool.map(read, range(90)):
+                np.testing.assert_array_equal(got, expected)
+        assert 4 < server.most <= 8
+        fetched = [(path, byte) for path, start, stop in server.asked for byte in range(start, stop)]
+        # Requests that save another one read again what lies between; the rest comes once.
+        assert len(fetched) <= 1.02 * len(set(fetched))
+        assert shared.traffic.requests == len(server.asked) and not shared.traffic.under_way
+
+
+@pytest.mark.parametrize("fault", [status(503), status(429, "0"), cut, reset], ids=["503", "429", "cut", "reset"])
+def test_faults_pass(tmp_path, files, fault):
+    with RangeServer(files) as server:
+        session, where = FetcherSession(fetcher(tmp_path)), address(server, "0.tif")
+        server.faults += [fault]
+        copy = session.open([where])[where.name]
+        server.faults += [fault, fault]
+        session.fetch({where: window(copy, 0, 600, 0, 600)})
+        np.testing.assert_array_equal(pixels(copy.path, 0, 600, 0, 600), pixels(files / "0.tif", 0, 600, 0, 600))
+        assert not server.faults
+
+
+def test_a_server_says_when_to_come_again(tmp_path, files):
+    with RangeServer(files) as server:
+        server.faults += [status(503, "1")]
+        begun, where = time.monotonic(), address(server, "0.tif")
+        FetcherSession(fetcher(tmp_path)).open([where])
+        assert time.monotonic() - begun >= 1
+
+
+def test_a_busy_host_does_not_hold_up_another(tmp_path, files):
+    with RangeServer(files) as busy, RangeServer(files) as idle, ThreadPoolExecutor(1) as pool:
+        shared, where = fetcher(tmp_path, requests=1), address(busy, "0.tif")
+        busy.faults += [status(503, "5")]
+        waiting = pool.submit(FetcherSession(shared).open, [where])
+        while busy.faults:
+            time.sleep(0.01)
+        FetcherSession(shared).open([address(idle, "1.tif")])
+        assert not waiting.done()
+        assert where.name in waiting.result()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (status(503), r"0\.tif: cannot be read \(HTTP 503, \d attempts\); .*patience"),
+        (status(404), r"0\.tif: cannot be read \(HTTP 404\); take its scene out"),
+        (status(403), r"0\.tif: cannot be read \(HTTP 403\); it needs credentials"),
+    ],
+    ids=["503", "404", "403"],
+)
+def test_what_does_not_pass_is_named_without_secrets(tmp_path, files, fault, message):
+    with RangeServer(files) as server:
+        server.faults += [fault] * 20
+        session, where = FetcherSession(fetcher(tmp_path)), address(server, "0.tif", patience=2)
+        with pytest.raises(SceneError, match=message) as caught:
+            session.open([where])
+        assert "secret" not in str(caught.value)
+        server.faults.clear()
+        session.open([where])  # it is tried again
+
+
+def test_a_host_that_was_never_there_is_named_soon(tmp_path, files):
+    with RangeServer(files) as server:
+        where = address(server, "0.tif", patience=300)
+    begun = time.monotonic()
+    with pytest.raises(SceneError, match=r"0\.tif: cannot be read \(.*3 attempts\)"):
+        FetcherSession(fetcher(tmp_path)).open([where])
+    assert time.monotonic() - begun < 60
+
+
+def test_a_server_without_ranges_sends_the_file_once(tmp_path, files):
+    with RangeServer(files, with_ranges=False) as server:
+        session, where = FetcherSession(fetcher(tmp_path)), address(server, "0.tif")
+        copy = session.open([where])[where.name]
+        session.fetch({where: window(copy, 0, 600, 0, 600)})
+        np.testing.assert_array_equal(pixels(copy.path, 0, 600, 0, 600), pixels(files / "0.tif", 0, 600, 0, 600))
+        assert len(server.asked) == 1
+
+
+def test_a_file_that_changes_meanwhile_is_named(tmp_path, files):
+    with RangeServer(files) as server:
+        session, where = FetcherSession(fetcher(tmp_path)), address(server, "0.tif")
+        copy = session.open([where])[where.name]
+        (files / "0.tif").write_bytes((files / "1.tif").read_bytes())
+        with pytest.raises(SceneError, match=r"0\.tif: changed while it was read; run again"):
+            session.fetch({where: window(copy, 0, 600, 0, 600)})
+
+
+def test_a_file_that_is_no_tiff_file_is_left_to_gdal(tmp_path, files):
+    (files / "a.jp2").write_bytes(b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(100))
+    with RangeServer(files) as server:
+        where = address(server, "a.jp2")
+        assert FetcherSession(fetcher(tmp_path)).open([where])[where.name].layout is None
+
+
+def test_copies_that_nobody_uses_are_removed_when_they_are_too_large(tmp_path, files):
+    with RangeServer(files) as server:
+        shared = fetcher(tmp_path, limit=100_000)
+        kept, others = FetcherSession(shared), FetcherSession(shared)
+        first = address(server, "0.tif")
+        copy = kept.open([first])[first.name]
+        kept.fetch({first: window(copy, 0, 300, 0, 300)})
+        for name in ("1.tif", "2.tif", "1.tif", "2.tif"):
+            where = address(server, name)
+            opened = others.open([where])[where.name]
+            others.fetch({where: window(opened, 0, 600, 0, 600)})
+            np.testing.assert_array_equal(pixels(opened.path, 0, 600, 0, 600), pixels(files / name, 0, 600, 0, 600))
+            others.release()
+        kept.fetch({first: window(copy, 300, 600, 300, 600)})
+        np.testing.assert_array_equal(pixels(copy.path, 0, 300, 0, 300), pixels(files / "0.tif", 0, 300, 0, 300))
+        assert [path.name for path in (tmp_path / "copies").iterdir()] == [copy.path.name]
