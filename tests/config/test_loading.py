@@ -357,7 +357,7 @@ def test_value_may_equal_background_if_an_attribute_is_burned():
 def test_a_platform_needs_no_catalogue_and_warps_as_it_can(source):
     block = changed("imagery.catalog", MISSING, changed("imagery.source", source))
     imagery = load(a=block).datasets["a"].imagery.first
-    assert (imagery.on_platform, imagery.on_failure, imagery.patience, imagery.requests) == (True, "fail", 300, 8)
+    assert (imagery.on_platform, imagery.on_failure, imagery.patience, imagery.requests) == (True, "fail", 300, 32)
     line = complaint({"datasets": {"a": changed("imagery.products.0.resampling", "rms", block)}})
     assert line == f"datasets.a.imagery.products.0.resampling: source '{source}' does not offer 'rms'; choose another"
 

@@ -289,7 +289,8 @@ def _read_window(source: OpenRaster, bands: Sequence[Band], window: Window, noda
     """Pixels of a window as stored, and which are valid: not nodata, not masked, finite."""
     indexes = [band.index for band in bands]
     if source.remote:
-        source.remote.fetch(indexes, window, source.masked)
+        also = [source.shadowed_alpha] if source.shadowed_alpha else []
+        source.remote.fetch([*indexes, *also], window, source.masked)
     data = source.dataset.read(indexes, window=window)
     valid = source.dataset.read_masks(indexes, window=window) != 0 if source.masked else np.ones(data.shape, bool)
     if nodata is None:

@@ -127,8 +127,9 @@ class ConfigFile(Block):
     """Folder that receives one folder for each dataset; a path without braces."""
     publish: Annotated[Text, AfterValidator(_store_address)] | None = None
     """Folder or object store (`s3://bucket/path`, `gs://`, `az://`) that `snakemake publish` copies datasets to."""
-    requests: Annotated[Integer, Field(ge=1, le=128)] = 8
-    """Requests that are sent to a Descartes Labs or EarthOne platform at the same time, for any number of cores."""
+    requests: Annotated[Integer, Field(ge=1, le=128)] = 32
+    """Requests for pixels that are under way at the same time, to a platform or to the servers of a catalogue's files,
+    whatever the number of cores."""
     defaults: Annotated[Mapping[str, Any], Field(json_schema_extra={"default": {}})] = field(default_factory=dict)
     """Values that every dataset starts from; same keys as a dataset."""
 
