@@ -196,8 +196,8 @@ class ImageryConfig(Block):
     """What to do if a scene cannot be read; fail does not write the shards of its tiles, exclude writes them without
     these tiles, skip_scene makes the tiles from their other scenes."""
     patience: Annotated[Number, Field(ge=1, le=86400), KEEP_INTEGER] = field(default=300, repr=False)
-    """Seconds that a request to a platform, or for a part of a file on an HTTP server, may take in total, including waits
-    and retries."""
+    """Seconds that a request to a platform, or for a part of a file on an HTTP server, may take in total, including
+    waits and retries."""
     requests: Derived[int] = field(default=32, repr=False)
 
     @property
