@@ -48,8 +48,8 @@ class Product(Block):
         Field(min_length=1, json_schema_extra={"uniqueItems": True}),
         AfterValidator(_refuse_repeated),
     ] = ()
-    """Asset keys, band names, or `asset:2` for the second band of an asset; for a platform, band names; for files,
-    numbers or descriptions, by default all bands."""
+    """Asset keys or patterns of them, `asset:2` for a second band, band names or common names; for a platform, band
+    names; for files, numbers or descriptions, by default all bands."""
     resampling: Literal[
         "nearest",
         "bilinear",
@@ -153,7 +153,7 @@ class ImageryConfig(Block):
     source: Literal["stac", "descarteslabs", "earthone", "files"] = "stac"
     """What provides the scenes: a STAC catalogue, the platform of Descartes Labs or EarthOne, or raster files."""
     catalog: str | None = None
-    """Path or URL of a static STAC catalogue, or URL of a STAC API; platforms ignore it."""
+    """Path or URL of a STAC API, a static catalogue or collection, or a file or folder of items."""
     path: str | None = None
     """For source files: a raster, a folder of rasters, or a pattern such as `dem/*.tif`."""
     sign: Literal["planetary_computer", None] = None
