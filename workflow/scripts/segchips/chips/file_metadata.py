@@ -65,7 +65,7 @@ def _described(imagery: ImageryConfig, gap: _Gap) -> Sequence[tuple[str, Band]]:
     try:
         with rasterio.Env(**GDAL_OPTIONS):
             band = with_signature(imagery, gap.scene, gap.name)
-            header = shared_raster_reader(imagery.sign).header(band)
+            header = shared_raster_reader(imagery.sign, imagery.patience).header(band)
     except SceneError:
         return known
     first = known[0][1]

@@ -120,7 +120,9 @@ def _files(imagery: ImageryConfig, scenes: Sequence[Scene]) -> Iterator[tuple[st
 
 def _header(imagery: ImageryConfig, scene: Scene, band: str, name: str) -> _Header:
     with rasterio.Env(**GDAL_OPTIONS):
-        crs, transform = shared_raster_reader(imagery.sign).layout(with_signature(imagery, scene, band))
+        crs, transform = shared_raster_reader(imagery.sign, imagery.patience).layout(
+            with_signature(imagery, scene, band)
+        )
     if transform.b or transform.d:
         return _Header(name, problem="is rotated, so its pixels are no squares along the axes of its CRS")
     if abs(abs(transform.a) / abs(transform.e) - 1) > _RATIO_ERROR:
