@@ -6,7 +6,6 @@ The module needs neither NumPy nor PROJ, so that code that only handles keys and
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Protocol
 
 FALSE_EASTING = 500_000
@@ -85,7 +84,6 @@ class ProjectedSystem:
         return f"{self.code}, origin {', '.join(map(decimal_text, self.origin))}"
 
 
-@lru_cache(1024)
 def parse_key_field(text: str) -> tuple[GridSystem, int] | None:
     """Returns the system and the zone of a tile key's field, the reverse of `key_field`; None where it is no such."""
     if re.fullmatch(r"\d{1,2}", text):

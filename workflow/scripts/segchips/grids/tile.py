@@ -7,7 +7,7 @@ keys and file names starts fast.
 
 import re
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from segchips.errors import InputError
 from segchips.grids.systems import GridSystem, UtmZones, decimal_text, parse_key_field
@@ -17,6 +17,11 @@ POLE = 9_997_964.943
 HALF_ZONE = 334_000.0
 """Metres from the central meridian to the border of a UTM zone at the equator, rounded up."""
 _KEY = re.compile(r"(\d+)(?:s(\d+))?:(\d+):(\d+(?:\.\d+)?):([^:]+):(-?\d+):(-?\d+)")
+
+_NOT_A_KEY = (
+    "'{}' is not a valid tile key; a key reads tilesize:pad:resolution:zone:ti:tj, such as 60:2:10.0:33:-58:8465, "
+    "or has a CRS in place of the zone, such as EPSG2056"
+)
 
 Bounds = tuple[float, float, float, float]
 """West, south, east, north in units of the CRS."""
@@ -113,6 +118,21 @@ class Grid:
         return f"size {self.size}, pad {self.pad}, resolution {self.resolution}{stride}, grid {self.system}"
 
 
+@lru_cache(1024)
+def _grid_of_fields(tilesize: str, stride: str | None, pad: str, resolution: str, place: str) -> tuple[Grid, int]:
+    """Returns the grid and the zone that a tile key begins with; ValueError, which may say why, where it is no key."""
+    located = parse_key_field(place)
+    if not located:
+        raise ValueError
+    system, zone = located
+    if int(tilesize) == 0 or float(resolution) == 0 or (isinstance(system, UtmZones) and not 1 <= zone <= 60):
+        raise ValueError("tilesize and resolution must be above 0 and the zone from 1 to 60")
+    if stride is not None and not 1 <= int(stride) < int(tilesize):
+        raise ValueError(f"the stride must be from 1 to {int(tilesize) - 1}")
+    size = int(tilesize) + 2 * int(pad)
+    return Grid(size, int(pad), float(resolution), int(stride) if stride else None, system), zone
+
+
 @dataclass(frozen=True)
 class Tile:
     """One square of a grid.
@@ -143,20 +163,15 @@ class Tile:
             InputError: The text is not a tile key, or a field is out of range.
         """
         match = _KEY.fullmatch(key.strip())
-        located = parse_key_field(match[5]) if match else None
-        if not match or not located:
-            raise InputError(
-                f"'{key}' is not a valid tile key; a key reads tilesize:pad:resolution:zone:ti:tj, such as "
-                "60:2:10.0:33:-58:8465, or has a CRS in place of the zone, such as EPSG2056"
-            )
-        system, zone = located
-        tilesize, pad, path, row = (int(match[i]) for i in (1, 3, 6, 7))
-        resolution, stride = float(match[4]), int(match[2]) if match[2] else None
-        if tilesize == 0 or resolution == 0 or (isinstance(system, UtmZones) and not 1 <= zone <= 60):
-            raise InputError(f"tile key '{key}': tilesize and resolution must be above 0 and the zone from 1 to 60")
-        if stride is not None and not 1 <= stride < tilesize:
-            raise InputError(f"tile key '{key}': the stride must be from 1 to {tilesize - 1}")
-        return cls(Grid(tilesize + 2 * pad, pad, resolution, stride, system), zone, path, row)
+        if not match:
+            raise InputError(_NOT_A_KEY.format(key))
+        *fields, path, row = match.groups()
+        try:
+            grid, zone = _grid_of_fields(*fields)
+        except ValueError as error:
+            reason = str(error)
+            raise InputError(f"tile key '{key}': {reason}" if reason else _NOT_A_KEY.format(key)) from error
+        return cls(grid, zone, int(path), int(row))
 
     @classmethod
     def from_name(cls, name: str) -> "Tile":
