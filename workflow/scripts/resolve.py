@@ -6,6 +6,7 @@ from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.digests import Digests
 from segchips.pipeline.made_from import write_made_from
 from segchips.pipeline.scripts import reported
+from segchips.pipeline.steps.scenes import check_grid
 from segchips.scenes.resolve import resolve
 
 with reported(snakemake.log[0]) as log:
@@ -16,4 +17,5 @@ with reported(snakemake.log[0]) as log:
         for line in resolve(dataset, manifest, Path(lock), refresh=True, complete=complete_from_files):
             print(f"{name}: {line}")
             print(f"{name}: {line}", file=log)
+        check_grid(datasets, name, Path(lock))
         write_made_from(Digests(datasets).scenes(name), [lock])

@@ -21,7 +21,12 @@ SEAM_GAP = 1e-9
 _ADVICE = (
     "take a projected CRS such as EPSG:6933 (equal area, all lands), EPSG:3035 (Europe) or a national one, or 'dltile'"
 )
-_MERIDIANS = ("Longitude of natural origin", "Longitude of false origin", "Longitude of projection centre")
+_MERIDIANS = (
+    "Longitude of natural origin",
+    "Longitude of false origin",
+    "Longitude of projection centre",
+    "Longitude of origin",
+)
 _POLE_REACH = 1e-4
 """Degrees from a pole within which a ring's nearest vertex stands for the pole, where all meridians meet."""
 _POLE_STEPS, _POLE_SURROUNDINGS = 64, 8.0

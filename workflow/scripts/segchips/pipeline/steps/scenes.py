@@ -9,10 +9,7 @@ from segchips.pipeline.datasets import Datasets
 def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
     """Search the dataset's catalogue and pin the scenes of each tile in the lock at `path`."""
     from segchips.chips.file_metadata import complete_from_files
-    from segchips.chips.imagery_grid import check_pixel_grid
     from segchips.chips.source_check import check_rasters
-    from segchips.config.tiles import IMAGERY
-    from segchips.grids.tile import Tile
     from segchips.scenes.lock import read_locks
     from segchips.scenes.resolve import resolve
     from segchips.scenes.usable import usable_scenes
@@ -22,17 +19,28 @@ def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
     for line in lines:
         if " is left out: " in line:
             print(f"{name}: {line}", file=sys.stderr)
+    check_grid(datasets, name, Path(path))
     locks = read_locks(Path(path))
-    if datasets[name].tiles.grid == IMAGERY:
-        layer, imagery = next(iter(datasets[name].imagery.layers.items()))
-        usable = usable_scenes(imagery, locks[layer])
-        check_pixel_grid(usable.imagery, usable.lock.scenes, Tile.from_key(datasets.keys(name)[0]).grid)
     for layer, imagery in datasets[name].imagery.layers.items():
         usable = usable_scenes(imagery, locks[layer])
         for note in check_rasters(usable.imagery, usable.lock.scenes):
             print(f"{name}: {note}", file=sys.stderr)
             lines.append(note)
     return lines
+
+
+def check_grid(datasets: Datasets, name: str, path: Path) -> None:
+    """Check that the scenes in the lock at `path` lie on the pixels that the tiles follow, on grid `imagery`."""
+    from segchips.chips.imagery_grid import check_pixel_grid
+    from segchips.config.tiles import IMAGERY
+    from segchips.grids.tile import Tile
+    from segchips.scenes.lock import read_locks
+    from segchips.scenes.usable import usable_scenes
+
+    if datasets[name].tiles.grid == IMAGERY:
+        layer, imagery = next(iter(datasets[name].imagery.layers.items()))
+        usable = usable_scenes(imagery, read_locks(path)[layer])
+        check_pixel_grid(usable.imagery, usable.lock.scenes, Tile.from_key(datasets.keys(name)[0]).grid)
 
 
 def check_scenes(datasets: Datasets, name: str) -> None:
