@@ -47,8 +47,8 @@ def configured(path: str, value: Any, *more: tuple[str, Any]) -> Do:
         check_writable(config.results)
         for dataset in config.datasets.values():
             check_inputs(Datasets(config), dataset.name)
-            check_catalogue(dataset)
-            find_tiles(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels.first))
+            check_catalogue(Datasets(config), dataset.name)
+            find_tiles(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels))
         for conversion in config.conversions.values():
             check_conversion(conversion)
 
@@ -92,7 +92,7 @@ CASES: dict[str, Do] = {
     "no datasets": configured("datasets", {}),
     "a dataset's name": configured("datasets.Crops-2020", {}),
     "results in a bucket": configured("results", "s3://bucket/chips"),
-    "a key of another block": configured("defaults.imagery.resolution", 10),
+    "a key of another block": configured("defaults.imagery.pad", 2),
     "a misspelt key": configured("defaults.tiles.resolutoin", 10),
     "text for a number": configured("defaults.tiles.size", "64 px"),
     "a fraction of a pixel": configured("defaults.tiles.size", 64.5),
@@ -105,6 +105,21 @@ CASES: dict[str, Do] = {
     "no reference date": configured("defaults.imagery.reference_date", KeyError),
     "an unknown composite": configured("defaults.imagery.composite", "mosaic"),
     "clear and bits": configured("defaults.imagery.cloud_mask.bits", [0]),
+    "a layer named like a key of records": configured("defaults.imagery.layers", {"image": {}}),
+    "a layer and a target of one name": configured(
+        "defaults.imagery.layers", {"s2": {}}, ("defaults.labels.targets", {"s2": {}})
+    ),
+    "a length of periods": configured("defaults.imagery.periods", {"every": "1 fortnight"}),
+    "periods that overlap": configured(
+        "defaults.imagery.periods", [["2023-01-01", "2023-01-31"], ["2023-01-31", "2023-03-01"]]
+    ),
+    "periods and scenes": configured("defaults.imagery.scenes", 3, ("defaults.imagery.periods", {"every": "1 month"})),
+    "a resolution that is no multiple": configured("defaults.imagery.resolution", 15),
+    "files without path": configured("defaults.imagery.source", "files"),
+    "no raster at the path": configured("defaults.imagery.source", "files", ("defaults.imagery.path", "dem/*.tif")),
+    "a band that the file lacks": prepared(
+        raster("dem.tif"), configured("defaults.imagery.source", "files", ("defaults.imagery.path", "dem.tif"))
+    ),
     "no catalogue": configured("defaults.imagery.catalog", KeyError),
     "AOI and keys": configured("defaults.tiles.keys", ["60:2:10.0:33:-334:8908"]),
     "classes without attribute": configured("defaults.labels.attribute", None),
