@@ -13,23 +13,6 @@ sys.path.insert(0, {str(LIBRARY)!r})
 from segchips.pipeline.snakemake_internals import use_private_parts
 use_private_parts()
 """
-UPDATING = """
-rule all:
-    input: "result"
-rule make:
-    input: "how"
-    output: update("result")
-    run:
-        how = open("how").read()
-        assert os.path.exists("result") == (how != "first")
-        if how == "fail at once":
-            raise ValueError(how)
-        with open("part", "w") as part:
-            part.write(how)
-        os.replace("part", "result")
-        if how == "fail at the end":
-            raise ValueError(how)
-"""
 OUTPUTS = """
 rule all:
     input: "a", "b", "c"
@@ -72,35 +55,6 @@ def run(folder, snakefile):
     (folder / "Snakefile").write_text(HEAD + snakefile)
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--rerun-incomplete", "--force-use-threads"]
     return subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
-def backups(folder):
-    return [path for path in (folder / ".snakemake" / "backups").rglob("*") if path.is_file()]
-
-
-@pytest.mark.parametrize("linking", [True, pytest.param(False, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("failure", [pytest.param("fail at once", marks=pytest.mark.slow), "fail at the end"])
-def test_what_a_job_updates_is_what_it_was_when_the_job_fails(tmp_path, failure, linking):
-    without = "def refuse(*_): raise OSError('no links here')\nimport pathlib\npathlib.Path.hardlink_to = refuse\n"
-    snakefile = UPDATING if linking else without + UPDATING
-    for how, expected in (("first", "first"), (failure, "first"), ("second", "second"), (failure, "second")):
-        (tmp_path / "how").write_text(how)
-        result = run(tmp_path, snakefile)
-        assert (result.returncode == 0) == (how == expected), result.stdout
-        assert (tmp_path / "result").read_text() == expected
-        assert not backups(tmp_path)
-
-
-@pytest.mark.slow
-def test_no_copy_is_made_of_what_a_job_updates(tmp_path):
-    (tmp_path / "how").write_text("first")
-    assert run(tmp_path, UPDATING).returncode == 0
-    inode = (tmp_path / "result").stat().st_ino
-    look = '        open("seen", "w").write(str([os.stat(os.path.join(at, name)).st_ino for at, _, names'
-    look += ' in os.walk(".snakemake/backups") for name in names]))\n'
-    (tmp_path / "how").write_text("second")
-    assert run(tmp_path, UPDATING + look).returncode == 0
-    assert (tmp_path / "seen").read_text() == str([inode])
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 # Needs: the config. Makes: DATASETS, DIGESTS and RUNNER, which the rules use, and their input and params functions.
 import atexit
 import gc
+import inspect
 import sys
 import time
 from functools import partial
@@ -105,6 +106,17 @@ def layers_where(wanted):
     return "|".join(layers) or "none"
 
 
+def with_parameters(*names):
+    """A decorator that says which parameters a function has, for Snakemake finds that out several times for each job."""
+
+    def decorate(function):
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        function.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])
+        return function
+
+    return decorate
+
+
 # Files
 
 
@@ -142,10 +154,12 @@ def outside(find):
     return answer
 
 
+@with_parameters("wildcards")
 def scene_lock(wildcards):
     return ancient(checkpoints.scenes.get(dataset=wildcards.dataset).output[0])
 
 
+@with_parameters("wildcards")
 def label_lock(wildcards):
     return ancient(checkpoints.label_lock.get(dataset=wildcards.dataset).output[0])
 
@@ -171,6 +185,7 @@ def after(*locks):
     """A decorator of functions of the wildcards that are called once the files of these checkpoints are there."""
 
     def decorate(answer):
+        @with_parameters("wildcards")
         def answer_after(wildcards):
             for lock in locks:
                 lock(wildcards)
@@ -223,7 +238,7 @@ def group_on_request(name):
 
 def doubling(amount):
     """A resources function: twice as much with each attempt, for a cluster ends jobs that need more than they asked for."""
-    return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
+    return with_parameters("wildcards", "attempt")(lambda wildcards, attempt: amount * 2 ** (attempt - 1))
 
 
 # Params functions: rerun digests, compared with what the results were made from

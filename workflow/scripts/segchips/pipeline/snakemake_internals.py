@@ -1,8 +1,9 @@
 """All use of Snakemake's private parts: what each is for, and what a run does without it.
 
 A part is used only where Snakemake's source of it is the one that was read, in release `READ_IN`; in another release it
-is left out, and the run says so. Without any of them results are the same, but for one thing: what is missing from
-`.snakemake` is not noticed. `SEGCHIPS_PLAIN_SNAKEMAKE` leaves parts out by name, or `all`.
+is left out, and the run says so. Without any of them results are the same, but for two things: what is missing from
+`.snakemake` is not noticed, and a run over fewer tiles than before can fail. `SEGCHIPS_PLAIN_SNAKEMAKE` leaves parts
+out by name, or `all`.
 """
 
 import ast
@@ -172,27 +173,6 @@ def _is_pipe_or_service_input(job: Any, path: Any, look: Any = Job.is_pipe_or_se
     return _has_pipes(job.dag) and look(job, path)
 
 
-# Backups
-
-
-def _backup_output(persistence: Any, path: Path, copy: Any = FilePersistence.backup_output) -> None:
-    """Give what a job updates a second name instead of a copy: files are replaced here, never written into."""
-    backup = persistence._get_backup_path(path)
-    backup.parent.mkdir(parents=True, exist_ok=True)
-    backup.unlink(missing_ok=True)
-    try:
-        backup.hardlink_to(path)
-    except OSError:
-        copy(persistence, path)
-
-
-def _restore_output(persistence: Any, path: Path, restore: Any = FilePersistence.restore_output) -> bool:
-    """Restore the previous file, to which the path may still lead."""
-    if persistence._get_backup_path(path).is_file():
-        path.unlink(missing_ok=True)
-    return bool(restore(persistence, path))
-
-
 # Checksums
 
 _checksums: dict[str, tuple[FileVersion, str | None]] = {}
@@ -318,7 +298,8 @@ def show_next_jobs_only(scheduler: Any, next_jobs: Callable[[], list[Any]]) -> N
 
 PARTS = {
     "checkpoints": Part(
-        "jobs behind a checkpoint that turns out to be up to date run at once, not after all others",
+        "a checkpoint that turns out to be up to date during a run is noticed, so that the jobs behind it do not run "
+        "after all others, or fail where they are of tiles that are gone",
         (DAG.update_checkpoint_dependencies, DAG.bfs, DAG.needrun_jobs, DAG.finished),
         "a2d15da25d26f901",
         ((DAG, "update_checkpoint_dependencies", _update_checkpoint_dependencies),),
@@ -351,12 +332,6 @@ PARTS = {
         (Job.is_pipe_or_service_input,),
         "c17253408d562159",
         ((Job, "is_pipe_or_service_input", _is_pipe_or_service_input),),
-    ),
-    "backups": Part(
-        "a shard that is written again is linked, not copied, before its job starts",
-        (FilePersistence.backup_output, FilePersistence.restore_output),
-        "815af4f925f92df0",
-        ((FilePersistence, "backup_output", _backup_output), (FilePersistence, "restore_output", _restore_output)),
     ),
     "checksums": Part(
         "the checksum of an input is computed once, not once for each output of its job",
