@@ -66,7 +66,10 @@ def write_layer(dataset: Dataset, layer: str, imagery: ImageryConfig, folder: Pa
     return made
 
 
-def write_labels(layer: LabelLayer, ground: shapely.Geometry, path: Path) -> None:
+def write_labels(layer: LabelLayer, tile: Tile, ground: shapely.Geometry, path: Path) -> None:
+    if path.suffix == ".tif":
+        write_scene(path.with_name(path.name.replace("*", "all")), tile, "uint8", 10)
+        return
     west, south, east, north = ground.bounds
     columns = np.linspace(west, east, 7)
     boxes = [shapely.box(left, south, right, north) for left, right in zip(columns[:-2:2], columns[1::2], strict=False)]
@@ -81,7 +84,7 @@ def prepare(config: Config, raw: dict[str, Any], folder: Path) -> None:
     first = next(iter(config.datasets.values()))
     ground = tile_outline(tile_of(first)).buffer(-1e-4)
     for layer in first.labels.layers:
-        write_labels(layer, ground, folder / layer.path)
+        write_labels(layer, tile_of(first), ground, folder / layer.path)
     if first.tiles.aoi:
         write_vectors(folder / first.tiles.aoi, [ground.centroid.buffer(1e-4)], "EPSG:4326", name=["area"])
     if first.name == "roofs":

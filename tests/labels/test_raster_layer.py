@@ -231,3 +231,9 @@ def test_the_background_of_classes_is_255():
     config: LabelsConfig = make_dataset().labels.first
     without = make_dataset(labels={"kind": "continuous"}).labels.first
     assert config.background == 255 and without.background is None
+
+
+@pytest.mark.parametrize("kind", ["continuous", "instances"])
+def test_pictures_hold_classes_alone(kind):
+    with pytest.raises(ConfigError, match=f"tfrecords.storage: 'png' holds classes, and labels.kind is '{kind}'"):
+        make_dataset(labels={"kind": kind}, tfrecords={"storage": "png"})

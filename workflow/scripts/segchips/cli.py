@@ -38,6 +38,11 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--name", help="name of the dataset (the folder's)")
     init.add_argument("-o", "--output", type=Path, help="config to write (config/NAME.yaml)")
     init.set_defaults(run=_init)
+    coco = commands.add_parser("coco", help="write COCO and panoptic annotations of a dataset of objects")
+    coco.add_argument("folder", type=Path, help="the dataset's folder of results, such as results/buildings")
+    coco.add_argument("--target", default="", help="target of kind 'instances', where targets have names")
+    coco.add_argument("--layer", default="", help="image layer to refer to, where layers have names")
+    coco.set_defaults(run=_coco)
     for command in (catalog, init):
         command.add_argument("--product", help="name of the product: the folder's, or one of the catalogue's")
         command.add_argument("--day", type=_day, help="day of all GeoTIFFs, where their names do not tell it")
@@ -63,6 +68,12 @@ def _catalog(chosen: argparse.Namespace) -> str:
         f"{path}: {len(items)} scenes of product '{product}' from {days[0]} to {days[-1]}, bands {bands}\n"
         f"next: segchips init --imagery {path} --labels YOUR_LABELS"
     )
+
+
+def _coco(chosen: argparse.Namespace) -> str:
+    from segchips.commands.coco import write_coco
+
+    return "\n".join(map(str, write_coco(chosen.folder, chosen.target, chosen.layer)))
 
 
 def _init(chosen: argparse.Namespace) -> str:

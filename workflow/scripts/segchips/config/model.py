@@ -47,6 +47,10 @@ class Dataset(Block):
             if storage in ("png", "jpeg") and bands not in (1, 3):
                 text = f"'{storage}' holds 1 or 3 bands, and the products have {bands}; choose 'array', or other bands"
                 raise problem("tfrecords.storage", text)
+        for target in self.labels.targets.values():
+            if self.tfrecords.storage in ("png", "jpeg") and target.kind != "classes":
+                text = f"'{self.tfrecords.storage}' holds classes, and labels.kind is '{target.kind}'; choose 'array'"
+                raise problem("tfrecords.storage", text)
         if self.tiles.grid == IMAGERY and self.imagery.first.on_platform:
             text = f"'{IMAGERY}' follows the pixels of files, and source '{self.imagery.first.source}' has none"
             raise problem("tiles.grid", f"{text}; give a projected CRS as in {{crs: EPSG:3035}}, or dltile")

@@ -1,0 +1,76 @@
+"""COCO and panoptic annotations, read by COCO's own library and compared with the chips."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import rasterio
+from pycocotools.coco import COCO
+
+from segchips.cli import main
+from segchips.grids.tile import chip_filename
+from segchips.labels.chip import make_label
+from support.label_features import TILE, UTM, read_features, star_polygons
+from support.vectors import write_vectors
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """A folder of results with the chips of two tiles, and a ledger."""
+    tiles = [TILE, replace(TILE, path=TILE.path + 1)]
+    polygons = star_polygons(np.random.default_rng(5), TILE, 25, radius=70)
+    path = write_vectors(tmp_path / "a.gpkg", polygons, UTM, kind=[1 + n % 3 for n in range(25)])
+    features = read_features(path, kind="instances", attribute="kind", background=0)
+    with (tmp_path / "ledger.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["tile", "split", "state"])
+        for tile, indices in zip(tiles, features.intersecting(tiles), strict=True):
+            make_label(features, tile, indices, tmp_path / "labels" / chip_filename(tile.key))
+            rows.writerow([tile.key, "train", "made"])
+    return tmp_path, [tile.key for tile in tiles]
+
+
+def read_chip(folder, key):
+    with rasterio.open(folder / "labels" / chip_filename(key)) as chip:
+        return chip.read(1), json.loads(chip.tags()["INSTANCES"])
+
+
+def test_coco_reads_the_masks_of_the_chips(dataset, capsys):
+    folder, keys = dataset
+    main(["coco", str(folder)])
+    assert "coco/train.json" in capsys.readouterr().out
+    coco = COCO(folder / "coco/train.json")
+    assert len(coco.imgs) == 2 and {category["id"] for category in coco.cats.values()} == {1, 2, 3}
+    for image, key in zip(coco.loadImgs(coco.getImgIds()), keys, strict=True):
+        numbers, listed = read_chip(folder, key)
+        assert image["file_name"] == f"images/{chip_filename(key)}" and (image["height"], image["width"]) == (32, 32)
+        annotations = coco.loadAnns(coco.getAnnIds(imgIds=image["id"]))
+        assert len(annotations) == len(listed) > 3
+        for annotation, (number, layer, fid, value) in zip(annotations, listed, strict=True):
+            mask = coco.annToMask(annotation)
+            np.testing.assert_array_equal(mask == 1, numbers == number)
+            assert annotation["area"] == mask.sum() and annotation["feature"] == [layer, fid]
+            left, top, width, height = annotation["bbox"]
+            assert mask[top : top + height, left : left + width].sum() == mask.sum()
+            assert annotation["category_id"] == value
+
+
+def test_panoptic_images_hold_the_numbers(dataset):
+    folder, keys = dataset
+    main(["coco", str(folder)])
+    content = json.loads((folder / "coco/panoptic_train.json").read_text())
+    assert all(category["isthing"] for category in content["categories"])
+    for annotation, key in zip(content["annotations"], keys, strict=True):
+        numbers, listed = read_chip(folder, key)
+        with rasterio.open(folder / "coco/panoptic_train" / annotation["file_name"]) as image:
+            red, green, blue = image.read().astype(int)
+        np.testing.assert_array_equal(red + 256 * green + 65536 * blue, numbers)
+        assert [segment["id"] for segment in annotation["segments_info"]] == [number for number, *_ in listed]
+    assert {path.suffix for path in (folder / "coco/panoptic_train").iterdir()} == {".png"}
+
+
+def test_a_folder_without_objects_is_named(tmp_path):
+    with pytest.raises(SystemExit, match="has no ledger.csv of a finished run"):
+        main(["coco", str(tmp_path)])
