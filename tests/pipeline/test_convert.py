@@ -1,4 +1,6 @@
 import json
+import os
+import time
 from collections import Counter
 
 import numpy as np
@@ -60,17 +62,37 @@ def test_chips_made_elsewhere_become_shards(fresh: Project) -> None:
     assert [split["shardLengths"] for split in info["splits"]] == [["8"]]
 
 
+def made_and_reused(project: Project) -> str:
+    return (project.folder / "logs/foreign/convert.log").read_text().splitlines()[-1]
+
+
 @pytest.mark.slow
-def test_another_chip_converts_again(fresh: Project) -> None:
-    write_pairs(fresh, 3)
+def test_contents_decide_and_records_of_unchanged_chips_are_reused(fresh: Project) -> None:
+    write_pairs(fresh, 8)
     fresh.write({"datasets": {"foreign": {"chips": {"images": "chips/images", "labels": "chips/labels"}}}})
+    for path in (fresh.folder / "chips").rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    time.sleep(2.1)  # a file that is newer could change within the resolution of its times
     fresh.run_and_count()
-    assert fresh.run_and_count() == Counter()
+    assert made_and_reused(fresh) == "8 records made, 0 reused"
     for kind in ("images", "labels"):
         folder = fresh.folder / "chips" / kind
         (folder / "chip 9.png").write_bytes((folder / "chip 1.png").read_bytes())
+        os.utime(folder / "chip 2.png")
+    time.sleep(2.1)
     assert fresh.run_and_count() == Counter(convert=1, all=1)
-    assert sum(row["state"] == "made" for row in fresh.ledger("foreign")) == 4
+    made, reused = (int(word) for word in made_and_reused(fresh).split() if word.isdigit())
+    assert made + reused == 9 and 1 <= made < 9
+    for kind in ("images", "labels"):
+        os.utime(fresh.folder / "chips" / kind / "chip 3.png")
+    assert fresh.run_and_count() == Counter()
+    next((fresh.results("foreign") / "tfrecords").glob("*.tfrecord-*")).unlink()
+    assert fresh.run_and_count() == Counter(convert=1, all=1)
+    assert fresh.run_and_count() == Counter()
+    assert segchips.verify(fresh.results("foreign") / "tfrecords") == []
+    assert segchips.statistics(fresh.results("foreign") / "tfrecords")["train"].chips > 0
+    assert json.loads((fresh.results("foreign") / "audit.json").read_text())["passed"]
+    assert "image chips and label chips" in (fresh.results("foreign") / "README.md").read_text()
 
 
 @pytest.mark.slow
@@ -80,5 +102,5 @@ def test_folders_without_a_pair_are_named(fresh: Project) -> None:
     fresh.write({"datasets": {"foreign": {"chips": {"images": "chips/images", "labels": "chips/labels"}}}})
     result = fresh.run()
     assert result.returncode == 1
-    assert "datasets.foreign: chips: chips/images holds no chips" in " ".join(result.stdout.split())
+    assert "datasets.foreign: chips: chips/images holds no chips, nor" in " ".join(result.stdout.split())
     assert "Traceback" not in result.stdout

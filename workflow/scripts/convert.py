@@ -2,11 +2,14 @@ import sys
 from pathlib import Path
 
 from segchips.config.loading import load_config
+from segchips.files import atomic_write, write_json
 from segchips.pipeline.code_versions import module_version
 from segchips.pipeline.made_from import write_made_from
 from segchips.pipeline.scripts import reported
 from segchips.records.conversion import convert_chips
 from segchips.reports.chips_audit import audit_chips, write_chips_audit
+from segchips.reports.chips_card import render_chips_card
+from segchips.reports.croissant import converted_croissant
 from segchips.reports.ledger import converted_rows, summarise_states, write_ledger
 from segchips.tiles.assignment import MADE
 
@@ -29,6 +32,9 @@ with reported(snakemake.log[0]) as log:
     for line in [*conversion.notes, *lines]:
         print(f"{config.name}: {line}", file=sys.stderr)
         print(line, file=log)
+    card = render_chips_card(config.name, chips, shards, rows, content["shared"]["pairs"])
+    atomic_write(folder / "README.md", card)
+    write_json(folder / "croissant.json", converted_croissant(config.name, folder, len(splits)))
     write_chips_audit(Path(snakemake.output.audit), content, lines)
     print(summarise_states(rows), file=log)
     print(f"{conversion.made} records made, {conversion.reused} reused", file=log)

@@ -18,7 +18,6 @@ from segchips.pipeline.code_versions import foreign_modules, module_version, scr
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.sources import label_sources, split_sources, tile_sources
 from segchips.records.chip_folders import find_pairs
-from segchips.records.dataset_files import missing_shards
 from segchips.scenes.query import SceneQuery
 from segchips.scenes.raster_files import file_states
 
@@ -150,18 +149,16 @@ class Digests:
         return digest(module_version("reports.plan"), self._datasets[name], *made_from)
 
     def conversion(self, name: str) -> str:
-        """Of a dataset of chips made elsewhere: its config, the contents of its files, and a mark of missing shards."""
+        """Of a dataset of chips made elsewhere: its config, and the contents of its files."""
         conversion, folder = self._datasets.config.conversions[name], self._datasets.folder(name)
         pairs = find_pairs(conversion.chips).pairs
         files = sorted({file for pair in pairs for file in pair.files})
         contents = chip_contents(files, folder / ".chips.json")
         lists = self._datasets.content_digests(list((conversion.chips.splits or {}).values()))
-        code = script_version("convert"), (_TEMPLATES / "card.md.j2").read_bytes()
-        made_from = digest(
+        code = script_version("convert"), (_TEMPLATES / "chips_card.md.j2").read_bytes()
+        return digest(
             *code, conversion, *[(pair.name, *map(contents.__getitem__, pair.files)) for pair in pairs], *lists
         )
-        missing = missing_shards(folder / "tfrecords")
-        return f"{made_from}, {missing} shards missing" if missing else made_from
 
     def conflicts(self, name: str) -> str:
         """Of the counts of pixels that several classes claim."""

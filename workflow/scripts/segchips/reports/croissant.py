@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from segchips.reports.dataset_summary import DatasetSummary
@@ -22,13 +23,32 @@ def croissant_metadata(summary: DatasetSummary) -> dict[str, Any]:
 
     Source: the Croissant format 1.0, https://docs.mlcommons.org/croissant.
     """
-    ledger = summary.folder / "ledger.csv"
+    chips = [
+        *_chips(summary.info.images, "images", "Image chips, one for each tile"),
+        *_chips(summary.info.labels, "labels", "Label chips on the grid of the image chips"),
+    ]
+    return _metadata(summary.dataset.name, summary.folder, len(summary.rows_with_chips), chips)
+
+
+def converted_croissant(name: str, folder: Path, chips: int) -> dict[str, Any]:
+    """Build the content of croissant.json for a dataset of chips made elsewhere.
+
+    Args:
+        name: The dataset's name.
+        folder: Its folder of results, with the ledger.
+        chips: The number of chips in the shards.
+    """
+    return _metadata(name, folder, chips, [])
+
+
+def _metadata(name: str, folder: Path, chips: int, chip_files: list[dict[str, Any]]) -> dict[str, Any]:
+    ledger = folder / "ledger.csv"
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "name": summary.dataset.name,
-        "description": f"{len(summary.rows_with_chips)} image chips and label chips for semantic segmentation.",
+        "name": name,
+        "description": f"{chips} image chips and label chips for semantic segmentation.",
         "license": "other",
         "version": "1.0.0",
         "distribution": [
@@ -41,8 +61,7 @@ def croissant_metadata(summary: DatasetSummary) -> dict[str, Any]:
                 "encodingFormat": "text/csv",
                 "sha256": hashlib.sha256(ledger.read_bytes()).hexdigest(),
             },
-            *(_chips(summary.info.images, "images", "Image chips, one for each tile")),
-            *(_chips(summary.info.labels, "labels", "Label chips on the grid of the image chips")),
+            *chip_files,
             _file_set("shards", "The chips as TFRecords.", "tfrecords/*.tfrecord-*", "application/x-tfrecord"),
         ],
         "recordSet": [
