@@ -80,10 +80,15 @@ if workflow.is_main_process:
     shorten_console(workflow.logger_manager, logger)
 
 
+def part_folder(part):
+    """What stands before a tile's name in the path of its chips: the folder of a layer or target, if it has a name."""
+    return f"{part}/" if part else ""
+
+
 def parts_pattern(parts):
-    """A pattern of what stands before a tile's name in the path of its chips: nothing, or the part's folder."""
+    """A pattern of the folders of these parts of all datasets."""
     names = {name for dataset in CONFIG.datasets for name in parts(dataset)}
-    return "|".join(f"{name}/" if name else "(?:)" for name in sorted(names, reverse=True)) or "none"
+    return "|".join(part_folder(name) or "(?:)" for name in sorted(names, reverse=True)) or "none"
 
 
 wildcard_constraints:
@@ -98,7 +103,7 @@ wildcard_constraints:
 def layers_where(wanted):
     """A pattern of the names of datasets, in paths of chips of the layers whose config is as wanted."""
     layers = [
-        f"{name}(?=/[a-z]+/{layer}{'/' if layer else ''}[0-9])"
+        f"{name}(?=/[a-z]+/{part_folder(layer)}[0-9])"
         for name, dataset in CONFIG.datasets.items()
         for layer, imagery in dataset.imagery.layers.items()
         if wanted(imagery)
