@@ -236,9 +236,21 @@ def sample_report(_):
 # Groups and resources functions
 
 
+@with_parameters("wildcards")
+def image_requests(wildcards):
+    return int(DATASETS.waits_for_network(wildcards.dataset, part_of(wildcards)))
+
+
+@with_parameters("wildcards")
+def image_threads(wildcards):
+    return 1 - image_requests(wildcards)
+
+
 def group_on_request(name):
     """A group function: jobs form groups where `group-components` gives their size, and may form arrays elsewhere."""
-    return lambda wildcards: name if name in workflow.group_settings.group_components else None
+    return with_parameters("wildcards")(
+        lambda wildcards: name if name in workflow.group_settings.group_components else None
+    )
 
 
 def doubling(amount):

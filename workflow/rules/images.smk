@@ -15,9 +15,9 @@ rule images:
     group:
         group_on_request("images")
     # A job that waits for a network occupies no core; the config limits the number of such jobs.
-    threads: lambda wildcards: 0 if DATASETS.waits_for_network(wildcards.dataset, part_of(wildcards)) else 1
+    threads: image_threads
     resources:
-        requests=lambda wildcards: int(DATASETS.waits_for_network(wildcards.dataset, part_of(wildcards))),
+        requests=image_requests,
         runtime=doubling(2),
         mem_mb=doubling(1000),
     params:
