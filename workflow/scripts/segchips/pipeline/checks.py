@@ -19,7 +19,7 @@ from segchips.scenes.catalogue import open_catalogue
 from segchips.scenes.query import SceneQuery
 from segchips.scenes.resolve import no_scenes_message
 from segchips.scenes.usable import usable_scenes, wanted_bands
-from segchips.tiles.area import read_tile_keys
+from segchips.tiles.area import aoi_layers, find_tiles, read_tile_keys
 from segchips.tiles.label_rasters import raster_files
 from segchips.vectors.geometry import Geometries
 from segchips.vectors.layers import find_layer
@@ -124,14 +124,14 @@ def check_catalogue(datasets: Datasets, name: str) -> None:
     with _naming(f"datasets.{name}"):
         area = search_bounds(dataset)
         for layer, imagery in dataset.imagery.layers.items():
-            _check_catalogue(imagery, _layer_key(layer), area)
+            _check_catalogue(imagery, _layer_key(layer), area, dataset)
 
 
 def _layer_key(layer: str) -> str:
     return f"imagery.layers.{layer}" if layer else "imagery"
 
 
-def _check_catalogue(imagery: ImageryConfig, key: str, area: Geometries | None) -> None:
+def _check_catalogue(imagery: ImageryConfig, key: str, area: Geometries | None, dataset: Dataset) -> None:
     if not imagery.on_platform and _will_be_made(str(imagery.catalog)):
         return
     part = "source" if imagery.on_platform else "path" if imagery.source == "files" else "catalog"
@@ -146,7 +146,9 @@ def _check_catalogue(imagery: ImageryConfig, key: str, area: Geometries | None) 
         with _naming(f"{key}.cloud_mask"):
             catalogue.check(product, wanted[product], None, area)
     if not any(found):
-        raise InputError(no_scenes_message(imagery, "the area"))
+        if dataset.tiles.grid != IMAGERY:
+            find_tiles(dataset.tiles, aoi_layers(dataset.tiles, dataset.labels))  # its errors explain more
+        raise InputError(no_scenes_message(imagery, "the area", catalogue.skipped_items))
 
 
 @contextmanager

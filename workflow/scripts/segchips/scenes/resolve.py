@@ -1,6 +1,6 @@
 """The scenes step: search the catalogue, and pin each tile to the scenes found."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,7 +57,8 @@ def resolve(
         locks[layer], layer_lines = _resolve_layer(imagery, keys, None if refresh else old)
         if not any(locks[layer].tiles.values()):
             place = f"any of the {len(keys)} tiles"
-            raise InputError(f"datasets.{dataset.name}: {title}{no_scenes_message(imagery, place)}")
+            skipped = [line for line in layer_lines if "left out" in line]
+            raise InputError(f"datasets.{dataset.name}: {title}{no_scenes_message(imagery, place, skipped)}")
         try:
             layer_lines += usable_scenes(imagery, locks[layer]).lines
         except InputError as error:
@@ -104,12 +105,13 @@ def _search(imagery: ImageryConfig, query: SceneQuery, keys: list[str]) -> tuple
     return lock, catalogue.skipped_items
 
 
-def no_scenes_message(imagery: ImageryConfig, place: str) -> str:
+def no_scenes_message(imagery: ImageryConfig, place: str, left_out: Sequence[str] = ()) -> str:
     """Return the message for a search that finds nothing.
 
     Args:
         imagery: The layer.
         place: What no scene meets, such as `any of the 12 tiles`.
+        left_out: A line for each item that the search left out.
     """
     if imagery.source == "files":
         return f"no raster of '{imagery.path}' meets {place}; check that files and AOI cover the same ground"
@@ -120,4 +122,5 @@ def no_scenes_message(imagery: ImageryConfig, place: str) -> str:
     return (
         f"no scene of {products}{period}{limit} meets {place}; "
         f"check that the AOI lies within the catalogue's scenes, and {conditions}"
+        + (f"; {len(left_out)} items are left out, such as: {left_out[0]}" if left_out else "")
     )
