@@ -52,7 +52,6 @@ LOOKS = [
     line("--delete-all-output --dry-run"),
     line("--unlock"),
     line("--list-input-changes"),
-    line("--lint"),
     line("--report report.html"),
     line("--report report.zip"),
     line("--touch"),
