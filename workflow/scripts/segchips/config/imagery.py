@@ -1,5 +1,6 @@
 """The block `imagery`: where scenes come from and how they become a chip."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -68,6 +69,9 @@ class Product(Block):
     """How pixels are resampled to the tile's grid; nearest takes the pixel under the centre."""
     nodata: Annotated[Number, Field(allow_inf_nan=True), KEEP_INTEGER] | Nodata | None = None
     """Nodata value of the scenes and the chip, or a value and `when`; null takes what the scenes declare."""
+    collections: Annotated[Mapping[str, tuple[_BandName, ...] | None] | None, Field(min_length=1)] = None
+    """For STAC: several collections composited as this product, each with its names of `bands` in their order, or null
+    where they go by the same names, such as common names. `id` is then any name."""
     processing_level: Text | None = None
     """How a platform processes the stored values, such as `toa` or `surface`; null takes the product's own level."""
 
@@ -313,6 +317,12 @@ class ImageryConfig(Block):
     def _check_product(self, product: Product, place: str) -> None:
         if not product.bands and self.source != "files":
             raise problem(f"{place}.bands", f"missing; name the bands of '{product.id}'")
+        for name, bands in (product.collections or {}).items():
+            if self.source != "stac":
+                raise problem(f"{place}.collections", f"source '{self.source}' has no collections; remove the key")
+            if bands is not None and len(bands) != len(product.bands):
+                text = f"{len(bands)} bands stand for the {len(product.bands)} of the product; name as many"
+                raise problem(f"{place}.collections.{name}", text)
         if product.processing_level and not self.on_platform:
             text = (
                 f"'{product.processing_level}' is for {' and '.join(PLATFORMS)}; "

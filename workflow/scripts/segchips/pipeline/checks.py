@@ -16,6 +16,7 @@ from segchips.pipeline.sources import is_sample, target_sources
 from segchips.records.chip_folders import find_pairs
 from segchips.records.chip_splits import listed_splits
 from segchips.scenes.catalogue import open_catalogue
+from segchips.scenes.product_collections import searched_imagery
 from segchips.scenes.query import SceneQuery
 from segchips.scenes.resolve import no_scenes_message
 from segchips.scenes.usable import usable_scenes, wanted_bands
@@ -134,6 +135,7 @@ def _layer_key(layer: str) -> str:
 def _check_catalogue(imagery: ImageryConfig, key: str, area: Geometries | None, dataset: Dataset) -> None:
     if not imagery.on_platform and _will_be_made(str(imagery.catalog)):
         return
+    imagery = searched_imagery(imagery)
     part = "source" if imagery.on_platform else "path" if imagery.source == "files" else "catalog"
     with _naming(f"{key}.{part}"):
         catalogue = open_catalogue(imagery)

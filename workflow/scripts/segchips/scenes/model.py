@@ -184,7 +184,7 @@ def assets_to_json(assets: Mapping[str, Sequence[tuple[str, Band]]]) -> str:
         key: {
             "href": bands[0][1].href,
             **({"signed": True} if bands[0][1].signed else {}),
-            "bands": [_band_to_json(name, band) for name, band in bands],
+            "bands": [_band_to_json(name, band, number) for number, (name, band) in enumerate(bands, 1)],
         }
         for key, bands in assets.items()
         if bands
@@ -192,9 +192,11 @@ def assets_to_json(assets: Mapping[str, Sequence[tuple[str, Band]]]) -> str:
     return json.dumps(content, sort_keys=True)
 
 
-def _band_to_json(name: str, band: Band) -> dict[str, object]:
+def _band_to_json(name: str, band: Band, number: int) -> dict[str, object]:
     nodata = "nan" if band.nodata is not None and np.isnan(band.nodata) else band.nodata
     content: dict[str, object] = {"name": name, "nodata": nodata, "scale": band.scale, "offset": band.offset}
+    if band.index != number:
+        content["index"] = band.index
     optional = {"dtype": None, "common_name": None, "described": True, "scaled": True, "version": None}
     return content | {key: value for key, usual in optional.items() if (value := getattr(band, key)) != usual}
 
@@ -207,7 +209,7 @@ def assets_from_json(text: str) -> dict[str, list[tuple[str, Band]]]:
                 band["name"],
                 Band(
                     asset["href"],
-                    number,
+                    band.get("index", number),
                     None if band["nodata"] is None else float(band["nodata"]),
                     band["scale"],
                     band["offset"],

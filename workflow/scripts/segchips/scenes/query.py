@@ -39,6 +39,9 @@ class SceneQuery:
         mask = imagery.cloud_mask.product if imagery.cloud_mask else None
         levels = {product.id: product.processing_level for product in imagery.products}
         products = tuple(f"{id} ({level})" if level else id for id, level in sorted(levels.items()))
+        products += tuple(
+            f"{one.id}: {one.bands} from {dict(one.collections)}" for one in imagery.products if one.collections
+        )
         place = imagery.path if imagery.source == "files" else imagery.catalog
         catalog = "" if imagery.on_platform else redact_urls(str(place))
         periods = tuple((str(first), str(last)) for first, last in imagery.steps) or None

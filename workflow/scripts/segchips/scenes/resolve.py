@@ -20,6 +20,7 @@ from segchips.scenes.pinning import (
     merge_pins,
     pin_scenes,
 )
+from segchips.scenes.product_collections import searched_imagery, unite_collections
 from segchips.scenes.query import SceneQuery, require_cloud_cover
 from segchips.scenes.usable import usable_scenes
 from segchips.tiles.manifest import read_manifest
@@ -95,8 +96,8 @@ def _resolve_layer(imagery: ImageryConfig, keys: list[str], old: SceneLock | Non
 
 def _search(imagery: ImageryConfig, query: SceneQuery, keys: list[str]) -> tuple[SceneLock, list[str]]:
     """Search for the scenes of all tiles; returns them pinned, and a line for each skipped catalogue item."""
-    outlines, catalogue = footprints([Tile.from_key(key) for key in keys]), open_catalogue(imagery)
-    scenes = catalogue.search(outlines)
+    outlines, catalogue = footprints([Tile.from_key(key) for key in keys]), open_catalogue(searched_imagery(imagery))
+    scenes = unite_collections(imagery, catalogue.search(outlines))
     if query.periods:
         scenes = [scene for scene in scenes if is_within(scene, query.periods)]
     lock = pin_scenes(query, scenes, keys, outlines)
