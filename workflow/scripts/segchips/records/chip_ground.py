@@ -86,7 +86,7 @@ def find_shared_ground(grounds: Mapping[str, Ground], splits: Mapping[str, str])
     Returns:
         The pairs, sorted by name. Areas are those of the chips' bounds in the CRS that most chips have.
     """
-    if not grounds:
+    if len({splits[name] for name in grounds}) < 2:
         return []
     names = list(grounds)
     boxes, areas = _boxes_in_metres(grounds)

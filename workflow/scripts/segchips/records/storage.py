@@ -31,7 +31,7 @@ def read_range(path: Path, offset: int, length: int) -> bytes:
     """Read `length` bytes from `offset`; fewer at the end of the file."""
     if isinstance(path, RemotePath):
         return path.read_range(offset, length)
-    with path.open("rb") as file:
+    with open(path, "rb", buffering=0) as file:
         file.seek(offset)
         return file.read(length)
 
