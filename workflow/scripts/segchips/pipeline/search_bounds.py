@@ -22,9 +22,10 @@ def search_bounds(dataset: Dataset) -> Geometries | None:
     tiles = dataset.tiles
     if tiles.keys is not None:
         return None
+    own = tiles.aoi or tiles.centers
     places = (
-        [(tiles.aoi, tiles.layer)]
-        if tiles.aoi
+        [(own, tiles.layer)]
+        if own
         else [(layer.path, layer.layer) for target in dataset.labels.targets.values() for layer in target.layers]
     )
     boxes = []
