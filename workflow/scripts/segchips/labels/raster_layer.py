@@ -27,8 +27,8 @@ from segchips.vectors.longitudes import within_globe
 _OPEN_FILES = 16
 _MARGIN = 0.001
 """Degrees around a tile in which rasters are looked for, as their sides are curved."""
-_LEFT_OUT = -1
-"""Marks values that `classes` maps to null."""
+_LEFT_OUT, _UNSEEN = -1, -2
+"""Mark values that `classes` maps to null, and those that were not looked up yet."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class RasterLayer:
         self._nodata = None if config.nodata is None else Nodata(config.nodata)
         self._keys = None if config.classes is None else ClassKeys(config.classes)
         self._classes: dict[Any, int] = {}
+        self._table = np.full(1 << 16, _UNSEEN, np.int16)
         self._names: dict[str, dict[int, str]] = {}
 
     def read(self, tile: Tile) -> RasterPixels:
@@ -110,6 +111,11 @@ class RasterLayer:
         return pixels[0], valid[0]
 
     def _to_classes(self, values: Pixels, file: str) -> npt.NDArray[np.int16]:
+        if values.dtype in (np.uint8, np.uint16):
+            classes = self._table[values]
+            for value in np.unique(values[classes == _UNSEEN]).tolist():
+                self._table[value] = self._class_of(value, file)
+            return self._table[values] if _UNSEEN in classes else classes
         found, places = np.unique(values, return_inverse=True)
         classes = [self._class_of(value, file) for value in found.tolist()]
         return np.array(classes, np.int16)[places]
