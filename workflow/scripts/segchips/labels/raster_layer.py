@@ -117,8 +117,7 @@ class RasterLayer:
                 self._table[value] = self._class_of(value, file)
             return self._table[values] if _UNSEEN in classes else classes
         found, places = np.unique(values, return_inverse=True)
-        classes = [self._class_of(value, file) for value in found.tolist()]
-        return np.array(classes, np.int16)[places]
+        return np.array([self._class_of(value, file) for value in found.tolist()], np.int16)[places]
 
     def _class_of(self, value: float, file: str) -> int:
         if value not in self._classes:
