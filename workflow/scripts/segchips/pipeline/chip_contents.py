@@ -1,7 +1,6 @@
 """The contents of chips made elsewhere, read again only where a file has changed."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import google_crc32c
 
+from segchips.errors import StorageError
 from segchips.files import atomic_write
 from segchips.records.reuse import FileIdentity, file_identity
 
@@ -21,8 +21,8 @@ def chip_contents(files: Sequence[str], memory: Path) -> dict[str, str]:
 
     Args:
         files: The paths of the files.
-        memory: A file that holds sizes, times and checksums of an earlier call, and is written if a file has changed. A
-            file that cannot be written is left as it is.
+        memory: A file that holds sizes, times and checksums of an earlier call. It is written if a file has changed and
+            its folder exists.
     """
     known = _remembered(memory)
     identities = {file: file_identity(file) for file in files}
@@ -33,8 +33,8 @@ def chip_contents(files: Sequence[str], memory: Path) -> dict[str, str]:
         contents = dict(zip(changed, threads.map(_content, changed), strict=True))
     contents = {file: contents[file] if file in contents else known[file][1] for file in files}
     if changed or len(known) > len(files):
-        with suppress(OSError):
-            if memory.parent.is_dir() or os.access(memory.parent.parent, os.W_OK):
+        with suppress(OSError, StorageError):
+            if memory.parent.is_dir():
                 atomic_write(memory, json.dumps({file: (identities[file], contents[file]) for file in files}))
     return contents
 
