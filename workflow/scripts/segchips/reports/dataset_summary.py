@@ -116,3 +116,11 @@ class DatasetSummary:
 def band_names(layout: ChipLayout) -> list[str]:
     """The names of the bands of a layer; "band 1" and so on where a band has no name."""
     return [name or f"band {number}" for number, name in enumerate(layout.bands, 1)]
+
+
+def file_band_names(layout: ChipLayout) -> list[str]:
+    """The names of the bands in the chips of a layer, of a time series with the number of the step before the name."""
+    names = band_names(layout)
+    if len(layout.shape) != 4:
+        return names
+    return [f"{step}/{name}" for step in range(1, layout.shape[0] + 1) for name in names]

@@ -24,7 +24,7 @@ from segchips.files import atomic_write, json_number, write_json
 from segchips.grids.outlines import footprints
 from segchips.grids.tile import Tile
 from segchips.records.dataset_info import ChipLayout, image_key, label_key
-from segchips.reports.dataset_summary import DatasetSummary, LabelClass, band_names
+from segchips.reports.dataset_summary import DatasetSummary, LabelClass, file_band_names
 from segchips.reports.ledger import LedgerRow
 from segchips.vectors.geometry import Geometries
 
@@ -184,7 +184,7 @@ def _image_asset(layer: str, layout: ChipLayout, tile: Tile, scaling: Scalings) 
     fields: dict[str, Any] = {"ml-aoi:role": "feature", "data_type": layout.dtype}
     if layout.nodata is not None:
         fields["nodata"] = json_number(layout.nodata)
-    fields["bands"] = [{"name": name} for name in band_names(layout)]
+    fields["bands"] = [{"name": name} for name in file_band_names(layout)]
     for band, (scale, offset) in zip(fields["bands"], scaling, strict=bool(scaling)):
         band |= {"raster:scale": scale, "raster:offset": offset}
     href = quote(f"../../images/{layer}{'/' if layer else ''}{tile.filename}")
