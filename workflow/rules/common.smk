@@ -42,6 +42,7 @@ from segchips.pipeline.steps import (
     tiles,
 )
 from segchips.pipeline.steps import report as report_step
+from segchips.records.dataset_files import missing_shards
 
 CORES = workflow.global_resources["_cores"].value or 1  # `snakemake --report` has none
 IS_RUN = workflow.is_main_process and not workflow.output_settings.dryrun
@@ -142,6 +143,19 @@ DESCRIPTOR_FILES = [
         "esri_model_definition.emd",
         "esri_accumulated_stats.json",
         "stac/collection.json",
+    )
+]
+CONVERSION_FILES = [
+    f"{RESULTS}/{{conversion}}/{name}"
+    for name in (
+        "ledger.csv",
+        "audit.json",
+        "README.md",
+        "croissant.json",
+        "tfrecords/features.json",
+        "tfrecords/dataset_info.json",
+        "tfrecords/metadata.json",
+        "tfrecords/statistics.json",
     )
 ]
 
@@ -310,6 +324,17 @@ def shard_digest(wildcards):
     return DIGESTS.shard(wildcards.dataset, wildcards.split, int(wildcards.shard))
 
 
+def conversion_digest(wildcards):
+    """A params function: the digest of a conversion, whose results are not those that were made if shards are missing."""
+    files = [pattern.format(**wildcards) for pattern in CONVERSION_FILES]
+    shards = Path(files[-1]).parent
+    own = OwnRecord(
+        lambda: None if missing_shards(shards) else read_made_from(files),
+        lambda: "shards are missing" if missing_shards(shards) else glance_made_from(files),
+    )
+    return compared(DIGESTS.conversion(wildcards.conversion), "convert", files, own)
+
+
 # Bodies of rules, and ends of runs
 
 
@@ -333,6 +358,14 @@ def run_step(body, wildcards, log, output, params, *arguments):
         write_made_from(params.digest, [str(path) for path in output])
     elif isinstance(error, CredentialsError):
         internals.stop_scheduling(workflow)  # all jobs would fail alike
+    return error
+
+
+def print_plan(log):
+    """Make the plan, and print it; returns the error for the rule to raise, or None."""
+    error = RUNNER.run("plan", log, plan.make_plan, CORES)
+    if error is None:
+        print(Path(log).read_text(), end="", flush=True)
     return error
 
 

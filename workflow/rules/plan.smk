@@ -10,6 +10,5 @@ rule plan:
         f"{LOGS}/plan.log",
     localrule: True
     run:
-        if error := RUNNER.run("plan", log[0], plan.make_plan, CORES):
+        if error := print_plan(log[0]):
             raise error
-        print(Path(log[0]).read_text(), end="", flush=True)
