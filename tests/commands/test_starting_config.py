@@ -11,6 +11,8 @@ from shapely.geometry import box
 
 from segchips.cli import main
 from segchips.commands.imagery_survey import survey_imagery
+from segchips.commands.labels_survey import LabelsSurvey
+from segchips.commands.starting_config import config_notes
 from segchips.config.imagery import Nodata
 from segchips.config.loading import load_config
 from support.datasets import tile_at, tile_outline
@@ -81,17 +83,22 @@ def test_nodata_of_pictures_has_to_be_in_all_bands(here, nodata, expected):
 
 
 @pytest.mark.parametrize(
-    ("crs", "step", "metres"),
+    ("crs", "step", "metres", "off_utm"),
     [
-        ("EPSG:4326", 0.0001, 0.0001 * 111320 * np.cos(np.radians(46.05))),
-        ("EPSG:3413", 11.0, 11.0),
-        ("+proj=utm +zone=33 +units=us-ft", 30.0, 30 * 0.3048),
+        ("EPSG:4326", 0.0001, 0.0001 * 111320 * np.cos(np.radians(46.05)), False),
+        ("EPSG:32633", 10.0, 10.0, False),
+        ("EPSG:3413", 11.0, 11.0, True),
+        ("+proj=utm +zone=33 +units=us-ft", 30.0, 30 * 0.3048, True),
     ],
 )
-def test_the_pixel_size_is_in_metres(here, crs, step, metres):
+def test_pixel_size_in_metres_and_whether_utm(here, crs, step, metres, off_utm):
     transform = transform_over(TILE, (40, 40), step, crs)
     write_raster(here / "in" / "a_20170301.tif", np.ones((40, 40), "uint8"), transform, crs)
-    assert survey_imagery("in").pixel_size == pytest.approx(metres, rel=0.01)
+    imagery = survey_imagery("in")
+    assert imagery.pixel_size == pytest.approx(metres, rel=0.01)
+    assert imagery.off_utm == off_utm
+    notes = "\n".join(config_notes(imagery, LabelsSurvey("labels.gpkg")))
+    assert ("grid: imagery" in notes) == off_utm
 
 
 def test_fine_pixels_get_larger_chips(here):

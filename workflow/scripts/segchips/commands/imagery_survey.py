@@ -37,7 +37,8 @@ class ImagerySurvey:
     """One product of a catalogue.
 
     `start`, `middle` and `end` are the dates of its first, middle and last scene, `pixel_size` is in metres, and `mask`
-    is the `cloud_mask` block of the config. `is_picture` says that the files are colour pictures of 8 bits.
+    is the `cloud_mask` block of the config. `is_picture` says that the files are colour pictures of 8 bits,
+    and `off_utm` that one has a projected CRS that is no UTM zone.
     """
 
     catalog: str
@@ -51,15 +52,17 @@ class ImagerySurvey:
     nodata: float | None = None
     sign: str | None = None
     is_picture: bool = False
+    off_utm: bool = False
 
 
 @dataclass(frozen=True)
 class _Header:
-    """The pixel size of a file in metres, its nodata value, and whether it is a colour picture of 8 bits."""
+    """The pixel size of a file in metres, its nodata value, and what `ImagerySurvey` says of all files."""
 
     pixel_size: float
     nodata: float | None
     is_picture: bool
+    off_utm: bool
 
 
 def find_imagery(folder: Path) -> Path:
@@ -169,7 +172,7 @@ def _describe_imagery(scenes: Sequence[Scene], place: str, days: Sequence[date],
         headers: dict[str, _Header] = {}
         for key in candidates:
             try:
-                headers[key] = _read_header(scene, key) if sign is None else _Header(10.0, None, False)
+                headers[key] = _read_header(scene, key) if sign is None else _Header(10.0, None, False, False)
             except InputError as error:
                 errors.append(error)
         bands = [name for key in candidates if key in headers for name in _names(scene, key)]
@@ -178,8 +181,9 @@ def _describe_imagery(scenes: Sequence[Scene], place: str, days: Sequence[date],
             nodata = next((header.nodata for header in reversed(headers.values()) if header.nodata is not None), None)
             span = days[0], days[len(days) // 2], days[-1]
             mask, is_picture = _find_mask(scene), all(header.is_picture for header in headers.values())
+            off_utm, size = any(header.off_utm for header in headers.values()), _rounded(finest)
             return ImagerySurvey(
-                place, scene.product, tuple(bands), *span, _rounded(finest), mask, nodata, sign, is_picture
+                place, scene.product, tuple(bands), *span, size, mask, nodata, sign, is_picture, off_utm
             )
     raise errors[0]
 
@@ -223,9 +227,16 @@ def _read_header(scene: Scene, key: str) -> _Header:
                 raise InputError(f"{band.href} {problem}")
             colours = {str(colour.name) for colour in file.colorinterp}
             is_picture = file.dtypes[0] == "uint8" and colours >= {"red", "green", "blue"}
-            return _Header(_pixel_size(file), file.nodata if band.nodata is None else band.nodata, is_picture)
+            nodata = file.nodata if band.nodata is None else band.nodata
+            return _Header(_pixel_size(file), nodata, is_picture, _is_off_utm(file))
     except rasterio.errors.RasterioError as error:
         raise InputError(f"band '{key}' of scene '{scene.id}' cannot be read ({error})") from error
+
+
+def _is_off_utm(file: Any) -> bool:
+    import pyproj
+
+    return bool(file.crs.is_projected) and pyproj.CRS(file.crs.to_wkt()).utm_zone is None
 
 
 def _pixel_size(file: Any) -> float:

@@ -105,7 +105,8 @@ def _acquisition_time(path: Path, tags: Json) -> datetime:
             return _time(path, [*map(int, match.groups()), 12])
     raise InputError(
         f"'{path}': no acquisition date in its name, tags or folder; put the date into its name "
-        f"({path.stem}_20230630{path.suffix}) or give one for all such files with --day 2023-06-30"
+        f"({path.stem}_20230630{path.suffix}), give one for all such files with --day 2023-06-30, or write a config "
+        "with imagery.source: files, which needs no dates"
     )
 
 

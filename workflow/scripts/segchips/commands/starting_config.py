@@ -53,6 +53,11 @@ def config_notes(imagery: ImagerySurvey, labels: LabelsSurvey) -> list[str]:
         notes.append(
             "imagery: the files declare no nodata; if a value marks missing pixels, add nodata: VALUE to the product."
         )
+    if imagery.off_utm:
+        notes.append(
+            "tiles: the imagery's CRS is no UTM zone, so its pixels are resampled; grid: imagery without resolution "
+            "takes them as they are."
+        )
     if imagery.catalog.startswith("http"):
         notes.append("imagery: the dates are those of last year; for signed files the resolution is a guess.")
     return [*notes, "splitting: {by: block} keeps splits apart on the ground; use it for hundreds of tiles."]
