@@ -237,3 +237,103 @@ def test_the_background_of_classes_is_255():
 def test_pictures_hold_classes_alone(kind):
     with pytest.raises(ConfigError, match=f"tfrecords.storage: 'png' holds classes, and labels.kind is '{kind}'"):
         make_dataset(labels={"kind": kind}, tfrecords={"storage": "png"})
+
+
+def test_scale_and_offset_of_a_file_make_measurements(tmp_path):
+    heights = np.random.default_rng(6).integers(0, 500, (40, 40)).astype("int16")
+    heights[:10] = -1
+    path = write_raster(tmp_path / "dem.tif", heights, nodata=-1)
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = (0.1,), (5,)
+    expected = np.where(heights < 0, np.nan, heights * 0.1 + 5)[4:36, 4:36].astype(np.float32)
+    np.testing.assert_array_equal(burn(read_labels(path, kind="continuous")), expected)
+
+
+def test_averages_of_whole_numbers_are_not_rounded(tmp_path):
+    counts = np.random.default_rng(7).integers(0, 9, (80, 80)).astype("uint8")
+    path = write_raster(tmp_path / "fine.tif", counts, transform=Affine(5, 0, WEST - 40, 0, -5, NORTH + 40))
+    expected = counts.reshape(40, 2, 40, 2).mean(axis=(1, 3))[4:36, 4:36]
+    np.testing.assert_allclose(burn(read_labels(path, kind="continuous", resampling="average")), expected, rtol=1e-6)
+
+
+def test_measurements_beyond_32_bits_are_named(tmp_path):
+    path = write_raster(tmp_path / "huge.tif", np.full((40, 40), 1e300))
+    with pytest.raises(InputError, match=r"huge\.tif' holds the value 1e\+300, which is no 32-bit number"):
+        burn(read_labels(path, kind="continuous"))
+
+
+def test_pixels_of_the_unknown_value_are_unknown_and_of_the_background_refused(tmp_path):
+    values = np.ones((40, 40), "uint8")
+    values[:20] = 254
+    path = write_raster(tmp_path / "map.tif", values)
+    for labels in (
+        read_labels(path, unknown=254),
+        read_labels(path, unknown=9, classes={254: 9, 1: 1}),
+        read_labels(path, unknown=9, nodata=254),
+    ):
+        described, unknown = labels.describe(TILE, []), labels.config.unknown
+        np.testing.assert_array_equal(burn(labels), np.where(values[4:36, 4:36] == 254, unknown, 1))
+        assert (described.values, described.known) == ([1], 16 * 32)
+    with pytest.raises(InputError, match=r"map\.tif' holds the value 254, which is also the background"):
+        burn(read_labels(path, background=254))
+    mapped = read_labels(path, classes={254: 255, 1: 1})
+    assert burn(mapped)[0, 0] == 255 and mapped.describe(TILE, []).values == [1]
+
+
+def test_the_digest_follows_the_unknown_value(tmp_path):
+    path = write_raster(tmp_path / "map.tif", np.eye(40, dtype="uint8"), nodata=0)
+    assert len({read_labels(path, unknown=value).describe(TILE, []).digest for value in (None, 253, 254)}) == 3
+
+
+def test_names_of_values_are_those_of_each_file(tmp_path):
+    for number, name in enumerate(("Forest", "Water")):
+        place = Affine(10, 0, WEST - 40 + 200 * number, 0, -10, NORTH + 40)
+        write_raster(tmp_path / f"maps/{number}.tif", np.full((40, 20), 1, "uint8"), transform=place)
+        (tmp_path / f"maps/{number}.tif.aux.xml").write_text(
+            "<PAMDataset><PAMRasterBand band='1'><CategoryNames><Category>None</Category>"
+            f"<Category>{name}</Category></CategoryNames></PAMRasterBand></PAMDataset>"
+        )
+    labels = burn(read_labels(tmp_path / "maps", classes={"Forest": 3, "Water": 4}))
+    assert (labels[:, :16] == 3).all() and (labels[:, 16:] == 4).all()
+
+
+@pytest.mark.parametrize("crs", [UTM, "EPSG:3035"])
+def test_mode_counts_classes_and_not_values(tmp_path, crs):
+    values = np.random.default_rng(8).choice(np.array([11, 41, 42, 43, 90], "uint16"), (400, 400))
+    transform, _ = over_tile(crs, 2.5)
+    path = write_raster(tmp_path / "fine.tif", values, crs, transform)
+    classes = {"41-43": 2, 11: 1, 90: None}
+    meant = np.vectorize({11: 1, 41: 2, 42: 2, 43: 2, 90: 3}.get)(values).astype("uint8")
+    same = burn(read_labels(write_raster(tmp_path / "meant.tif", meant, crs, transform), resampling="mode"))
+    labels = burn(read_labels(path, resampling="mode", classes=classes))
+    np.testing.assert_array_equal(labels, np.where(same == 3, 255, same))
+
+
+def test_a_value_without_class_ends_the_run_only_where_a_label_takes_it(tmp_path):
+    values = np.ones((160, 160), "uint8")
+    values[::4, ::4] = 7
+    path = write_raster(tmp_path / "fine.tif", values, transform=Affine(2.5, 0, WEST - 40, 0, -2.5, NORTH + 40))
+    assert (burn(read_labels(path, resampling="mode", classes={1: 5})) == 5).all()
+    values[16:20, 16:20] = 7
+    write_raster(tmp_path / "fine.tif", values, transform=Affine(2.5, 0, WEST - 40, 0, -2.5, NORTH + 40))
+    with pytest.raises(InputError, match=r"fine\.tif' holds the value 7"):
+        burn(read_labels(path, resampling="mode", classes={1: 5}))
+
+
+@pytest.mark.parametrize(
+    ("column", "row"), [(0, 0), (-20, 0), (20, -7), (0, 31), (-31, -31), (-32, 0), (0, 32), (300, 300)]
+)
+@pytest.mark.parametrize("down", [1, -1])
+def test_rasters_on_the_grid_of_tiles_end_where_they_end(tmp_path, column, row, down):
+    values = np.random.default_rng(9).integers(1, 200, (32, 32)).astype("uint8")
+    transform = Affine(10, 0, WEST + 10 * column, 0, -10 * down, NORTH - 10 * row - (320 if down < 0 else 0))
+    path = write_raster(tmp_path / "map.tif", values, transform=transform)
+    np.testing.assert_array_equal(burn(read_labels(path, unknown=254)), under_centres(values, transform, UTM, 254))
+
+
+def test_keys_of_one_meaning_and_different_classes_are_named(tmp_path):
+    path = write_raster(tmp_path / "map.tif", np.full((40, 40), 5, "uint8"))
+    for first, second in (("5.0", "05"), ("0-5", "5-9")):
+        with pytest.raises(InputError, match=f"keys '{first}' and '{second}' of labels.classes both stand for .* 5"):
+            burn(read_labels(path, classes={first: 1, second: 2}))
+        assert (burn(read_labels(path, classes={first: 1, second: 1})) == 1).all()

@@ -94,6 +94,11 @@ class OpenRaster:
             return round(2 * math.pi / self.crs.units_factor[1], 9)
         return _WEB_MERCATOR_TURN if self.epsg == 3857 else None
 
+    @cached_property
+    def inverse(self) -> Affine:
+        """The transformation from coordinates of the CRS to columns and rows."""
+        return ~self.transform
+
     @property
     def centre(self) -> tuple[float, float]:
         """The coordinates of the raster's centre."""

@@ -63,12 +63,29 @@ def has_pixels_of(tile: Tile, source: OpenRaster) -> bool:
     if not (source.has_crs(tile.crs) and source.upright):
         return False
     west, step, _, north, _, _ = tile.geotransform
-    inverse = ~source.transform
+    inverse = source.inverse
     scales = inverse.a * step, inverse.e * step
     corner = inverse.a * west + inverse.c, inverse.e * north + inverse.f
     return all(abs(abs(scale) - 1) < _SAME_SIZE for scale in scales) and all(
         abs(place - round(place)) < MAX_SHIFT for place in corner
     )
+
+
+def aligned_corner(tile: Tile, source: OpenRaster) -> tuple[int, int] | None:
+    """Return the raster's column and row at the tile's upper left corner, where its pixels are those of the raster.
+
+    Returns:
+        Whole numbers that may lie outside the raster; None where pixels differ or the raster is not north-up.
+    """
+    if not (source.has_crs(tile.crs) and source.upright):
+        return None
+    west, step, _, north, _, _ = tile.geotransform
+    a, _, c, _, e, f = source.inverse[:6]
+    if abs(a * step - 1) >= _SAME_SIZE or abs(e * step + 1) >= _SAME_SIZE:
+        return None
+    column, row = a * west + c, e * north + f
+    whole = round(column), round(row)
+    return whole if abs(column - whole[0]) < MAX_SHIFT and abs(row - whole[1]) < MAX_SHIFT else None
 
 
 def pixel_index(tile: Tile, source: OpenRaster) -> PixelIndex:
@@ -99,7 +116,7 @@ def source_coordinates(tile: Tile, source: OpenRaster, x: Floats, y: Floats) -> 
 def source_positions(tile: Tile, source: OpenRaster, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Return columns and rows of points of a tile's CRS, in pixels from the raster's upper left corner."""
     x, y = source_coordinates(tile, source, x, y)
-    inverse = ~source.transform
+    inverse = source.inverse
     with np.errstate(invalid="ignore"):
         return inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f
 
@@ -107,7 +124,7 @@ def source_positions(tile: Tile, source: OpenRaster, x: Floats, y: Floats) -> tu
 def _compute_pixel_index(tile: Tile, source: OpenRaster) -> PixelIndex:
     x, y = pixel_centres(tile)
     if source.has_crs(tile.crs) and source.upright:
-        inverse = ~source.transform
+        inverse = source.inverse
         columns, rows = (inverse.a * x + inverse.c)[None, :], (inverse.e * y + inverse.f)[:, None]
     else:
         columns, rows = source_positions(tile, source, *np.meshgrid(x, y))

@@ -16,12 +16,13 @@ from rasterio.transform import Affine
 from rasterio.warp import reproject
 from rasterio.windows import Window
 
-from segchips.arrays import Mask, MaskedPixels
+from segchips.arrays import Mask, MaskedPixels, Pixels
 from segchips.chips.mode_resampling import pixel_extents, resample_mode
 from segchips.chips.nodata import any_nodata, is_nodata
 from segchips.chips.open_rasters import DatasetPool, OpenRaster
-from segchips.chips.pixel_index import PixelIndex, cached_transformer, has_pixels_of, pixel_index, source_positions
+from segchips.chips.pixel_index import PixelIndex, aligned_corner, has_pixels_of, pixel_index
 from segchips.chips.remote_rasters import PlannedRead, RemoteRaster, fetch_parts, is_on_http, open_copies
+from segchips.chips.source_window import source_window, turn_of_raster
 from segchips.config.imagery import Nodata
 from segchips.errors import SceneError, UnusableRasterError, redact_library_message
 from segchips.grids.tile import Tile
@@ -33,7 +34,7 @@ from segchips.scenes.signing import strip_signature
 
 _NONE = Nodata(math.nan)
 """Lets no value but NaN count as nodata."""
-_KERNEL_RADIUS = {"bilinear": 1, "cubic": 2, "cubic_spline": 2, "lanczos": 3}
+Convert = Callable[[Pixels, Mask], Pixels]
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,14 @@ class RasterReader:
                         )
             fetch_parts(parts)
 
-    def read(self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None = None) -> MaskedPixels:
+    def read(
+        self,
+        bands: Sequence[Band],
+        tile: Tile,
+        resampling: str,
+        nodata: Nodata | None = None,
+        convert: Convert | None = None,
+    ) -> MaskedPixels:
         """Read bands of one scene.
 
         Args:
@@ -98,23 +106,25 @@ class RasterReader:
             tile: The tile on whose padded grid they are read.
             resampling: The name of a GDAL resampling method.
             nodata: Replaces the nodata values that catalogue and file declare.
+            convert: Returns other values for those of a file and which of them are valid, before any are mixed.
 
         Returns:
-            Pixels (band, row, column) in the files' dtype, and which of them are valid.
+            Pixels (band, row, column) in the files' dtype, or that of `convert`, and which of them are valid.
 
         Raises:
             SceneError: A file cannot be read; the message names it.
         """
         files = [list(group) for _, group in groupby(bands, key=lambda band: band.href)]
         if len(files) == 1:
-            return self._read_file(files[0], tile, resampling, nodata)
+            return self._read_file(files[0], tile, resampling, nodata, convert)
         across_files = nodata is not None and nodata.when == "all"
         if across_files and resampling != "nearest":
             raise SceneError(
                 f"{bands[0].href}: nodata with 'when: all' compares bands of several files, which only resampling "
                 "'nearest' can do; choose it, or a file that holds all bands"
             )
-        parts = [self._read_file(group, tile, resampling, _NONE if across_files else nodata) for group in files]
+        rule = _NONE if across_files else nodata
+        parts = [self._read_file(group, tile, resampling, rule, convert) for group in files]
         valid = np.concatenate([valid for _, valid in parts])
         if nodata is not None and across_files:
             valid &= ~np.concatenate([is_nodata(data, nodata.value) for data, _ in parts]).all(axis=0)
@@ -158,10 +168,12 @@ class RasterReader:
         with self._open([band]) as source:
             return source.crs, source.transform
 
-    def _read_file(self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None) -> MaskedPixels:
+    def _read_file(
+        self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None, convert: Convert | None
+    ) -> MaskedPixels:
         with self._open(bands) as source:
             _check_pinned(source, bands)
-            return _read_source(source, bands, tile, resampling, nodata)
+            return _read_source(source, bands, tile, resampling, nodata, convert)
 
     @contextmanager
     def _open(self, bands: Sequence[Band]) -> Iterator[OpenRaster]:
@@ -243,14 +255,22 @@ def _planned_ranges(
 
 
 def _read_source(
-    source: OpenRaster, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None
+    source: OpenRaster,
+    bands: Sequence[Band],
+    tile: Tile,
+    resampling: str,
+    nodata: Nodata | None,
+    convert: Convert | None = None,
 ) -> MaskedPixels:
     if resampling == "nearest" or has_pixels_of(tile, source):
-        return _read_nearest(source, bands, tile, nodata)
-    return _read_warped(source, bands, tile, resampling, nodata)
+        pixels, valid = _read_nearest(source, bands, tile, nodata)
+        return (convert(pixels, valid) if convert else pixels), valid
+    return _read_warped(source, bands, tile, resampling, nodata, convert)
 
 
 def _read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata: Nodata | None) -> MaskedPixels:
+    if corner := aligned_corner(tile, source):
+        return _read_aligned(source, bands, tile.size, corner, nodata)
     index = pixel_index(tile, source)
     shape = (len(bands), tile.size, tile.size)
     if index.empty:
@@ -259,6 +279,23 @@ def _read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata:
     if source.turn and columns.shape == index.inside.shape and np.ptp(columns[index.inside]) > source.width // 2:
         return _read_across_seam(source, bands, index, nodata)
     return _read_pixels(source, bands, rows, columns, index.inside, nodata)
+
+
+def _read_aligned(
+    source: OpenRaster, bands: Sequence[Band], size: int, corner: tuple[int, int], nodata: Nodata | None
+) -> MaskedPixels:
+    """Read pixels of a tile that are pixels of the raster, from the raster's column and row at the tile's corner."""
+    column, row = corner
+    left, right = max(column, 0), min(column + size, source.width)
+    top, bottom = max(row, 0), min(row + size, source.height)
+    if left >= right or top >= bottom:
+        shape = (len(bands), size, size)
+        return np.zeros(shape, source.dataset.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
+    data, valid = _read_window(source, bands, Window(left, top, right - left, bottom - top), nodata)
+    if data.shape[1:] == (size, size):
+        return data, valid
+    margins = ((0, 0), (top - row, row + size - bottom), (left - column, column + size - right))
+    return np.pad(data, margins, "edge"), np.pad(valid, margins)
 
 
 def _read_across_seam(
@@ -315,17 +352,25 @@ def _declared_nodata(source: OpenRaster, band: Band) -> list[float]:
 
 
 def _read_warped(
-    source: OpenRaster, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None
+    source: OpenRaster,
+    bands: Sequence[Band],
+    tile: Tile,
+    resampling: str,
+    nodata: Nodata | None,
+    convert: Convert | None,
 ) -> MaskedPixels:
     """Resample the window under the tile over valid pixels: mode by area, others by GDAL to 1/8 of a source pixel."""
-    size, dtype = tile.size, source.dataset.dtypes[bands[0].index - 1]
-    window = _source_window(source, tile, resampling)
+    size = tile.size
+    window = source_window(source, tile, resampling)
     if window is None:
+        dtype = source.dataset.dtypes[bands[0].index - 1]
         return np.zeros((len(bands), size, size), dtype), np.zeros((len(bands), size, size), bool)
     data, valid = _read_window(source, bands, window, nodata)
+    if convert:
+        data = convert(data, valid)
     if resampling == "mode":
         return resample_mode(data, valid, pixel_extents(tile, source), (window.row_off, window.col_off))
-    transform = Affine.translation(_turned(tile, source), 0) @ source.dataset.window_transform(window)
+    transform = Affine.translation(turn_of_raster(tile, source), 0) @ source.dataset.window_transform(window)
     source_values = np.where(valid, data, np.nan).astype(np.float64)
     warped = np.full((len(bands), size, size), np.nan)
     for number in range(len(bands)):
@@ -341,36 +386,7 @@ def _read_warped(
             resampling=Resampling[resampling],
         )
     valid = ~np.isnan(warped)
-    if np.issubdtype(np.dtype(dtype), np.integer):
-        limits = np.iinfo(dtype)
+    if np.issubdtype(data.dtype, np.integer):
+        limits = np.iinfo(data.dtype)
         warped = np.clip(np.floor(np.where(valid, warped, 0) + 0.5), limits.min, limits.max)
-    return warped.astype(dtype), valid
-
-
-def _turned(tile: Tile, source: OpenRaster) -> float:
-    """What to add to a raster's longitudes, in whole turns, for the values that GDAL computes at the tile's centre."""
-    if not source.turn or source.has_crs(tile.crs):
-        return 0.0
-    west, south, east, north = tile.bounds
-    (x,), _ = cached_transformer(tile, source).transform(np.array([(west + east) / 2]), np.array([(south + north) / 2]))
-    return source.turn * round((x - source.centre[0]) / source.turn) if math.isfinite(x) else 0.0
-
-
-def _source_window(source: OpenRaster, tile: Tile, resampling: str) -> Window | None:
-    """The raster's window that the resampling kernel reaches from the tile; None where they do not meet."""
-    west, south, east, north = tile.bounds
-    edge = np.linspace(0, 1, 33)
-    along, zero = west + edge * (east - west), np.zeros_like(edge)
-    up = south + edge * (north - south)
-    x = np.concatenate([along, along, zero + west, zero + east])
-    y = np.concatenate([zero + south, zero + north, up, up])
-    columns, rows = source_positions(tile, source, x, y)
-    finite = np.isfinite(columns) & np.isfinite(rows)
-    if not finite.any():
-        return None
-    columns, rows = columns[finite], rows[finite]
-    radius = _KERNEL_RADIUS.get(resampling, 1)
-    reach = [math.ceil(radius * max(1.0, np.ptp(axis) / tile.size)) + 2 for axis in (columns, rows)]
-    left, right = max(0, math.floor(columns.min()) - reach[0]), min(source.width, math.ceil(columns.max()) + reach[0])
-    top, bottom = max(0, math.floor(rows.min()) - reach[1]), min(source.height, math.ceil(rows.max()) + reach[1])
-    return Window(left, top, right - left, bottom - top) if left < right and top < bottom else None
+    return warped.astype(data.dtype), valid

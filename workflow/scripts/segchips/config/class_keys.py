@@ -12,6 +12,8 @@ from typing import Any, Generic, TypeVar
 
 import yaml
 
+from segchips.errors import InputError
+
 T = TypeVar("T")
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -23,8 +25,8 @@ MISSING = ("", "null")
 class ClassKeys(Generic[T]):
     """Finds what the config says of a value.
 
-    A key that has the text of the value counts first, then one that is the same number or truth value, then a range
-    such as `10-19`, both ends included.
+    A key that has the text of the value counts first, then one that is the same number or truth value, of which the one
+    without needless digits, then a range such as `10-19`, both ends included.
 
     Args:
         entries: What the config says, by key as text.
@@ -45,6 +47,9 @@ class ClassKeys(Generic[T]):
 
         Args:
             value: A text, number, truth value or date; None and NaN are missing.
+
+        Raises:
+            InputError: Two keys have the value and say different things of it.
         """
         if is_missing(value):
             return next((key for key in MISSING if key in self._exact), None)
@@ -57,11 +62,22 @@ class ClassKeys(Generic[T]):
         candidates = self._equal.get(meaning, []) if meaning is not None else []
         if isinstance(value, bool) and not candidates:
             candidates = self._equal.get(Decimal(int(value)), [])
-        if candidates:
-            return candidates[0]
-        if isinstance(meaning, Decimal):
-            return next((key for low, high, key in self._ranges if low <= meaning <= high), None)
-        return None
+        if isinstance(meaning, Decimal) and (plain := f"{meaning:f}") in candidates:
+            return plain
+        if not candidates and isinstance(meaning, Decimal):
+            candidates = [key for low, high, key in self._ranges if low <= meaning <= high]
+        for other in candidates[1:]:
+            if self._exact[other] != self._exact[candidates[0]]:
+                raise InputError(
+                    f"the keys '{candidates[0]}' and '{other}' of labels.classes both stand for the value {text}, "
+                    "and map it to different classes; remove or change one of them"
+                )
+        return candidates[0] if candidates else None
+
+    @property
+    def has_names(self) -> bool:
+        """Whether some keys are neither numbers nor ranges, so that they may be names of values."""
+        return any(not isinstance(_meaning(key), Decimal) and not parse_range(key) for key in self._exact)
 
     def __getitem__(self, key: str) -> T:
         return self._exact[key]

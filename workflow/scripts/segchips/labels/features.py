@@ -115,7 +115,7 @@ class LabelFeatures:
                 raise InputError(
                     f"'{config.path}' is a raster, and objects (labels.kind 'instances') come from features"
                 )
-            return RasterLayer(config, self._continuous)
+            return RasterLayer(config, self._continuous, self.config.background)
         layer = read_layer(config.path, config.layer, config.attribute, config.options)
         self.notes += layer.notes()
         values: LabelPixels
@@ -199,6 +199,7 @@ class LabelFeatures:
         classes = set() if self._continuous else set(self.distinct_values(features))
         for raster in rasters if not self._continuous else ():
             classes |= set(np.unique(raster.values[raster.burned]).tolist())
+        classes -= {self.config.background, self.config.unknown}
         return TileLabels(found, sorted(classes), int(known.sum()))
 
     def _read_rasters(self, tile: Tile) -> list[RasterPixels]:
@@ -213,6 +214,8 @@ class LabelFeatures:
             known = ~np.isnan(pixels) if self._continuous else np.ones(pixels.shape, bool)
         else:
             pixels, known = self._burn_parts(tile, features, rasters)
+            if not self._continuous and self.config.unknown is not None:
+                known &= pixels != self.config.unknown
         if covered is not None:
             known &= covered
         unknown = np.nan if self._continuous else self.config.unknown
@@ -323,8 +326,9 @@ class LabelFeatures:
     @cached_property
     def _settings_digest(self) -> str:
         kind = () if self.config.kind == "classes" else (self.config.kind,)
-        order = [isinstance(part, RasterLayer) for part in self._parts] if self.has_rasters else ()
-        return digest(self.config.background, self.config.all_touched, *kind, *order)
+        order = [isinstance(part, RasterLayer) for part in self._parts] if self.has_rasters else []
+        unknown = [self.config.unknown] if self.has_rasters and self.config.unknown is not None else []
+        return digest(self.config.background, self.config.all_touched, *kind, *order, *unknown)
 
     @cached_property
     def _feature_digests(self) -> list[str]:

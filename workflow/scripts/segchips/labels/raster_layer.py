@@ -1,7 +1,7 @@
 """Label layers of pixels: class rasters and rasters of continuous values, read onto tile grids."""
 
+import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,12 @@ from rasterio.errors import RasterioError
 
 from segchips.arrays import Mask, Pixels
 from segchips.chips.raster_reader import RasterReader
-from segchips.config.class_keys import ClassKeys, example_map, value_text
 from segchips.config.imagery import Nodata
 from segchips.config.labels import LabelLayer
 from segchips.errors import InputError, SceneError
 from segchips.grids.outlines import footprints
 from segchips.grids.tile import Tile
-from segchips.labels.value_names import read_value_names
+from segchips.labels.raster_classes import LEFT_OUT, RasterClasses
 from segchips.scenes.georeference import georeference_problem
 from segchips.scenes.model import Band
 from segchips.tiles.label_rasters import raster_extents, raster_files
@@ -27,8 +26,6 @@ from segchips.vectors.longitudes import within_globe
 _OPEN_FILES = 16
 _MARGIN = 0.001
 """Degrees around a tile in which rasters are looked for, as their sides are curved."""
-_LEFT_OUT, _UNSEEN = -1, -2
-"""Mark values that `classes` maps to null, and those that were not looked up yet."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,7 @@ class RasterLayer:
     Args:
         config: The layer.
         continuous: Whether pixels hold measurements instead of classes.
+        background: The label value of the background.
 
     Attributes:
         name: The layer as messages name it.
@@ -60,20 +58,18 @@ class RasterLayer:
         InputError: A file cannot be read, has no such band, or holds colours in place of classes.
     """
 
-    def __init__(self, config: LabelLayer, continuous: bool) -> None:
+    def __init__(self, config: LabelLayer, continuous: bool, background: int | None) -> None:
         self.name = f"raster '{config.path}'"
         self._config, self._continuous = config, continuous
         self._files = raster_files(config.path)
+        self._scalings: list[tuple[float, float]] = []
         for file in self._files:
-            _check_file(file, config, continuous)
+            self._scalings.append(_check_file(file, config, continuous))
         outlines = raster_extents(config.path).geometries
         self._tree = shapely.STRtree(within_globe(outlines))
         self._reader = RasterReader(_OPEN_FILES)
         self._nodata = None if config.nodata is None else Nodata(config.nodata)
-        self._keys = None if config.classes is None else ClassKeys(config.classes)
-        self._classes: dict[Any, int] = {}
-        self._table = np.full(1 << 16, _UNSEEN, np.int16)
-        self._names: dict[str, dict[int, str]] = {}
+        self._classes = RasterClasses(config, background)
 
     def read(self, tile: Tile) -> RasterPixels:
         """Reads the layer on a tile's grid, padding included.
@@ -85,14 +81,14 @@ class RasterLayer:
         result = np.zeros(shape, np.float32 if self._continuous else np.uint8)
         valid, burned = np.zeros(shape, bool), np.zeros(shape, bool)
         for number in self._files_under(tile):
-            values, known = self._read_file(self._files[number], tile)
+            values, known = self._read_file(number, tile)
             if self._continuous:
-                result[known] = values[known]
-                burned |= known
-            elif known.any():
-                classes = self._to_classes(values[known], self._files[number])
-                result[known] = np.maximum(classes, 0)
-                burned[known] = classes != _LEFT_OUT
+                here = known
+            else:
+                self._classes.check(values, known, self._files[number])
+                here = known & (values != LEFT_OUT)
+            np.copyto(result, values, where=here, casting="unsafe")
+            np.copyto(burned, here, where=known)
             valid |= known
         return RasterPixels(result, valid, burned)
 
@@ -102,63 +98,42 @@ class RasterLayer:
         (outline,) = shapely.buffer(footprints([tile]), _MARGIN)
         return sorted(self._tree.query(outline).tolist())
 
-    def _read_file(self, file: str, tile: Tile) -> tuple[Pixels, Mask]:
+    def _read_file(self, number: int, tile: Tile) -> tuple[Pixels, Mask]:
+        """Class codes, or measurements as float32, and which pixels have data."""
+        file = self._files[number]
         band = Band(file, self._config.band, None, 1.0, 0.0)
+
+        def convert(values: Pixels, valid: Mask) -> Pixels:
+            if self._continuous:
+                return _measure(values, valid, self._scalings[number], file)
+            return self._classes.encode(values, valid, file)
+
         try:
-            pixels, valid = self._reader.read([band], tile, self._config.resampling, self._nodata)
+            pixels, valid = self._reader.read([band], tile, self._config.resampling, self._nodata, convert)
         except SceneError as error:
             raise InputError(str(error)) from error
         return pixels[0], valid[0]
 
-    def _to_classes(self, values: Pixels, file: str) -> npt.NDArray[np.int16]:
-        if values.dtype in (np.uint8, np.uint16):
-            classes = self._table[values]
-            for value in np.unique(values[classes == _UNSEEN]).tolist():
-                self._table[value] = self._class_of(value, file)
-            return self._table[values] if _UNSEEN in classes else classes
-        found, places = np.unique(values, return_inverse=True)
-        return np.array([self._class_of(value, file) for value in found.tolist()], np.int16)[places]
 
-    def _class_of(self, value: float, file: str) -> int:
-        if value not in self._classes:
-            self._classes[value] = self._look_up(value, file)
-        return self._classes[value]
-
-    def _look_up(self, value: float, file: str) -> int:
-        text = value_text(value)
-        if self._keys is None:
-            if value == int(value) and 0 <= value <= 255:
-                return int(value)
-            raise InputError(
-                f"'{file}' holds the value {text}, and label values are whole numbers from 0 to 255; "
-                f"map its values with labels.classes, such as {{{text}: 1}}"
-            )
-        key = self._keys.find(value)
-        if key is None:
-            name = self._value_names(file).get(int(value)) if value == int(value) else None
-            key = self._keys.find(name) if name else None
-            if key is None:
-                named = f" ({name})" if name else ""
-                example = example_map([value], [1])
-                raise InputError(
-                    f"'{file}' holds the value {text}{named}, which labels.classes does not map; "
-                    f"add it, such as {example}, or map it to null to leave it out"
-                )
-        mapped = self._keys[key]
-        return _LEFT_OUT if mapped is None else mapped
-
-    def _value_names(self, file: str) -> dict[int, str]:
-        if file not in self._names:
-            self._names[file] = read_value_names(file, self._config.band)
-        return self._names[file]
+def _measure(values: Pixels, valid: Mask, scaling: tuple[float, float], file: str) -> npt.NDArray[np.float32]:
+    """Stored values as the measurements that they stand for."""
+    if scaling == (1.0, 0.0) and values.dtype == np.float32:
+        return values
+    scale, offset = scaling
+    measured = np.where(valid, values, 0) * scale + offset
+    if (beyond := np.abs(measured) > np.finfo(np.float32).max).any():
+        raise InputError(f"'{file}' holds the value {measured[beyond][0]}, which is no 32-bit number")
+    return measured.astype(np.float32)
 
 
-def _check_file(file: str, config: LabelLayer, continuous: bool) -> None:
+def _check_file(file: str, config: LabelLayer, continuous: bool) -> tuple[float, float]:
+    """Checks that a file holds labels; returns scale and offset of its values, 1 and 0 where it declares none."""
     try:
         with rasterio.open(file) as source:
             problem, count = georeference_problem(source), source.count
             colours = [source.colorinterp[index] for index in range(count)]
-            dtype = source.dtypes[min(config.band, count) - 1]
+            place = min(config.band, count) - 1
+            dtype, scale, offset = source.dtypes[place], source.scales[place], source.offsets[place]
     except RasterioError as error:
         raise InputError(f"'{file}' cannot be read as a raster: {error}") from error
     if problem:
@@ -169,6 +144,7 @@ def _check_file(file: str, config: LabelLayer, continuous: bool) -> None:
         raise InputError(f"'{file}' holds colours, of which no class follows; name a raster of class numbers")
     if "complex" in dtype:
         raise InputError(f"'{file}' holds complex pixels ({dtype}), which are no labels")
+    return (scale, offset) if math.isfinite(scale) and scale and math.isfinite(offset) else (1.0, 0.0)
 
 
 def check_raster_keys(layer: LabelLayer) -> None:
