@@ -1,5 +1,6 @@
 """Tiles on the pixels of scenes, and nearest pixels in a dozen CRSs."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pyproj
 import pytest
 import rasterio
 import shapely
-from rasterio.transform import Affine
+from rasterio.transform import Affine, from_bounds
 
 from segchips.chips.imagery_grid import check_pixel_grid, find_pixel_grid
 from segchips.chips.raster_reader import RasterReader
@@ -28,10 +29,20 @@ from support.vectors import write_vectors
 CORNER = (2600000.05, 1200400.05)
 
 
-def write_photo(path: Path, crs="EPSG:2056", transform=None, step=0.1, shift=(0.0, 0.0)) -> Path:
+LONLAT = {
+    "EPSG:2193": (175.0, -39.0),
+    "EPSG:3035": (8.0, 50.0),
+    "EPSG:3067": (25.0, 61.0),
+    "EPSG:2180": (19.0, 52.0),
+}
+
+
+def write_photo(
+    path: Path, crs="EPSG:2056", transform=None, step=0.1, shift=(0.0, 0.0), shape: tuple[int, int] = (300, 400)
+) -> Path:
     transform = transform or Affine(step, 0, CORNER[0] + shift[0], 0, -step, CORNER[1] + shift[1])
-    data = np.random.default_rng(len(path.stem)).integers(1, 255, (1, 300, 400), dtype=np.uint8)
-    profile = {"width": 400, "height": 300, "count": 1, "dtype": "uint8", "crs": crs, "transform": transform}
+    data = np.random.default_rng(len(path.stem)).integers(1, 255, (1, *shape), dtype=np.uint8)
+    profile = {"width": shape[1], "height": shape[0], "count": 1, "dtype": "uint8", "crs": crs, "transform": transform}
     with rasterio.open(path, "w", driver="GTiff", **profile) as file:
         file.write(data)
     return path
@@ -100,6 +111,38 @@ def test_a_scene_off_the_common_grid_is_named(tmp_path, odd, message):
     with pytest.raises(InputError, match=message):
         check_pixel_grid(dataset.imagery.first, scenes, grid)
     check_pixel_grid(dataset.imagery.first, [scene for scene in scenes if scene.id != "photo_2"], grid)
+
+
+def test_numbers_that_writers_divided_become_plain_and_do_not_outvote_the_others(tmp_path):
+    paths = []
+    for at, (east, north) in enumerate([(0.05, 0.05), (13.15, 20.25), (7.95, 3.35), (31.25, 11.45)]):
+        west, top, side = round(2600000 + east, 2), round(1200400 - north, 2), 91 + 8 * at
+        transform = from_bounds(west, round(top - side * 0.1, 2), round(west + side * 0.1, 2), top, side, side)
+        paths.append(write_photo(tmp_path / f"{'x' * at}.tif", transform=transform, shape=(side, side)))
+    paths += [write_photo(tmp_path / f"odd{at}.tif", shift=(0.08, 0.0)) for at in range(2)]
+    with pytest.raises(InputError) as told:
+        find(photos(tmp_path, paths))
+    named = re.findall(r"photo_(\d)", str(told.value))
+    assert sorted(named) == ["4", "5"]
+    assert find(photos(tmp_path / "even", paths[:4])) == PixelGrid("EPSG:2056", (0.05, 0.05), 0.1)
+
+
+@pytest.mark.parametrize("code", ["EPSG:2193", "EPSG:3035", "EPSG:3067", "EPSG:2180"])
+def test_a_crs_in_the_words_of_arcgis_is_the_one_with_the_code(tmp_path, code):
+    wkt, (x, y) = pyproj.CRS(code).to_wkt("WKT1_ESRI"), to_crs(code).transform(*LONLAT[code])
+    path = write_photo(tmp_path / "a.tif", wkt, Affine(0.5, 0, round(x) + 0.25, 0, -0.5, round(y)))
+    dataset = photos(tmp_path, [path])
+    lon, lat = LONLAT[code]
+    grid = find_pixel_grid(
+        dataset.imagery.first, np.array([shapely.box(lon - 0.01, lat - 0.01, lon + 0.01, lat + 0.01)])
+    )
+    assert grid == PixelGrid(code, (0.25, 0.0), 0.5)
+    tile = Tile(Grid(64, 2, 0.5, None, grid.system), 0, round(x) // 30 + 3, round(y) // 30 - 3)
+    pixels, valid = RasterReader(2).read([Band(str(path), 1, None, 1, 0)], tile, "bilinear")
+    with rasterio.open(path) as source:
+        column, row = (round(value) for value in ~source.transform * (tile.geotransform[0], tile.geotransform[3]))
+        expected = source.read(1)[row : row + 64, column : column + 64]
+    assert valid.all() and expected.shape == (64, 64) and (pixels[0] == expected).all()
 
 
 def test_the_resolution_is_a_whole_multiple_of_the_pixels(tmp_path):

@@ -151,6 +151,7 @@ RULES = [
     ),
     ("imagery.products.0.processing_level", 5, "5 is not usable; it must be text or null"),
     ("imagery.on_failure", "ignore", "'ignore' is not usable; choose one of fail, exclude, skip_scene"),
+    ("tiles.grid", None, "None is not usable; it must be text or a block of keys"),
     ("imagery.patience", 0, "0 is not usable; it must be at least 1"),
     ("imagery.patience", None, "None is not usable; it must be a number"),
     ("labels", MISSING, "missing; The features and how they are burned"),

@@ -36,10 +36,11 @@ class _Header:
     crs: str = ""
     corner: tuple[float, float] = (0.0, 0.0)
     resolution: float = 0.0
+    pixels: int = 1
     problem: str = ""
 
     def grid(self) -> PixelGrid:
-        return PixelGrid.through(self.crs, self.corner, self.resolution)
+        return PixelGrid.through(self.crs, self.corner, self.resolution, self.pixels)
 
     def difference(self, grid: PixelGrid) -> str:
         """How the pixels lie off a grid; empty where they lie on it."""
@@ -70,12 +71,20 @@ def find_pixel_grid(imagery: ImageryConfig, area: Geometries) -> PixelGrid:
             "tiles.grid: no scene meets the area, so there are no pixels to follow; check area, dates, products"
         )
     headers = _headers(imagery, scenes)
-    usable = Counter(header.grid() for header in headers if not header.problem)
+    usable = [header for header in headers if not header.problem]
     if not usable:
         raise InputError(f"tiles.grid: {headers[0].name} {headers[0].problem}; take 'dltile' or a crs")
-    grid = max(usable, key=lambda candidate: (usable[candidate], candidate.crs, candidate.origin))
+    grid = _most_common(usable)
     _check(headers, grid)
     return grid
+
+
+def _most_common(headers: Sequence[_Header]) -> PixelGrid:
+    """The pixel grid on which most files lie."""
+    counts: Counter[PixelGrid] = Counter()
+    for header in headers:
+        counts[next((grid for grid in counts if not header.difference(grid)), header.grid())] += 1
+    return max(counts, key=lambda grid: (counts[grid], grid.crs, grid.origin))
 
 
 def check_pixel_grid(imagery: ImageryConfig, scenes: Sequence[Scene], tiles: Grid) -> None:
@@ -120,7 +129,7 @@ def _files(imagery: ImageryConfig, scenes: Sequence[Scene]) -> Iterator[tuple[st
 
 def _header(imagery: ImageryConfig, scene: Scene, band: str, name: str) -> _Header:
     with rasterio.Env(**GDAL_OPTIONS):
-        crs, transform = shared_raster_reader(imagery.sign, imagery.patience).layout(
+        crs, transform, pixels = shared_raster_reader(imagery.sign, imagery.patience).layout(
             with_signature(imagery, scene, band)
         )
     if transform.b or transform.d:
@@ -130,10 +139,10 @@ def _header(imagery: ImageryConfig, scene: Scene, band: str, name: str) -> _Head
     if crs.is_geographic:
         return _Header(name, problem=f"has the geographic CRS {_crs_name(crs)}, whose pixels are degrees")
     try:
-        code = _crs_code(crs.to_wkt())
+        code = _crs_code(f"EPSG:{epsg}" if (epsg := crs.to_epsg()) else crs.to_wkt())
     except InputError:
         return _Header(name, problem=f"has the CRS {_crs_name(crs)}, which has no EPSG or ESRI code")
-    return _Header(name, code, (transform.c, transform.f), abs(transform.a))
+    return _Header(name, code, (transform.c, transform.f), abs(transform.a), pixels)
 
 
 def _crs_name(crs: CRS) -> str:
@@ -141,5 +150,5 @@ def _crs_name(crs: CRS) -> str:
 
 
 @lru_cache(64)
-def _crs_code(wkt: str) -> str:
-    return projected_code(wkt)
+def _crs_code(crs: str) -> str:
+    return projected_code(crs)

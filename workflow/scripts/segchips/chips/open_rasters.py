@@ -6,8 +6,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 
+import pyproj
 import rasterio
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
@@ -81,7 +82,11 @@ class OpenRaster:
     def has_crs(self, crs: str) -> bool:
         """Return whether the raster has this CRS, given as an authority and a code, such as `EPSG:2056`."""
         if crs not in self._same_crs:
-            self._same_crs[crs] = bool(self.crs) and (f"EPSG:{self.epsg}" == crs or CRS.from_string(crs) == self.crs)
+            self._same_crs[crs] = bool(self.crs) and (
+                f"EPSG:{self.epsg}" == crs
+                or CRS.from_string(crs) == self.crs
+                or (self.epsg is None and _equal_crs(self.crs.to_wkt(), crs))
+            )
         return self._same_crs[crs]
 
     @cached_property
@@ -114,6 +119,12 @@ class OpenRaster:
     def upright(self) -> bool:
         """Whether rows and columns run along the axes of the CRS."""
         return self.transform.b == 0 and self.transform.d == 0
+
+
+@lru_cache(256)
+def _equal_crs(wkt: str, crs: str) -> bool:
+    """Return whether PROJ takes two CRSs for one where GDAL finds no code, as in WKT that ArcGIS has written."""
+    return pyproj.CRS(wkt).equals(pyproj.CRS(crs), ignore_axis_order=True)
 
 
 def _open_alone(address: str, formats: list[str]) -> DatasetReader:

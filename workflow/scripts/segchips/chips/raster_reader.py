@@ -163,10 +163,14 @@ class RasterReader:
             offsets = [offset if math.isfinite(offset) else 0.0 for offset in source.dataset.offsets]
             return RasterHeader(count, scales, offsets)
 
-    def layout(self, band: Band) -> tuple[CRS, Affine]:
-        """Return the CRS and the geotransform of a band's file; SceneError where it cannot be read or has none."""
+    def layout(self, band: Band) -> tuple[CRS, Affine, int]:
+        """Return the CRS, the geotransform and the pixels of the shorter side of a band's file.
+
+        Raises:
+            SceneError: The file cannot be read, or has no CRS or geotransform.
+        """
         with self._open([band]) as source:
-            return source.crs, source.transform
+            return source.crs, source.transform, min(source.width, source.height)
 
     def _read_file(
         self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None, convert: Convert | None

@@ -92,7 +92,7 @@ def _data_path(location: Path, raw: Any) -> tuple[Path, Path | None]:
             node = node.get(str(part))
         elif isinstance(node, list) and isinstance(part, int):
             node = node[part] if part < len(node) else None
-        elif node is not None and part != _KEY:
+        elif part != _KEY and (node is not None or _is_alternative(part)):
             value = path
             continue
         path = (*path, part)

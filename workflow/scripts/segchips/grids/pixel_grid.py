@@ -1,12 +1,15 @@
 """The pixel grid of rasters: CRS, pixel size, and where pixel corners lie."""
 
+import math
 from dataclasses import dataclass
 
 from segchips.grids.systems import ProjectedSystem, decimal_text
 
 MAX_SHIFT = 1e-3
 """Parts of a pixel by which rasters may lie off one another's pixel corners and still share a grid."""
-_DECIMALS = 9
+_DECIMALS, _PLAIN_DECIMALS = 9, 6
+_NOISE = 4
+"""Steps of floating point by which the corners in a file's header may be off what its writer meant."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,24 @@ class PixelGrid:
     resolution: float
 
     @classmethod
-    def through(cls, crs: str, corner: tuple[float, float], resolution: float) -> "PixelGrid":
-        """Returns the grid of pixels of a size that has a corner at a point."""
-        east, north = (round(side - round(side / resolution) * resolution, _DECIMALS) + 0.0 for side in corner)
+    def through(cls, crs: str, corner: tuple[float, float], resolution: float, pixels: int = 2**20) -> "PixelGrid":
+        """Returns the grid of pixels of a size that has a corner at a point.
+
+        Writers of rasters divide extents by numbers of pixels, which leaves 0.10000000000466 for 0.1. Numbers that so
+        little separates from one of six decimals become that one, so that all files have the same grid.
+
+        Args:
+            crs: The code of the CRS.
+            corner: A pixel corner, in units of the CRS.
+            resolution: The side of a pixel.
+            pixels: Pixels along the shorter side of the raster, between whose corners the resolution was computed.
+        """
+        noise = _NOISE * math.ulp(max(map(abs, corner)))
+        resolution = _plain(resolution, noise / pixels)
+        # A corner in the middle between two corners of the origin's pixel is always the one above it.
+        whole = (math.floor(side / resolution + 0.5 - MAX_SHIFT) for side in corner)
+        offsets = (side - count * resolution for side, count in zip(corner, whole, strict=True))
+        east, north = (round(_plain(offset, noise), _DECIMALS) + 0.0 for offset in offsets)
         tolerance = MAX_SHIFT * 1e-3 * resolution
         return cls(crs, tuple(0.0 if abs(x) < tolerance else x for x in (east, north)), resolution)  # type: ignore[arg-type]
 
@@ -44,3 +62,9 @@ class PixelGrid:
     def __str__(self) -> str:
         """The grid in the words of messages."""
         return f"pixels of {decimal_text(self.resolution)} in {self.crs}"
+
+
+def _plain(value: float, noise: float) -> float:
+    """Returns a number of few decimals where noise alone separates the value from it, else the value."""
+    plain = round(value, _PLAIN_DECIMALS)
+    return plain if plain and abs(plain - value) <= noise else value
