@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from segchips.errors import InputError
 from segchips.grids.centres import indices_around
 from segchips.grids.cover import cover_area
-from segchips.grids.ground import tile_centres
+from segchips.grids.ground import check_location, tile_centres
 from segchips.grids.indices import decode_indices, encode_indices, tile_indices
 from segchips.grids.neighbours import neighbour_pairs, neighbourhood
 from segchips.grids.outlines import core_outlines, footprints
+from segchips.grids.planar_cover import planar_tiles
 from segchips.grids.projected import projected_code
 from segchips.grids.systems import ProjectedSystem, UtmZones
 from segchips.grids.tile import Grid, Tile
@@ -63,7 +64,15 @@ def test_crs_and_geotransform_follow_from_the_key(key, crs, west, north):
 
 @pytest.mark.parametrize(
     "key",
-    ["60:2:10.0:IAU30120:1:1", "60:2:10.0:EPSG:1:1", "60s60:2:10.0:33:1:1", "60s0:2:10.0:33:1:1", "1:1:1:EPSG1+5:1:1"],
+    [
+        "60:2:10.0:IAU30120:1:1",
+        "60:2:10.0:EPSG:1:1",
+        "60s60:2:10.0:33:1:1",
+        "60s0:2:10.0:33:1:1",
+        "1:1:1:EPSG1+5:1:1",
+        "60:2:10.0:EPSG02056:1:1",
+        "60:2:10.0:EPSG2056:1:\u0663",
+    ],
 )
 def test_other_texts_are_not_keys(key):
     with pytest.raises(InputError, match="tile key"):
@@ -234,6 +243,22 @@ def test_an_area_across_the_seam_of_any_meridian_has_tiles_at_both_ends():
 def test_an_area_far_beyond_the_crs_is_refused():
     with pytest.raises(InputError, match="beyond the area of use of EPSG:2056 .*longitude 5.96 to 10.49"):
         cover_area(shapely.box(7, 46, 40, 47), projected_grid("EPSG:2056"))
+    swapped = np.array([shapely.box(1200000, 2600000, 1201000, 2601000)])
+    with pytest.raises(InputError, match="beyond the area of use of EPSG:2056 .*check its coordinates and CRS"):
+        planar_tiles(swapped, projected_grid("EPSG:2056"))
+    with pytest.raises(InputError, match="far outside the area of use of EPSG:2056"):
+        check_location(Tile.from_key("60:2:10.0:EPSG2056:1999:4333"))
+    for index in (10**20, 10**8 * 2):
+        with pytest.raises(InputError, match="more than 134,217,728 tiles"):
+            check_location(Tile.from_key(f"60:2:10.0:EPSG2056:{index}:0"))
+    with pytest.raises(InputError, match="more than 134,217,728 tiles"):
+        indices_around(
+            np.array([[7.4, 46.9]]),
+            pyproj.CRS(4326),
+            np.array([3]),
+            projected_grid("EPSG:2056", resolution=1e-20, stride=1),
+            "p",
+        )
     with pytest.raises(InputError, match="FID 3 lies beyond the area of use of EPSG:2056"):
         indices_around(
             np.array([[100.0, 0.0]]), pyproj.CRS(4326), np.array([3]), projected_grid("EPSG:2056", stride=1), "p"

@@ -14,6 +14,7 @@ from segchips.grids.tile import Grid
 DLTILE, IMAGERY = "dltile", "imagery"
 _DEFAULT_RESOLUTION = 10.0
 _MAX_MULTIPLE_ERROR = 1e-6
+_Coordinate = Annotated[Number, Field(ge=-1e9, le=1e9)]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class ProjectedGrid(Block):
 
     crs: Text
     """The code of a projected CRS, such as `EPSG:2056` or `ESRI:102008`; its units are those of `resolution`."""
-    origin: Annotated[tuple[Number, ...], Field(json_schema_extra={"minItems": 2, "maxItems": 2})] = (0.0, 0.0)
+    origin: Annotated[tuple[_Coordinate, ...], Field(json_schema_extra={"minItems": 2, "maxItems": 2})] = (0.0, 0.0)
     """Two numbers: x and y of a corner of the grid, in units of the CRS; tiles are counted from it."""
 
     @model_validator(mode="after")
@@ -32,7 +33,7 @@ class ProjectedGrid(Block):
         if len(self.origin) != 2:
             raise problem("origin", f"{list(self.origin)} has {len(self.origin)} numbers; give x and y, such as [0, 0]")
         try:
-            return replace(self, crs=projected_code(self.crs), origin=(float(self.origin[0]), float(self.origin[1])))
+            return replace(self, crs=projected_code(self.crs), origin=(self.origin[0] + 0.0, self.origin[1] + 0.0))
         except InputError as error:
             raise problem("crs", str(error)) from error
 

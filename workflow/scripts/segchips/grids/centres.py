@@ -7,7 +7,6 @@ from segchips.arrays import Floats, Ints, Mask
 from segchips.errors import InputError
 from segchips.grids.ground import projection_of
 from segchips.grids.indices import check_indices
-from segchips.grids.projected import MAX_BEYOND
 from segchips.grids.systems import NO_ZONE
 from segchips.grids.tile import POLE, Grid
 from segchips.vectors.antimeridian import WGS84
@@ -47,21 +46,12 @@ def indices_around(xy: Floats, crs: pyproj.CRS, fids: Ints, grid: Grid, name: ob
         zones = np.full(len(lon), NO_ZONE, np.int64)
         same = crs.equals(projection.crs, ignore_axis_order=True)
         x, y = xy.T if same else projection.from_lonlat(lon, lat)
-        beyond = ~np.isfinite(x) | ~np.isfinite(y) | _beyond_use(lon, lat, projection.use_bounds)
+        beyond = ~np.isfinite(x) | ~np.isfinite(y) | projection.beyond_use(lon, lat)
         _refuse(beyond, fids, name, f"lies beyond the area of use of {projection.code}; take another CRS as tiles.grid")
     pixels = (np.column_stack([x, y]) - np.array(grid.origin)) / grid.resolution
-    corners = np.floor(pixels - grid.tilesize / 2 + 0.5).astype(np.int64)
-    indices = np.column_stack([zones, corners])
-    check_indices(indices)
-    return indices
-
-
-def _beyond_use(lon: Floats, lat: Floats, use: tuple[float, float, float, float] | None) -> Mask:
-    if use is None:
-        return np.zeros(len(lon), bool)
-    west, south, east, north = use
-    across = (lon - west + MAX_BEYOND) % 360 > east - west + 2 * MAX_BEYOND
-    return np.asarray(across | (lat < south - MAX_BEYOND) | (lat > north + MAX_BEYOND))
+    corners = np.column_stack([zones, np.floor(pixels - grid.tilesize / 2 + 0.5)])
+    check_indices(corners)
+    return corners.astype(np.int64)
 
 
 def _refuse(wrong: Mask, fids: Ints, name: object, reason: str) -> None:

@@ -6,7 +6,7 @@ import shapely
 from segchips.arrays import Floats, Ints
 from segchips.errors import InputError
 from segchips.grids import utm
-from segchips.grids.indices import core_bounds
+from segchips.grids.indices import check_indices, core_bounds
 from segchips.grids.projected import ProjectedCrs, projected_crs
 from segchips.grids.systems import FALSE_EASTING, ProjectedSystem
 from segchips.grids.tile import HALF_ZONE, POLE, Grid, Tile
@@ -58,6 +58,7 @@ def check_location(tile: Tile) -> None:
         if south >= POLE or north <= -POLE or west >= FALSE_EASTING + reach or east <= FALSE_EASTING - reach:
             raise InputError(f"tile key '{tile.key}' lies outside UTM zone {tile.zone}")
         return
+    check_indices(np.array([[tile.zone, tile.path, tile.row]], float))
     lon, lat = projection.to_lonlat(np.array([west, east, east, west]), np.array([south, south, north, north]))
-    if not (np.isfinite(lon) & np.isfinite(lat)).any():
-        raise InputError(f"tile key '{tile.key}' lies outside the world of {projection.code}")
+    if projection.beyond_use(lon, lat).all():
+        raise InputError(f"tile key '{tile.key}' lies far outside the area of use of {projection.code}")

@@ -51,7 +51,7 @@ def padded_bounds(indices: Ints, grid: Grid) -> Floats:
     return core_bounds(indices, grid) + grid.padding * np.array([-1, -1, 1, 1])
 
 
-def check_indices(indices: Ints) -> None:
+def check_indices(indices: Ints | Floats) -> None:
     """Raises InputError for tiles (n, 3) whose path or row is too large for a code."""
     if indices.size and np.abs(indices[:, 1:]).max() >= _OFFSET:
         raise InputError(

@@ -7,7 +7,7 @@ from segchips.arrays import Ints, Mask
 from segchips.errors import InputError
 from segchips.grids.block_search import MAX_TILES, all_blocks, mask_of, search_blocks
 from segchips.grids.indices import block_bounds, check_indices, in_grid_order, tile_indices
-from segchips.grids.projected import MAX_BEYOND, SEAM_GAP, ProjectedCrs
+from segchips.grids.projected import MAX_BEYOND, SEAM_GAP, ProjectedCrs, projected_crs
 from segchips.grids.systems import NO_ZONE
 from segchips.grids.tile import Grid, Tile
 from segchips.vectors.antimeridian import WGS84
@@ -87,6 +87,7 @@ def planar_tiles(parts: Geometries, grid: Grid) -> list[Tile]:
     Raises:
         InputError: There are more than `block_search.MAX_TILES` tiles, or they lie too far from the origin.
     """
+    _check_place(parts, projected_crs(grid.crs(NO_ZONE)))
     bounds = shapely.total_bounds(parts) - np.tile(grid.origin, 2)
     extent = max(bounds[2] - bounds[0], bounds[3] - bounds[1])
     levels = max(0, int(np.floor(np.log2(max(extent / _START_BLOCKS / grid.step, 1)))))
@@ -103,6 +104,16 @@ def planar_tiles(parts: Geometries, grid: Grid) -> list[Tile]:
     tiles = [Tile(grid, NO_ZONE, path, row) for path, row in found.tolist()]
     check_indices(tile_indices(tiles))
     return in_grid_order(tiles)
+
+
+def _check_place(parts: Geometries, projection: ProjectedCrs) -> None:
+    """Raises InputError where all of an area lies far beyond where the CRS is used, as where x and y are swapped."""
+    x, y = shapely.get_coordinates(parts).T
+    if projection.beyond_use(*projection.to_lonlat(x, y)).all():
+        raise InputError(
+            f"the area of interest (x {x.min():.6g} to {x.max():.6g}, y {y.min():.6g} to {y.max():.6g}) lies beyond "
+            f"the area of use of {projection.code} ({_described(projection)}); check its coordinates and CRS"
+        )
 
 
 def _share_ground(tiles: Ints, grid: Grid, parts: Geometries, tree: shapely.STRtree) -> Mask:

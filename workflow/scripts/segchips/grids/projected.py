@@ -149,6 +149,16 @@ class ProjectedCrs:
         straight = np.isfinite([west, east]).all() and max(np.ptp(west), np.ptp(east)) < 1e-6 * abs(world)
         return (float(west[0]), float(east[0])) if straight and world > 0 else None
 
+    def beyond_use(self, lon: Floats, lat: Floats) -> Mask:
+        """Returns which points (n), in degrees, lie more than `MAX_BEYOND` beyond the area of use, or do not exist."""
+        missing = ~(np.isfinite(lon) & np.isfinite(lat))
+        if self.use_bounds is None:
+            return missing
+        west, south, east, north = self.use_bounds
+        with np.errstate(invalid="ignore"):
+            across = (lon - west + MAX_BEYOND) % 360 > east - west + 2 * MAX_BEYOND
+        return np.asarray(missing | across | (lat < south - MAX_BEYOND) | (lat > north + MAX_BEYOND))
+
     def outlines(self, bounds: Floats, steps: int) -> Geometries:
         """Converts boxes to lon/lat polygons.
 

@@ -15,7 +15,7 @@ AUTHORITIES = ("EPSG", "ESRI")
 NO_ZONE = 0
 """The zone of tiles whose grid has one CRS."""
 _NUMBER = r"[+-]\d+(?:\.\d+)?"
-_PROJECTED = re.compile(rf"({'|'.join(AUTHORITIES)})(\d+)(?:({_NUMBER})({_NUMBER}))?")
+_PROJECTED = re.compile(rf"({'|'.join(AUTHORITIES)})([1-9]\d*)(?:({_NUMBER})({_NUMBER}))?", re.ASCII)
 
 
 class GridSystem(Protocol):

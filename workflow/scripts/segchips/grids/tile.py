@@ -16,7 +16,7 @@ POLE = 9_997_964.943
 """Metres along the central meridian from the equator to a pole, as in the client library."""
 HALF_ZONE = 334_000.0
 """Metres from the central meridian to the border of a UTM zone at the equator, rounded up."""
-_KEY = re.compile(r"(\d+)(?:s(\d+))?:(\d+):(\d+(?:\.\d+)?):([^:]+):(-?\d+):(-?\d+)")
+_KEY = re.compile(r"(\d+)(?:s(\d+))?:(\d+):(\d+(?:\.\d+)?):([^:]+):(-?\d+):(-?\d+)", re.ASCII)
 
 _NOT_A_KEY = (
     "'{}' is not a valid tile key; a key reads tilesize:pad:resolution:zone:ti:tj, such as 60:2:10.0:33:-58:8465, "
