@@ -337,3 +337,32 @@ def test_keys_of_one_meaning_and_different_classes_are_named(tmp_path):
         with pytest.raises(InputError, match=f"keys '{first}' and '{second}' of labels.classes both stand for .* 5"):
             burn(read_labels(path, classes={first: 1, second: 2}))
         assert (burn(read_labels(path, classes={first: 1, second: 1})) == 1).all()
+
+
+def test_features_of_unknown_label_are_unknown_alone_and_over_rasters(tmp_path):
+    boxes = [shapely.box(WEST + 20 * n, SOUTH, WEST + 20 * n + 10, SOUTH + 10) for n in range(3)]
+    path = write_vectors(tmp_path / "a.gpkg", boxes, UTM, kind=["field", "cloud", "none"], height=[1.5, math.nan, 2.5])
+    classes = {"field": 1, "cloud": 254, "none": 255}
+    alone = read_labels(path, attribute="kind", classes=classes, unknown=254, all_touched=False).describe(
+        TILE, range(3)
+    )
+    assert (alone.values, alone.known) == ([1], 32 * 32 - 1)
+    raster = write_raster(tmp_path / "dem.tif", np.full((40, 40), 7, "float32"))
+    layers = [{"path": raster}, {"path": path, "attribute": "height"}]
+    over = read_labels(path, kind="continuous", layers=layers, all_touched=False)
+    assert over.describe(TILE, range(3)).known == 32 * 32 - 1
+    np.testing.assert_array_equal(burn(over)[31, :5], np.array([1.5, 7, math.nan, 7, 2.5], np.float32))
+
+
+def test_rasters_of_the_whole_earth_and_around_poles_are_read_for_a_named_area(tmp_path):
+    world = Affine(100_000, 0, -18e6, 0, -100_000, 9e6)
+    path = write_raster(tmp_path / "maps/a.tif", np.full((180, 360), 3, "uint8"), "ESRI:54009", world)
+    assert (burn(read_labels(path)) == 3).all()
+    write_raster(tmp_path / "maps/b.tif", np.full((40, 20), 4, "uint8"))
+    labels = burn(read_labels(tmp_path / "maps"))
+    assert (labels[:, :16] == 4).all() and (labels[:, 16:] == 3).all()
+    around = Affine(10, 0, -200, 0, -10, 200)
+    pole = write_raster(tmp_path / "pole.tif", np.ones((40, 40), "uint8"), "EPSG:3031", around)
+    for raster in (path, pole):
+        with pytest.raises(InputError, match="beyond the earth or around a pole; name the area with tiles.aoi"):
+            raster_extents(raster)

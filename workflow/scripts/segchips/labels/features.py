@@ -192,15 +192,16 @@ class LabelFeatures:
             for part in (np.where(raster.burned, raster.values, 0), np.packbits([raster.valid, raster.burned]))
         ]
         found = digest(self._settings_digest, *mask, *pixels, *(self._feature_digests[feature] for feature in features))
-        if not (rasters or self._continuous):
-            known_pixels = tile.grid.size**2 if covered is None else int(covered.sum())
-            return TileLabels(found, self.distinct_values(features), known_pixels)
-        _, known = self._burn(tile, features, rasters, covered)
         classes = set() if self._continuous else set(self.distinct_values(features))
+        if rasters or self._continuous or self.config.unknown in classes:
+            known_pixels = int(self._burn(tile, features, rasters, covered)[1].sum())
+        else:
+            known_pixels = tile.grid.size**2 if covered is None else int(covered.sum())
         for raster in rasters if not self._continuous else ():
             classes |= set(np.unique(raster.values[raster.burned]).tolist())
-        classes -= {self.config.background, self.config.unknown}
-        return TileLabels(found, sorted(classes), int(known.sum()))
+        if self.config.kind == "classes":
+            classes -= {self.config.background, self.config.unknown}
+        return TileLabels(found, sorted(classes), known_pixels)
 
     def _read_rasters(self, tile: Tile) -> list[RasterPixels]:
         return [part.read(tile) for part in self._parts if isinstance(part, RasterLayer)]
@@ -211,11 +212,13 @@ class LabelFeatures:
         """The tile's label pixels, and which of them are known."""
         if not self.has_rasters:
             pixels = self._rasterize(tile, features, self.config.all_touched)
-            known = ~np.isnan(pixels) if self._continuous else np.ones(pixels.shape, bool)
+            known = np.ones(pixels.shape, bool)
         else:
             pixels, known = self._burn_parts(tile, features, rasters)
-            if not self._continuous and self.config.unknown is not None:
-                known &= pixels != self.config.unknown
+        if self._continuous:
+            known &= ~np.isnan(pixels)
+        elif self.config.unknown is not None:
+            known &= pixels != self.config.unknown
         if covered is not None:
             known &= covered
         unknown = np.nan if self._continuous else self.config.unknown

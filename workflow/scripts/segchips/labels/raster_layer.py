@@ -20,10 +20,11 @@ from segchips.grids.tile import Tile
 from segchips.labels.raster_classes import LEFT_OUT, RasterClasses
 from segchips.scenes.georeference import georeference_problem
 from segchips.scenes.model import Band
-from segchips.tiles.label_rasters import raster_extents, raster_files
+from segchips.tiles.label_rasters import raster_files, raster_outline
 from segchips.vectors.longitudes import within_globe
 
 _OPEN_FILES = 16
+_GLOBE = shapely.box(-180, -90, 180, 90)
 _MARGIN = 0.001
 """Degrees around a tile in which rasters are looked for, as their sides are curved."""
 
@@ -65,8 +66,8 @@ class RasterLayer:
         self._scalings: list[tuple[float, float]] = []
         for file in self._files:
             self._scalings.append(_check_file(file, config, continuous))
-        outlines = raster_extents(config.path).geometries
-        self._tree = shapely.STRtree(within_globe(outlines))
+        outlines = [raster_outline(file) or _GLOBE for file in self._files] if len(self._files) > 1 else []
+        self._tree = shapely.STRtree(within_globe(np.array(outlines, dtype=object)))
         self._reader = RasterReader(_OPEN_FILES)
         self._nodata = None if config.nodata is None else Nodata(config.nodata)
         self._classes = RasterClasses(config, background)

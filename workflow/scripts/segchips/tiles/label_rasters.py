@@ -63,27 +63,40 @@ def raster_extents(path: str) -> VectorLayer:
         InputError: A file cannot be read or has no place on the earth.
     """
     files = raster_files(path)
-    outlines = np.array([_outline(file) for file in files], dtype=object)
+    outlines = np.array([_known_outline(file) for file in files], dtype=object)
     return VectorLayer(path, Path(path).stem, pyproj.CRS(4326), outlines, np.arange(len(files)), None, 0, 0)
 
 
-def _outline(file: str) -> object:
+def _known_outline(file: str) -> shapely.Polygon:
+    outline = raster_outline(file)
+    if outline is None:
+        raise InputError(f"'{file}' reaches beyond the earth or around a pole; name the area with tiles.aoi")
+    return outline
+
+
+def raster_outline(file: str) -> shapely.Polygon | None:
+    """Returns the outline of a raster in lon/lat; None where it reaches beyond the earth or around a pole.
+
+    Raises:
+        InputError: The file cannot be read or has no place on the earth.
+    """
     try:
         with rasterio.open(file) as source:
             if not source.crs or source.transform.is_identity:
                 raise InputError(f"'{file}' has no georeference: no CRS or no geotransform")
             steps = np.linspace(0, 1, 21)
             zeros = np.zeros(20)
-            columns = np.concatenate([steps[:-1], zeros + 1, steps[:0:-1], zeros]) * source.width
-            rows = np.concatenate([zeros, steps[:-1], zeros + 1, steps[:0:-1]]) * source.height
+            columns = np.concatenate([steps[:-1], zeros + 1, steps[:0:-1], zeros, zeros[:1]]) * source.width
+            rows = np.concatenate([zeros, steps[:-1], zeros + 1, steps[:0:-1], zeros[:1]]) * source.height
             x, y = source.transform * (columns, rows)
             crs = pyproj.CRS(source.crs.to_wkt())
     except RasterioError as error:
         raise InputError(f"'{file}' cannot be read as a raster: {error}") from error
     lon, lat = pyproj.Transformer.from_crs(crs, 4326, always_xy=True).transform(x, y)
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
-        raise InputError(f"'{file}' reaches beyond the earth in its CRS {crs.name}; name the area with tiles.aoi")
-    return shapely.Polygon(np.column_stack([np.unwrap(lon, period=360), lat]))
+        return None
+    lon = np.unwrap(lon, period=360)
+    return None if abs(lon[-1] - lon[0]) > 180 else shapely.Polygon(np.column_stack([lon, lat]))
 
 
 def _is_raster_name(file: Path) -> bool:
