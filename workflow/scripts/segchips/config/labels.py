@@ -99,6 +99,10 @@ class LabelsConfig(Block):
     kind: Literal["classes", "continuous", "instances"] = "classes"
     """What a label pixel holds: the number of a class, a measurement such as a height, or the number of an object."""
 
+    boundary: ClassValue | None = None
+    """The value of the pixels along the edges of each feature, where another feature or none lies beside them, so that
+    features that touch stay apart. null draws no boundaries."""
+
     def __post_init__(self) -> None:
         defaults = {"classes": 255, "instances": 0}
         if self.background is None and self.kind in defaults:
@@ -111,11 +115,13 @@ class LabelsConfig(Block):
         if self.kind != "classes":
             return {}
         for layer in self.layers:
-            one_value = not layer.attribute and Path(layer.path).suffix.lower() not in RASTER_SUFFIXES
+            one_value = not layer.attribute and not layer.may_be_raster
             values = {layer.layer or Path(layer.path).stem: layer.value} if one_value else layer.classes or {}
             for name, value in values.items():
                 if value is not None and name not in names.setdefault(value, []) and name:
                     names[value].append(name)
+        if self.boundary is not None:
+            names[self.boundary] = ["boundary"]
         return {value: ", ".join(parts) for value, parts in names.items()}
 
     @model_validator(mode="before")
@@ -132,6 +138,8 @@ class LabelsConfig(Block):
 
     @model_validator(mode="after")
     def _check(self) -> "LabelsConfig":
+        if self.boundary is not None and self.kind != "classes":
+            raise problem("boundary", f"is a class, and kind '{self.kind}' has none; remove it")
         checks = {"continuous": self._checked_measurements, "instances": self._checked_instances}
         return checks.get(self.kind, self._checked_classes)()
 
@@ -154,7 +162,7 @@ class LabelsConfig(Block):
         return self
 
     def _checked_classes(self) -> "LabelsConfig":
-        reserved = {"background": self.background, "unknown": self.unknown}
+        reserved = {"background": self.background, "unknown": self.unknown, "boundary": self.boundary}
         for number, layer in enumerate(self.layers):
             if not layer.attribute and layer.classes and not layer.may_be_raster:
                 text = "given without attribute; name the attribute whose values they map"
@@ -162,9 +170,13 @@ class LabelsConfig(Block):
             if layer.resampling not in ("nearest", "mode"):
                 raise problem(f"layers.{number}.resampling", f"'{layer.resampling}' mixes classes; choose 'mode'")
             for name, value in reserved.items():
-                if not layer.attribute and layer.value == value:
+                if not layer.attribute and layer.value == value and not layer.may_be_raster:
                     text = f"{value} is also the {name}; choose another value for one of them"
                     raise problem(f"layers.{number}.value", text)
+            if self.boundary is not None and self.boundary in (layer.classes or {}).values():
+                raise problem("boundary", f"{self.boundary} is also a class of layers.{number}; choose another value")
+        if self.boundary is not None and self.boundary in (self.background, self.unknown):
+            raise problem("boundary", f"{self.boundary} is also the background or unknown; choose another value")
         if self.unknown == self.background:
             raise problem("unknown", f"{self.unknown} is also the background; choose another value for one of them")
         if self.unknown is None and self.coverage:

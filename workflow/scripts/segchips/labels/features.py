@@ -19,6 +19,7 @@ from segchips.errors import InputError
 from segchips.files import digest
 from segchips.grids.geometries import boxes_in_layer, to_tile_crs
 from segchips.grids.tile import Tile
+from segchips.labels.boundaries import MARGIN, find_boundaries
 from segchips.labels.raster_layer import RasterLayer, RasterPixels, check_raster_keys
 from segchips.labels.thinning import thin_geometries
 from segchips.labels.values import feature_measurements, feature_values
@@ -115,6 +116,10 @@ class LabelFeatures:
                 raise InputError(
                     f"'{config.path}' is a raster, and objects (labels.kind 'instances') come from features"
                 )
+            if self.config.boundary is not None:
+                raise InputError(
+                    f"'{config.path}' is a raster, and labels.boundary is for features; remove one of them"
+                )
             return RasterLayer(config, self._continuous, self.config.background)
         layer = read_layer(config.path, config.layer, config.attribute, config.options)
         self.notes += layer.notes()
@@ -122,8 +127,9 @@ class LabelFeatures:
         if self._continuous:
             values, burned = feature_measurements(layer, config)
         else:
-            background = self.config.background if self.config.kind == "classes" else None
-            values, burned = feature_values(layer, config, background, self.config.unknown)
+            names = ("background", "unknown", "boundary") if self.config.kind == "classes" else ()
+            reserved = {name: getattr(self.config, name) for name in names}
+            values, burned = feature_values(layer, config, reserved)
         return FeatureLayer(layer.crs, str(layer), layer.geometries[burned], values[burned], layer.fids[burned])
 
     def intersecting(self, tiles: Sequence[Tile]) -> list[list[int]]:
@@ -219,12 +225,23 @@ class LabelFeatures:
             known &= ~np.isnan(pixels)
         elif self.config.unknown is not None:
             known &= pixels != self.config.unknown
+        if self.config.boundary is not None and features:
+            pixels[self._boundaries(tile, features)] = self.config.boundary
         if covered is not None:
             known &= covered
         unknown = np.nan if self._continuous else self.config.unknown
         if unknown is not None:
             pixels[~known] = unknown
         return pixels, known
+
+    def _boundaries(self, tile: Tile, features: Sequence[int]) -> Mask:
+        """Which pixels lie along the edges of features; those of the background's value have none."""
+        side = tile.grid.size + 2 * MARGIN
+        numbers = np.arange(1, len(features) + 1, dtype=np.uint32)
+        numbers[self._values[list(features)] == self.config.background] = 0
+        objects = np.zeros((side, side), np.uint32)
+        burned = self._rasterize(tile, features, self.config.all_touched, objects, numbers, MARGIN)
+        return find_boundaries(np.asarray(burned, np.uint32))
 
     def _burn_parts(
         self, tile: Tile, features: Sequence[int], rasters: Sequence[RasterPixels]
@@ -285,8 +302,12 @@ class LabelFeatures:
         all_touched: bool,
         pixels: LabelPixels | None = None,
         values: Array | None = None,
+        margin: int = 0,
     ) -> LabelPixels:
-        """Burn features over pixels, in place: their own values, or others. Without pixels, over the background."""
+        """Burn features over pixels, in place: their own values, or others. Without pixels, over the background.
+
+        The pixels may have a margin of so many around the tile's.
+        """
         pixels = self._empty(tile) if pixels is None else pixels
         if not features:
             return pixels
@@ -301,7 +322,7 @@ class LabelFeatures:
             rasterize(
                 zip(geometries[some], values[some].tolist(), strict=True),
                 out=pixels,
-                transform=Affine.from_gdal(*tile.geotransform),
+                transform=Affine.from_gdal(*tile.geotransform) @ Affine.translation(-margin, -margin),
                 all_touched=touched,
             )
         return pixels
@@ -331,7 +352,8 @@ class LabelFeatures:
         kind = () if self.config.kind == "classes" else (self.config.kind,)
         order = [isinstance(part, RasterLayer) for part in self._parts] if self.has_rasters else []
         unknown = [self.config.unknown] if self.has_rasters and self.config.unknown is not None else []
-        return digest(self.config.background, self.config.all_touched, *kind, *order, *unknown)
+        boundary = [] if self.config.boundary is None else [("boundary", self.config.boundary)]
+        return digest(self.config.background, self.config.all_touched, *kind, *order, *unknown, *boundary)
 
     @cached_property
     def _feature_digests(self) -> list[str]:

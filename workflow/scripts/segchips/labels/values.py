@@ -17,20 +17,17 @@ FeatureValues = tuple[npt.NDArray[np.uint8], Mask]
 """The label value of each feature (uint8), and whether the feature is burned."""
 
 
-def feature_values(
-    layer: VectorLayer, config: LabelLayer, background: int | None, unknown: int | None
-) -> FeatureValues:
+def feature_values(layer: VectorLayer, config: LabelLayer, reserved: Mapping[str, int | None]) -> FeatureValues:
     """Determine each feature's label value.
 
     Args:
         layer: The layer as read, with the values of the attribute.
         config: How the layer is labelled: a constant value, an attribute, or an attribute with a class map.
-        background: The label value of the background.
-        unknown: The label value of unknown pixels, if there is one.
+        reserved: Label values that no feature may have, by the key of the labels block that sets each.
 
     Raises:
-        InputError: An attribute value is missing, is not a whole number from 0 to 255, equals the background or the
-            unknown value, or is not in the class map. The message names the features.
+        InputError: An attribute value is missing, is not a whole number from 0 to 255, is reserved, or is not in the
+            class map. The message names the features.
     """
     count = len(layer.geometries)
     if layer.values is None or config.attribute is None:
@@ -42,7 +39,7 @@ def feature_values(
         raise InputError(f"{subject}: {_describe_features(layer, missing)} no value; {advice}")
     if config.classes is not None:
         return _map_classes(layer, config.classes, subject)
-    return _whole_numbers(layer, subject, {"background": background, "unknown": unknown}), np.ones(count, bool)
+    return _whole_numbers(layer, subject, reserved), np.ones(count, bool)
 
 
 def feature_measurements(layer: VectorLayer, config: LabelLayer) -> tuple[npt.NDArray[np.float32], Mask]:

@@ -192,7 +192,8 @@ def _untyped(path: str, name: str) -> str:
 
 def _encoding_problem(path: str, options: ReadOptions) -> str:
     if options.encoding:
-        return f"'{path}' holds texts that are not in the encoding '{options.encoding}'; set labels.encoding to another"
+        key = f"{options.block}.encoding"
+        return f"'{path}' holds texts that are not in the encoding '{options.encoding}'; set {key} to another"
     declaration = Path(path).with_suffix(".cpg")
     if Path(path).suffix.lower() == ".shp" and declaration.exists():
         declared = declaration.read_text(errors="replace").strip()
