@@ -86,6 +86,15 @@ def test_tiles_follow_the_pixels_that_scenes_share_and_chips_equal_windows(tmp_p
     assert equal
 
 
+def test_tiles_follow_files_whose_bands_the_config_does_not_name(tmp_path):
+    write_photo(tmp_path / "a.tif")
+    write_photo(tmp_path / "odd.tif", step=0.2)
+    area = write_vectors(tmp_path / "area.gpkg", [shapely.box(2600000, 1200380, 2600060, 1200400)], "EPSG:2056")
+    imagery = {"source": "files", "path": str(tmp_path), "products": [{"id": "photos"}], "exclude": ["odd.tif"]}
+    dataset = make_dataset(tiles={"size": 64, "pad": 2, "grid": "imagery", "aoi": area}, imagery=imagery)
+    assert find(dataset) == PixelGrid("EPSG:2056", (0.05, 0.05), 0.1)
+
+
 @pytest.mark.parametrize(
     ("odd", "message"),
     [

@@ -57,6 +57,7 @@ def write_chip(
         "tiled": True,
         "blockxsize": block,
         "blockysize": block,
+        "alpha": "no",  # else GDAL takes the last of four bands of 8 bits for one
     }
     with MemoryFile() as memory:  # GDAL does not report a full disk
         with memory.open(**profile) as chip:

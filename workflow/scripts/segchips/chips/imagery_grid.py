@@ -20,6 +20,7 @@ from segchips.grids.tile import Grid
 from segchips.scenes.catalogue import open_catalogue
 from segchips.scenes.model import Scene
 from segchips.scenes.signing import with_signature
+from segchips.scenes.usable import with_all_bands
 from segchips.vectors.geometry import Geometries
 
 _THREADS = 8
@@ -65,12 +66,12 @@ def find_pixel_grid(imagery: ImageryConfig, area: Geometries) -> PixelGrid:
         InputError: There is no scene, or scenes differ in CRS, pixel size or position of their pixels.
         SceneError: A file cannot be read.
     """
-    scenes = open_catalogue(imagery).search(area)
+    scenes = [scene for scene in open_catalogue(imagery).search(area) if scene.id not in imagery.exclude]
     if not scenes:
         raise InputError(
             "tiles.grid: no scene meets the area, so there are no pixels to follow; check area, dates, products"
         )
-    headers = _headers(imagery, scenes)
+    headers = _headers(with_all_bands(imagery, scenes), scenes)
     usable = [header for header in headers if not header.problem]
     if not usable:
         raise InputError(f"tiles.grid: {headers[0].name} {headers[0].problem}; take 'dltile' or a crs")

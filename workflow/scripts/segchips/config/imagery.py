@@ -268,7 +268,6 @@ class ImageryConfig(Block):
             start=None,
             end=None,
             filter=None,
-            exclude=(),
             max_cloud=None,
             composite="closest" if self.composite == "least_cloud" else self.composite,
             reference_date=None,

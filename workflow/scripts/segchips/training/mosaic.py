@@ -114,7 +114,8 @@ class _Mosaic:
 
     def _make(self, blocks: Path, mosaic: Path) -> None:
         tiling = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "sparse_ok": True, "bigtiff": "if_safer"}
-        with rasterio.open(blocks, "w", driver="GTiff", compress="lzw", **tiling, **self.profile) as target:
+        plain = {"compress": "lzw", "alpha": "no"}  # else GDAL takes the last of four bands of 8 bits for alpha
+        with rasterio.open(blocks, "w", driver="GTiff", **plain, **tiling, **self.profile) as target:
             for window, block in self.blocks():
                 target.write(block, window=window)
         options = {"compress": "deflate", "blocksize": BLOCK, "overview_resampling": "nearest", "sparse_ok": True}
