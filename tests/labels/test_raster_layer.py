@@ -82,7 +82,8 @@ def test_classes_map_values_ranges_and_names_and_leave_out(tmp_path):
         "<PAMDataset><PAMRasterBand band='1'><GDALRasterAttributeTable tableType='thematic'>"
         "<FieldDefn index='0'><Name>Value</Name><Type>0</Type><Usage>5</Usage></FieldDefn>"
         "<FieldDefn index='1'><Name>Class_Name</Name><Type>2</Type><Usage>2</Usage></FieldDefn>"
-        "<Row index='0'><F>300</F><F>Tree cover</F></Row></GDALRasterAttributeTable></PAMRasterBand></PAMDataset>"
+        "<Row index='0'><F>300</F><F>Tree cover</F></Row><Row index='1'><F></F><F>empty</F></Row>"
+        "</GDALRasterAttributeTable></PAMRasterBand></PAMDataset>"
     )
     classes = {0: 9, "10-19": 1, 11: 2, 20: None, "Tree cover": 3, "400.0": 4, "007": 5}
     pixels = burn(read_labels(path, classes=classes, background=200))
@@ -134,6 +135,8 @@ def test_of_a_folder_or_pattern_the_last_raster_with_data_wins(tmp_path):
     for path in ("maps", "maps/*.tif"):
         assert [file[-5:] for file in raster_files(f"{tmp_path}/{path}")] == ["a.tif", "b.tif"]
         np.testing.assert_array_equal(burn(read_labels(f"{tmp_path}/{path}", unknown=254)), expected)
+    (tmp_path / "maps/a.tif.aux.xml").write_text("<PAMDataset/>")
+    assert [file[-9:] for file in source_files(f"{tmp_path}/maps/*.tif")] == ["aps/a.tif", "aps/b.tif", "f.aux.xml"]
     with pytest.raises(InputError, match="matches no raster"):
         raster_files(f"{tmp_path}/*.img")
 

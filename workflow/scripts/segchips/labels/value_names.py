@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
+from contextlib import suppress
 
 import rasterio.shutil
 from rasterio.io import MemoryFile
@@ -37,7 +38,8 @@ def _table_names(table: ElementTree.Element) -> Mapping[int, str]:
     names = {}
     for row in table.findall("Row"):
         cells = [cell.text or "" for cell in row.findall("F")]
-        names[int(float(cells[value]))] = cells[name]
+        with suppress(ValueError, OverflowError):
+            names[int(float(cells[value]))] = cells[name]
     return names
 
 

@@ -53,7 +53,10 @@ def source_files(path: str) -> list[str]:
                 return [file for file in source.files if Path(file).exists()] or [path]
         except RasterioError:
             return [path]
-    return [path] if not files or Path(path).is_dir() else list(files)
+    if not files or Path(path).is_dir():
+        return [path]
+    beside = (f"{file}.aux.xml" for file in files)
+    return [*files, *(file for file in beside if Path(file).exists())]
 
 
 def raster_extents(path: str) -> VectorLayer:
