@@ -75,16 +75,22 @@ def contact_sheet(
         background: The label value of the background.
     """
     limits = stretch_limits(chips)
-    lookup = np.full((256, 3), BACKGROUND, np.uint8)
-    for value, colour in colours.items():
-        lookup[value] = colour
-    lookup[background] = BACKGROUND
+    lookup = colour_table(colours, background)
     entries = []
     for chip in chips:
         image = stretch_contrast(chip, limits)
         overlay = overlay_classes(image, chip.label, lookup, background)
         entries.append(ContactSheetEntry(chip.row, png_uri(image), png_uri(lookup[chip.label]), png_uri(overlay)))
     return entries
+
+
+def colour_table(colours: Mapping[int, Colour], background: int) -> npt.NDArray[np.uint8]:
+    """The colour of each label value, 256 x 3; that of the background where none is given."""
+    table = np.full((256, 3), BACKGROUND, np.uint8)
+    for value, colour in colours.items():
+        table[value] = colour
+    table[background] = BACKGROUND
+    return table
 
 
 def stretch_limits(chips: Sequence[PreviewChip]) -> list[tuple[float, float]]:

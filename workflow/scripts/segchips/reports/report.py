@@ -14,6 +14,7 @@ from segchips.config.model import Dataset
 from segchips.files import atomic_write
 from segchips.labels.conflicts import read_conflicts
 from segchips.records.dataset_files import made_entries, read_info
+from segchips.records.dataset_info import DatasetInfo
 from segchips.records.statistics import statistics
 from segchips.records.statistics_file import SplitStatistics
 from segchips.reports.audit import read_audit
@@ -32,7 +33,7 @@ from segchips.reports.colours import (
 from segchips.reports.contact_sheet import choose_tiles, contact_sheet, display_bands, is_true_colour
 from segchips.reports.dataset_summary import band_names
 from segchips.reports.histograms import band_histograms, measurement_histograms
-from segchips.reports.layer_previews import layer_pictures, layer_scaling
+from segchips.reports.layer_previews import LayerPicture, layer_pictures, layer_scaling
 from segchips.reports.ledger import (
     FAILED,
     NO_SCENES,
@@ -42,18 +43,12 @@ from segchips.reports.ledger import (
     read_ledger,
     summarise_states,
 )
-from segchips.reports.measurements import (
-    NO_VALUE,
-    measurement_groups,
-    number_labels,
-    object_colours,
-    shade_colours,
-    shade_labels,
-)
+from segchips.reports.measurements import measurement_groups
 from segchips.reports.pixel_size import pixel_size
 from segchips.reports.public_config import public_config
 from segchips.reports.redaction import redact_message
 from segchips.reports.software_versions import software_versions
+from segchips.reports.target_previews import shade_values, target_pictures
 from segchips.reports.tile_map import CONFLICT_LEVELS, conflict_map, read_area, tile_map
 from segchips.reports.timelines import scene_table, timelines
 from segchips.scenes.lock import read_locks
@@ -111,7 +106,7 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
             )
         ]
         + measurement_groups(split_statistics),
-        "pictures": layer_pictures(info, folder, shown),
+        "pictures": _pictures(dataset, info, folder, shown),
         "audit": read_audit(folder / "audit.json"),
         "conflicts": _conflict_variables(folder, area, dataset.tiles.size),
         "scenes": [
@@ -131,6 +126,15 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
         dataset=dataset, imagery=dataset.imagery.first, labels=labels, info=info, rows=rows, splits=splits, **variables
     )
     atomic_write(output, page)
+
+
+def _pictures(
+    dataset: Dataset, info: DatasetInfo, folder: Path, rows: Sequence[LedgerRow]
+) -> dict[str, list[LayerPicture]]:
+    """Pictures of all layers and of further targets by tile; empty where the contact sheet shows everything."""
+    layers, targets = layer_pictures(info, folder, rows), target_pictures(dataset.labels.targets, folder, rows)
+    pictures = {row.tile: [*layers.get(row.tile, []), *targets[row.tile]] for row in rows}
+    return pictures if any(pictures.values()) else {}
 
 
 def _tile_variables(
@@ -165,18 +169,11 @@ def _chip_variables(
     split_statistics: Mapping[str, SplitStatistics],
 ) -> dict[str, Any]:
     legend = class_legend(labels, split_statistics)
-    colours, chips = {value: entry.rgb for value, entry in legend.items()}, [previews.previews[t] for t in selected]
-    if labels.kind == "continuous":
-        colours, chips = shade_colours(), shade_labels(chips)
-    elif labels.kind == "instances":
-        colours, chips = object_colours(), number_labels(chips)
-    if labels.unknown is not None:
-        colours[labels.unknown] = UNKNOWN
+    chips = [previews.previews[tile] for tile in selected]
+    colours, background, chips = shade_values(labels, chips, {value: entry.rgb for value, entry in legend.items()})
     return {
         "legend": legend,
-        "sheet": contact_sheet(
-            chips, colours, labels.background if labels.kind == "classes" and labels.background else NO_VALUE
-        ),
+        "sheet": contact_sheet(chips, colours, background),
         "display": [bands[index] for index in display_bands(bands)],
         "true_colour": is_true_colour(bands),
         "split_pixels": {split: entry.pixels for split, entry in split_statistics.items()},
