@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from segchips.chips.images import make_image
+from segchips.chips.skipped_scenes import can_be_read, skipped_scenes
 from segchips.errors import SceneError
 from segchips.records.chip_tags import read_chip_tags
-from support.scene_series import SceneSeries, flat, noise
+from support.scene_series import TILE, Chip, SceneSeries, flat, noise
 
 
 def two_scenes(folder, damage):
@@ -56,3 +58,32 @@ def test_clouds_and_a_scene_that_is_skipped_leave_a_chip_without_valid_pixels(tm
     series = two_scenes(tmp_path, remove("mask"))
     chip = series.chip(cloud_mask={"asset": "mask", "clear": [7]}, on_failure="skip_scene", reference_date="2017-07-30")
     assert chip.valid == 0.0 and [scene["id"] for scene in chip.contributions["s2"]] == ["bad"]
+
+
+@pytest.mark.parametrize("damage", [remove("B1"), truncate, remove("mask")], ids=["missing", "truncated", "no mask"])
+def test_a_chip_tells_which_scene_to_try_again(tmp_path, damage):
+    series = two_scenes(tmp_path, lambda _: None)
+    whole = {key: series.paths["s2", "bad", key].read_bytes() for key in ("B1", "mask")}
+    damage(series)
+    plan = series.plan(cloud_mask={"asset": "mask", "clear": [0]}, on_failure="skip_scene")
+    make_image(plan, TILE, tmp_path / "chip.tif")
+    assert skipped_scenes(tmp_path / "chip.tif") == [("s2", "bad")]
+    assert not can_be_read(plan, "s2", "bad", TILE)
+    for key, content in whole.items():
+        series.paths["s2", "bad", key].write_bytes(content)
+    assert can_be_read(plan, "s2", "bad", TILE)
+    make_image(plan, TILE, tmp_path / "chip.tif")
+    assert skipped_scenes(tmp_path / "chip.tif") == []
+
+
+def test_a_step_that_lacks_a_scene_is_not_taken_over(tmp_path):
+    series = two_scenes(tmp_path, lambda _: None)
+    content = series.paths["s2", "bad", "B1"].read_bytes()
+    series.paths["s2", "bad", "B1"].unlink()
+    july, august = ["2017-07-01", "2017-07-31"], ["2017-08-01", "2017-08-31"]
+    for periods in ([july], [july, august]):
+        plan = series.plan(periods=periods, reference_date="2017-07-01", on_failure="skip_scene")
+        make_image(plan, TILE, tmp_path / "chip.tif", made_from=plan.digest(TILE.key))
+        expected = series.expected("whole" if periods == [july] else "bad", "B1")
+        np.testing.assert_array_equal(Chip(tmp_path / "chip.tif").pixels[0], np.array(expected, float))
+        series.paths["s2", "bad", "B1"].write_bytes(content)

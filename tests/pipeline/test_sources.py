@@ -142,6 +142,25 @@ def test_files_that_cannot_be_read_are_excluded_alike(fresh: Project) -> None:
     assert Counter(row["state"] for row in rows)["excluded"] > 0, result.stdout
 
 
+@pytest.mark.slow
+def test_chips_that_lack_a_scene_are_made_again_once_it_can_be_read(fresh: Project) -> None:
+    for key, value in {"on_failure": "skip_scene", "start": "2023-06-20", "end": "2023-07-10"}.items():
+        fresh.change(f"defaults.imagery.{key}", value)
+    files = list((fresh.folder / "resources/sample/sample-l2a").glob("sample_20230628*/B04.tif"))
+    contents = {path: path.read_bytes() for path in files}
+    for path in files:
+        path.write_bytes(b"no raster")
+    fresh.run_and_count()
+    lacking = {row["tile"] for row in fresh.ledger() if "cannot be read" in row["reason"]}
+    assert lacking and fresh.run_and_count() == Counter()
+    for path, content in contents.items():
+        path.write_bytes(content)
+    assert "made without a scene that can be read now" in fresh.run("-n").stdout
+    assert fresh.run_and_count()["images"] == len(lacking)
+    assert not any("cannot be read" in row["reason"] for row in fresh.ledger())
+    assert fresh.run_and_count() == Counter()
+
+
 def test_without_a_login_no_job_runs(served: Project) -> None:
     assert served.environment
     served.environment["EARTHONE_TOKEN"] = "h.e30.s"

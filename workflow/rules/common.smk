@@ -304,10 +304,23 @@ def digest_of_chip(rule, kinds, ask, lock):
         files = [DATASETS.chips(wildcards.dataset, kind, part, [key])[0] for kind in kinds]
 
         def made_from():
+            if lacks := lacking():
+                return lacks
             digest, *others = {chip_made_from(Path(file), key) for file in files}
             return None if others else digest
 
-        return compared(digest, rule, files, OwnRecord(made_from))
+        def lacking():
+            return lacking_scene(wildcards.dataset, part, wildcards.tile, files[0]) if kinds[0] == "images" else None
+
+        return compared(digest, rule, files, OwnRecord(made_from, lacking))
+
+
+def lacking_scene(dataset, layer, tile, chip):
+    """What to compare with the digest of a chip that lacks a scene which can be read now; None for other chips."""
+    if CONFIG.datasets[dataset].imagery.layers[layer].on_failure != "skip_scene":
+        return None
+    lacks = DATASETS.read_once("lacks", Path(chip), lambda _: RUNNER.lacks_readable_scene(dataset, layer, tile, chip))
+    return "made without a scene that can be read now" if lacks else None
 
     return answer
 

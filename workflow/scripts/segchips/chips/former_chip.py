@@ -36,12 +36,16 @@ class FormerChip:
 
 
 def read_former_chip(path: Path, tile: Tile) -> FormerChip:
-    """Read the steps of a chip; one without steps where there is no such chip, or where it has changed."""
+    """Read the steps of a chip that lack no scene; none where there is no such chip, or where it has changed."""
     with suppress(RasterioError, ValueError, KeyError, TypeError):
         if path.exists() and chip_made_from(path, tile.key):
             with rasterio.open(path) as chip:
                 entries = json.loads(chip.tags()["STEPS"])
                 pixels = chip.read().reshape(len(entries), -1, chip.height, chip.width)
-                steps = {entry["made_from"]: (entry, part) for entry, part in zip(entries, pixels, strict=True)}
+                steps = {
+                    entry["made_from"]: (entry, part)
+                    for entry, part in zip(entries, pixels, strict=True)
+                    if not any("skipped" in scene for scenes in entry["scenes"].values() for scene in scenes)
+                }
                 return FormerChip(pixels.dtype, chip.nodata, steps)
     return FormerChip()

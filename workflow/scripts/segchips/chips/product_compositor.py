@@ -130,6 +130,16 @@ class ProductCompositor:
         skipped = [_share(scene, 0.0) | {"skipped": self._skipped[scene.id]} for scene in self._scenes_skipped()]
         return replace(made, scenes=[*made.scenes, *skipped]) if skipped else made
 
+    def can_read(self, scene_id: str) -> bool:
+        """Return whether the bands and the mask of a scene of the tile can be read."""
+        scene = next((scene for scene in self._scenes if scene.id == scene_id), None)
+        with suppress(SceneError):
+            if scene and scene_id not in self._skipped:
+                self._clear(scene)
+                self._read(scene)
+                return True
+        return False
+
     def _scenes_skipped(self) -> list[Scene]:
         return [scene for scene in self._scenes if scene.id in self._skipped]
 

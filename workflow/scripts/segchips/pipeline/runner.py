@@ -13,6 +13,7 @@ from segchips.files import atomic_write
 from segchips.pipeline.checks import check_conversion, check_inputs, check_pinned_scenes
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.job_times import JobTimes
+from segchips.pipeline.steps.images import lacks_readable_scene
 from segchips.pipeline.steps.scenes import check_scenes
 from segchips.pipeline.workers import WorkerPool
 from segchips.remote.remote_files import remote_files
@@ -98,6 +99,11 @@ class JobRunner:
                 self._ask(pool, check_scenes, name)
         for conversion in config.conversions.values():
             check_conversion(conversion)
+
+    def lacks_readable_scene(self, name: str, layer: str, tile_name: str, path: str) -> bool:
+        """Whether a chip lacks a scene that could not be read when it was made, and that can be read now."""
+        pool = self._platform_worker if self.datasets.asks_platform(name, layer) else self._workers
+        return bool(self._ask(pool, lacks_readable_scene, name, layer, tile_name, path))
 
     def _run(
         self,

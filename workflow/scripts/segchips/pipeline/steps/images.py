@@ -40,6 +40,30 @@ def make_image(
         return [str(error)]
 
 
+def lacks_readable_scene(datasets: Datasets, name: str, layer: str, tile_name: str, path: str) -> bool:
+    """Whether a chip lacks a scene that could not be read when it was made, and that can be read now.
+
+    A scene is read for one of the tiles that lack it; the others follow.
+
+    Args:
+        datasets: The datasets.
+        name: The dataset's name.
+        layer: The layer's name, "" for the only one.
+        tile_name: The stem of the tile's chip files.
+        path: The image chip.
+    """
+    from segchips.chips.skipped_scenes import can_be_read, skipped_scenes
+
+    plan, tile = datasets.image_plan(name, layer), Tile.from_name(tile_name)
+    lock = datasets.folder(name) / "scenes.parquet"
+
+    def is_readable(product: str, scene: str) -> bool:
+        key = "readable", layer, product, scene
+        return datasets.read_once(key, lock, lambda _: can_be_read(plan, product, scene, tile))
+
+    return any(is_readable(product, scene) for product, scene in skipped_scenes(Path(path)))
+
+
 def exclusion_reasons(datasets: Datasets, name: str, keys: Sequence[str]) -> dict[str, str]:
     """The tiles among these whose chips could not be made in this run, with the reasons."""
     reasons: dict[str, str] = {}
