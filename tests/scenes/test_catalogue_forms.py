@@ -233,3 +233,19 @@ def test_a_check_ends_at_the_first_scene_that_has_the_bands(tmp_path):
     with pytest.raises(InputError, match=r"scene 'a' of product 's2' has no band 'B9'; it has x \(none of 2 scenes"):
         catalogue.check("s2", ["B9"], None, FOOTPRINTS)
     assert not catalogue.check("s2", ["B1"], None, np.array([shapely.box(0, 0, 1, 1)]))
+
+
+@pytest.mark.parametrize("form", ["item", "items"])
+@pytest.mark.parametrize("place", ["near", "far"])
+def test_the_collection_that_items_link_to_describes_their_assets(tmp_path, serve, form, place):
+    item = make_item("here", DAY, {"B1": make_asset("./a.tif")}, HERE)
+    item["links"] = [make_link("collection", "./collection.json")]
+    content = item if form == "item" else {"type": "FeatureCollection", "features": [item]}
+    write_json(tmp_path / "items.json", content)
+    described = {"B1": {"raster:bands": [{"nodata": 5, "scale": 0.5}]}}
+    write_json(tmp_path / "collection.json", make_collection("s2") | {"item_assets": described})
+    address = tmp_path / "items.json" if place == "near" else serve(tmp_path) + "/items.json"
+    band = find(address)[0].find_band("B1")
+    assert (band.nodata, band.scale) == (5.0, 0.5)
+    (tmp_path / "collection.json").unlink()
+    assert find(address)[0].find_band("B1").nodata is None

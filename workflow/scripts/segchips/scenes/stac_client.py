@@ -15,6 +15,7 @@ from segchips.files import Json
 from segchips.scenes.model import Scene
 from segchips.scenes.stac_addresses import is_remote, local_path
 from segchips.scenes.stac_api import StacApi, is_api
+from segchips.scenes.stac_features import StacFeatures, lists_items
 from segchips.scenes.stac_files import read_document
 from segchips.scenes.stac_items import ItemError, scene_from_item
 from segchips.scenes.stac_search import ItemSearch
@@ -80,13 +81,15 @@ def _source(href: str, document: Json, host: str) -> StacSource:
         items = document["features"] if kind == "FeatureCollection" else [document]
         if not any(isinstance(item, dict) and item.get("type") == "Feature" for item in items):
             raise ValueError("it has no items")
-        return ItemList(href, [(href, items)])
+        return ItemList(href, [(href, items)], host)
     if "id" not in document or not isinstance(document.get("links"), list) or "stac_version" not in document:
         raise ValueError("it is neither a Catalog, a Collection, an item nor an ItemCollection")
     if is_remote(href) and is_api(document):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PystacClientWarning)
             return StacApi(href, host)
+    if is_remote(href) and lists_items(document):
+        return StacFeatures(href, document, host)
     return StacTree(href, document, host)
 
 

@@ -1,6 +1,7 @@
 """Static STAC: a tree of catalogues and collections, or a list of items."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from requests import HTTPError
@@ -8,6 +9,7 @@ from requests import HTTPError
 from segchips.errors import InputError
 from segchips.files import Json
 from segchips.scenes.stac_addresses import is_http, is_remote, resolve_link
+from segchips.scenes.stac_bands import is_raster
 from segchips.scenes.stac_files import read_document
 from segchips.scenes.stac_items import ItemError, unusable
 from segchips.scenes.stac_search import ItemSearch
@@ -23,10 +25,11 @@ class ItemList:
     Args:
         href: The catalogue as the config names it.
         files: The address of each file, and the items in it.
+        host: The server that it is on; empty where it has none.
     """
 
-    def __init__(self, href: str, files: Sequence[tuple[str, Sequence[Json]]]) -> None:
-        self._href = href
+    def __init__(self, href: str, files: Sequence[tuple[str, Sequence[Json]]], host: str = "") -> None:
+        self._href, self._host = href, host
         self._items = [_with_base(item, address) for address, items in files for item in items]
 
     def products(self) -> list[str]:
@@ -35,7 +38,14 @@ class ItemList:
         return sorted({str(name) for name in named if name})
 
     def collection(self, product: str) -> Mapping[str, Any]:
-        """Return nothing: the items stand alone."""
+        """Return the collection that items link to, where some say nothing of their bands; empty where it is gone."""
+        members = (item for item in self._items if not isinstance(item, ItemError) and _collection_of(item, product))
+        silent = [item for item in members if not _describes_bands(item)]
+        for item in silent[:1]:
+            for link in _links(item, "collection"):
+                with suppress(Exception):  # the link of a copied item may lead nowhere, and its files speak then
+                    document = read_document(resolve_link(item["_base"], str(link["href"])), self._host)
+                    return document if document.get("type") == "Collection" else {}
         return {}
 
     def items(self, product: str, search: ItemSearch) -> Iterator[Json | ItemError]:
@@ -207,6 +217,13 @@ def _with_base(item: Any, address: str) -> Json | ItemError:
     if not isinstance(item, dict):
         return ItemError(f"an item of {address} is a JSON {type(item).__name__} in place of an object")
     return {**item, "_base": address}
+
+
+def _describes_bands(item: Json) -> bool:
+    """Whether each raster asset of an item describes its bands."""
+    assets = item.get("assets")
+    rasters = [asset for asset in assets.values() if is_raster(asset)] if isinstance(assets, dict) else []
+    return all(asset.get("raster:bands") or asset.get("bands") for asset in rasters)
 
 
 def _collection_of(item: Json, product: str) -> bool:
