@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from segchips.errors import SceneError
 from support.scene_series import B04, SceneSeries, flat, noise
 
 # Scale and offset.
@@ -125,3 +126,18 @@ def test_other_scales_of_integers_and_floats(tmp_path):
             exact = Fraction(int(one[row][column])) / 2 + 10
             assert chip.pixels[0, row, column] == (round(exact) if dtype == "int16" else float(exact))
         assert chip.offsets == (0.0,) and chip.scales == (1.0,)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("uint8", 200), ("int16", 20_000), ("uint16", 40_000)])
+@pytest.mark.parametrize("kind", ["closest", "mean"])
+def test_values_that_do_not_fit_with_the_scale_of_other_scenes_are_refused(tmp_path, dtype, value, kind):
+    series = SceneSeries(tmp_path)
+    for day, scale, pixel in ((1, 2.0, value), (2, 1.0, 7)):
+        declared = {"B04": {"raster:bands": [{"scale": scale, "offset": 0, "nodata": 0}]}}
+        data = flat(pixel, dtype)
+        data[:12] = 0
+        series.add(f"a{day}", f"2017-07-0{day}T10:00:00Z", {"B04": data}, declared=declared, nodata=0)
+    with pytest.raises(SceneError, match=f"'a1'.*its value {2 * value:g} does not fit {dtype}"):
+        series.chip(products=B04, composite=kind, reference_date="2017-07-01")
+    chip = series.chip(products=B04, composite=kind, reference_date="2017-07-01", on_failure="skip_scene")
+    assert set(np.unique(chip.pixels)) == {0, 7} and chip.contributions["s2"][-1]["id"] == "a1"

@@ -7,6 +7,7 @@ import pytest
 import rasterio
 
 from segchips.chips.images import make_image
+from support.range_server import RangeServer
 from support.scene_series import TILE, SceneSeries
 
 DAYS = ["2017-01-10", "2017-01-20", "2017-03-05", "2017-03-25", "2017-05-02"]
@@ -61,6 +62,21 @@ def test_each_step_is_the_composite_of_its_period_and_may_be_empty(series, tmp_p
     shares = [float((step != 0).all(axis=0).mean()) for step in pixels]
     assert [step["valid"] for step in steps] == pytest.approx(shares, abs=1e-6)
     assert float(tags["VALID"]) == (pixels != 0).all(axis=1).any(axis=0).mean()
+
+
+def test_a_period_added_asks_a_server_for_files_of_that_period_alone(series, tmp_path):
+    with RangeServer(series.folder) as server:
+        for item in series.items:
+            for asset in item["assets"].values():
+                asset["href"] = asset["href"].replace("./", f"{server.url}/s2/")
+        make(series, tmp_path / "chip.tif", periods=PERIODS)
+        asked = {path for path, *_ in server.asked}
+        assert asked == {f"/s2/{day}-{key}.tif" for day in DAYS[:4] for key in ("B1", "B2")}
+        server.asked.clear()
+        pixels, *_ = make(series, tmp_path / "chip.tif", periods=[*PERIODS, MAY])
+        assert {path for path, *_ in server.asked} == {f"/s2/2017-05-02-{key}.tif" for key in ("B1", "B2")}
+    np.testing.assert_array_equal(pixels[0], first_valid(series, ["2017-01-20", "2017-01-10"]))
+    np.testing.assert_array_equal(pixels[3], first_valid(series, ["2017-05-02"]))
 
 
 def test_a_reference_date_orders_the_scenes_of_every_period(series, tmp_path):

@@ -1,5 +1,6 @@
 """Named layers and targets: their files and records, and what runs again when one of them changes."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -110,6 +111,25 @@ def test_layers_and_targets_from_config_to_records(finished: Project) -> None:
     assert train.layers["dem"][0].count == (heights != -1).sum()
     assert train.targets["road"][1].pixels == sum(int((record["road"] == 1).sum()) for record in pixels)
     assert list(train.targets["cover"][1].layers) == ["s2", "dem"]
+
+
+def test_the_card_and_the_files_for_arcgis_know_layers_steps_and_targets(finished: Project) -> None:
+    folder = finished.results()
+    card, statistics = (folder / "README.md").read_text(), segchips.statistics(folder / "tfrecords")
+    for layer, bands in statistics["train"].layers.items():
+        for band in bands:
+            assert (
+                f"| {layer}/{band.name or 'band 1'} | train | {100 * band.nodata_share:.2f} % | {band.min:.6g} |"
+                in card
+            )
+    assert "### cover" in card and f"| 1 | road | {statistics['train'].targets['road'][1].pixels:,} |" in card
+    model = json.loads((folder / "esri_model_definition.emd").read_text())
+    assert model["InputRastersProps"]["BandNames"] == ["1/B04", "1/B08", "2/B04", "2/B08"] and model["NumBands"] == 4
+    image, label = (folder / "map.txt").read_text().splitlines()[0].split("\t")
+    with rasterio.open(folder / image) as chip, rasterio.open(folder / label):
+        assert chip.count == 4
+    steps = [split.steps["s2"][1][0] for split in statistics.values()]
+    assert model["AllTilesStats"][2]["Max"] == max(band.max for band in steps if band.max is not None)
 
 
 NEW = {"products": BANDS, "max_cloud": 0.5}

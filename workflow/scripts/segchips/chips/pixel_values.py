@@ -36,11 +36,20 @@ def _has_clear_bits(values: Pixels, mask: CloudMask) -> Mask:
     return clear
 
 
-def rescale(plane: Pixels, band: Band, target: Scaling) -> Pixels:
-    """Convert pixel values from a band's scale and offset to those of the target; integers are rounded and clipped."""
+def rescale(plane: Pixels, valid: Mask, band: Band, target: Scaling) -> Pixels:
+    """Convert pixel values from a band's scale and offset to those of the target.
+
+    Integers are rounded, and physical values below the lowest that the target can say become that one.
+
+    Raises:
+        OverflowError: A valid value is above the highest that the target can say; the text says it.
+    """
     scale, offset = target
     values = plane * (band.scale / scale) + (band.offset - offset) / scale
     if np.issubdtype(plane.dtype, np.integer):
         limits = np.iinfo(plane.dtype)
-        values = np.clip(np.rint(np.round(values, 6)), limits.min, limits.max)
+        values = np.rint(np.round(values, 6))
+        if (values[valid] > limits.max).any():
+            raise OverflowError(f"{values[valid].max():g}")
+        values = np.clip(values, limits.min, limits.max)
     return values.astype(plane.dtype)

@@ -242,7 +242,14 @@ class ProductCompositor:
         targets = [self._plan.scaling[self.product.id, name] for name in self.product.bands]
         if all(band.scaling == target for band, target in zip(bands, targets, strict=True)):
             return pixels, valid
-        return np.stack([rescale(*plane) for plane in zip(pixels, bands, targets, strict=True)]), valid
+        try:
+            planes = [rescale(*plane) for plane in zip(pixels, valid, bands, targets, strict=True)]
+        except OverflowError as error:
+            raise SceneError(
+                f"scene '{scene.id}' of product '{self.product.id}' has another scale or offset than others, and with "
+                f"theirs its value {error} does not fit {self._dtype}; exclude it, or take it in a layer of its own"
+            ) from error
+        return np.stack(planes), valid
 
     def _clear(self, scene: Scene) -> Mask | None:
         """Which pixels (row, column) the cloud mask calls clear; None where the config has no cloud mask."""

@@ -1,8 +1,9 @@
 """The files that arcgis.learn's prepare_data reads beside `images` and `labels` to open a folder as Classified Tiles.
 
 Source: `arcgis.learn._data.prepare_data` and the files that ArcGIS Pro's "Export Training Data For Deep Learning"
-writes. ArcGIS takes 0 for nodata, whatever the files say, and replaces every value that is not a class by 0. Therefore
-the background is a class here, which users exclude from training with `ignore_classes`.
+writes. It opens one image and one label for each tile: those of the first layer and the first target, with the steps of
+a time series as bands. ArcGIS takes 0 for nodata, whatever the files say, and replaces every value that is not a class
+by 0. Therefore the background is a class here, which users exclude from training with `ignore_classes`.
 """
 
 import colorsys
@@ -30,8 +31,11 @@ def write_arcgis(summary: DatasetSummary) -> None:
 
 
 def _statistics_text(summary: DatasetSummary, classes: Sequence[LabelClass]) -> str:
-    height, width, bands = summary.info.image.shape[-3:]
-    lines = [f"images = {len(summary.rows_with_chips)} *{bands}*{width}*{height}", f"classes = {len(classes)}"]
+    height, width, _ = summary.info.image.shape[-3:]
+    lines = [
+        f"images = {len(summary.rows_with_chips)} *{len(summary.bands)}*{width}*{height}",
+        f"classes = {len(classes)}",
+    ]
     lines += [
         f"cls name={label_class.name}, cls value={label_class.value}, "
         f"images={label_class.chips}, pixels={label_class.pixels}"
@@ -41,10 +45,12 @@ def _statistics_text(summary: DatasetSummary, classes: Sequence[LabelClass]) -> 
 
 
 def _common_fields(summary: DatasetSummary) -> dict[str, Any]:
-    height, width, bands = summary.info.image.shape[-3:]
+    height, width, _ = summary.info.image.shape[-3:]
     tiles = [Tile.from_key(row.tile) for row in summary.rows_with_chips]
     codes = sorted({tile.crs for tile in tiles})
-    resolution = tiles[0].grid.resolution if tiles else summary.dataset.tiles.resolution
+    resolution = summary.dataset.imagery.first.resolution or (
+        tiles[0].grid.resolution if tiles else summary.dataset.tiles.resolution
+    )
     cell: dict[str, Any] = {"x": resolution, "y": resolution}
     if len(codes) == 1:
         wkid = int(codes[0].partition(":")[2])
@@ -57,7 +63,7 @@ def _common_fields(summary: DatasetSummary) -> dict[str, Any]:
         "ImageHeight": height,
         "ImageWidth": width,
         "InputRastersProps": {"RasterCount": 1, "SensorName": "Unknown", "BandNames": summary.bands},
-        "NumBands": bands,
+        "NumBands": len(summary.bands),
     }
 
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
+from segchips.config.labels import LabelsConfig
 from segchips.config.model import Dataset
 from segchips.records.dataset_files import made_entries, read_info
 from segchips.records.dataset_info import ChipLayout, DatasetInfo
@@ -80,29 +81,38 @@ class DatasetSummary:
 
     @cached_property
     def bands(self) -> list[str]:
-        """The names of the bands of the first layer."""
-        return band_names(self.info.image)
+        """The names of the bands in the image chips of the first layer."""
+        return file_band_names(self.info.image)
 
     @cached_property
     def band_totals(self) -> list[ExactSums]:
-        """Sums over the valid pixels of each band in all splits."""
+        """Sums over the valid pixels of each band in the image chips of the first layer, in all splits."""
         totals = [ExactSums()] * len(self.bands)
+        layer = next(iter(self.info.images))
         for split in self.splits.values():
-            for number, band in enumerate(split.bands):
+            steps = split.steps.get(layer, (split.layers[layer],))
+            for number, band in enumerate(band for bands in steps for band in bands):
                 mean, std = Fraction(band.mean or 0), Fraction(band.std or 0)
                 sums = band.count, mean * band.count, (std**2 + mean**2) * band.count
                 if band.count:
                     totals[number] += ExactSums(*sums, band.min or 0, band.max or 0)
         return totals
 
-    @cached_property
+    @property
     def classes(self) -> list[LabelClass]:
-        """Every label value that the config names or the chips contain, ascending, the background last."""
-        labels = self.dataset.labels.first
+        """The classes of the first target."""
+        return next(iter(self.classes_by_target.values()))
+
+    @cached_property
+    def classes_by_target(self) -> dict[str, list[LabelClass]]:
+        """By target every value that the config names or its chips contain, ascending, the background last."""
+        return {target: self._classes(target, labels) for target, labels in self.dataset.labels.targets.items()}
+
+    def _classes(self, target: str, labels: LabelsConfig) -> list[LabelClass]:
         if labels.kind != "classes":
             return []
         names, background = labels.names | {labels.unknown: "unknown"}, labels.background
-        statistics_by_split = [classes for split in self.splits.values() if (classes := split.classes)]
+        statistics_by_split = [classes for split in self.splits.values() if (classes := split.targets[target])]
         values = {value for classes in statistics_by_split for value in classes} | set(labels.names)
         label_classes = []
         for value in sorted(values, key=lambda value: (value == background, value)):
