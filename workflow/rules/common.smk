@@ -314,6 +314,8 @@ def digest_of_chip(rule, kinds, ask, lock):
 
         return compared(digest, rule, files, OwnRecord(made_from, lacking))
 
+    return answer
+
 
 def lacking_scene(dataset, layer, tile, chip):
     """What to compare with the digest of a chip that lacks a scene which can be read now; None for other chips."""
@@ -321,8 +323,6 @@ def lacking_scene(dataset, layer, tile, chip):
         return None
     lacks = DATASETS.read_once("lacks", Path(chip), lambda _: RUNNER.lacks_readable_scene(dataset, layer, tile, chip))
     return "made without a scene that can be read now" if lacks else None
-
-    return answer
 
 
 def compared(digest, rule, files, own):
