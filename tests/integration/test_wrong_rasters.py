@@ -75,7 +75,7 @@ def test_siblings_in_another_crs_give_the_pixels_under_the_tile(tmp_path):
     assert ids == ["a", "b"]
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "complex64"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
 def test_a_sibling_of_another_dtype_is_named(tmp_path, dtype):
     first = scene_file(tmp_path / "a.tif", pixels(3))
     second = scene_file(tmp_path / "b.tif", np.ones((24, 24), dtype), nodata=None)

@@ -118,6 +118,7 @@ def test_what_does_not_pass_is_named_without_secrets(tmp_path, files, fault, mes
             session.open([where])
         assert "secret" not in str(caught.value)
         server.faults.clear()
+        session.release()
         session.open([where])  # it is tried again
 
 

@@ -81,7 +81,8 @@ class RasterReader:
             if is_on_http(href)
         ]
         with suppress(SceneError), remote_files():
-            open_copies({self._address(bands[0].href) for bands, _ in files})
+            with suppress(SceneError):
+                open_copies({self._address(bands[0].href) for bands, _ in files})
             parts: dict[Address, list[ByteRange]] = {}
             for bands, resampling in files:
                 with suppress(SceneError), self._open(bands) as source:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from segchips.errors import SceneError, ServiceError
+from segchips.errors import SceneError, SegchipsError, ServiceError
 from segchips.files import storage_errors
 from segchips.remote.byte_ranges import ByteRange, ByteRanges, merge_ranges
 from segchips.remote.http_ranges import PassingFaultError, RangeResponse, backoff, request_range
@@ -108,24 +108,44 @@ class Fetcher:
         self._hosts: set[str] = set()
         self.traffic = Traffic()
 
-    def open(self, addresses: Iterable[Address]) -> dict[str, tuple[_Copy, LocalCopy]]:
-        """Return the copies of remote files by name, with their headers.
+    def open(self, address: Address) -> "Future[tuple[_Copy, LocalCopy]]":
+        """Return the copy of a remote file with its header, once it is there; one that failed is tried again.
 
-        Raises:
-            SceneError: A file cannot be read; the message names it.
+        SceneError where the file cannot be read; the message names it.
         """
-        futures = {address.name: self._open_once(address) for address in addresses}
-        return {name: future.result() for name, future in futures.items()}
+        with self._lock:
+            future = self._copies.get(address.name)
+            if future and (not future.done() or _has_result(future)):
+                return future
+            future = self._copies[address.name] = Future()
+            path = self._folder / f"{next(self._serial)}.tif"
+        # Not a thread of the pool: it waits for some of these.
+        threading.Thread(target=_resolve, args=(future, lambda: self._open(address, path)), daemon=True).start()
+        return future
 
-    def fetch(self, wanted: Iterable[tuple[Address, _Copy, Iterable[ByteRange]]]) -> None:
-        """Wait until parts of remote files are in their copies.
+    def fetch(self, address: Address, copy: _Copy, ranges: Iterable[ByteRange]) -> "list[Future[None]]":
+        """Start the requests for parts of a file that are neither there nor under way.
 
-        Raises:
-            SceneError: A part cannot be read; the message names the file.
+        Returns:
+            What to wait for until all parts are in the copy; SceneError where one cannot be read, which names the file.
         """
-        pending = [future for address, copy, ranges in wanted for future in self._start(address, copy, ranges)]
-        for future in pending:
-            future.result()
+        waited: list[Future[None]] = []
+        with copy.lock:
+            absent: list[ByteRange] = []
+            for start, stop in ranges:
+                for part in copy.present.missing(_with_pages((start, stop), copy.size)):
+                    rest = ByteRanges()
+                    for asked, future in copy.pending:
+                        if asked[0] < part[1] and part[0] < asked[1]:
+                            rest.add(asked)
+                            waited.append(future)
+                    absent += rest.missing(part)
+            for part in merge_ranges(absent, _GAP, _LONGEST):
+                done: Future[None] = Future()
+                copy.pending.append((part, done))
+                waited.append(done)
+                self._request_part(address, copy, part, done)
+        return waited
 
     def use(self, name: str, change: int) -> None:
         """Count one that uses a copy, or one less; copies in use are not removed."""
@@ -145,17 +165,6 @@ class Fetcher:
                     os.truncate(copy.path, 0)  # a reader may have it open still, but asks for a new copy next
                     copy.path.unlink()
 
-    def _open_once(self, address: Address) -> "Future[tuple[_Copy, LocalCopy]]":
-        with self._lock:
-            future = self._copies.get(address.name)
-            if future and (not future.done() or _has_result(future)):
-                return future
-            future = self._copies[address.name] = Future()
-            path = self._folder / f"{next(self._serial)}.tif"
-        # Not a thread of the pool: it waits for some of these.
-        threading.Thread(target=_resolve, args=(future, lambda: self._open(address, path)), daemon=True).start()
-        return future
-
     def _open(self, address: Address, path: Path) -> tuple[_Copy, LocalCopy]:
         first: Future[RangeResponse] = Future()
         self._request(address, (0, FIRST_BYTES), first, 1, time.monotonic() + address.patience)
@@ -173,33 +182,13 @@ class Fetcher:
             raise SceneError(f"{address.name}: cannot be read ({error}); copy it whole, or repair it") from error
         if sum(stop - start for start, stop in layout.header) > _MOST_HEADER:
             return copy, LocalCopy(path, None)
-        for future in self._start(address, copy, layout.header):
+        for future in self.fetch(address, copy, layout.header):
             future.result()
         return copy, LocalCopy(path, layout)
 
     def _fetch_now(self, address: Address, copy: _Copy, part: ByteRange) -> None:
-        for future in self._start(address, copy, [part]):
+        for future in self.fetch(address, copy, [part]):
             future.result()
-
-    def _start(self, address: Address, copy: _Copy, ranges: Iterable[ByteRange]) -> "list[Future[None]]":
-        """Start the requests for what is neither there nor under way, and return all that have to be waited for."""
-        waited: list[Future[None]] = []
-        with copy.lock:
-            absent: list[ByteRange] = []
-            for start, stop in ranges:
-                for part in copy.present.missing(_with_pages((start, stop), copy.size)):
-                    rest = ByteRanges()
-                    for asked, future in copy.pending:
-                        if asked[0] < part[1] and part[0] < asked[1]:
-                            rest.add(asked)
-                            waited.append(future)
-                    absent += rest.missing(part)
-            for part in merge_ranges(absent, _GAP, _LONGEST):
-                done: Future[None] = Future()
-                copy.pending.append((part, done))
-                waited.append(done)
-                self._request_part(address, copy, part, done)
-        return waited
 
     def _request_part(self, address: Address, copy: _Copy, part: ByteRange, done: "Future[None]") -> None:
         answer: Future[RangeResponse] = Future()
@@ -326,35 +315,47 @@ class FetcherSession:
 
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
-        self._used: set[str] = set()
-        self._opened: dict[str, tuple[_Copy, LocalCopy]] = {}
+        self._opened: dict[str, Future[tuple[_Copy, LocalCopy]]] = {}
+        self._failed: dict[str, SegchipsError] = {}
 
     def open(self, addresses: Iterable[Address]) -> dict[str, LocalCopy]:
         """Return the local copies of remote files by name, with their headers; they stay until they are released.
 
         Raises:
-            SceneError: A file cannot be read; the message names it.
+            SceneError: A file cannot be read; the message names it. It is not tried again until the release.
         """
         addresses = list(addresses)
         for address in addresses:
-            if address.name not in self._used:
-                self._used.add(address.name)
+            if address.name not in self._opened:
                 self._fetcher.use(address.name, 1)
-        opened = self._fetcher.open(address for address in addresses if address.name not in self._opened)
-        self._opened |= opened
-        return {address.name: self._opened[address.name][1] for address in addresses}
+                self._opened[address.name] = self._fetcher.open(address)
+        return {address.name: self._wait(address, self._opened[address.name])[1] for address in addresses}
 
     def fetch(self, wanted: Mapping[Address, Iterable[ByteRange]]) -> None:
         """Wait until parts of open files are in their copies.
 
         Raises:
-            SceneError: A part cannot be read; the message names the file.
+            SceneError: A part cannot be read; the message names the file. It is not tried again until the release.
         """
-        self._fetcher.fetch((address, self._opened[address.name][0], ranges) for address, ranges in wanted.items())
+        started = []
+        for address, ranges in wanted.items():
+            copy, _ = self._wait(address, self._opened[address.name])
+            started += [(address, future) for future in self._fetcher.fetch(address, copy, ranges)]
+        for address, future in started:
+            self._wait(address, future)
 
     def release(self) -> None:
         """Use none of the open files any longer."""
-        for name in self._used:
+        for name in self._opened:
             self._fetcher.use(name, -1)
-        self._used.clear()
         self._opened.clear()
+        self._failed.clear()
+
+    def _wait(self, address: Address, future: "Future[T]") -> T:
+        if address.name in self._failed:
+            raise self._failed[address.name]
+        try:
+            return future.result()
+        except SegchipsError as error:
+            self._failed[address.name] = error
+            raise

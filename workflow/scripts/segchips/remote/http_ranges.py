@@ -81,7 +81,8 @@ def request_range(url: str, name: str, wanted: ByteRange) -> RangeResponse:
                 raise SceneError(f"{name}: cannot be read (HTTP {response.status_code}); {advice}")
             content = response.raw.read(decode_content=False)
     except (requests.RequestException, HTTPError, OSError) as error:
-        raise PassingFaultError(_short_reason(error), is_silent=isinstance(error, requests.ConnectionError)) from error
+        is_silent = isinstance(error, requests.ConnectionError | requests.Timeout)
+        raise PassingFaultError(_short_reason(error), is_silent=is_silent) from error
     return _checked(response, name, start, content)
 
 

@@ -120,8 +120,8 @@ def no_scenes_message(imagery: ImageryConfig, place: str, left_out: Sequence[str
     products = ", ".join(product.id for product in imagery.products)
     period = f" {'from ' if imagery.start and imagery.end else ''}{imagery.period}"
     conditions = "the dates and the cloud limit" if imagery.filter is None else "dates, cloud limit and filter"
-    return (
-        f"no scene of {products}{period}{limit} meets {place}; "
-        f"check that the AOI lies within the catalogue's scenes, and {conditions}"
-        + (f"; {len(left_out)} items are left out, such as: {left_out[0]}" if left_out else "")
-    )
+    advice = f"check that the AOI lies within the catalogue's scenes, and {conditions}"
+    if left_out:
+        number = "an item" if len(left_out) == 1 else f"{len(left_out)} items"
+        advice = f"{number} of the catalogue cannot be used: {left_out[0]}"
+    return f"no scene of {products}{period}{limit} meets {place}; {advice}"

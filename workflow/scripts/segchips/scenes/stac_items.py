@@ -41,6 +41,8 @@ def item_interval(item: Json) -> tuple[datetime, datetime] | None:
     Raises:
         ItemError: A time cannot be read.
     """
+    if not isinstance(item.get("properties"), dict):
+        raise ItemError("it has no properties")
     with unusable("its time cannot be read"):
         properties = item["properties"]
         start = properties.get("datetime") or properties.get("start_datetime")
