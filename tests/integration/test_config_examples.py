@@ -36,8 +36,10 @@ def tile_of(dataset: Dataset) -> Tile:
     return tile_at(dataset.tiles.size, dataset.tiles.pad, dataset.tiles.resolution or 10)
 
 
-def write_scene(path: Path, tile: Tile, kind: str, value: int | None = None, bands: int = 1) -> Path:
-    side = tile.grid.size + 8
+def write_scene(
+    path: Path, tile: Tile, kind: str, value: int | None = None, bands: int = 1, side: int | None = None
+) -> Path:
+    side = side or tile.grid.size + 8
     noise = np.random.default_rng(len(str(path))).integers(1, 200, (bands, side, side))
     data = (noise if value is None else np.full_like(noise, value)).astype(kind)
     return write_raster(path, data, transform_over(tile, (side, side), tile.grid.resolution), tile.crs, nodata=None)
@@ -54,8 +56,11 @@ def write_layer(dataset: Dataset, layer: str, imagery: ImageryConfig, folder: Pa
     for number, day in enumerate((imagery.start + timedelta(10), imagery.end - timedelta(10))):
         for product in imagery.products:
             name = f"{dataset.name}{layer}-{product.id}-{number}"
+            side = 4 * tile.size if dataset.tiles.grid == "imagery" else None
+            kind = "uint8" if dataset.tfrecords.storage == "png" else "uint16"
             assets = {
-                band: make_asset(write_scene(folder / name / f"{band}.tif", tile, "uint16")) for band in product.bands
+                band: make_asset(write_scene(folder / name / f"{band}.tif", tile, kind, side=side))
+                for band in product.bands
             }
             if imagery.cloud_mask and imagery.cloud_mask.asset:
                 clear = (imagery.cloud_mask.clear or (0,))[0]
@@ -86,7 +91,9 @@ def prepare(config: Config, raw: dict[str, Any], folder: Path) -> None:
     for layer in first.labels.layers:
         write_labels(layer, tile_of(first), ground, folder / layer.path)
     if first.tiles.aoi:
-        write_vectors(folder / first.tiles.aoi, [ground.centroid.buffer(1e-4)], "EPSG:4326", name=["area"])
+        # On grid `imagery` the tile of the scenes is none of the grid's, and one alone may lie at the edge of a block.
+        area = ground if first.tiles.grid == "imagery" else ground.centroid.buffer(1e-4)
+        write_vectors(folder / first.tiles.aoi, [area], "EPSG:4326", name=["area"])
     if first.name == "roofs":
         for year in (2016, 2021):
             write_scene(folder / "data/orthophotos" / f"ortho_{year}-05-01.tif", tile_of(first), "uint8", bands=3)
@@ -134,7 +141,8 @@ def test_runs_on_generated_files(path: Path, tmp_path: Path, monkeypatch: pytest
     assert result.returncode == 0, result.stdout
     for name, dataset in {**config.datasets, **config.conversions}.items():
         rows = project.ledger(name)
-        assert rows and {row["state"] for row in rows} == {"made"}, rows
+        states = {row["state"] for row in rows}
+        assert "made" in states and states <= ({"made"} if len(rows) == 1 else {"made", "dropped"}), rows
         if name in config.datasets:
             bands = bands_of(project.results(name))
             for layer, imagery in dataset.imagery.layers.items():
