@@ -34,6 +34,8 @@ LONLAT = {
     "EPSG:3035": (8.0, 50.0),
     "EPSG:3067": (25.0, 61.0),
     "EPSG:2180": (19.0, 52.0),
+    "EPSG:28992": (5.2, 52.1),
+    "EPSG:25832": (9.1, 50.0),
 }
 
 
@@ -136,10 +138,14 @@ def test_numbers_that_writers_divided_become_plain_and_do_not_outvote_the_others
     assert find(photos(tmp_path / "even", paths[:4])) == PixelGrid("EPSG:2056", (0.05, 0.05), 0.1)
 
 
-@pytest.mark.parametrize("code", ["EPSG:2193", "EPSG:3035", "EPSG:3067", "EPSG:2180"])
-def test_a_crs_in_the_words_of_arcgis_is_the_one_with_the_code(tmp_path, code):
-    wkt, (x, y) = pyproj.CRS(code).to_wkt("WKT1_ESRI"), to_crs(code).transform(*LONLAT[code])
-    path = write_photo(tmp_path / "a.tif", wkt, Affine(0.5, 0, round(x) + 0.25, 0, -0.5, round(y)))
+@pytest.mark.parametrize(
+    ("code", "written"),
+    [(code, pyproj.CRS(code).to_wkt("WKT1_ESRI")) for code in LONLAT]
+    + [("EPSG:28992", "EPSG:7415"), ("EPSG:25832", "EPSG:25832+7837")],
+)
+def test_a_crs_in_the_words_of_arcgis_or_with_heights_is_the_one_with_the_code(tmp_path, code, written):
+    x, y = to_crs(code).transform(*LONLAT[code])
+    path = write_photo(tmp_path / "a.tif", written, Affine(0.5, 0, round(x) + 0.25, 0, -0.5, round(y)))
     dataset = photos(tmp_path, [path])
     lon, lat = LONLAT[code]
     grid = find_pixel_grid(

@@ -8,9 +8,8 @@ from functools import lru_cache
 
 import pyproj
 import rasterio
-from rasterio.crs import CRS
 
-from segchips.chips.open_rasters import GDAL_OPTIONS
+from segchips.chips.open_rasters import GDAL_OPTIONS, horizontal_crs
 from segchips.chips.readers import shared_raster_reader
 from segchips.config.imagery import ImageryConfig
 from segchips.errors import InputError
@@ -137,17 +136,14 @@ def _header(imagery: ImageryConfig, scene: Scene, band: str, name: str) -> _Head
         return _Header(name, problem="is rotated, so its pixels are no squares along the axes of its CRS")
     if abs(abs(transform.a) / abs(transform.e) - 1) > _RATIO_ERROR:
         return _Header(name, problem=f"has pixels of {abs(transform.a):g} x {abs(transform.e):g}, which are no squares")
-    if crs.is_geographic:
-        return _Header(name, problem=f"has the geographic CRS {_crs_name(crs)}, whose pixels are degrees")
+    plane, epsg, compound = horizontal_crs(crs.to_wkt()), crs.to_epsg(), pyproj.CRS(crs.to_wkt()).is_compound
+    if plane.is_geographic:
+        return _Header(name, problem=f"has the geographic CRS '{plane.name}', whose pixels are degrees")
     try:
-        code = _crs_code(f"EPSG:{epsg}" if (epsg := crs.to_epsg()) else crs.to_wkt())
+        code = _crs_code(plane.to_wkt() if compound or not epsg else f"EPSG:{epsg}")
     except InputError:
-        return _Header(name, problem=f"has the CRS {_crs_name(crs)}, which has no EPSG or ESRI code")
+        return _Header(name, problem=f"has the CRS '{plane.name}', which has no EPSG or ESRI code")
     return _Header(name, code, (transform.c, transform.f), abs(transform.a), pixels)
-
-
-def _crs_name(crs: CRS) -> str:
-    return f"'{pyproj.CRS(crs.to_wkt()).name}'"
 
 
 @lru_cache(64)

@@ -83,9 +83,7 @@ class OpenRaster:
         """Return whether the raster has this CRS, given as an authority and a code, such as `EPSG:2056`."""
         if crs not in self._same_crs:
             self._same_crs[crs] = bool(self.crs) and (
-                f"EPSG:{self.epsg}" == crs
-                or CRS.from_string(crs) == self.crs
-                or (self.epsg is None and _equal_crs(self.crs.to_wkt(), crs))
+                f"EPSG:{self.epsg}" == crs or CRS.from_string(crs) == self.crs or _equal_crs(self.crs.to_wkt(), crs)
             )
         return self._same_crs[crs]
 
@@ -121,10 +119,16 @@ class OpenRaster:
         return self.transform.b == 0 and self.transform.d == 0
 
 
+def horizontal_crs(wkt: str) -> pyproj.CRS:
+    """Return a CRS without the heights of a compound one, such as that of elevation models."""
+    crs = pyproj.CRS(wkt)
+    return crs.sub_crs_list[0] if crs.is_compound else crs
+
+
 @lru_cache(256)
 def _equal_crs(wkt: str, crs: str) -> bool:
     """Return whether PROJ takes two CRSs for one where GDAL finds no code, as in WKT that ArcGIS has written."""
-    return pyproj.CRS(wkt).equals(pyproj.CRS(crs), ignore_axis_order=True)
+    return horizontal_crs(wkt).equals(pyproj.CRS(crs), ignore_axis_order=True)
 
 
 def _open_alone(address: str, formats: list[str]) -> DatasetReader:
