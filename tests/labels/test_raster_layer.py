@@ -265,7 +265,7 @@ def test_measurements_beyond_32_bits_are_named(tmp_path):
         burn(read_labels(path, kind="continuous"))
 
 
-def test_pixels_of_the_unknown_value_are_unknown_and_of_the_background_refused(tmp_path):
+def test_pixels_of_the_unknown_value_are_unknown_and_of_the_default_background_refused(tmp_path):
     values = np.ones((40, 40), "uint8")
     values[:20] = 254
     path = write_raster(tmp_path / "map.tif", values)
@@ -277,8 +277,13 @@ def test_pixels_of_the_unknown_value_are_unknown_and_of_the_background_refused(t
         described, unknown = labels.describe(TILE, []), labels.config.unknown
         np.testing.assert_array_equal(burn(labels), np.where(values[4:36, 4:36] == 254, unknown, 1))
         assert (described.values, described.known) == ([1], 16 * 32)
-    with pytest.raises(InputError, match=r"map\.tif' holds the value 254, which is also the background"):
-        burn(read_labels(path, background=254))
+    named = read_labels(path, background=254)
+    np.testing.assert_array_equal(burn(named), values[4:36, 4:36])
+    assert (named.describe(TILE, []).values, named.describe(TILE, []).known) == ([1], 32 * 32)
+    path = write_raster(tmp_path / "map.tif", np.where(values == 254, 255, values))
+    with pytest.raises(InputError, match=r"map\.tif' holds the value 255, which is also the background"):
+        burn(read_labels(path))
+    path = write_raster(tmp_path / "map.tif", values)
     mapped = read_labels(path, classes={254: 255, 1: 1})
     assert burn(mapped)[0, 0] == 255 and mapped.describe(TILE, []).values == [1]
 

@@ -14,6 +14,8 @@ RASTER_SUFFIXES = (
     ".tif", ".tiff", ".img", ".vrt", ".jp2", ".nc", ".bil", ".bsq", ".asc", ".png", ".sdat", ".rst", ".grd",
 )  # fmt: skip
 """Endings of the names of rasters."""
+DEFAULT_BACKGROUND = 255
+"""The background of classes where the config names none."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class LabelsConfig(Block):
     features that touch stay apart. null draws no boundaries."""
 
     def __post_init__(self) -> None:
-        defaults = {"classes": 255, "instances": 0}
+        defaults = {"classes": DEFAULT_BACKGROUND, "instances": 0}
         if self.background is None and self.kind in defaults:
             object.__setattr__(self, "background", defaults[self.kind])
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from segchips.arrays import Mask, Pixels
 from segchips.config.class_keys import ClassKeys, example_map, value_text
-from segchips.config.labels import LabelLayer
+from segchips.config.labels import DEFAULT_BACKGROUND, LabelLayer
 from segchips.errors import InputError
 from segchips.labels.value_names import read_value_names
 
@@ -31,11 +31,14 @@ class RasterClasses:
 
     Args:
         config: The layer.
-        background: The label value of the background, which no pixel may have unless `classes` says so.
+        background: The label value of the background.
     """
 
     def __init__(self, config: LabelLayer, background: int | None) -> None:
-        self._band, self._background = config.band, background
+        self._band = config.band
+        # Pixels may have another background, which the config names. 255 is the default, and in many rasters a class or
+        # no data.
+        self._refused = background if background == DEFAULT_BACKGROUND else None
         self._keys = None if config.classes is None else ClassKeys(config.classes)
         self._by_names: dict[tuple[tuple[int, str], ...], _CodeTable] = {}
         self._by_file: dict[str, _CodeTable] = {}
@@ -81,7 +84,7 @@ class RasterClasses:
 
     def _class_of(self, value: float, names: dict[int, str]) -> int | None:
         if self._keys is None:
-            usable = value == int(value) and 0 <= value <= 255 and value != self._background
+            usable = value == int(value) and 0 <= value <= 255 and value != self._refused
             return int(value) if usable else None
         key = self._keys.find(value)
         if key is None and value == int(value) and (name := names.get(int(value))):
@@ -95,10 +98,10 @@ class RasterClasses:
         text = value_text(value)
         if self._keys is None:
             example = f"map its values with labels.classes, such as {{{text}: 1}}"
-            if value == self._background:
+            if value == self._refused:
                 return (
                     f"'{file}' holds the value {text}, which is also the background; choose another labels.background, "
-                    f"set labels.nodata to {text} if such pixels have no data, or {example}"
+                    f"such as 0, set labels.nodata to {text} if such pixels have no data, or {example}"
                 )
             return f"'{file}' holds the value {text}, and label values are whole numbers from 0 to 255; {example}"
         name = read_value_names(file, self._band).get(int(value)) if value == int(value) else None
