@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import rasterio
 
 from segchips.chips.images import make_image
 from support.catalogues import make_asset
@@ -96,6 +97,28 @@ def test_outside_the_mask_nothing_is_clear(tmp_path):
     chip = series.chip(cloud_mask={"asset": "m", "clear": [0]})
     assert (chip.pixels[0][:, 2:14] == 7).all() and chip.valid == 12 / 16
     assert (chip.pixels[0][:, :2] == 0).all() and (chip.pixels[0][:, 14:] == 0).all()
+
+
+@pytest.mark.parametrize("declares", ["file", "item"])
+@pytest.mark.parametrize(("dtype", "nodata", "limits"), [("int16", -9999, {"max": 40}), ("uint8", 255, {"min": 20})])
+def test_nodata_of_a_measured_mask_is_not_clear_but_0_is_a_measurement(tmp_path, declares, dtype, nodata, limits):
+    for value, share in ((nodata, 0.5), (0, 1.0 if "max" in limits else 0.5)):
+        series = SceneSeries(tmp_path / str(value))
+        mask = flat(30, dtype)
+        mask[:, 12:] = value
+        declared = {"m": {"raster:bands": [{"nodata": value}]}} if declares == "item" else {}
+        bands = {"B1": flat(7, dtype), "m": mask}
+        series.add("a", "2017-07-01T10:00:00Z", bands, declared=declared, nodata=value if declares == "file" else None)
+        assert series.chip(cloud_mask={"asset": "m", **limits}).valid == share
+
+
+def test_where_the_file_of_a_mask_masks_it_nothing_is_clear(tmp_path):
+    series = SceneSeries(tmp_path)
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": flat(7), "m": flat(0, "uint8")}, nodata=None)
+    with rasterio.open(series.paths["s2", "a", "m"], "r+") as file, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        file.write_mask(np.arange(24) < np.full((24, 1), 12))
+    for how in ({"bits": [3]}, {"clear": [0]}, {"max": 0}):
+        assert series.chip(cloud_mask={"asset": "m", **how}).valid == 0.5
 
 
 def test_nan_in_a_mask_is_not_clear(tmp_path):

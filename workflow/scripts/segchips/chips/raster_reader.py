@@ -131,11 +131,18 @@ class RasterReader:
             valid &= ~np.concatenate([is_nodata(data, nodata.value) for data, _ in parts]).all(axis=0)
         return np.concatenate([data for data, _ in parts]), valid
 
-    def read_mask(self, band: Band, tile: Tile) -> MaskedPixels:
-        """Read a mask band, nearest: values (row, column), nodata or not, and which pixels the raster covers."""
+    def read_mask(self, band: Band, tile: Tile, is_measured: bool = False) -> MaskedPixels:
+        """Read a mask band, nearest: values (row, column), and where it says something.
+
+        That is where the raster reaches and has no mask of its own. Values that are nodata count where the band holds
+        classes or bits. Where it `is_measured`, such as in percent, only the nodata value 0 counts, which catalogues
+        declare although 0 percent is a value.
+        """
         with self._open([band]) as source:
-            inside = pixel_index(tile, source).inside
-            return _read_nearest(source, [band], tile, None)[0][0], inside
+            values, covered = _read_nearest(source, [band], tile, _NONE)
+            if is_measured:
+                covered &= ~any_nodata(values, [value for value in _declared_nodata(source, band) if value])
+            return values[0], covered[0]
 
     def describe(self, bands: Sequence[Band]) -> tuple[np.dtype[Any], float | None]:
         """Return the common dtype of the bands, and the first nodata value that a file declares, or None.

@@ -86,8 +86,10 @@ class FileSceneReader:
         ]
 
     def read_mask(self, scene: Scene, name: str, tile: Tile) -> MaskedPixels:
-        """Read a mask band, nearest: values (row, column), nodata or not, and which pixels the file covers."""
-        return self._rasters.read_mask(with_signature(self._imagery, scene, name), tile)
+        """Read a mask band, nearest: values (row, column), and which pixels the file covers and does not mask."""
+        mask = self._imagery.cloud_mask
+        is_measured = mask is not None and (mask.min is not None or mask.max is not None)
+        return self._rasters.read_mask(with_signature(self._imagery, scene, name), tile, is_measured)
 
     def mosaic(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> MaskedPixels | None:
         """Return None: files are read one by one, each only where those before it leave gaps."""
