@@ -132,11 +132,9 @@ class RasterReader:
         return np.concatenate([data for data, _ in parts]), valid
 
     def read_mask(self, band: Band, tile: Tile, is_measured: bool = False) -> MaskedPixels:
-        """Read a mask band, nearest: values (row, column), and where it says something.
+        """Read a mask band, nearest: values (row, column), and where the raster covers the tile and is not masked.
 
-        That is where the raster reaches and has no mask of its own. Values that are nodata count where the band holds
-        classes or bits. Where it `is_measured`, such as in percent, only the nodata value 0 counts, which catalogues
-        declare although 0 percent is a value.
+        Values that equal nodata count; where the band `is_measured`, such as in percent, only 0, which may be a value.
         """
         with self._open([band]) as source:
             values, covered = _read_nearest(source, [band], tile, _NONE)
@@ -172,11 +170,7 @@ class RasterReader:
             return RasterHeader(count, scales, offsets)
 
     def layout(self, band: Band) -> tuple[CRS, Affine, int]:
-        """Return the CRS, the geotransform and the pixels of the shorter side of a band's file.
-
-        Raises:
-            SceneError: The file cannot be read, or has no CRS or geotransform.
-        """
+        """Return CRS, geotransform and pixels of a file's shorter side; SceneError where that cannot be read."""
         with self._open([band]) as source:
             return source.crs, source.transform, min(source.width, source.height)
 
