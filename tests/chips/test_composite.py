@@ -194,3 +194,19 @@ def test_the_order_of_integer_layers_does_not_matter(kind):
     forward, backward = kind(layers), kind(layers[::-1])
     np.testing.assert_array_equal(forward[1], backward[1])
     np.testing.assert_array_equal(forward[0][forward[1]], backward[0][forward[1]])
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_means_of_64_bits_are_exact(dtype):
+    rng, limits = np.random.default_rng(5), np.iinfo(dtype)
+    shape = (1, 20, 20)
+    edges = np.array([limits.min, limits.min + 1, 2, 3, limits.max - 1, limits.max], dtype)
+    random = [rng.integers(limits.min, limits.max, shape, dtype, endpoint=True) for _ in range(4)]
+    planes = [*random[:2], *(edges[rng.integers(0, len(edges), shape)] for _ in range(3))]
+    scenes = [(plane, rng.random(shape) < 0.6) for plane in planes]
+    pixels, valid, _ = mean(scenes)
+    for place in np.ndindex(shape):
+        values = [int(plane[place]) for plane, is_valid in scenes if is_valid[place]]
+        assert valid[place] == bool(values)
+        assert not values or int(pixels[place]) == round(Fraction(sum(values), len(values)))
+    assert pixels.dtype == dtype

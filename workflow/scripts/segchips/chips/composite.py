@@ -54,6 +54,8 @@ def mean(scenes: Sequence[MaskedPixels]) -> tuple[Pixels, Mask, ContributionCoun
         The means in the scenes' dtype, which of them are valid, and how many values each scene contributed.
     """
     dtype = scenes[0][0].dtype
+    if dtype in (np.int64, np.uint64):
+        return *_mean_of_64_bits(scenes), _contributions(scenes)
     wide = np.int64 if np.issubdtype(dtype, np.integer) else np.float64
     total, count = np.zeros(scenes[0][0].shape, wide), np.zeros(scenes[0][0].shape, np.int64)
     for pixels, valid in scenes:
@@ -61,6 +63,22 @@ def mean(scenes: Sequence[MaskedPixels]) -> tuple[Pixels, Mask, ContributionCoun
         count += valid
     average: Array = total / np.maximum(count, 1)
     return _to_dtype(average, dtype), count > 0, _contributions(scenes)
+
+
+def _mean_of_64_bits(scenes: Sequence[MaskedPixels]) -> tuple[Pixels, Mask]:
+    """As `mean`, for integers whose sum may have more than 64 bits: their halves are added up one by one."""
+    dtype = scenes[0][0].dtype
+    half = dtype.type(2**32)
+    high, low, count = (np.zeros(scenes[0][0].shape, np.int64) for _ in range(3))
+    for pixels, valid in scenes:
+        high += np.where(valid, pixels // half, 0).astype(np.int64)
+        low += np.where(valid, pixels % half, 0).astype(np.int64)
+        count += valid
+    divisor = np.maximum(count, 1)
+    quotient, remainder = np.divmod(high, divisor)
+    floor, rest = np.divmod(remainder * 2**32 + low, divisor)
+    is_above = (2 * rest > divisor) | ((2 * rest == divisor) & (floor % 2 == 1))
+    return quotient.astype(dtype) * half + (floor + is_above).astype(dtype), count > 0
 
 
 def median(scenes: Sequence[MaskedPixels]) -> tuple[Pixels, Mask, ContributionCounts]:
