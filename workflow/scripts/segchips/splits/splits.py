@@ -53,7 +53,7 @@ def make_splits(
         former = []
     rows, notes = revise_splits(rows, config, dataset.tfrecords.shards, classes, deselected, former)
     if all(row.state == DROPPED for row in rows):
-        raise InputError(f"none of the {len(rows)} tiles is left; the first is dropped because of {rows[0].reason}")
+        raise InputError(f"none of the {len(rows)} tiles is left; the first is dropped: {rows[0].reason}")
     write_splits(path, rows, splitting_digest, count_columns(keys, lock, counts) if lock else {})
     return notes
 
