@@ -9,6 +9,7 @@ import shapely
 
 from segchips.config.labels import LabelLayer, LabelsConfig
 from segchips.grids.cover import cover_area
+from segchips.grids.projected import projected_crs
 from segchips.grids.tile import Tile
 from segchips.labels.features import LabelFeatures
 from support.projected_grids import AREAS, area_of, projected_grid, to_crs
@@ -46,6 +47,8 @@ def test_pixels_are_those_whose_centre_lies_in_a_polygon(code, tmp_path):
     chosen = [tiles[at] for at in rng.permutation(len(tiles))[:12]]
     if code == "EPSG:3031":
         chosen += [Tile(grid, 0, path, row) for path in (-1, 0) for row in (-1, 0)]
+    if seam := projected_crs(code).seam:
+        chosen += [tile for tile in tiles if tile.bounds[0] < seam[0] or tile.bounds[2] > seam[1]][:4]
     found = features.intersecting(chosen)
     for tile, indices in zip(chosen, found, strict=True):
         left, step, _, top, _, _ = tile.geotransform
@@ -58,3 +61,23 @@ def test_pixels_are_those_whose_centre_lies_in_a_polygon(code, tmp_path):
         assert (burned[sure] == expected[sure]).all(), tile.key
         seen |= set(np.unique(expected[sure]).tolist())
     assert len(seen) >= 3
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:6933", "EPSG:3857", "EPSG:32601"])
+@pytest.mark.parametrize(("path", "side"), [(964, -1), (-965, 1)])
+def test_a_tile_across_the_end_of_the_world_has_the_labels_of_the_other_end(tmp_path, crs, path, side):
+    """The features lie at the end of the world away from the tile's middle."""
+    west, east = sorted((side * 179.999, side * 179.96))
+    field = shapely.box(west, 10.0, east, 10.1)
+    there = shapely.transform(shapely.segmentize(field, 0.01), to_crs(crs).transform, interleaved=False)
+    written = write_vectors(tmp_path / "labels.gpkg", [there], crs, kind=[1])
+    features = LabelFeatures(LabelsConfig((LabelLayer(str(written), None, "kind", 1, None),), 0, False))
+    tile = Tile(
+        projected_grid("EPSG:6933", 64, 2, 300.0), 0, path, round(to_crs("EPSG:6933").transform(0, 10)[1] / 18e3)
+    )
+    (found,) = features.intersecting([tile])
+    left, step, _, top, _, _ = tile.geotransform
+    x, y = np.meshgrid(left + (np.arange(64) + 0.5) * step, top - (np.arange(64) + 0.5) * step)
+    lon, lat = to_crs("EPSG:6933").transform(x, y, direction="INVERSE")
+    expected = shapely.contains_xy(field, lon, lat)
+    assert expected.any() and (features.burn(tile, found) == expected).all()

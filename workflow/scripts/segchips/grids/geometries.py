@@ -17,11 +17,15 @@ from segchips.vectors.longitudes import within_globe
 _METRES_PER_DEGREE = 111_320
 # A tile's box in a layer's CRS is enlarged by this share of its width, so that curved edges stay inside.
 _SEARCH_MARGIN = 0.02
+_EVERYWHERE = 1e12
+"""A coordinate beyond those of all layers."""
 _UTM = re.compile(r"EPSG:326(0[1-9]|[1-5]\d|60)")
 
 
 def to_tile_crs(geometries: Geometries, source: pyproj.CRS, crs: str, name: object) -> Geometries:
     """Moves geometries to the CRS of tiles; wide ones are clipped to the surroundings of where the CRS is used first.
+
+    In a CRS of the whole world, what lies at one end is also given beyond the other end, where tiles show it too.
 
     Args:
         geometries: Geometries (n).
@@ -32,6 +36,28 @@ def to_tile_crs(geometries: Geometries, source: pyproj.CRS, crs: str, name: obje
     Raises:
         InputError: Coordinates do not exist in one of the CRSs.
     """
+    return _beyond_both_ends(_reprojected(geometries, source, crs, name), crs)
+
+
+def _beyond_both_ends(geometries: Geometries, crs: str) -> Geometries:
+    """Geometries (n) with copies beyond the ends of the world of what lies within ten degrees of the other end."""
+    seam = None if _UTM.fullmatch(crs) else projected_crs(crs).seam
+    if seam is None:
+        return geometries
+    (west, east), world = seam, seam[1] - seam[0]
+    reach, bounds = world * MAX_BEYOND / 360, shapely.bounds(geometries)
+    result = geometries.copy()
+    for near, turn, begin in (
+        (bounds[:, 0] < west + reach, world, east),
+        (bounds[:, 2] > east - reach, -world, west - reach),
+    ):
+        copies = shapely.transform(geometries[near], lambda points, turn=turn: points + [turn, 0.0])
+        beyond = shapely.intersection(copies, shapely.box(begin, -_EVERYWHERE, begin + reach, _EVERYWHERE))
+        result[near] = shapely.union(result[near], beyond)
+    return result
+
+
+def _reprojected(geometries: Geometries, source: pyproj.CRS, crs: str, name: object) -> Geometries:
     target = pyproj.CRS(crs)
     if source.equals(target, ignore_axis_order=True):
         return geometries
@@ -73,4 +99,11 @@ def boxes_in_layer(boxes: Geometries, crs: str, layer_crs: pyproj.CRS) -> Geomet
         over_south, over_north = projected_crs(crs).over_poles(shapely.bounds(enlarged))
         moved[over_south | over_north, 0], moved[over_south | over_north, 2] = -180, 180
         moved[over_south, 1], moved[over_north, 3] = -90, 90
+    seam = None if _UTM.fullmatch(crs) else projected_crs(crs).seam
+    across = (bounds[:, 0] < seam[0]) | (bounds[:, 2] > seam[1]) if seam else np.zeros(len(boxes), bool)
+    if layer_crs.is_geographic:
+        across |= moved[:, 2] - moved[:, 0] > 180
+    moved[across, 0], moved[across, 2] = -_EVERYWHERE, _EVERYWHERE
+    if not layer_crs.is_geographic:
+        moved[across, 1], moved[across, 3] = -_EVERYWHERE, _EVERYWHERE
     return shapely.box(*moved.T)
