@@ -79,6 +79,25 @@ def test_a_period_added_asks_a_server_for_files_of_that_period_alone(series, tmp
     np.testing.assert_array_equal(pixels[3], first_valid(series, ["2017-05-02"]))
 
 
+@pytest.mark.parametrize("composite", ["closest", "mean"])
+def test_provenance_numbers_the_scenes_of_each_step(series, composite):
+    chip = series.chip(products=PRODUCTS, periods=PERIODS, composite=composite, with_provenance=True)
+    with rasterio.open(series.folder / "provenance.tif") as file:
+        planes, names, steps = file.read(), file.descriptions, json.loads(file.tags()["STEPS"])
+    kind = "scene" if composite == "closest" else "count"
+    assert names[: len(chip.names)] == tuple(f"{name} {kind}" for name in chip.names)
+    for number, (plane, pixels) in enumerate(zip(planes, chip.pixels, strict=False)):
+        scenes = [scene["id"] for scene in steps[number // 2]["scenes"]["s2"]]
+        assert ((plane > 0) == (pixels != chip.nodata)).all() and plane.max() <= len(scenes)
+        key = ("B1", "B2")[number % 2]
+        values = {day: np.array(series.expected(day, key)) for day in scenes}
+        if composite == "mean":
+            counts = np.sum([value > 0 for value in values.values()], axis=0) if values else np.zeros((16, 16))
+            np.testing.assert_array_equal(plane, counts)
+        for place in zip(*np.nonzero(plane > 0), strict=True) if composite == "closest" else ():
+            assert pixels[place] == values[scenes[plane[place] - 1]][place]
+
+
 def test_a_reference_date_orders_the_scenes_of_every_period(series, tmp_path):
     pixels, *_ = make(series, tmp_path / "chip.tif", periods=PERIODS, reference_date="2017-01-01")
     np.testing.assert_array_equal(pixels[0], first_valid(series, ["2017-01-10", "2017-01-20"]))
