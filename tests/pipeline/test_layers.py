@@ -109,6 +109,12 @@ def test_layers_and_targets_from_config_to_records(finished: Project) -> None:
     assert train.layers["s2"][1].mean == pytest.approx(everything[everything > 0].mean())
     heights = np.concatenate([record["dem"].ravel() for record in pixels])
     assert train.layers["dem"][0].count == (heights != -1).sum()
+    card = (project.results() / "README.md").read_text()
+    for text in ("| cover: labels | uint8", "| road: labels | uint8", "| s2/B04 | train |", "| dem/1 | train |"):
+        assert text in card
+    report = (project.results() / "report" / "index.html").read_text()
+    assert "s2: 2 steps of 2 bands of uint16; mean: 2 bands of uint16; dem: 1 band of float32" in report
+    assert "1-01-01" not in report, "files have no date"
     assert train.targets["road"][1].pixels == sum(int((record["road"] == 1).sum()) for record in pixels)
     assert list(train.targets["cover"][1].layers) == ["s2", "dem"]
 

@@ -116,6 +116,14 @@ def test_every_figure_is_that_of_all_pixels_at_once(dtype):
     check(found, pairs, nodata)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "float32", "float64"])
+def test_percentiles_of_zeros_are_zero(dtype):
+    image = np.r_[np.zeros(60), np.full(40, 20)].astype(dtype).reshape(10, 10, 1)
+    (band,) = summarise(count_chips([(image, np.ones((10, 10), "uint8"))], dtype, None), ["a"], 255, dtype).bands
+    expected = {at: 0.0 if at <= 50 else 20.0 for at in band.percentiles}
+    assert band.percentiles == pytest.approx(expected, abs=0, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     "dtype",
     ["uint8", "float32", *(pytest.param(name, marks=pytest.mark.slow) for name in ("uint16", "int16", "int32"))],

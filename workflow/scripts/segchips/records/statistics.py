@@ -43,6 +43,7 @@ def _percentiles(codes: Array, counts: Array, dtype: np.dtype[Any], sums: ExactS
             fraction = (ranks - ends[positions] + counts[positions] + 0.5) / counts[positions]
             width = code_values(codes[positions] + 1, dtype) - values
             values = np.clip(values + fraction * width, sums.low, sums.high)
+            values[np.abs(values) < np.finfo(np.float32).tiny] = 0  # zeros have the code of the tiniest values
         percentiles[percent] = float(values[0] + (values[1] - values[0]) * hundredths / 100)
     return percentiles
 
