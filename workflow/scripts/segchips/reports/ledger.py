@@ -150,7 +150,8 @@ def _failure(assignment: TileAssignment, parts: Sequence[tuple[str, str]], folde
         chip = folder / kind / part / chip_filename(assignment.key)
         log = logs / kind / part / f"{chip_name(assignment.key)}.log"
         if (is_exclusion_marker(chip) or not chip.exists()) and log.exists() and log.stat().st_size:
-            return EXCLUDED if chip.exists() else FAILED, log.read_text(encoding="utf-8").strip(), None
+            reason = log.read_text(encoding="utf-8").strip()
+            return EXCLUDED if chip.exists() else FAILED, f"{part}: {reason}" if part else reason, None
     return None
 
 

@@ -71,7 +71,8 @@ def exclusion_reasons(datasets: Datasets, name: str, keys: Sequence[str]) -> dic
         for key, chip in zip(keys, map(Path, datasets.chips(name, "images", layer, keys)), strict=True):
             if key not in reasons and is_exclusion_marker(chip):
                 log = datasets.logs(name) / "images" / layer / f"{chip.stem}.log"
-                reasons[key] = log.read_text(encoding="utf-8").strip()
+                reason = log.read_text(encoding="utf-8").strip()
+                reasons[key] = f"{layer}: {reason}" if layer else reason
     return reasons
 
 
