@@ -20,7 +20,7 @@ import rasterio
 import shapely
 import yaml
 
-from segchips.chips.image_plan import ImagePlan
+from segchips.chips.image_plan import ImagePlan, ImagePlans
 from segchips.chips.images import make_image
 from segchips.config.loading import load_config
 from segchips.config.model import Dataset
@@ -224,9 +224,8 @@ def work(part: list[str], out: Path) -> None:
 
 
 def conflicts(out: Path) -> None:
-    write_conflicts(
-        out / "conflicts.parquet", LabelFeatures(dataset().labels.first), read_label_locks(out / "labels.parquet")[""]
-    )
+    lock = read_label_locks(out / "labels.parquet")[""]
+    write_conflicts(out / "conflicts.parquet", [(LabelFeatures(dataset().labels.first), lock)])
 
 
 def plain_loop() -> None:
@@ -235,7 +234,7 @@ def plain_loop() -> None:
     make_tiles(many, out / "tiles.parquet")
     list(resolve(many, out / "tiles.parquet", out / "scenes.parquet", refresh=True))
     tiles = [Tile.from_key(row.key) for row in read_manifest(out / "tiles.parquet")]
-    write_label_locks(out / "labels.parquet", lock_labels(LabelFeatures(many.labels.first), tiles, "code"))
+    write_label_locks(out / "labels.parquet", {"": lock_labels(LabelFeatures(many.labels.first), tiles, "code")})
     make_splits(many, out / "tiles.parquet", out / "splits.parquet", None, "")
     rows = read_splits(out / "splits.parquet")
     half = len(rows) // CORES
@@ -246,11 +245,12 @@ def plain_loop() -> None:
         counted.get()
         indices = {split: [out / index_name("many", split, n, SHARDS) for n in range(SHARDS)] for split in SPLITS}
         example = Tile.from_key(rows[0].key).name
-        chips = [out / kind / f"{example}.tif" for kind in ("images", "labels")]
-        describe_dataset(out, "many", many.tfrecords, indices, *chips, many.labels.first.background)
+        chips = [{"": out / kind / f"{example}.tif"} for kind in ("images", "labels")]
+        describe_dataset(out, "many", many.tfrecords, indices, *chips, [many.labels.first.background])
         plan = ImagePlan(many.imagery.first, read_locks(out / "scenes.parquet")[""], code_version="", config_key="")
+        plans = ImagePlans({"": plan})
         write_ledger(
-            out / "ledger.csv", finished_rows(rows, plan, [path for paths in indices.values() for path in paths])
+            out / "ledger.csv", finished_rows(rows, plans, [path for paths in indices.values() for path in paths])
         )
         (out / "tfrecords").symlink_to(out.absolute(), target_is_directory=True)
         write_audit(many, out, out / "audit.json", out / "audit.log")
@@ -263,7 +263,8 @@ def shard_jobs(many: Dataset, rows: list[TileAssignment], out: Path) -> Iterator
     for split, number in ((split, number) for split in SPLITS for number in range(SHARDS)):
         keys = [row.key for row in rows if (row.split, row.shard) == (split, number)]
         names = shard_name("many", split, number, SHARDS), index_name("many", split, number, SHARDS)
-        yield *(out / name for name in names), keys, out / "images", out / "labels", split, many.tfrecords, 0.0
+        chips = {"": out / "images"}, {"": out / "labels"}
+        yield *(out / name for name in names), keys, *chips, split, many.tfrecords, [0.0], None, [None]
 
 
 def timed_loop(folder: Path) -> float:
