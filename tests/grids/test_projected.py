@@ -269,6 +269,8 @@ def test_an_area_far_beyond_the_crs_is_refused():
     ("text", "message"),
     [
         ("EPSG:4326", "is geographic"),
+        ("EPSG:2048", "counts to the west"),
+        ("EPSG:2065", "counts to the west"),
         ("EPSG:999999", "is unknown to PROJ"),
         ("nonsense", "is unknown to PROJ"),
         ("EPSG:4978", "is geographic"),

@@ -53,6 +53,8 @@ def projected_code(text: str) -> str:
         raise InputError(f"'{shown}' ({crs.name}) is geographic: its units are degrees, not lengths; {_ADVICE}")
     if not crs.is_projected or crs.is_compound:
         raise InputError(f"'{shown}' ({crs.name}) is not a projected CRS in two dimensions; {_ADVICE}")
+    if any(axis.direction == "west" for axis in crs.axis_info):
+        raise InputError(f"'{shown}' ({crs.name}) counts to the west, which would turn chips; {_ADVICE}")
     code = _code(crs)
     if code is None:
         raise InputError(
