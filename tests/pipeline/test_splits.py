@@ -199,7 +199,7 @@ def test_labels_are_unknown_where_the_image_shows_nothing(project: Project) -> N
     project.change("defaults.imagery.reference_date", "2023-02-14")
     assert project.run_and_count()["labels"] == 0
     assert project.file_bytes("results/*/labels/*") == labels
-    unknown = segchips.read_info(project.results() / "tfrecords").unknown
+    unknown = segchips.read_info(project.results() / "tfrecords").unknown[""]
     assert unknown == 254
     hidden = 0
     for split in ("train", "val", "test"):
