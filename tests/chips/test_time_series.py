@@ -129,7 +129,7 @@ def test_a_period_added_reads_its_scenes_alone(series, tmp_path):
     make(series, tmp_path / "chip.tif", periods=PERIODS)
     for (_, name, _), path in series.paths.items():
         if name != DAYS[4]:
-            path.rename(path.with_suffix(".away"))  # whoever reads it again fails
+            path.rename(path.with_suffix(".away"))  # a second read fails
     pixels, tags, *_ = make(series, tmp_path / "chip.tif", periods=[*PERIODS, MAY])
     for path in series.paths.values():
         if not path.exists():

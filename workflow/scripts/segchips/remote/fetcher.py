@@ -104,6 +104,7 @@ class Fetcher:
         self._copies: dict[str, Future[tuple[_Copy, LocalCopy]]] = {}
         self._users: Counter[str] = Counter()
         self._last_used: dict[str, float] = {}
+        self._held = 0
         self._serial = count(1)
         self._hosts: set[str] = set()
         self.traffic = Traffic()
@@ -156,11 +157,12 @@ class Fetcher:
     def _remove_unused(self) -> None:
         """Remove the copies that were unused for the longest time, while all together are too large."""
         with self._lock:
+            if self._held <= self._limit:
+                return
             ready = {name: future.result()[0] for name, future in self._copies.items() if _has_result(future)}
-            total = sum(copy.received for copy in ready.values())
             for name, copy in sorted(ready.items(), key=lambda item: self._last_used[item[0]]):
-                if total > self._limit and not self._users[name] and not copy.pending:
-                    total -= copy.received
+                if self._held > self._limit and not self._users[name] and not copy.pending:
+                    self._held -= copy.received
                     del self._copies[name]
                     os.truncate(copy.path, 0)  # a reader may have it open still, but asks for a new copy next
                     copy.path.unlink()
@@ -218,6 +220,8 @@ class Fetcher:
         with copy.lock:
             copy.present.add((response.start, response.start + len(response.content)))
             copy.received += len(response.content)
+        with self._lock:
+            self._held += len(response.content)
 
     def _request(
         self, address: Address, part: ByteRange, answer: "Future[RangeResponse]", attempt: int, deadline: float
