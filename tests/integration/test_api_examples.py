@@ -9,8 +9,8 @@ import pytest
 import segchips
 from support.projects import REPOSITORY, Project
 
-PAGE = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
-SECTIONS = dict(part.split("\n", 1) for part in PAGE.split("\n## ")[1:])
+PAGE = Path("docs/how-to/training.md")
+SECTIONS = dict(part.split("\n", 1) for part in (REPOSITORY / PAGE).read_text(encoding="utf-8").split("\n## ")[1:])
 NEEDS = {"Needs TensorFlow.": "tensorflow", "Needs PyTorch.": "torch"}
 
 
@@ -26,7 +26,7 @@ def test_example(project: Project, title: str, monkeypatch: pytest.MonkeyPatch) 
         if words in text and not importlib.util.find_spec(library):
             pytest.skip(f"the example of {title} needs {library}, which is not installed")
     monkeypatch.chdir(project.folder)
-    example = doctest.DocTestParser().get_doctest(text, {}, title, str(Path("docs/api.md")), 0)
+    example = doctest.DocTestParser().get_doctest(text, {}, title, str(PAGE), 0)
     told: list[str] = []
     runner = doctest.DocTestRunner()
     assert runner.run(example, out=told.append).failed == 0, "".join(told)

@@ -157,7 +157,7 @@ class Tile:
 
         Args:
             key: `tilesize:pad:resolution:zone:path:row`, such as `60:2:10.0:33:-58:8465`, or with a CRS in place of
-                the zone, such as `60:2:10.0:EPSG2056:4350:2000`; see docs/grids.md.
+                the zone, such as `60:2:10.0:EPSG2056:4350:2000`; see docs/how-to/grids.md.
 
         Raises:
             InputError: The text is not a tile key, or a field is out of range.
