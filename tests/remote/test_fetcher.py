@@ -35,7 +35,7 @@ def address(server, name, patience=20.0):
 
 
 def window(copy, top, bottom, left, right):
-    return copy.layout.ranges([1], Window(top, bottom, left, right), False)
+    return copy.layout.ranges(copy.layout.images[0].shape, [1], Window(top, bottom, left, right), False)
 
 
 def pixels(path, top, bottom, left, right):

@@ -109,6 +109,7 @@ class ImagePlan:
             sorted(self.scaling.items()),
             sorted(self.declared_nodata.items()),
             *([] if imagery.resolution is None else [imagery.resolution]),
+            *([] if imagery.overviews is None else [f"overviews: {imagery.overviews}"]),
         )
 
     def _indices(self, key: str, product: str, step: Step | None = None) -> list[int]:

@@ -31,6 +31,8 @@ GDAL_OPTIONS = {
     "GDAL_HTTP_LOW_SPEED_TIME": "60",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
 }
+_Opened = tuple[str, int | None]
+"""The address of an open raster, and the number of its overview."""
 _WEB_MERCATOR_TURN = 2 * math.pi * 6378137
 _REMOTE_FORMATS = ["GTiff", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "HFA"]
 """GDAL drivers of files that hold their own pixels; a remote VRT could expose any file of this machine."""
@@ -41,6 +43,7 @@ class OpenRaster:
 
     Args:
         address: A path, or a URL that GDAL reads.
+        level: The overview to open in place of the full resolution, from 0.
         is_copy: Whether the path is that of a local copy of a remote TIFF file.
 
     Attributes:
@@ -49,15 +52,16 @@ class OpenRaster:
         shadowed_alpha: The number of an alpha band that GDAL's masks do not show, because the bands have nodata values.
     """
 
-    def __init__(self, address: str, is_copy: bool = False) -> None:
+    def __init__(self, address: str, level: int | None = None, is_copy: bool = False) -> None:
         self.remote: RemoteRaster | None = None
+        options = {} if level is None else {"overview_level": level}
         with rasterio.Env(**GDAL_OPTIONS):
             if is_copy:
-                self.dataset = _open_alone(address, ["GTiff"])
+                self.dataset = _open_alone(address, ["GTiff"], options)
             elif "://" in address:
-                self.dataset = ensure_env_with_credentials(_open_alone)(address, _REMOTE_FORMATS)
+                self.dataset = ensure_env_with_credentials(_open_alone)(address, _REMOTE_FORMATS, options)
             else:
-                self.dataset = rasterio.open(os.path.abspath(address))
+                self.dataset = rasterio.open(os.path.abspath(address), **options)
         self.crs: CRS = self.dataset.crs
         self.transform: Affine = self.dataset.transform
         self.width, self.height = self.dataset.width, self.dataset.height
@@ -98,6 +102,23 @@ class OpenRaster:
         return _WEB_MERCATOR_TURN if self.epsg == 3857 else None
 
     @cached_property
+    def overview_factors(self) -> list[int]:
+        """How many times larger the pixels of each overview are; empty unless all bands have the same."""
+        factors = {tuple(self.dataset.overviews(number)) for number in self.dataset.indexes}
+        return list(factors.pop()) if len(factors) == 1 else []
+
+    @cached_property
+    def overview_method(self) -> str:
+        """The resampling method of the overviews, such as `AVERAGE`, where the file says it; else empty."""
+        written = self.dataset.tags().get("OVR_RESAMPLING_ALG")  # by rio-cogeo
+        return str(written or self.dataset.tags(ns="IMAGE_STRUCTURE").get("OVERVIEW_RESAMPLING", "")).upper()
+
+    @property
+    def has_palette(self) -> bool:
+        """Whether the pixels are numbers of colours, such as those of classes."""
+        return ColorInterp.palette in self.dataset.colorinterp
+
+    @cached_property
     def inverse(self) -> Affine:
         """The transformation from coordinates of the CRS to columns and rows."""
         return ~self.transform
@@ -131,10 +152,10 @@ def _equal_crs(wkt: str, crs: str) -> bool:
     return horizontal_crs(wkt).equals(pyproj.CRS(crs), ignore_axis_order=True)
 
 
-def _open_alone(address: str, formats: list[str]) -> DatasetReader:
+def _open_alone(address: str, formats: list[str], options: dict[str, int]) -> DatasetReader:
     """Open a raster without looking for files beside it."""
     with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-        return DatasetReader(address, driver=formats, sharing=False)
+        return DatasetReader(address, driver=formats, sharing=False, **options)
 
 
 class DatasetPool:
@@ -146,35 +167,39 @@ class DatasetPool:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._idle: OrderedDict[int, tuple[str, OpenRaster]] = OrderedDict()
-        self._by_address: dict[str, list[int]] = {}
+        self._idle: OrderedDict[int, tuple[_Opened, OpenRaster]] = OrderedDict()
+        self._serials: dict[_Opened, list[int]] = {}
         self._lock = threading.Lock()
         self._serial = 0
 
     @contextmanager
-    def acquire(self, address: str, is_copy: bool = False) -> Iterator[OpenRaster]:
-        """Use the raster at an address, opened where no open one is unused; a new signature makes a new address."""
-        source = self._take(address) or OpenRaster(address, is_copy)
+    def acquire(self, address: str, level: int | None = None, is_copy: bool = False) -> Iterator[OpenRaster]:
+        """Use the raster at an address, or one of its overviews, opened where no open one is unused.
+
+        A new signature makes a new address.
+        """
+        opened = address, level
+        source = self._take(opened) or OpenRaster(address, level, is_copy)
         try:
             yield source
         except BaseException:
             source.dataset.close()
             raise
-        self._release(address, source)
+        self._release(opened, source)
 
-    def _take(self, address: str) -> OpenRaster | None:
+    def _take(self, opened: _Opened) -> OpenRaster | None:
         with self._lock:
-            idle = self._by_address.get(address)
+            idle = self._serials.get(opened)
             return self._idle.pop(idle.pop())[1] if idle else None
 
-    def _release(self, address: str, source: OpenRaster) -> None:
+    def _release(self, opened: _Opened, source: OpenRaster) -> None:
         closed = None
         with self._lock:
             self._serial += 1
-            self._idle[self._serial] = (address, source)
-            self._by_address.setdefault(address, []).append(self._serial)
+            self._idle[self._serial] = (opened, source)
+            self._serials.setdefault(opened, []).append(self._serial)
             if len(self._idle) > self._limit:
                 serial, (oldest, closed) = self._idle.popitem(last=False)
-                self._by_address[oldest].remove(serial)
+                self._serials[oldest].remove(serial)
         if closed:
             closed.dataset.close()

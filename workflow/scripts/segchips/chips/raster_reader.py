@@ -20,11 +20,13 @@ from segchips.arrays import Mask, MaskedPixels, Pixels
 from segchips.chips.mode_resampling import pixel_extents, resample_mode
 from segchips.chips.nodata import any_nodata, is_nodata
 from segchips.chips.open_rasters import DatasetPool, OpenRaster
+from segchips.chips.overviews import is_like, overview_level
 from segchips.chips.pixel_index import PixelIndex, aligned_corner, has_pixels_of, pixel_index
+from segchips.chips.raster_checks import check_pinned, check_source
 from segchips.chips.remote_rasters import PlannedRead, RemoteRaster, fetch_parts, is_on_http, open_copies
 from segchips.chips.source_window import source_window, turn_of_raster
 from segchips.config.imagery import Nodata
-from segchips.errors import SceneError, UnusableRasterError, redact_library_message
+from segchips.errors import SceneError, redact_library_message
 from segchips.grids.tile import Tile
 from segchips.remote.byte_ranges import ByteRange
 from segchips.remote.fetcher import Address
@@ -65,7 +67,7 @@ class RasterReader:
         self._pool = DatasetPool(limit)
         self._sign, self._patience = sign, patience
 
-    def prefetch(self, reads: Iterable[tuple[Sequence[Band], str]], tile: Tile) -> None:
+    def prefetch(self, reads: Iterable[tuple[Sequence[Band], str]], tile: Tile, overviews: bool | None = False) -> None:
         """Fetch at once what several reads need of remote files.
 
         What cannot be fetched is left to the read that needs it, which raises the error.
@@ -73,6 +75,7 @@ class RasterReader:
         Args:
             reads: The bands and the resampling method of each read.
             tile: The tile on whose padded grid they are read.
+            overviews: As in `read`.
         """
         files = [
             (list(group), resampling)
@@ -85,7 +88,8 @@ class RasterReader:
                 open_copies({self._address(bands[0].href) for bands, _ in files})
             parts: dict[Address, list[ByteRange]] = {}
             for bands, resampling in files:
-                with suppress(SceneError), self._open(bands) as source:
+                how = bands, tile, resampling, overviews
+                with suppress(SceneError), self._open(bands) as full, self._coarsest(full, *how) as source:
                     if source.remote:
                         parts.setdefault(source.remote.address, []).extend(
                             _planned_ranges(source, source.remote, bands, tile, resampling)
@@ -99,6 +103,7 @@ class RasterReader:
         resampling: str,
         nodata: Nodata | None = None,
         convert: Convert | None = None,
+        overviews: bool | None = False,
     ) -> MaskedPixels:
         """Read bands of one scene.
 
@@ -108,6 +113,8 @@ class RasterReader:
             resampling: The name of a GDAL resampling method.
             nodata: Replaces the nodata values that catalogue and file declare.
             convert: Returns other values for those of a file and which of them are valid, before any are mixed.
+            overviews: Whether overviews are read where the tile's pixels are larger than the file's; None leaves it to
+                the resampling method.
 
         Returns:
             Pixels (band, row, column) in the files' dtype, or that of `convert`, and which of them are valid.
@@ -117,7 +124,7 @@ class RasterReader:
         """
         files = [list(group) for _, group in groupby(bands, key=lambda band: band.href)]
         if len(files) == 1:
-            return self._read_file(files[0], tile, resampling, nodata, convert)
+            return self._read_file(files[0], tile, resampling, nodata, convert, overviews)
         across_files = nodata is not None and nodata.when == "all"
         if across_files and resampling != "nearest":
             raise SceneError(
@@ -125,18 +132,20 @@ class RasterReader:
                 "'nearest' can do; choose it, or a file that holds all bands"
             )
         rule = _NONE if across_files else nodata
-        parts = [self._read_file(group, tile, resampling, rule, convert) for group in files]
+        parts = [self._read_file(group, tile, resampling, rule, convert, overviews) for group in files]
         valid = np.concatenate([valid for _, valid in parts])
         if nodata is not None and across_files:
             valid &= ~np.concatenate([is_nodata(data, nodata.value) for data, _ in parts]).all(axis=0)
         return np.concatenate([data for data, _ in parts]), valid
 
-    def read_mask(self, band: Band, tile: Tile, is_measured: bool = False) -> MaskedPixels:
+    def read_mask(
+        self, band: Band, tile: Tile, is_measured: bool = False, overviews: bool | None = False
+    ) -> MaskedPixels:
         """Read a mask band, nearest: values (row, column), and where the raster covers the tile and is not masked.
 
         Values that equal nodata count; where the band `is_measured`, such as in percent, only 0, which may be a value.
         """
-        with self._open([band]) as source:
+        with self._open([band]) as full, self._coarsest(full, [band], tile, "nearest", overviews) as source:
             values, covered = _read_nearest(source, [band], tile, _NONE)
             if is_measured:
                 covered &= ~any_nodata(values, [value for value in _declared_nodata(source, band) if value])
@@ -175,18 +184,37 @@ class RasterReader:
             return source.crs, source.transform, min(source.width, source.height)
 
     def _read_file(
-        self, bands: Sequence[Band], tile: Tile, resampling: str, nodata: Nodata | None, convert: Convert | None
+        self,
+        bands: Sequence[Band],
+        tile: Tile,
+        resampling: str,
+        nodata: Nodata | None,
+        convert: Convert | None,
+        overviews: bool | None,
     ) -> MaskedPixels:
-        with self._open(bands) as source:
-            _check_pinned(source, bands)
-            return _read_source(source, bands, tile, resampling, nodata, convert)
+        with self._open(bands) as full:
+            check_pinned(full, bands)
+            with self._coarsest(full, bands, tile, resampling, overviews) as source:
+                return _read_source(source, bands, tile, resampling, nodata, convert)
 
     @contextmanager
-    def _open(self, bands: Sequence[Band]) -> Iterator[OpenRaster]:
+    def _coarsest(
+        self, full: OpenRaster, bands: Sequence[Band], tile: Tile, resampling: str, overviews: bool | None
+    ) -> Iterator[OpenRaster]:
+        """Open the overview of a file that is read for a tile; the file itself where that is read."""
+        level = overview_level(full, tile, resampling, overviews)
+        if level is None:
+            yield full
+            return
+        with self._open(bands, level) as overview:
+            yield overview if is_like(overview, full) else full
+
+    @contextmanager
+    def _open(self, bands: Sequence[Band], level: int | None = None) -> Iterator[OpenRaster]:
         href = bands[0].href
         try:
-            with self._acquire(href) as source:
-                _check_source(source, bands, href)
+            with self._acquire(href, level) as source:
+                check_source(source, bands)
                 yield source
         except (RasterioError, CPLE_BaseError) as error:
             reason = redact_library_message(str(error.__cause__ or error))
@@ -195,54 +223,23 @@ class RasterReader:
             ) from error
 
     @contextmanager
-    def _acquire(self, href: str) -> Iterator[OpenRaster]:
+    def _acquire(self, href: str, level: int | None) -> Iterator[OpenRaster]:
         if not is_on_http(href):
-            with self._pool.acquire(self._sign(href) if self._sign else href) as source:
+            with self._pool.acquire(self._sign(href) if self._sign else href, level) as source:
                 yield source
             return
         address = self._address(href)
         with remote_files():
             copy = open_copies([address])[address.name]
             path = str(copy.path) if copy.layout else address.url
-            with self._pool.acquire(path, is_copy=copy.layout is not None) as source:
-                source.remote = RemoteRaster(address, copy.layout) if copy.layout else None
+            with self._pool.acquire(path, level, is_copy=copy.layout is not None) as source:
+                source.remote = (
+                    RemoteRaster(address, copy.layout, (source.height, source.width)) if copy.layout else None
+                )
                 yield source
 
     def _address(self, href: str) -> Address:
         return Address(strip_signature(href), self._sign(href) if self._sign else href, self._patience)
-
-
-def _check_pinned(source: OpenRaster, bands: Sequence[Band]) -> None:
-    """Check that a file declares nothing that was not known when its scene was pinned."""
-    for band in bands:
-        number, dataset = band.index - 1, source.dataset
-        declared = (dataset.scales[number], dataset.offsets[number])
-        if not band.scaled and declared != band.scaling:
-            fault = f"declares scale {declared[0]} and offset {declared[1]}"
-        elif not band.described and dataset.count > 1 and dataset.colorinterp[-1] != ColorInterp.alpha:
-            fault = f"has {dataset.count} bands"
-        else:
-            continue
-        raise SceneError(f"{band.href}: {fault}, which were not known when scenes were pinned; run: snakemake resolve")
-
-
-def _check_source(source: OpenRaster, bands: Sequence[Band], href: str) -> None:
-    if problem := source.unusable:
-        raise UnusableRasterError(f"{href}: {problem}")
-    if variables := not source.dataset.count and source.dataset.subdatasets:
-        raise UnusableRasterError(
-            f"{href}: holds several variables; write the one that you want to a file of its own, such as with: "
-            f"gdal_translate '{variables[0]}' OUT.tif"
-        )
-    highest = max(band.index for band in bands)
-    if highest > source.dataset.count:
-        raise SceneError(f"{href}: has {source.dataset.count} bands, but its catalogue lists band {highest}")
-    for band in bands:
-        if "complex" in (dtype := source.dataset.dtypes[band.index - 1]):
-            raise UnusableRasterError(
-                f"{href}: band {band.index} holds complex pixels ({dtype}), which chips cannot hold; "
-                "write the amplitude or another real value to a file of its own"
-            )
 
 
 def _planned_ranges(

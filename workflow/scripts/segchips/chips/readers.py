@@ -62,7 +62,7 @@ class FileSceneReader:
             with suppress(SceneError):  # the read itself raises it
                 bands = [with_signature(self._imagery, read.scene, name) for name in read.bands]
                 wanted.append((bands, read.resampling))
-        self._rasters.prefetch(wanted, tile)
+        self._rasters.prefetch(wanted, tile, self._imagery.overviews)
 
     def describe(self, scene: Scene, product: Product) -> tuple[np.dtype[Any], float | None]:
         """Return the common dtype of the product's bands, and the nodata value that the files declare."""
@@ -70,7 +70,8 @@ class FileSceneReader:
 
     def read(self, scene: Scene, product: Product, tile: Tile) -> MaskedPixels:
         """Read the product's bands: pixels (band, row, column) in the files' dtype and which are valid."""
-        return self._rasters.read(self._bands(scene, product), tile, product.resampling, product.nodata_rule)
+        bands, overviews = self._bands(scene, product), self._imagery.overviews
+        return self._rasters.read(bands, tile, product.resampling, product.nodata_rule, overviews=overviews)
 
     def colours(self, scene: Scene, product: Product) -> list[str]:
         """Return the colour of each band, such as `red`, as its name or else its file says; `undefined` for others."""
@@ -89,7 +90,8 @@ class FileSceneReader:
         """Read a mask band, nearest: values (row, column), and which pixels the file covers and does not mask."""
         mask = self._imagery.cloud_mask
         is_measured = mask is not None and (mask.min is not None or mask.max is not None)
-        return self._rasters.read_mask(with_signature(self._imagery, scene, name), tile, is_measured)
+        band = with_signature(self._imagery, scene, name)
+        return self._rasters.read_mask(band, tile, is_measured, self._imagery.overviews)
 
     def mosaic(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> MaskedPixels | None:
         """Return None: files are read one by one, each only where those before it leave gaps."""

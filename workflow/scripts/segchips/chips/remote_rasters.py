@@ -23,12 +23,19 @@ class RemoteRaster:
     Attributes:
         address: The file.
         layout: Where its blocks lie.
+        shape: Rows and columns of the image that is read: the full resolution, or an overview.
         planned: Collects what a read needs; None where the read is to take place.
     """
 
     address: Address
     layout: TiffLayout
+    shape: tuple[int, int]
     planned: list[ByteRange] | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known where the blocks of the image lie."""
+        return self.layout.has_image(self.shape)
 
     def fetch(self, bands: Sequence[int], window: RasterWindow, with_mask: bool) -> None:
         """Wait until a window of some bands, and of the file's mask, is in the copy.
@@ -39,7 +46,7 @@ class RemoteRaster:
         """
         top, left = int(window.row_off), int(window.col_off)
         wanted = Window(top, top + int(window.height), left, left + int(window.width))
-        ranges = self.layout.ranges(bands, wanted, with_mask)
+        ranges = self.layout.ranges(self.shape, bands, wanted, with_mask)
         if self.planned is not None:
             self.planned += ranges
             raise PlannedRead

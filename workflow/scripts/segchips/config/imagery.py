@@ -190,6 +190,10 @@ class ImageryConfig(Block):
     """Makes a time series of so many acquisition days: the nearest to the reference date, without it the latest."""
     resolution: Annotated[Number, Field(gt=0), KEEP_INTEGER] | None = None
     """Metres along a pixel of the layer, a whole multiple of that of the tiles; null takes that of the tiles."""
+    overviews: Flag | None = None
+    """Whether overviews are read where tile pixels are larger than those of a scene. null reads them with resampling
+    that averages, and with mode where files say that they hold single pixels; true with any, and for the cloud mask;
+    false never."""
     min_valid: Share = 0.0
     """A chip with a smaller share of valid pixels (valid in every band) is not written to a shard."""
     optional: Flag = False

@@ -50,6 +50,11 @@ class TiffImage:
     sizes: npt.NDArray[np.int64]
     row_size: int
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of pixels."""
+        return self.height, self.width
+
     def ranges(self, window: Window, planes: Iterable[int]) -> Iterator[ByteRange]:
         """Yield the bytes of the blocks under a window."""
         rows, columns = self.block
@@ -83,23 +88,28 @@ class TiffLayout:
     images: Sequence[TiffImage]
     header: Sequence[ByteRange]
 
-    def ranges(self, bands: Sequence[int], window: Window, with_mask: bool) -> list[ByteRange]:
-        """Return the bytes of the blocks under a window of the full resolution.
+    def has_image(self, shape: tuple[int, int]) -> bool:
+        """Return whether the full resolution or an overview has this shape."""
+        return any(image.shape == shape and not image.is_mask for image in self.images)
+
+    def ranges(self, shape: tuple[int, int], bands: Sequence[int], window: Window, with_mask: bool) -> list[ByteRange]:
+        """Return the bytes of the blocks under a window of the full resolution or an overview.
 
         Args:
+            shape: Rows and columns of the full resolution or the overview.
             bands: The bands, numbered from 1.
             window: Rows and columns.
             with_mask: Whether the file's mask or alpha band is read, too.
         """
-        image = self.images[0]
+        image = next(image for image in self.images if image.shape == shape and not image.is_mask)
         planes = {0} if image.planes == 1 else {band - 1 for band in bands}
         if with_mask and image.planes > 1:
             planes |= set(range(image.planes - image.extra_bands, image.planes))
         ranges = list(image.ranges(window, sorted(planes)))
         if with_mask:
             masks = (each for each in self.images if each.is_mask)
-            full = (mask for mask in masks if (mask.width, mask.height) == (image.width, image.height))
-            ranges += [part for mask in full for part in mask.ranges(window, range(mask.planes))]
+            its_own = (mask for mask in masks if mask.shape == shape)
+            ranges += [part for mask in its_own for part in mask.ranges(window, range(mask.planes))]
         return ranges
 
 
