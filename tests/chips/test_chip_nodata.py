@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from segchips.chips.nodata import chip_nodata
 from segchips.errors import ConfigError
 from support.scene_series import SceneSeries, flat, noise
 
@@ -143,3 +144,38 @@ def test_a_catalogues_nodata_that_does_not_fit_is_ignored(tmp_path):
     series.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1, "uint8", 0, 100)}, declared=declared, nodata=3)
     chip = series.chip()
     assert chip.nodata == 3
+
+
+# Nodata of a stack of products.
+
+
+@pytest.mark.parametrize(
+    ("products", "dtype", "expected"),
+    [
+        ([("uint8", 0), ("uint8", 0)], "uint8", 0),
+        ([("uint8", 0), ("uint8", None)], "uint8", None),
+        ([("uint16", 0), ("uint8", 255)], "uint16", None),
+        ([("uint8", 255), ("int16", -9999)], "int16", -9999),
+        ([("uint16", 0), ("int16", None)], "int32", -(2**31)),
+        ([("uint8", None), ("uint16", None)], "uint16", None),
+        ([("uint8", 0), ("float32", None)], "float32", math.nan),
+        ([("float32", -1), ("float64", -1)], "float64", -1),
+    ],
+)
+def test_nodata_of_a_stack_is_no_valid_value_of_any_product(products, dtype, expected):
+    found = chip_nodata([(np.dtype(kind), nodata) for kind, nodata in products], np.dtype(dtype))
+    assert found == expected or (found is not None and math.isnan(found) and math.isnan(expected))
+
+
+@pytest.mark.parametrize("order", [("picture", "s2"), ("s2", "picture")])
+def test_a_picture_keeps_its_black_beside_a_product_with_nodata(tmp_path, order):
+    series = SceneSeries(tmp_path)
+    picture, other = noise(1, "uint8", 0, 3), noise(2, "uint8", 0, 3)
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": picture}, "picture")
+    series.add("b", "2017-07-01T10:00:00Z", {"B1": other}, "s2", nodata=0)
+    chip = series.chip(products=[{"id": name, "bands": ["B1"]} for name in order])
+    planes = dict(zip(order, chip.pixels, strict=True))
+    assert chip.nodata is None and "MOVED_OFF_NODATA" not in chip.tags
+    np.testing.assert_array_equal(planes["picture"], picture[4:20, 4:20])
+    np.testing.assert_array_equal(planes["s2"], other[4:20, 4:20])
+    np.testing.assert_array_equal(chip.mask, other[4:20, 4:20] != 0)

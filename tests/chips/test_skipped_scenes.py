@@ -9,6 +9,7 @@ from segchips.chips.images import make_image
 from segchips.chips.skipped_scenes import can_be_read, skipped_scenes
 from segchips.errors import SceneError
 from segchips.records.chip_tags import read_chip_tags
+from support.datasets import tile_at
 from support.scene_series import TILE, Chip, SceneSeries, flat, noise
 
 
@@ -52,6 +53,26 @@ def test_a_tile_none_of_whose_scenes_can_be_read_fails(tmp_path):
     series.paths["s2", "bad", "B1"].unlink()
     with pytest.raises(SceneError, match=r"none of the 1 scenes of 's2' can be read: .*bad-B1\.tif"):
         series.chip(on_failure="skip_scene")
+
+
+@pytest.mark.parametrize(("on_failure", "left"), [("exclude", 0), ("skip_scene", 0), ("skip_scene", 1)])
+def test_an_optional_layer_has_no_valid_pixels_where_its_scenes_cannot_be_read(tmp_path, on_failure, left):
+    series, other = SceneSeries(tmp_path), tile_at(east=30)
+    east = {"shift": (30 * 12, 0)}
+    series.add("bad", "2017-07-01T10:00:00Z", {"B1": noise(1)})
+    series.add("far", "2017-07-01T10:00:00Z", {"B1": noise(2, "int16")}, grid=east, nodata=-5)
+    if left or on_failure == "exclude":
+        series.add("whole", "2017-07-09T10:00:00Z", {"B1": noise(3, "int16")}, nodata=-5)
+    series.paths["s2", "bad", "B1"].unlink()
+    options = {"layers": {"one": {}, "two": {"optional": True}}, "on_failure": on_failure}
+    plan = series.plan((TILE, other), layer="two", **options)
+    make_image(plan, TILE, tmp_path / "chip.tif")
+    chip = Chip(tmp_path / "chip.tif")
+    expected = np.array(series.expected("whole", "B1")) if left else np.full((16, 16), -5)
+    np.testing.assert_array_equal(chip.pixels[0], expected)
+    assert (chip.valid, chip.nodata, chip.pixels.dtype) == (float(left), -5, "int16")
+    assert skipped_scenes(tmp_path / "chip.tif") == [("s2", "bad")]
+    assert plan.imagery.skips_scenes and not can_be_read(plan, "s2", "bad", TILE)
 
 
 def test_clouds_and_a_scene_that_is_skipped_leave_a_chip_without_valid_pixels(tmp_path):

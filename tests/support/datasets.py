@@ -78,6 +78,7 @@ def tile_at(
     return Tile(grid, zone, math.floor(-77_000 / grid.core) + east, math.floor(5_094_000 / grid.core) + north)
 
 
-def image_plan(dataset: Dataset, lock: SceneLock) -> ImagePlan:
-    """The plan of a dataset's only layer."""
-    return ImagePlan(dataset.imagery.first, lock, code_version="", config_key=f"datasets.{dataset.name}.imagery")
+def image_plan(dataset: Dataset, lock: SceneLock, layer: str = "") -> ImagePlan:
+    """The plan of a layer of a dataset, by default of the only one."""
+    config = dataset.imagery.layers[layer]
+    return ImagePlan(config, lock, code_version="", config_key=f"datasets.{dataset.name}.imagery")

@@ -51,17 +51,16 @@ class SceneSeries:
             self.paths[collection, name, key] = path
         self.items.append(make_item(name, when, assets, raster_outline(path), collection, cloud, **properties))
 
-    def plan(self, tiles=(TILE,), **imagery):
-        """The plan of a dataset over these scenes, through the catalogue and the lock file."""
+    def plan(self, tiles=(TILE,), layer="", **imagery):
+        """The plan of one layer of a dataset over these scenes, through the catalogue and the lock file."""
         catalog = write_catalogue(self.folder, self.items)
         dataset = make_dataset(imagery={"catalog": str(catalog), **imagery})
         keys, outlines = [tile.key for tile in tiles], footprints(tiles)
-        scenes = StacCatalogue(dataset.imagery.first).search(outlines)
-        write_locks(
-            self.folder / "scenes.parquet",
-            {"": pin_scenes(SceneQuery.of(dataset.imagery.first), scenes, keys, outlines)},
-        )
-        return image_plan(dataset, read_locks(self.folder / "scenes.parquet")[""])
+        config = dataset.imagery.layers[layer]
+        scenes = StacCatalogue(config).search(outlines)
+        lock = pin_scenes(SceneQuery.of(config), scenes, keys, outlines)
+        write_locks(self.folder / "scenes.parquet", {layer: lock})
+        return image_plan(dataset, read_locks(self.folder / "scenes.parquet")[layer], layer)
 
     def chip(self, tile=TILE, with_provenance=False, **imagery):
         """Make the tile's chip and read it."""

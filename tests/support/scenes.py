@@ -7,9 +7,11 @@ import shapely
 
 from segchips.scenes.model import Band, Scene
 from segchips.scenes.pinning import SceneLock
+from segchips.scenes.placement import Placement
 from segchips.scenes.query import SceneQuery
 from support.datasets import parse_utc
 
+PLACEMENT = Placement("EPSG:32633", (10.0, 0.0, 1.5, 0.0, -10.0, 2.0), (3, 4))
 QUERY = SceneQuery("stac", "catalog.json", ("s2",), "2017-01-01", "2017-12-31", 0.1, None)
 
 
@@ -33,7 +35,7 @@ def band(number=1, href="x.tif"):
 def full_lock():
     bands = {
         "data": [("B1", Band("a/b.tif", 1, math.nan, 0.0001, -0.1)), ("B2", Band("a/b.tif", 2, -9999.0, 1.0, 0.0))],
-        "scl": [("scl", Band("https://example.com/a.tif", 1, None, 1.0, 0.0))],
+        "scl": [("scl", Band("https://example.com/a.tif", 1, None, 1.0, 0.0, known_nodata=0.0, placement=PLACEMENT))],
     }
     scenes = (
         scene("ä b/c", "2017-06-01T10:00:00.123456+00:00", cloud=None, **bands),

@@ -319,7 +319,7 @@ def digest_of_chip(rule, kinds, ask, lock):
 
 def lacking_scene(dataset, layer, tile, chip):
     """What to compare with the digest of a chip that lacks a scene which can be read now; None for other chips."""
-    if CONFIG.datasets[dataset].imagery.layers[layer].on_failure != "skip_scene":
+    if not CONFIG.datasets[dataset].imagery.layers[layer].skips_scenes:
         return None
     lacks = DATASETS.read_once("lacks", Path(chip), lambda _: RUNNER.lacks_readable_scene(dataset, layer, tile, chip))
     return "made without a scene that can be read now" if lacks else None

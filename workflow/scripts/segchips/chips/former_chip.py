@@ -32,7 +32,8 @@ class FormerChip:
 
     def fits(self, dtype: np.dtype[Any], nodata: float | None) -> bool:
         """Whether pixels of a chip with this dtype and nodata value are stored alike."""
-        return self.dtype == dtype and repr(self.nodata) == repr(nodata)
+        is_same = self.nodata == nodata or (self.nodata != self.nodata and nodata != nodata)  # NaN differs from itself
+        return self.dtype == dtype and is_same
 
 
 def read_former_chip(path: Path, tile: Tile) -> FormerChip:

@@ -1,7 +1,7 @@
 """Image plans: which scenes each image chip of a layer is made from, and in what order."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from functools import cached_property
@@ -128,9 +128,9 @@ class ImagePlan:
         """Return a tile's scenes of one product, or those in a step, in the order in which the composite takes them."""
         return [self.lock.scenes[index] for index in self._indices(key, product, step)]
 
-    def example(self, product: str) -> Scene | None:
-        """Return any scene of a product; None where the layer has none."""
-        return next((scene for scene in self.lock.scenes if scene.product == product), None)
+    def scenes_of(self, product: str) -> Iterator[Scene]:
+        """Yield the scenes of a product on all tiles."""
+        return (scene for scene in self.lock.scenes if scene.product == product)
 
     def steps(self, key: str) -> list[Step]:
         """Return the steps of a tile's time series; none where the layer is no time series."""

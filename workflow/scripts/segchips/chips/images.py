@@ -14,7 +14,7 @@ from segchips.arrays import Mask, Pixels
 from segchips.chips.chip_file import write_chip
 from segchips.chips.former_chip import FormerChip, read_former_chip
 from segchips.chips.image_plan import ImagePlan
-from segchips.chips.nodata import avoid_nodata, chip_nodata, is_nodata
+from segchips.chips.nodata import ProductNodata, avoid_nodata, chip_nodata, is_nodata
 from segchips.chips.open_rasters import GDAL_OPTIONS
 from segchips.chips.product_compositor import NO_ORIGIN, ProductCompositor
 from segchips.chips.steps import Step
@@ -29,14 +29,14 @@ class StepImage:
     Attributes:
         pixels: Band, row, column.
         valid: Which of the pixels are valid.
-        nodata: The nodata values of the products that have one.
+        products: Dtype and nodata value of each product.
         entry: The scenes by product and, of a time series, the days, share of valid pixels and rerun digest.
         provenance: Planes of each product by kind; empty unless requested.
     """
 
     pixels: Pixels
     valid: Mask
-    nodata: Sequence[float]
+    products: Sequence[ProductNodata]
     entry: Mapping[str, Any]
     provenance: Sequence[Mapping[str, Pixels]] = ()
 
@@ -70,9 +70,7 @@ def make_image(
     pixels, valid = (
         np.concatenate(planes) for planes in zip(*((part.pixels, part.valid) for part in parts), strict=True)
     )
-    nodata = chip_nodata([value for part in parts for value in part.nodata], pixels.dtype)
-    if nodata is None and steps != [None]:
-        nodata = 0.0  # a mask, which a chip has in place of nodata, holds for all steps
+    nodata = _stored_nodata(parts, pixels.dtype, is_series=steps != [None])
     pixels, moved = (pixels, 0) if nodata is None else avoid_nodata(pixels, valid, nodata)
     by_step = valid.reshape(len(parts), -1, tile.size, tile.size)
     any_step: Mask = np.any(by_step.all(axis=1), axis=0)
@@ -108,8 +106,7 @@ def _composite_steps(
         known = step is not None and plan.step_digest(tile.key, step) in former.steps
         parts.append(None if known else _composite_step(plan, tile, step, with_provenance))
     made = [part for part in parts if part]
-    nodata = chip_nodata([value for part in made for value in part.nodata], made[0].pixels.dtype) if made else None
-    is_alike = not made or former.fits(made[0].pixels.dtype, 0.0 if nodata is None else nodata)
+    is_alike = not made or former.fits(made[0].pixels.dtype, _stored_nodata(made, made[0].pixels.dtype, is_series=True))
     return [
         part
         or (_former_step(plan, tile, step, former) if is_alike and step else _composite_step(plan, tile, step, False))
@@ -132,7 +129,7 @@ def _composite_step(plan: ImagePlan, tile: Tile, step: Step | None, with_provena
     return StepImage(
         np.concatenate([part.pixels for part in composites]),
         valid,
-        [compositor.nodata for compositor in compositors if compositor.nodata is not None],
+        [(compositor.dtype, compositor.nodata) for compositor in compositors],
         entry,
         [part.provenance for part in composites] if with_provenance else (),
     )
@@ -143,7 +140,16 @@ def _former_step(plan: ImagePlan, tile: Tile, step: Step, former: FormerChip) ->
     nodata = 0.0 if former.nodata is None else former.nodata
     start, end = step.days
     valid = np.isfinite(pixels) & ~is_nodata(pixels, nodata)
-    return StepImage(pixels, valid, [nodata], {**entry, "start": start, "end": end})
+    return StepImage(pixels, valid, [(pixels.dtype, nodata)], {**entry, "start": start, "end": end})
+
+
+def _stored_nodata(parts: Sequence[StepImage], dtype: np.dtype[Any], is_series: bool) -> float | None:
+    """The nodata value of a chip; a series has one in any case, for a mask would hold for all its steps."""
+    products = [product for part in parts for product in part.products]
+    nodata = chip_nodata(products, dtype)
+    if nodata is None and is_series:
+        return next((value for _, value in products if value is not None), 0.0)
+    return nodata
 
 
 def _scenes(parts: Sequence[StepImage]) -> dict[str, list[Any]]:

@@ -10,6 +10,8 @@ from segchips.arrays import Mask, Pixels
 
 _TOLERANCE = 4 * float(np.finfo(np.float32).eps)
 """GDAL takes floats of 32 and 64 bits for nodata that differ from it by less than this share of it."""
+ProductNodata = tuple[np.dtype[Any], float | None]
+"""The dtype of a product's pixels, and its nodata value; None where each of its values may be valid."""
 
 
 def is_nodata(values: Pixels, nodata: float) -> Mask:
@@ -52,21 +54,25 @@ def fits_dtype(value: float, dtype: np.dtype[Any]) -> bool:
     return math.isfinite(value) and value == int(value) and limits.min <= value <= limits.max
 
 
-def chip_nodata(declared: Sequence[float], dtype: np.dtype[Any]) -> float | None:
-    """Choose the nodata value of a chip.
+def chip_nodata(products: Sequence[ProductNodata], dtype: np.dtype[Any]) -> float | None:
+    """Choose the nodata value of a chip, so that it is no valid value of any product.
 
     Args:
-        declared: The nodata value of each product that has one.
+        products: Each product's dtype, and its nodata value if it has one.
         dtype: The chip's dtype.
 
     Returns:
-        The value on which the products agree; else NaN where the dtype has it, else the first value. None where no
-        product has one and the dtype is an integer: each of its values may be valid.
+        For floats the value of all products where they agree, else NaN. For integers the first value of a product, or
+        else the lowest of the dtype, that each product has as its nodata value or cannot hold. None where there is no
+        such value.
     """
-    agreed = len({repr(float(value)) for value in declared}) == 1
-    if not agreed and np.issubdtype(dtype, np.floating):
-        return math.nan
-    return declared[0] if declared else None
+    declared = [value for _, value in products if value is not None]
+    if np.issubdtype(dtype, np.floating):
+        agreed = len(declared) == len(products) and len({repr(float(value)) for value in declared}) == 1
+        return declared[0] if agreed else math.nan
+    candidates = [*declared, float(np.iinfo(dtype).min)] if declared else []
+    safe = (one for one in candidates if all(one == own or not fits_dtype(one, kind) for kind, own in products))
+    return next(safe, None)
 
 
 def avoid_nodata(pixels: Pixels, valid: Mask, nodata: float) -> tuple[Pixels, int]:

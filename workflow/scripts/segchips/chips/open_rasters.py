@@ -17,7 +17,8 @@ from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 
 from segchips.chips.remote_rasters import RemoteRaster
-from segchips.scenes.georeference import georeference_problem
+from segchips.scenes.georeference import crs_problem, georeference_problem, placed_grid
+from segchips.scenes.placement import Placement
 
 GDAL_OPTIONS = {
     "GDAL_CACHEMAX": 512 * 1024**2,
@@ -31,8 +32,8 @@ GDAL_OPTIONS = {
     "GDAL_HTTP_LOW_SPEED_TIME": "60",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
 }
-_Opened = tuple[str, int | None]
-"""The address of an open raster, and the number of its overview."""
+_Opened = tuple[str, int | None, Placement | None]
+"""The address of an open raster, the number of its overview, and where its catalogue places it."""
 _WEB_MERCATOR_TURN = 2 * math.pi * 6378137
 _REMOTE_FORMATS = ["GTiff", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "HFA"]
 """GDAL drivers of files that hold their own pixels; a remote VRT could expose any file of this machine."""
@@ -45,6 +46,7 @@ class OpenRaster:
         address: A path, or a URL that GDAL reads.
         level: The overview to open in place of the full resolution, from 0.
         is_copy: Whether the path is that of a local copy of a remote TIFF file.
+        placement: Where the raster lies, for a file that does not say it.
 
     Attributes:
         remote: The remote file of a copy.
@@ -52,7 +54,9 @@ class OpenRaster:
         shadowed_alpha: The number of an alpha band that GDAL's masks do not show, because the bands have nodata values.
     """
 
-    def __init__(self, address: str, level: int | None = None, is_copy: bool = False) -> None:
+    def __init__(
+        self, address: str, level: int | None = None, is_copy: bool = False, placement: Placement | None = None
+    ) -> None:
         self.remote: RemoteRaster | None = None
         options = {} if level is None else {"overview_level": level}
         with rasterio.Env(**GDAL_OPTIONS):
@@ -62,8 +66,9 @@ class OpenRaster:
                 self.dataset = ensure_env_with_credentials(_open_alone)(address, _REMOTE_FORMATS, options)
             else:
                 self.dataset = rasterio.open(os.path.abspath(address), **options)
-        self.crs: CRS = self.dataset.crs
-        self.transform: Affine = self.dataset.transform
+        placed = placed_grid(self.dataset, placement) if placement else None
+        self._is_placed = placed is not None
+        self.crs, self.transform = placed or (self.dataset.crs, self.dataset.transform)
         self.width, self.height = self.dataset.width, self.dataset.height
         self._same_crs: dict[str, bool] = {}
         self.masked = any(
@@ -103,7 +108,12 @@ class OpenRaster:
 
     @cached_property
     def overview_factors(self) -> list[int]:
-        """How many times larger the pixels of each overview are; empty unless all bands have the same."""
+        """How many times larger the pixels of each overview are; empty unless all bands have the same.
+
+        Also empty where the catalogue places the raster, for it does not say where overviews lie.
+        """
+        if self._is_placed:
+            return []
         factors = {tuple(self.dataset.overviews(number)) for number in self.dataset.indexes}
         return list(factors.pop()) if len(factors) == 1 else []
 
@@ -132,7 +142,7 @@ class OpenRaster:
     @cached_property
     def unusable(self) -> str | None:
         """What keeps the raster from being read on a grid, and what to do; None where nothing does."""
-        return georeference_problem(self.dataset)
+        return crs_problem(self.crs.to_wkt()) if self._is_placed else georeference_problem(self.dataset)
 
     @property
     def upright(self) -> bool:
@@ -173,13 +183,15 @@ class DatasetPool:
         self._serial = 0
 
     @contextmanager
-    def acquire(self, address: str, level: int | None = None, is_copy: bool = False) -> Iterator[OpenRaster]:
+    def acquire(
+        self, address: str, level: int | None = None, is_copy: bool = False, placement: Placement | None = None
+    ) -> Iterator[OpenRaster]:
         """Use the raster at an address, or one of its overviews, opened where no open one is unused.
 
         A new signature makes a new address.
         """
-        opened = address, level
-        source = self._take(opened) or OpenRaster(address, level, is_copy)
+        opened = address, level, placement
+        source = self._take(opened) or OpenRaster(address, level, is_copy, placement)
         try:
             yield source
         except BaseException:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -64,20 +65,18 @@ class ProductCompositor:
         self._plan, self._tile, self._with_provenance = plan, tile, with_provenance
         self._scenes = plan.scenes(tile.key, product.id, step)
         self._reader = open_reader(plan.imagery)
-        self._skips = plan.imagery.on_failure == "skip_scene"
         self._skipped: dict[str, str] = {}
         self._clear_pixels: dict[str, Mask] = {}
         self._prefetch()
-        example = plan.example(product.id)
-        examples = self._scenes or ([example] if example else [])
-        self._example, self._dtype, file_nodata = self._describe_first(examples)
+        self._example, self.dtype, file_nodata = self._describe_first()
         self.nodata = self._choose_nodata(file_nodata)
 
-    def _describe_first(self, scenes: Sequence[Scene]) -> tuple[Scene, np.dtype[Any], float | None]:
-        """The first scene, or the first that can be read where others are skipped, with its dtype and nodata value."""
-        for scene in scenes:
-            with self._skipping(scene):
-                return scene, *self._reader.describe(scene, self.product)
+    def _describe_first(self) -> tuple[Scene, np.dtype[Any], float | None]:
+        """The first scene of the tile, or else of others, that can be read, with its dtype and nodata value."""
+        for scene in chain(self._scenes, self._plan.scenes_of(self.product.id)):
+            if scene.id not in self._skipped:
+                with self._skipping(scene):
+                    return scene, *self._reader.describe(scene, self.product)
         if self._skipped:
             raise SceneError(self._none_readable())
         raise SceneError(f"{self._plan.config_key}: no scene of '{self.product.id}' says what its pixels are like")
@@ -90,13 +89,13 @@ class ProductCompositor:
         except ServiceError:
             raise
         except SceneError as error:
-            if not self._skips:
+            if not self._plan.imagery.skips_scenes:
                 raise
             self._skipped[scene.id] = str(error)
 
     def _none_readable(self) -> str:
         first = next(iter(self._skipped.values()))
-        return f"none of the {len(self._skipped)} scenes of '{self.product.id}' can be read: {first}"
+        return f"none of the {len(self._scenes)} scenes of '{self.product.id}' can be read: {first}"
 
     def _prefetch(self) -> None:
         """Fetch all that is known to be needed at the same time: the first scene, or the scenes of the whole stack."""
@@ -126,8 +125,10 @@ class ProductCompositor:
         Raises:
             SceneError: A scene cannot be read, or its dtype differs from the first scene's.
         """
-        made = self._composite()
-        skipped = [_share(scene, 0.0) | {"skipped": self._skipped[scene.id]} for scene in self._scenes_skipped()]
+        made, left_out = self._composite(), self._scenes_skipped()
+        if left_out and self._plan.imagery.on_failure == "exclude":
+            made = self._empty()
+        skipped = [_share(scene, 0.0) | {"skipped": self._skipped[scene.id]} for scene in left_out]
         return replace(made, scenes=[*made.scenes, *skipped]) if skipped else made
 
     def can_read(self, scene_id: str) -> bool:
@@ -166,7 +167,7 @@ class ProductCompositor:
             kinds = ["scene", "days"] if self._plan.imagery.reference_date else ["scene"]
         value = 0 if kinds == ["count"] else NO_ORIGIN
         provenance = {kind: np.full(shape, value, np.int16) for kind in kinds} if self._with_provenance else {}
-        return ProductComposite(np.zeros(shape, self._dtype), np.zeros(shape, bool), [], provenance)
+        return ProductComposite(np.zeros(shape, self.dtype), np.zeros(shape, bool), [], provenance)
 
     def _first_valid(self) -> ProductComposite:
         scenes: list[Scene] = []
@@ -221,7 +222,7 @@ class ProductCompositor:
                 pixels, valid = read
                 scenes.append(scene)
                 yield pixels, valid if clear is None else valid & clear
-        if len(self._skipped) == len(self._scenes):
+        if len(self._scenes_skipped()) == len(self._scenes) and not self._plan.imagery.optional:
             raise SceneError(self._none_readable())
         if not scenes:  # the last scene is skipped, and the mask leaves nothing of the others
             scenes.append(self._example)
@@ -233,10 +234,10 @@ class ProductCompositor:
         if self._plan.reads_http and self._plan.imagery.takes_first:
             self._reader.prefetch([self._image_read(scene)], self._tile)
         pixels, valid = self._reader.read(scene, self.product, self._tile)
-        if pixels.dtype != self._dtype:
+        if pixels.dtype != self.dtype:
             raise SceneError(
                 f"scene '{scene.id}' of product '{self.product.id}' holds {pixels.dtype}, "
-                f"but '{self._example.id}' holds {self._dtype}; "
+                f"but '{self._example.id}' holds {self.dtype}; "
                 "a product's scenes need one dtype"
             )
         targets = [self._plan.scaling[self.product.id, name] for name in self.product.bands]
@@ -247,7 +248,7 @@ class ProductCompositor:
         except OverflowError as error:
             raise SceneError(
                 f"scene '{scene.id}' of product '{self.product.id}' has another scale or offset than others, and with "
-                f"theirs its value {error} does not fit {self._dtype}; exclude it, or take it in a layer of its own"
+                f"theirs its value {error} does not fit {self.dtype}; exclude it, or take it in a layer of its own"
             ) from error
         return np.stack(planes), valid
 
@@ -283,15 +284,15 @@ class ProductCompositor:
         None where all bands together mark a pixel as invalid, for then the value is valid in a single band.
         """
         rule = self.product.nodata_rule
-        if rule and not fits_dtype(rule.value, self._dtype):
+        if rule and not fits_dtype(rule.value, self.dtype):
             raise ConfigError(
                 f"{self._plan.config_key}.products: nodata {rule.value} of '{self.product.id}' "
-                f"does not fit its {self._dtype}; choose another"
+                f"does not fit its {self.dtype}; choose another"
             )
         if rule:
             return rule.value if rule.when == "any" else None
         candidates = (self._plan.declared_nodata.get(self.product.id), file_nodata)
-        return next((value for value in candidates if value is not None and fits_dtype(value, self._dtype)), None)
+        return next((value for value in candidates if value is not None and fits_dtype(value, self.dtype)), None)
 
 
 def _share(scene: Scene, share: float | None) -> dict[str, object]:

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from segchips.arrays import MaskedPixels
-from segchips.chips.known_nodata import known_nodata
 from segchips.chips.raster_reader import RasterReader
 from segchips.config.imagery import ImageryConfig, Product
 from segchips.errors import SceneError
 from segchips.grids.tile import Tile
+from segchips.scenes.known_nodata import known_nodata
 from segchips.scenes.model import Band, Scene
 from segchips.scenes.signing import with_signature
 
@@ -82,7 +82,9 @@ class FileSceneReader:
         """The product's bands with addresses that can be read now, and the nodata values of known collections."""
         bands = ((name, with_signature(self._imagery, scene, name)) for name in product.bands)
         return [
-            replace(band, known_nodata=known_nodata(scene.product, *scene.names_of(scene.band(name))))
+            band
+            if band.known_nodata is not None
+            else replace(band, known_nodata=known_nodata(scene.product, *scene.names_of(scene.band(name))))
             for name, band in bands
         ]
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
-from segchips.chips.known_nodata import known_nodata
+from segchips.scenes.known_nodata import known_nodata
 
 Scaling = tuple[float, float]
 

@@ -202,7 +202,8 @@ class ImageryConfig(Block):
     """Write a second raster for each chip with every pixel's scene and its days from the reference date."""
     on_failure: Literal["fail", "exclude", "skip_scene"] = field(default="fail", repr=False)
     """What to do if a scene cannot be read; fail does not write the shards of its tiles, exclude writes them without
-    these tiles, skip_scene makes the tiles from their other scenes."""
+    these tiles, skip_scene makes the tiles from their other scenes. An optional layer has no valid pixels there with
+    exclude, and where no scene can be read with skip_scene."""
     patience: Annotated[Number, Field(ge=1, le=86400), KEEP_INTEGER] = field(default=300, repr=False)
     """Seconds that a request to a platform, or for a part of a file on an HTTP server, may take in total, including
     waits and retries."""
@@ -231,6 +232,11 @@ class ImageryConfig(Block):
     def takes_first(self) -> bool:
         """Whether each value of the composite comes from one scene: the first in order that has it."""
         return self.composite in ("closest", "least_cloud")
+
+    @property
+    def skips_scenes(self) -> bool:
+        """Whether a chip is made without scenes that cannot be read."""
+        return self.on_failure == "skip_scene" or (self.optional and self.on_failure == "exclude")
 
     @property
     def on_platform(self) -> bool:

@@ -6,11 +6,13 @@ from typing import Any
 import pyproj
 from pyproj.exceptions import CRSError, ProjError
 
+from segchips.scenes.placement import Placement
+
 
 def georeference_problem(dataset: Any) -> str | None:
     """Return why a rasterio dataset cannot be read on a grid, and what to do; None where it can."""
     if dataset.crs and not dataset.transform.is_identity:
-        return _crs_problem(dataset.crs.to_wkt())
+        return crs_problem(dataset.crs.to_wkt())
     points, _ = dataset.gcps
     if points:
         return (
@@ -29,8 +31,33 @@ def georeference_problem(dataset: Any) -> str | None:
     )
 
 
+def placed_grid(dataset: Any, placement: Placement) -> tuple[Any, Any] | None:
+    """Return CRS and geotransform of a rasterio dataset that lacks one of them or both, by what its catalogue declares.
+
+    None where the dataset has both, or control points or RPC in their place, or where its catalogue says too little.
+    """
+    from rasterio import errors
+    from rasterio.crs import CRS
+    from rasterio.transform import Affine
+
+    crs, transform = dataset.crs, dataset.transform
+    if (crs and not transform.is_identity) or dataset.gcps[0] or dataset.rpcs:
+        return None
+    try:
+        declared = CRS.from_user_input(placement.crs)
+    except errors.CRSError:
+        return None
+    if transform.is_identity and placement.transform and (not crs or crs == declared):
+        transform = Affine(*placement.transform)
+        if placement.shape:
+            rows, columns = placement.shape
+            transform @= Affine.scale(columns / dataset.width, rows / dataset.height)
+    return None if transform.is_identity else (crs or declared, transform)
+
+
 @lru_cache
-def _crs_problem(wkt: str) -> str | None:
+def crs_problem(wkt: str) -> str | None:
+    """Return why a CRS is not one of the earth, and what to do; None where it is."""
     try:
         crs = pyproj.CRS(wkt)
         pyproj.Transformer.from_crs(crs, 4326, always_xy=True)

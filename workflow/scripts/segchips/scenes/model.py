@@ -3,16 +3,18 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from segchips.errors import InputError
 from segchips.files import digest
+from segchips.scenes.placement import Placement
 
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)
 """The time of acquisition of files without one."""
@@ -40,8 +42,10 @@ class Band:
         described: Whether the catalogue lists the bands of the file; otherwise the file may have more of them.
         scaled: Whether scale and offset are known; otherwise only the file may declare them.
         known_nodata: The nodata value that the collection is known to use, for files and catalogues that declare none;
-            set when a band is read, and not pinned.
+            set when a band is read, and pinned only where a product unites collections.
         version: A digest of the file's content, for files without a catalogue; None where the address tells versions.
+        placement: Where the file lies as the catalogue declares it, for files without a georeference; None where it
+            does not.
     """
 
     href: str
@@ -56,6 +60,7 @@ class Band:
     scaled: bool = True
     known_nodata: float | None = None
     version: str | None = None
+    placement: Placement | None = None
 
     @property
     def scaling(self) -> Scaling:
@@ -179,11 +184,12 @@ class Scene:
 
 
 def assets_to_json(assets: Mapping[str, Sequence[tuple[str, Band]]]) -> str:
-    """Serialise a scene's assets as stable JSON; all bands of an asset share the address of the first."""
+    """Serialise a scene's assets as stable JSON; all bands of an asset share address and placement of the first."""
     content = {
         key: {
             "href": bands[0][1].href,
             **({"signed": True} if bands[0][1].signed else {}),
+            **({"placement": astuple(place)} if (place := bands[0][1].placement) else {}),
             "bands": [_band_to_json(name, band, number) for number, (name, band) in enumerate(bands, 1)],
         }
         for key, bands in assets.items()
@@ -197,7 +203,14 @@ def _band_to_json(name: str, band: Band, number: int) -> dict[str, object]:
     content: dict[str, object] = {"name": name, "nodata": nodata, "scale": band.scale, "offset": band.offset}
     if band.index != number:
         content["index"] = band.index
-    optional = {"dtype": None, "common_name": None, "described": True, "scaled": True, "version": None}
+    optional = {
+        "dtype": None,
+        "common_name": None,
+        "described": True,
+        "scaled": True,
+        "version": None,
+        "known_nodata": None,
+    }
     return content | {key: value for key, usual in optional.items() if (value := getattr(band, key)) != usual}
 
 
@@ -218,13 +231,22 @@ def assets_from_json(text: str) -> dict[str, list[tuple[str, Band]]]:
                     band.get("common_name"),
                     band.get("described", True),
                     band.get("scaled", True),
-                    version=band.get("version"),
+                    band.get("known_nodata"),
+                    band.get("version"),
+                    _placement_from_json(asset.get("placement")),
                 ),
             )
             for number, band in enumerate(asset["bands"], 1)
         ]
         for key, asset in json.loads(text).items()
     }
+
+
+def _placement_from_json(content: Sequence[Any] | None) -> Placement | None:
+    if content is None:
+        return None
+    crs, transform, shape = content
+    return Placement(crs, transform and tuple(transform), shape and (shape[0], shape[1]))
 
 
 def parse_time(text: str) -> datetime:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from segchips.config.imagery import ImageryConfig, Product
+from segchips.scenes.known_nodata import known_nodata
 from segchips.scenes.model import Band, Scene
 
 
@@ -41,7 +42,8 @@ def _united(imagery: ImageryConfig, product: Product, scene: Scene) -> Scene:
     if not all(len(bands) == 1 for bands in found):
         return replace(scene, product=product.id)
     assets: dict[str, Sequence[tuple[str, Band]]] = {
-        name: [(name, bands[0])] for name, bands in zip(product.bands, found, strict=True)
+        name: [(name, replace(band, known_nodata=known_nodata(scene.product, *scene.names_of(band))))]
+        for name, (band,) in zip(product.bands, found, strict=True)
     }
     mask = imagery.cloud_mask
     if mask and mask.asset and mask.asset not in assets and (bands := scene.find_bands(mask.asset)):

@@ -12,6 +12,7 @@ from urllib.parse import urlparse
 
 from segchips.files import Json
 from segchips.scenes.model import PICTURE, Band
+from segchips.scenes.placement import declared_placement
 
 _RASTER = re.compile(r"image/(tiff|jp2|vnd\.stac\.geotiff|x\.geotiff)|geotiff", re.IGNORECASE)
 _RASTER_SUFFIX = re.compile(r"\.(tiff?|jp2|img)$", re.IGNORECASE)
@@ -44,7 +45,7 @@ def asset_bands(item: Json, key: str, href: str, collection: Mapping[str, Any]) 
     asset = item["assets"][key]
     common = (collection.get("item_assets") or {}).get(key) or {}
     own, shared = _described(asset, item, collection), _described(common, item, collection)
-    count = max(map(len, (*own, *shared)))
+    count, placement = max(map(len, (*own, *shared))), declared_placement(item, asset)
     named_bands = []
     for number in range(max(count, 1)):
         layers = [*_entries(own, number), asset, *_entries(shared, number), common]
@@ -60,6 +61,7 @@ def asset_bands(item: Json, key: str, href: str, collection: Mapping[str, Any]) 
             common_name=None if common_name is None else str(common_name),
             described=count > 0,
             scaled=scale is not None or offset is not None,
+            placement=placement,
         )
         named_bands.append((str(name or key), band))
     return named_bands
