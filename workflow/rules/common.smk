@@ -150,8 +150,10 @@ CONVERSION_FILES = [
     for name in (
         "ledger.csv",
         "audit.json",
+        "report/index.html",
         "README.md",
         "croissant.json",
+        "stac/collection.json",
         "tfrecords/features.json",
         "tfrecords/dataset_info.json",
         "tfrecords/metadata.json",
@@ -384,7 +386,7 @@ def print_plan(log):
 
 def show_reports():
     """Name each report that this run made."""
-    for dataset in CONFIG.datasets:
+    for dataset in (*CONFIG.datasets, *CONFIG.conversions):
         page = DATASETS.folder(dataset) / "report" / "index.html"
         if page.exists() and page.stat().st_mtime >= STARTED:
             logger.warning(f"{dataset}: look at {page}")

@@ -1,4 +1,4 @@
-# Needs: folders of chips made by other tools. Makes: their shards with descriptions, a ledger, an audit and a card.
+# Needs: folders of chips made by other tools. Makes: their shards with descriptions, a ledger, an audit, a report, a card and a STAC collection.
 
 
 # The shards are no outputs: Snakemake would remove them, and with them the records of unchanged chips.
@@ -6,8 +6,14 @@ rule convert:
     output:
         ledger=update(CONVERSION_FILES[0]),
         audit=update(CONVERSION_FILES[1]),
-        card=update(CONVERSION_FILES[2:4]),
-        description=update(CONVERSION_FILES[4:]),
+        page=report(
+            update(CONVERSION_FILES[2]),
+            caption="../report/chips_report.rst",
+            category="{conversion}",
+            labels={"result": "report"},
+        ),
+        card=update(CONVERSION_FILES[3:6]),
+        description=update(CONVERSION_FILES[6:]),
     log:
         f"{LOGS}/{{conversion}}/convert.log",
     conda:

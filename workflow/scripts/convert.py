@@ -9,6 +9,8 @@ from segchips.pipeline.scripts import reported
 from segchips.records.conversion import convert_chips
 from segchips.reports.chips_audit import audit_chips, write_chips_audit
 from segchips.reports.chips_card import render_chips_card
+from segchips.reports.chips_report import write_chips_report
+from segchips.reports.chips_stac import write_chips_stac
 from segchips.reports.croissant import converted_croissant
 from segchips.reports.ledger import converted_rows, summarise_states, write_ledger
 from segchips.tiles.assignment import MADE
@@ -35,7 +37,10 @@ with reported(snakemake.log[0]) as log:
     card = render_chips_card(config.name, chips, shards, rows, content["shared"]["pairs"])
     atomic_write(folder / "README.md", card)
     write_json(folder / "croissant.json", converted_croissant(config.name, folder, len(splits)))
+    write_chips_stac(config, folder, rows, conversion.pairs, grounds)
+    page = Path(snakemake.output.page)
+    write_chips_report(config, folder, rows, grounds, content, conversion.rule, page)
     write_chips_audit(Path(snakemake.output.audit), content, lines)
-    print(summarise_states(rows), file=log)
+    print(summarise_states(rows, "chip"), file=log)
     print(f"{conversion.made} records made, {conversion.reused} reused", file=log)
     write_made_from(snakemake.params.digest, list(snakemake.output))

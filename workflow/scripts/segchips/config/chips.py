@@ -92,3 +92,11 @@ class ChipsConfig(Block):
         """The class number of each label value or colour."""
         values = {parse_label_value(text): number for text, number in (self.classes or {}).items()}
         return {value: number for value, number in values.items() if value is not None}
+
+    @property
+    def names(self) -> dict[int, str]:
+        """By class number, the label values or colours that became it; empty without `classes`."""
+        names: dict[int, list[str]] = {}
+        for value, number in (self.classes or {}).items():
+            names.setdefault(number, []).append(value)
+        return {number: ", ".join(values) for number, values in names.items()}

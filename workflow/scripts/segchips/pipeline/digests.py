@@ -155,7 +155,8 @@ class Digests:
         files = sorted({file for pair in pairs for file in pair.files})
         contents = chip_contents(files, folder / ".chips.json")
         lists = self._datasets.content_digests(list((conversion.chips.splits or {}).values()))
-        code = script_version("convert"), (_TEMPLATES / "chips_card.md.j2").read_bytes()
+        templates = [(_TEMPLATES / name).read_bytes() for name in ("chips_card.md.j2", "report.html.j2")]
+        code = script_version("convert"), *templates
         return digest(
             *code, conversion, *[(pair.name, *map(contents.__getitem__, pair.files)) for pair in pairs], *lists
         )

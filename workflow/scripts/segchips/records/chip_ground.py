@@ -23,11 +23,13 @@ class Ground:
         crs: The CRS.
         box: West, south, east and north, in units of the CRS.
         pixel_area: The area of a pixel, in squared units of the CRS.
+        geotransform: The geotransform, as GDAL orders it.
     """
 
     crs: str
     box: tuple[float, float, float, float]
     pixel_area: float
+    geotransform: tuple[float, ...]
 
     @classmethod
     def of(cls, crs: str, transform: Sequence[float], height: int, width: int) -> "Ground | None":
@@ -40,7 +42,8 @@ class Ground:
             for column, row in product((0, width), (0, height))
         ]
         x, y = zip(*corners, strict=True)
-        return cls(crs, (min(x), min(y), max(x), max(y)), abs(across * down - skew_x * skew_y))
+        area = abs(across * down - skew_x * skew_y)
+        return cls(crs, (min(x), min(y), max(x), max(y)), area, tuple(transform))
 
 
 @dataclass(frozen=True)

@@ -117,11 +117,13 @@ class AssignedSplits(NamedTuple):
         splits: The split by name, of dropped chips too if they have one.
         dropped: The reason by name of each chip that is left out.
         notes: Sentences about how splits were found, where names alone do not decide.
+        rule: The sentence that says what the split of a chip follows from.
     """
 
     splits: dict[str, str]
     dropped: dict[str, str]
     notes: list[str]
+    rule: str
 
 
 def assign_splits(
@@ -147,20 +149,25 @@ def assign_splits(
     if chips.splits:
         splits = listed_splits(names, chips.splits)
         dropped = {name: "it is in no list of chips.splits" for name in names if name not in splits}
+        rule = "Lists name the split of each chip."
     elif splitting.by == "block":
         splits = name_splits(names, config.splits, splitting.seed) | _block_splits(grounds, splitting)
+        rule = f"Chips are assigned to splits in blocks of {_block_side(grounds, splitting.block):g} m."
     elif found.splits:
         splits = {name: _known_split(split, config.splits) for name, split in found.splits.items()}
+        rule = "The path of each chip names its split."
     elif splits := folder_splits(names, list(config.splits)):
         notes.append(f"splits are those of the folders {', '.join(sorted({name.partition('/')[0] for name in names}))}")
+        rule = "The first folder of each chip's path names its split."
     else:
         splits = name_splits(names, config.splits, splitting.seed)
+        rule = "The split of each chip follows from a hash of its name."
     if not splitting.allow_overlap:
         dropped |= _guarded({name: grounds[name] for name in splits if name in grounds}, splits, splitting)
     for split in config.splits:
         if config.splits[split] > 0 and split not in {of for name, of in splits.items() if name not in dropped}:
             notes.append(f"split {split} is empty")
-    return AssignedSplits(splits, dropped, notes)
+    return AssignedSplits(splits, dropped, notes, rule)
 
 
 def _known_split(name: str, splits: Mapping[str, float]) -> str:

@@ -110,17 +110,21 @@ class Conversion:
 
     Attributes:
         entries: An entry for every chip.
+        pairs: The files of each chip that was to become a record.
         splits: The split of each chip that has one.
         grounds: The ground of each record's chip that has a location.
         notes: Sentences about how names, splits and values were found.
+        rule: The sentence that says what the split of a chip follows from.
         made: The number of records made from chips.
         reused: The number of records copied from earlier shards.
     """
 
     entries: list[IndexEntry]
+    pairs: Mapping[str, ChipPair]
     splits: Mapping[str, str]
     grounds: Mapping[str, Ground]
     notes: Sequence[str]
+    rule: str
     made: int
     reused: int
 
@@ -180,7 +184,8 @@ def convert_chips(
     grounds = {name: chip_ground(name, identifier, *size) for name, identifier in written.identifiers.items()}
     located = {name: ground for name, ground in grounds.items() if ground}
     notes = [*found.notes, *assigned.notes, *_value_notes(entries)]
-    return Conversion(entries, assigned.splits, located, notes, written.made, written.reused)
+    pairs = {pair.name: pair for pair in kept}
+    return Conversion(entries, pairs, assigned.splits, located, notes, assigned.rule, written.made, written.reused)
 
 
 def _value_notes(entries: Sequence[IndexEntry]) -> Iterator[str]:

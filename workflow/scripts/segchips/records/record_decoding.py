@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,31 @@ def steps_as_bands(image: Pixels) -> Pixels:
     return image if image.ndim == 3 else image.transpose(1, 2, 0, 3).reshape(*image.shape[1:3], -1)
 
 
+def read_chips(directory: str | Path, names: Collection[str]) -> Iterator[tuple[str, Example]]:
+    """Read chips, found by the index, in the order of the shards; reads no shard after the last of them.
+
+    Args:
+        directory: The directory of the shards.
+        names: Tile keys, or names of the chips' files without extension.
+
+    Yields:
+        The name and the chip, for those that the shards hold.
+
+    Raises:
+        RecordError: A shard or index is missing or damaged.
+    """
+    directory, wanted = dataset_path(directory), set(names)
+    info = read_info(directory)
+    for shard in (path for split in info.splits for path in shard_paths(directory, info, split)):
+        if not wanted:
+            return
+        for entry in read_index(index_path(shard)):
+            if entry.tile in wanted and entry.state == MADE:
+                wanted.remove(entry.tile)
+                payload = read_record(shard, entry.offset or 0, entry.length or 0, info.compression)
+                yield entry.tile, decode_example(payload, info)
+
+
 def read(directory: str | Path, name: str) -> Example:
     """Read one chip, found by the index.
 
@@ -95,10 +121,8 @@ def read(directory: str | Path, name: str) -> Example:
         InputError: No shard has such a chip.
         RecordError: A shard or index is missing or damaged.
     """
-    directory = dataset_path(directory)
-    info = read_info(directory)
-    for shard in (path for split in info.splits for path in shard_paths(directory, info, split)):
-        for entry in read_index(index_path(shard)):
-            if entry.tile == name and entry.state == MADE:
-                return decode_example(read_record(shard, entry.offset or 0, entry.length or 0, info.compression), info)
-    raise InputError(f"no shard in {directory} holds a chip named '{name}'; the index files beside them list all names")
+    for _, chip in read_chips(directory, [name]):
+        return chip
+    raise InputError(
+        f"no shard in {dataset_path(directory)} holds a chip named '{name}'; the index files beside them list all names"
+    )

@@ -2,10 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-from segchips.config.labels import LabelsConfig
 from segchips.records.statistics_file import SplitStatistics
 from segchips.reports.colours import BACKGROUND, CLASS_COLOURS, UNKNOWN, Colour, css_colour, palette
+
+
+class LabelMeaning(Protocol):
+    """What the values of labels stand for, of a target or of chips made elsewhere."""
+
+    @property
+    def kind(self) -> str:
+        """Whether values are classes, measurements (continuous) or numbers of objects (instances)."""
+
+    @property
+    def background(self) -> int | None:
+        """The value that stands for no class."""
+
+    @property
+    def unknown(self) -> int | None:
+        """The value of pixels whose class is not known."""
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """The names of classes by value."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +50,7 @@ class ClassRow:
     counts: list[tuple[int, float]]
 
 
-def class_legend(labels: LabelsConfig, statistics: Mapping[str, SplitStatistics]) -> dict[int, LegendEntry]:
+def class_legend(labels: LabelMeaning, statistics: Mapping[str, SplitStatistics]) -> dict[int, LegendEntry]:
     """The classes that the config names or the chips contain, by value, without the background and unknown."""
     names = labels.names
     classes_present = {
@@ -42,11 +62,12 @@ def class_legend(labels: LabelsConfig, statistics: Mapping[str, SplitStatistics]
 
 
 def class_rows(
-    statistics: Mapping[str, SplitStatistics], legend: Mapping[int, LegendEntry], labels: LabelsConfig
+    statistics: Mapping[str, SplitStatistics], legend: Mapping[int, LegendEntry], labels: LabelMeaning
 ) -> list[ClassRow]:
-    """The rows of the class table: the legend's classes, the background, and unknown if the config has it."""
-    background = 255 if labels.background is None else labels.background
-    entries = [*legend.items(), (background, LegendEntry("background", BACKGROUND))]
+    """The rows of the class table: the legend's classes, the background and unknown if the config has them."""
+    entries = [*legend.items()]
+    if labels.background is not None:
+        entries.append((labels.background, LegendEntry("background", BACKGROUND)))
     if labels.unknown is not None:
         entries.append((labels.unknown, LegendEntry("unknown", UNKNOWN)))
 

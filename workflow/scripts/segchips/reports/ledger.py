@@ -191,7 +191,7 @@ def read_ledger(path: Path) -> list[LedgerRow]:
         ]
 
 
-def summarise_states(rows: Sequence[LedgerRow]) -> str:
+def summarise_states(rows: Sequence[LedgerRow], unit: str = "tile") -> str:
     """Count the rows of each state, such as `48 tiles: 45 made, 3 no scenes`."""
     counts = Counter(row.state for row in rows)
-    return f"{len(rows)} tiles: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    return f"{len(rows)} {unit}s: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])

@@ -8,10 +8,10 @@ import yaml
 
 from segchips.config.imagery import ImageryConfig
 from segchips.config.layers import UNNAMED
-from segchips.config.model import Dataset
+from segchips.config.model import Conversion, Dataset
 from segchips.reports.redaction import redact_location
 
-_LOCATION_KEYS = ("aoi", "keys", "catalog", "path")
+_LOCATION_KEYS = ("aoi", "keys", "catalog", "path", "images", "labels")
 
 
 def public_config(dataset: Dataset) -> str:
@@ -23,6 +23,19 @@ def public_config(dataset: Dataset) -> str:
     del settings["splitting"]["shares"]
     settings["imagery"] = _beside_names(settings["imagery"]["layers"], "layers")
     settings["labels"] = _beside_names(settings["labels"]["targets"], "targets")
+    return _as_yaml(settings)
+
+
+def public_conversion(conversion: Conversion) -> str:
+    """Format the merged config of a dataset of chips made elsewhere; as `public_config`."""
+    settings = asdict(conversion)
+    del settings["splitting"]["shares"]
+    lists = settings["chips"]["splits"] or {}
+    settings["chips"]["splits"] = {split: redact_location(path) for split, path in lists.items()} or None
+    return _as_yaml(settings)
+
+
+def _as_yaml(settings: dict[str, Any]) -> str:
     tree = {"datasets": {settings.pop("name"): _publishable(settings)}}
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
 

@@ -1,6 +1,7 @@
 """Pictures of the label targets after the first, of the tiles that the report shows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from segchips.config.labels import LabelsConfig
 from segchips.errors import InputError
 from segchips.grids.tile import chip_filename
 from segchips.reports.chip_previews import PreviewChip
+from segchips.reports.class_table import LabelMeaning
 from segchips.reports.colours import CLASS_COLOURS, UNKNOWN, Colour, palette
 from segchips.reports.contact_sheet import colour_table, png_uri
 from segchips.reports.layer_previews import MAX_SIZE, LayerPicture
@@ -46,7 +48,7 @@ def target_pictures(
 
 
 def shade_values(
-    labels: LabelsConfig, chips: Sequence[PreviewChip], classes: Mapping[int, Colour]
+    labels: LabelMeaning, chips: Sequence[PreviewChip], classes: Mapping[int, Colour]
 ) -> tuple[dict[int, Colour], int, list[PreviewChip]]:
     """Choose colours for labels of any kind.
 
@@ -62,8 +64,24 @@ def shade_values(
         return shade_colours(), NO_VALUE, shade_labels(chips)
     if labels.kind == "instances":
         return object_colours(), NO_VALUE, number_labels(chips)
-    unknown = {} if labels.unknown is None else {labels.unknown: UNKNOWN}
-    return {**classes, **unknown}, labels.background or 0, list(chips)
+    colours = {**classes} if labels.unknown is None else {**classes, labels.unknown: UNKNOWN}
+    if labels.background is None or not all(0 <= value <= 255 for value in (*colours, labels.background)):
+        return _number_classes(colours, chips)
+    return colours, labels.background, list(chips)
+
+
+def _number_classes(
+    colours: Mapping[int, Colour], chips: Sequence[PreviewChip]
+) -> tuple[dict[int, Colour], int, list[PreviewChip]]:
+    """Number the values that have a colour from 1 to 255, again and again; 0 stands for all others."""
+    values = np.array(sorted(colours), np.int64)
+    numbers = np.append(1 + np.arange(len(values)) % 255, 0)
+    shown = []
+    for chip in chips:
+        positions = np.searchsorted(values, chip.label)
+        known = np.isin(chip.label, values)
+        shown.append(replace(chip, label=numbers[np.where(known, positions, -1)].astype(np.uint8)))
+    return {int(number): colours[value] for value, number in zip(values.tolist(), numbers, strict=False)}, 0, shown
 
 
 def _class_colours(labels: LabelsConfig, chips: Sequence[PreviewChip]) -> dict[int, Colour]:

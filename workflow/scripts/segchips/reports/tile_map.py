@@ -27,19 +27,18 @@ CONFLICT_LEVELS = (0.0, 0.01, 0.05, 0.2)
 """The shares of a tile's pixels in conflict above which each of `colours.CONFLICT_COLOURS` is used."""
 
 
-def tile_map(rows: Sequence[LedgerRow], manifest: Path, area: Geometries) -> dict[str, Any]:
-    """Draw the tiles' core boxes in an equirectangular projection.
+def tile_map(rows: Sequence[LedgerRow], boxes: Mapping[str, Any], area: Geometries) -> dict[str, Any]:
+    """Draw the boxes of tiles or chips in an equirectangular projection.
 
     Args:
-        rows: The ledger.
-        manifest: The tile manifest, which holds the boxes.
+        rows: The rows of the ledger to draw.
+        boxes: Their boxes in lon/lat, by tile.
         area: The area of interest in lon/lat.
 
     Returns:
         Variables of the template: `shapes` (tooltip and path of each tile by split and state), `detail` (a factor for
         line widths), `area` (the path of the area's outline), and the frame as in `_MapView.frame`.
     """
-    boxes = _read_boxes(manifest)
     view = _MapView.around([boxes[row.tile] for row in rows])
     shapes: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for row, path in zip(rows, view.paths([boxes[row.tile] for row in rows]), strict=True):
@@ -64,7 +63,7 @@ def conflict_map(conflicts: Mapping[str, int], manifest: Path, area: Geometries,
         Variables of the template: `shapes` (tooltip and path of each tile by level, None without conflicts), `area`
         (the path of the area's outline), and the frame as in `_MapView.frame`.
     """
-    boxes = _read_boxes(manifest)
+    boxes = read_boxes(manifest)
     view = _MapView.around([boxes[tile] for tile in conflicts])
     shapes: dict[int | None, list[tuple[str, str]]] = {level: [] for level in (None, *range(len(CONFLICT_LEVELS)))}
     paths = view.paths([boxes[tile] for tile in conflicts])
@@ -77,7 +76,8 @@ def conflict_map(conflicts: Mapping[str, int], manifest: Path, area: Geometries,
     return {"shapes": shapes, "area": view.outline_path(area), **view.frame()}
 
 
-def _read_boxes(manifest: Path) -> dict[str, Any]:
+def read_boxes(manifest: Path) -> dict[str, Any]:
+    """Read the tiles' core boxes in lon/lat, by tile key."""
     table = read_parquet(manifest, ["key", "geometry"])
     return dict(zip(table["key"].to_pylist(), shapely.from_wkb(table["geometry"].to_pylist()), strict=True))
 
