@@ -12,7 +12,7 @@ from segchips.files import atomic_write
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; what a user can mend ends it with one message."""
-    chosen = _parser().parse_args(arguments)
+    chosen = command_parser().parse_args(arguments)
     try:
         print(chosen.run(chosen))
     except ModuleNotFoundError as error:
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(final_message(error)) from error
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("segchips", description="Training data for image segmentation.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     catalog = commands.add_parser("catalog", help="make a static STAC catalogue of a folder of GeoTIFFs")
