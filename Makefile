@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 WORKERS ?= 3
 
-.PHONY: run test test-all lint notebooks docs bench lock clean
+.PHONY: run test test-all lint notebooks docs picture bench lock clean
 
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -28,9 +28,13 @@ notebooks: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) notebooks
 	@echo "The tutorials lie in results/notebooks"
 
-docs: run
+docs: $(VENV)/installed
 	$(BIN)/python -m segchips.config.schema > workflow/schemas/config.schema.yaml
 	$(BIN)/python -m segchips.config.reference > config/REFERENCE.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation lies in build/docs; to read it with its search: $(BIN)/python -m http.server --directory build/docs"
+
+picture: run
 	$(BIN)/python docs/picture.py results/sample
 
 bench: $(VENV)/installed

@@ -24,6 +24,7 @@ PLACES = {
     "CHANGELOG.md": "reference/changelog.md",
     "config/README.md": "reference/config.md",
     "config/REFERENCE.md": "reference/keys.md",
+    "docs": "README.md",
     EXAMPLES: "how-to/examples.md",
 }
 """Pages of the site by the files outside of docs that they are made of."""
@@ -33,10 +34,9 @@ LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(#[^)\s]*)?(?=\))")
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds a page for each file outside of docs that the site shows."""
     for source, place in PLACES.items():
-        if source == EXAMPLES:
-            files.append(File.generated(config, place, content=examples()))
-        elif source != "README.md":
-            files.append(File.generated(config, place, content=read(source)))
+        if place != "README.md":
+            text = examples() if source == EXAMPLES else read(source)
+            files.append(File.generated(config, place, content=text))
     for path in sorted((REPOSITORY / NOTEBOOKS).glob("*.ipynb")):
         files.append(File.generated(config, place_of(f"{NOTEBOOKS}/{path.name}"), content=notebook(path)))
     for file in list(files.documentation_pages()):

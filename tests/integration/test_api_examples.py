@@ -2,6 +2,7 @@
 
 import doctest
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def test_every_public_name_has_a_section() -> None:
 
 @pytest.mark.parametrize("title", SECTIONS)
 def test_example(project: Project, title: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = SECTIONS[title]
+    text = re.sub(r"^```.*$", "", SECTIONS[title], flags=re.MULTILINE)
     for words, library in NEEDS.items():
         if words in text and not importlib.util.find_spec(library):
             pytest.skip(f"the example of {title} needs {library}, which is not installed")
