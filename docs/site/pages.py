@@ -1,7 +1,7 @@
 """A hook of MkDocs that makes pages of files outside of docs, and leads links to them.
 
-Pages link to each other by their paths in the repository, so that they can be read there, too. On the site, such a link leads
-to the page that is made of the file. A text file that a page links to becomes a page of its own.
+Pages link to each other by their paths in the repository, so that they can be read there, too. On the site, such a link
+leads to the page that is made of the file. A text file that a page links to becomes a page of its own.
 """
 
 import argparse

@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def command_parser() -> argparse.ArgumentParser:
+    """Returns the parser of all commands; the documentation shows what they print with `--help`."""
     parser = argparse.ArgumentParser("segchips", description="Training data for image segmentation.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     catalog = commands.add_parser("catalog", help="make a static STAC catalogue of a folder of GeoTIFFs")
