@@ -11,10 +11,11 @@ from shapely.geometry import box
 
 from segchips.cli import main
 from segchips.commands.imagery_survey import survey_imagery
-from segchips.commands.labels_survey import LabelsSurvey
+from segchips.commands.labels_block import LabelsSurvey
 from segchips.commands.starting_config import config_notes
 from segchips.config.imagery import Nodata
 from segchips.config.loading import load_config
+from segchips.labels.features import LabelFeatures
 from support.datasets import tile_at, tile_outline
 from support.rasters import transform_over, write_raster
 from support.vectors import write_vectors
@@ -212,3 +213,39 @@ def test_a_folder_without_rasters_is_said(here):
     shutil.rmtree(here / "resources", ignore_errors=True)
     with pytest.raises(SystemExit, match="holds neither catalog.json nor GeoTIFFs; .* --imagery"):
         main(["init"])
+
+
+def raster_labels(here, data, nodata=None, table=""):
+    path = write_raster(here / "map.tif", data, transform_over(TILE, data.shape, 10), TILE.crs, nodata=nodata)
+    if table:
+        names = "".join(f"<Category>{name}</Category>" for name in table.split(","))
+        (here / "map.tif.aux.xml").write_text(
+            f"<PAMDataset><PAMRasterBand band='1'><CategoryNames>{names}</CategoryNames></PAMRasterBand></PAMDataset>"
+        )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("data", "nodata", "names", "block"),
+    [
+        (np.array([[0, 3, 7, 255]], "uint8"), 255, "", {"classes": None, "background": 255, "unknown": 254}),
+        (np.array([[0, 3, 7, 255]], "uint8"), None, "", {"classes": None, "background": 254, "unknown": None}),
+        (np.array([[1, 2, 2, 3]], "uint8"), 3, "none,tree,10", {"classes": {"tree": 1, "2": 2}, "unknown": 254}),
+        (np.array([[11, 300, 300, -4]], "int16"), None, "", {"classes": {"-4": 1, "11": 2, "300": 3}}),
+        (np.array([[1, 2, 2, 4]], "float32"), None, "", {"classes": None, "kind": "classes"}),
+        (np.array([[1.5, 2, 2, 4]], "float32"), None, "", {"classes": None, "kind": "continuous"}),
+        (np.arange(1600, dtype="int16").reshape(40, 40), None, "", {"kind": "continuous"}),
+    ],
+    ids=["nodata", "255", "names", "numbers", "whole floats", "floats", "heights"],
+)
+def test_rasters_tell_their_classes(here, data, nodata, names, block, capsys):
+    scenes(here / "in")
+    path = raster_labels(here, np.resize(data, (40, 40)), nodata, names)
+    dataset = init("in", "--labels", path)
+    (layer,) = dataset.labels.first.layers
+    found = {key: getattr(layer if key == "classes" else dataset.labels.first, key) for key in block}
+    assert found == block
+    assert f"labels   {path}" in capsys.readouterr().out
+    features = LabelFeatures(dataset.labels.first)
+    known = features.describe(TILE, []).known
+    assert known == int((features.burn(TILE, []) != (254 if nodata is not None else -1)).sum()) > 0

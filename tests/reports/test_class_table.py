@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from segchips.config.labels import LabelLayer
+from segchips.config.labels import LabelLayer, LabelsConfig
+from segchips.labels.legend import ClassLegend
+from segchips.reports.class_table import class_colours
 from segchips.tiles.assignment import MADE
 from support.report_page import Page
 from support.report_results import BACKGROUND, SPLITS, label_pixels, report_dataset, with_labels, write_page
@@ -31,3 +33,11 @@ def test_layers_without_attribute_name_their_class(results):
     write_page(folder, with_labels(plain, layers=layers), folder / "named.html")
     page = Page((folder / "named.html").read_text(encoding="utf-8"))
     assert [row[0] for row in page.tables["classes"][2:4]] == ["1 water", "2 woods"]
+
+
+def test_classes_of_rasters_keep_their_colours():
+    labels = LabelsConfig((LabelLayer("map.tif"),), background=0, unknown=254)
+    legend = ClassLegend({10: "tree", 20: "water"}, {0: (9, 9, 9), 10: (1, 2, 3), 20: (4, 5, 6)})
+    assert class_colours(labels, legend, [0, 10, 20, 254]) == {10: (1, 2, 3), 20: (4, 5, 6)}
+    some = class_colours(labels, legend, [10, 30])
+    assert list(some) == [10, 30] and (1, 2, 3) not in some.values(), "one palette for all"

@@ -32,7 +32,7 @@ def command_parser() -> argparse.ArgumentParser:
     catalog.set_defaults(run=_catalog)
     init = commands.add_parser("init", help="write a starting config by looking at your files")
     init.add_argument("folder", type=Path, nargs="?", default=Path(), help="folder of your files (this one)")
-    init.add_argument("--labels", help="vector file of the labels, where there are several files")
+    init.add_argument("--labels", help="vector file or raster of the labels, where there are several files")
     init.add_argument("--layer", help="layer of the labels, where the file has several")
     init.add_argument("--aoi", help="vector file of the area of interest; without one, the labels' ground is taken")
     init.add_argument("--imagery", help="STAC catalogue (path or URL), or a folder of GeoTIFFs")

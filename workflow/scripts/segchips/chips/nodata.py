@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ def any_nodata(values: Pixels, nodata: Iterable[float | None]) -> Mask:
     return equal
 
 
+@lru_cache(1024)
 def fits_dtype(value: float, dtype: np.dtype[Any]) -> bool:
     """Return whether a dtype can represent the value."""
     if np.issubdtype(dtype, np.floating):

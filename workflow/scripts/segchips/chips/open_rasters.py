@@ -50,6 +50,8 @@ class OpenRaster:
 
     Attributes:
         remote: The remote file of a copy.
+        dtypes: The NumPy name of each band's data type.
+        nodata: The nodata value of each band, or None.
         masked: Whether the file has a mask, of all bands or of each, or an alpha band.
         shadowed_alpha: The number of an alpha band that GDAL's masks do not show, because the bands have nodata values.
     """
@@ -70,6 +72,7 @@ class OpenRaster:
         self._is_placed = placed is not None
         self.crs, self.transform = placed or (self.dataset.crs, self.dataset.transform)
         self.width, self.height = self.dataset.width, self.dataset.height
+        self.dtypes, self.nodata = self.dataset.dtypes, self.dataset.nodatavals
         self._same_crs: dict[str, bool] = {}
         self.masked = any(
             MaskFlags.all_valid not in flags and (MaskFlags.per_dataset in flags or MaskFlags.nodata not in flags)

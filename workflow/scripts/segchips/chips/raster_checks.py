@@ -53,7 +53,7 @@ def check_source(source: OpenRaster, bands: Sequence[Band]) -> None:
     if highest > source.dataset.count:
         raise SceneError(f"{href}: has {source.dataset.count} bands, but its catalogue lists band {highest}")
     for band in bands:
-        if "complex" in (dtype := source.dataset.dtypes[band.index - 1]):
+        if "complex" in (dtype := source.dtypes[band.index - 1]):
             raise UnusableRasterError(
                 f"{href}: band {band.index} holds complex pixels ({dtype}), which chips cannot hold; "
                 "write the amplitude or another real value to a file of its own"

@@ -59,7 +59,7 @@ def read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata: 
     index = pixel_index(tile, source)
     shape = (len(bands), tile.size, tile.size)
     if index.empty:
-        return np.zeros(shape, source.dataset.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
+        return np.zeros(shape, source.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
     rows, columns = np.clip(index.rows, 0, source.height - 1), np.clip(index.columns, 0, source.width - 1)
     if source.turn and columns.shape == index.inside.shape and np.ptp(columns[index.inside]) > source.width // 2:
         return _read_across_seam(source, bands, index, nodata)
@@ -75,7 +75,7 @@ def _read_aligned(
     top, bottom = max(row, 0), min(row + size, source.height)
     if left >= right or top >= bottom:
         shape = (len(bands), size, size)
-        return np.zeros(shape, source.dataset.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
+        return np.zeros(shape, source.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
     data, valid = _read_window(source, bands, Window(left, top, right - left, bottom - top), nodata)
     if data.shape[1:] == (size, size):
         return data, valid
@@ -89,7 +89,7 @@ def _read_across_seam(
     """Read both ends of a raster that goes around the earth, for a tile on which they meet."""
     rows, columns = (np.broadcast_to(axis, index.inside.shape) for axis in (index.rows, index.columns))
     shape = (len(bands), *index.inside.shape)
-    pixels, valid = np.zeros(shape, source.dataset.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
+    pixels, valid = np.zeros(shape, source.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
     for half in (columns < source.width // 2, columns >= source.width // 2):
         here = half & index.inside
         pixels[:, here], valid[:, here] = _read_at(source, bands, rows[here], columns[here], here[here], nodata)
@@ -124,14 +124,14 @@ def _read_window(source: OpenRaster, bands: Sequence[Band], window: Window, noda
     if source.shadowed_alpha:
         alpha = source.dataset.read(source.shadowed_alpha, window=window) != 0
         valid &= alpha | (np.array(indexes) == source.shadowed_alpha)[:, None, None]
-    if np.issubdtype(data.dtype, np.floating):
+    if data.dtype.kind == "f":
         valid &= np.isfinite(data)
     return data, valid
 
 
 def declared_nodata(source: OpenRaster, band: Band) -> list[float]:
     """Return the nodata values of catalogue and file; where both, and masks, are silent, that of the collection."""
-    declared = [value for value in (band.nodata, source.dataset.nodatavals[band.index - 1]) if value is not None]
+    declared = [value for value in (band.nodata, source.nodata[band.index - 1]) if value is not None]
     known = [] if declared or band.known_nodata is None or source.says_what_is_valid else [band.known_nodata]
     return declared or known
 
@@ -148,7 +148,7 @@ def _read_warped(
     size = tile.size
     window = source_window(source, tile, resampling)
     if window is None:
-        dtype = source.dataset.dtypes[bands[0].index - 1]
+        dtype = source.dtypes[bands[0].index - 1]
         return np.zeros((len(bands), size, size), dtype), np.zeros((len(bands), size, size), bool)
     data, valid = _read_window(source, bands, window, nodata)
     if convert:

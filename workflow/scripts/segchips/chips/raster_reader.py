@@ -154,8 +154,8 @@ class RasterReader:
         dtypes, nodata = [], []
         for band in bands:
             with self._open([band]) as source:
-                dtypes.append(source.dataset.dtypes[band.index - 1])
-                declared = source.dataset.nodatavals[band.index - 1]
+                dtypes.append(source.dtypes[band.index - 1])
+                declared = source.nodata[band.index - 1]
                 nodata.append(next(iter(declared_nodata(source, band)), None) if band.nodata is None else declared)
         return np.result_type(*dtypes), next((value for value in nodata if value is not None), None)
 

@@ -1,12 +1,14 @@
 """Reads from vector files what a starting config needs to know about labels and area of interest."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from segchips.commands.label_rasters_survey import survey_rasters
+from segchips.commands.labels_block import LabelsSurvey
 from segchips.errors import InputError, SegchipsError
+from segchips.tiles.label_rasters import raster_files
 from segchips.vectors.layers import find_layer, layer_names
 from segchips.vectors.sources import read_attributes
 
@@ -14,22 +16,6 @@ VECTORS = (".gpkg", ".shp", ".geojson", ".json", ".fgb", ".gdb", ".kml", ".parqu
 _AOI_NAME = re.compile(r"aoi|area|extent|bound|outline|footprint|region", re.IGNORECASE)
 _CLASS_NAME = re.compile(r"class|lulc|cover|use|type|kind|label|crop|categ|code", re.IGNORECASE)
 MAX_CLASSES = 64
-
-
-@dataclass(frozen=True)
-class LabelsSurvey:
-    """One label layer.
-
-    `layer` is None if the file has only one. `classes` maps the texts of `attribute` to numbers, `values` are the
-    numbers of a numeric attribute, and `blank` counts features without a text.
-    """
-
-    path: str
-    layer: str | None = None
-    attribute: str | None = None
-    classes: Mapping[str, int | None] | None = None
-    values: Sequence[int] = ()
-    blank: int = 0
 
 
 def is_vector(path: Path) -> bool:
@@ -58,7 +44,7 @@ def choose_aoi_and_labels(paths: Sequence[Path]) -> tuple[Path | None, Path]:
         InputError: There is no file, or there are more than two.
     """
     if not paths:
-        raise InputError(f"no label layer found; name one with --labels ({', '.join(VECTORS)})")
+        raise InputError(f"no label layer found; name one with --labels ({', '.join(VECTORS)}, or a raster)")
     if len(paths) == 1:
         return None, paths[0]
     areas = [path for path in paths if _AOI_NAME.search(path.stem)]
@@ -78,11 +64,13 @@ def _feature_count(path: Path) -> int:
 
 
 def survey_labels(path: str, layer: str | None = None) -> LabelsSurvey:
-    """Chooses the attribute that looks like classes, and numbers its classes.
+    """Chooses the attribute that looks like classes, and numbers its classes; of rasters, looks at values and names.
 
     Raises:
         InputError: The layer cannot be chosen or read.
     """
+    if rasters := raster_files(path):
+        return survey_rasters(path, rasters)
     several = len(layer_names(path)) > 1
     name, _ = find_layer(path, layer)
     frame = read_attributes(path, name)

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from segchips.commands.imagery_survey import ImagerySurvey
-from segchips.commands.labels_survey import LabelsSurvey
+from segchips.commands.labels_block import LabelsSurvey, labels_block, labels_notes, labels_summary
 from segchips.grids.tile import Grid
 
 FEW_TILES = 100
@@ -23,15 +23,12 @@ def starting_config(name: str, imagery: ImagerySurvey, labels: LabelsSurvey, aoi
     if imagery.is_picture and imagery.nodata is not None:
         product["nodata"] = {"value": int(imagery.nodata), "when": "all"}  # a dark band alone is no missing pixel
     span = {"start": imagery.start, "end": imagery.end, "composite": "closest", "reference_date": imagery.middle}
-    source = {key: value for key in ("path", "layer", "attribute") if (value := getattr(labels, key))}
-    if labels.classes:
-        source["classes"] = dict(labels.classes)
     return {
         "results": "results",
         "defaults": {
             "tiles": tiles,
             "imagery": {"catalog": imagery.catalog, **sign, "products": [product], **span, **mask, "min_valid": 0.1},
-            "labels": {**source, "background": 255},
+            "labels": labels_block(labels),
             "tfrecords": {"shards": 4, "splits": {"train": 0.8, "val": 0.1, "test": 0.1}},
         },
         "datasets": {name: {}},
@@ -42,13 +39,7 @@ def config_notes(imagery: ImagerySurvey, labels: LabelsSurvey) -> list[str]:
     """Returns what the user should check, as comments for the config."""
     notes = ["Written by segchips init; config/README.md explains every key."]
     notes += ["Check: dates, bands, composite, min_valid, splits."]
-    if labels.values:
-        notes.append(f"labels: {labels.attribute} has the values {', '.join(map(str, labels.values))}.")
-    if labels.blank:
-        count = f"{labels.blank} feature{'s have' if labels.blank > 1 else ' has'}"
-        notes.append(f"labels: {count} no {labels.attribute}; '' in classes is their class, null leaves them out.")
-    if labels.attribute is None:
-        notes.append("labels: no attribute looks like a class, so every feature becomes 1; name one with attribute.")
+    notes += labels_notes(labels)
     if imagery.nodata is None and imagery.sign is None:
         notes.append(
             "imagery: the files declare no nodata; if a value marks missing pixels, add nodata: VALUE to the product."
@@ -87,12 +78,11 @@ def with_splitting(config: dict[str, Any], tiles: int) -> dict[str, Any]:
 def summarize_config(config: Mapping[str, Any], tiles: int) -> str:
     """Returns the files, classes, bands and dates of the config in a few lines."""
     imagery, labels = config["imagery"], config["labels"]
-    product, details = imagery["products"][0], [f"attribute {labels['attribute']}"] if "attribute" in labels else []
-    details += [f"{len(labels['classes'])} classes"] if "classes" in labels else []
+    product, details = imagery["products"][0], labels_summary(labels)
     return "\n".join(
         [
             f"area     {config['tiles'].get('aoi', 'the extent of the labels')}: {tiles} tiles",
-            f"labels   {labels['path']}: {', '.join(details) or 'every feature is 1'}",
+            f"labels   {labels['path']}" + (f": {details}" if details else ""),
             f"imagery  {imagery['catalog']}: product {product['id']}, {len(product['bands'])} bands, "
             f"{imagery['start']} to {imagery['end']}, {config['tiles']['resolution']:g} m"
             + (f", clear by {imagery['cloud_mask']['asset']}" if "cloud_mask" in imagery else ""),

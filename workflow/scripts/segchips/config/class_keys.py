@@ -77,10 +77,15 @@ class ClassKeys(Generic[T]):
     @property
     def has_names(self) -> bool:
         """Whether some keys are neither numbers nor ranges, so that they may be names of values."""
-        return any(not isinstance(_meaning(key), Decimal) and not parse_range(key) for key in self._exact)
+        return not all(map(is_number_key, self._exact))
 
     def __getitem__(self, key: str) -> T:
         return self._exact[key]
+
+
+def is_number_key(key: str) -> bool:
+    """Whether a key is a number or a range of numbers."""
+    return isinstance(_meaning(key), Decimal) or parse_range(key) is not None
 
 
 def is_missing(value: Any) -> bool:

@@ -195,7 +195,7 @@ class LabelFeatures:
         pixels = [
             part.tobytes()
             for raster in rasters
-            for part in (np.where(raster.burned, raster.values, 0), np.packbits([raster.valid, raster.burned]))
+            for part in (_burned_values(raster), np.packbits([raster.valid, raster.burned]))
         ]
         found = digest(self._settings_digest, *mask, *pixels, *(self._feature_digests[feature] for feature in features))
         classes = set() if self._continuous else set(self.distinct_values(features))
@@ -230,8 +230,8 @@ class LabelFeatures:
         if covered is not None:
             known &= covered
         unknown = np.nan if self._continuous else self.config.unknown
-        if unknown is not None:
-            pixels[~known] = unknown
+        if unknown is not None and not known.all():
+            np.copyto(pixels, unknown, where=~known)
         return pixels, known
 
     def _boundaries(self, tile: Tile, features: Sequence[int]) -> Mask:
@@ -252,7 +252,10 @@ class LabelFeatures:
         for part in self._parts:
             if isinstance(part, RasterLayer):
                 raster = remaining.pop(0)
-                pixels[raster.burned] = raster.values[raster.burned]
+                if raster.burned.all():
+                    pixels = raster.values.copy()
+                else:
+                    np.copyto(pixels, raster.values, where=raster.burned)
                 known |= raster.valid
                 continue
             start, stop = self._offsets[number : number + 2]
@@ -362,6 +365,11 @@ class LabelFeatures:
             return digests
         ids = [(number, fid) for number, layer in enumerate(self.layers) for fid in layer.fids.tolist()]
         return [digest(of_shape, *of_id) for of_shape, of_id in zip(digests, ids, strict=True)]
+
+
+def _burned_values(raster: RasterPixels) -> Array:
+    """The values of a raster, 0 where it burns none."""
+    return raster.values if raster.burned.all() else np.where(raster.burned, raster.values, 0)
 
 
 def _runs(geometries: Geometries, all_touched: bool) -> Iterator[tuple[bool, slice]]:

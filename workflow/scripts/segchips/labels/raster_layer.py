@@ -65,7 +65,7 @@ class RasterLayer:
         self._files = raster_files(config.path)
         self._scalings: list[tuple[float, float]] = []
         for file in self._files:
-            self._scalings.append(_check_file(file, config, continuous))
+            self._scalings.append(check_raster(file, config, continuous))
         outlines = [raster_outline(file) or _GLOBE for file in self._files] if len(self._files) > 1 else []
         self._tree = shapely.STRtree(within_globe(np.array(outlines, dtype=object)))
         self._reader = RasterReader(_OPEN_FILES)
@@ -83,14 +83,15 @@ class RasterLayer:
         valid, burned = np.zeros(shape, bool), np.zeros(shape, bool)
         for number in self._files_under(tile):
             values, known = self._read_file(number, tile)
-            if self._continuous:
-                here = known
-            else:
+            here = known
+            if not self._continuous:
                 self._classes.check(values, known, self._files[number])
-                here = known & (values != LEFT_OUT)
-            np.copyto(result, values, where=here, casting="unsafe")
-            np.copyto(burned, here, where=known)
-            valid |= known
+                here = known if values.dtype == np.uint8 else known & (values != LEFT_OUT)
+            if here.all():
+                result = values.astype(result.dtype)
+            else:
+                np.copyto(result, values, where=here, casting="unsafe")
+            burned, valid = (burned & ~known) | here, valid | known
         return RasterPixels(result, valid, burned)
 
     def _files_under(self, tile: Tile) -> list[int]:
@@ -127,7 +128,7 @@ def _measure(values: Pixels, valid: Mask, scaling: tuple[float, float], file: st
     return measured.astype(np.float32)
 
 
-def _check_file(file: str, config: LabelLayer, continuous: bool) -> tuple[float, float]:
+def check_raster(file: str, config: LabelLayer, continuous: bool) -> tuple[float, float]:
     """Checks that a file holds labels; returns scale and offset of its values, 1 and 0 where it declares none."""
     try:
         with rasterio.open(file) as source:

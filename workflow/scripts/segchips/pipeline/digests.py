@@ -16,7 +16,7 @@ from segchips.grids.tile import Tile
 from segchips.pipeline.chip_contents import chip_contents
 from segchips.pipeline.code_versions import foreign_modules, module_version, script_version
 from segchips.pipeline.datasets import Datasets
-from segchips.pipeline.sources import label_sources, split_sources, tile_sources
+from segchips.pipeline.sources import label_sources, legend_sources, split_sources, tile_sources
 from segchips.records.chip_folders import find_pairs
 from segchips.scenes.query import SceneQuery
 from segchips.scenes.raster_files import file_states
@@ -185,14 +185,18 @@ class Digests:
         layers = [(name, replace(layer, catalog=None)) for name, layer in dataset.imagery.layers.items()]
         how = template, dataset.tiles, layers, dataset.labels
         made_from = self._results(name, "ledger.csv", "tfrecords/statistics.json")
-        return digest(module_version("reports.descriptors"), *how, *made_from)
+        return digest(module_version("reports.descriptors"), *how, *made_from, *self._legends(name))
 
     def report(self, name: str) -> str:
         """Of the report page."""
         dataset, template = self._datasets[name], (_TEMPLATES / "report.html.j2").read_bytes()
         area = self._datasets.content_digests([dataset.tiles.aoi] if dataset.tiles.aoi else [])
         made_from = self._results(name, "ledger.csv", "audit.json", "conflicts.parquet")
-        return digest(module_version("reports.report"), template, dataset, *area, *made_from)
+        return digest(module_version("reports.report"), template, dataset, *area, *made_from, *self._legends(name))
+
+    def _legends(self, name: str) -> list[str]:
+        """Of the rasters of labels, which may name and colour their classes."""
+        return self._datasets.content_digests(legend_sources(self._datasets[name]))
 
     def _results(self, name: str, *files: str) -> list[str]:
         """Digests of the contents of some of the dataset's results."""

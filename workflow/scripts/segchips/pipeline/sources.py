@@ -6,7 +6,7 @@ from pathlib import Path
 from segchips.config.labels import LabelLayer, LabelsConfig
 from segchips.config.model import Dataset
 from segchips.config.tiles import IMAGERY
-from segchips.tiles.label_rasters import source_files
+from segchips.tiles.label_rasters import raster_files, source_files
 
 SAMPLE = Path("resources/sample")
 """The folder of the sample's files, which the workflow itself makes."""
@@ -42,6 +42,12 @@ def split_sources(dataset: Dataset) -> list[str]:
 def label_sources(dataset: Dataset) -> list[str]:
     """The files that hold label features, label pixels and coverage, each once."""
     return list(dict.fromkeys(path for target in dataset.labels.targets.values() for path in target_sources(target)))
+
+
+def legend_sources(dataset: Dataset) -> list[str]:
+    """The rasters of labels, with the files beside them that name and colour their values; each once."""
+    layers = [layer for target in dataset.labels.targets.values() for layer in target.layers if layer.may_be_raster]
+    return list(dict.fromkeys(_layer_files([layer for layer in layers if raster_files(layer.path)])))
 
 
 def target_sources(target: LabelsConfig) -> list[str]:

@@ -1,9 +1,10 @@
 """The classes of the report's legend, and the share of each class in each split."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from segchips.labels.legend import ClassLegend
 from segchips.records.statistics_file import SplitStatistics
 from segchips.reports.colours import BACKGROUND, CLASS_COLOURS, UNKNOWN, Colour, css_colour, palette
 
@@ -50,15 +51,33 @@ class ClassRow:
     counts: list[tuple[int, float]]
 
 
-def class_legend(labels: LabelMeaning, statistics: Mapping[str, SplitStatistics]) -> dict[int, LegendEntry]:
-    """The classes that the config names or the chips contain, by value, without the background and unknown."""
-    names = labels.names
+def class_legend(
+    labels: LabelMeaning, statistics: Mapping[str, SplitStatistics], legend: ClassLegend | None = None
+) -> dict[int, LegendEntry]:
+    """The classes that are named or that the chips contain, by value, without the background and unknown.
+
+    Args:
+        labels: What the values stand for.
+        statistics: The statistics of each split.
+        legend: Names and colours in place of those of `labels`.
+    """
+    legend = legend or ClassLegend(dict(labels.names))
     classes_present = {
         value for split in statistics.values() for value, entry in (split.classes or {}).items() if entry.pixels
     }
-    values = sorted((classes_present | set(names)) - {labels.background, labels.unknown})
-    colours = palette(CLASS_COLOURS, len(values))
-    return {value: LegendEntry(names.get(value, ""), colour) for value, colour in zip(values, colours, strict=True)}
+    colours = class_colours(labels, legend, classes_present)
+    return {value: LegendEntry(legend.names.get(value, ""), colour) for value, colour in colours.items()}
+
+
+def class_colours(labels: LabelMeaning, legend: ClassLegend, present: Iterable[int]) -> dict[int, Colour]:
+    """The colours of classes that are named or present, by value, without background and unknown.
+
+    Colours are those that rasters give to their classes; where a class has none, all are of the report's palette.
+    """
+    values = sorted({*present, *labels.names} - {labels.background, labels.unknown})
+    if values and set(values) <= set(legend.colours):
+        return {value: legend.colours[value] for value in values}
+    return dict(zip(values, palette(CLASS_COLOURS, len(values)), strict=True))
 
 
 def class_rows(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from segchips.config.labels import LabelsConfig
 from segchips.config.model import Dataset
+from segchips.labels.legend import read_legend
 from segchips.records.dataset_files import made_entries, read_info
 from segchips.records.dataset_info import ChipLayout, DatasetInfo
 from segchips.records.exact_sums import ExactSums
@@ -111,7 +112,7 @@ class DatasetSummary:
     def _classes(self, target: str, labels: LabelsConfig) -> list[LabelClass]:
         if labels.kind != "classes":
             return []
-        names, background = labels.names | {labels.unknown: "unknown"}, labels.background
+        names, background = read_legend(labels).names | {labels.unknown: "unknown"}, labels.background
         statistics_by_split = [classes for split in self.splits.values() if (classes := split.targets[target])]
         values = {value for classes in statistics_by_split for value in classes} | set(labels.names)
         label_classes = []

@@ -7,6 +7,7 @@ from typing import Any
 
 from segchips.config.model import Dataset
 from segchips.labels.conflicts import read_conflicts
+from segchips.labels.legend import read_legend
 from segchips.records.dataset_files import made_entries, read_info
 from segchips.records.dataset_info import DatasetInfo
 from segchips.records.statistics import statistics
@@ -58,7 +59,9 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
     split_statistics = {split: entry for split, entry in statistics(folder / "tfrecords").items() if entry.chips}
     variables = {
         **tile_variables(rows, splits, read_boxes(folder / "tiles.parquet"), area, "tile"),
-        **chip_variables(labels, [previews.previews[tile] for tile in selected], bands, split_statistics),
+        **chip_variables(
+            labels, [previews.previews[tile] for tile in selected], bands, split_statistics, read_legend(labels)
+        ),
         "histograms": list(chain(*band_histograms(folder / "tfrecords", info, split_statistics).values()))
         + measurement_histograms(folder / "tfrecords", info, split_statistics),
         "bands": [

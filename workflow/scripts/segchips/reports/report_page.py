@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 
 from segchips.files import atomic_write
+from segchips.labels.legend import ClassLegend
 from segchips.records.statistics_file import SplitStatistics
 from segchips.reports.chip_previews import PreviewChip
 from segchips.reports.class_table import LabelMeaning, class_legend, class_rows
@@ -89,6 +90,7 @@ def chip_variables(
     chips: Sequence[PreviewChip],
     bands: Sequence[str],
     split_statistics: Mapping[str, SplitStatistics],
+    names: ClassLegend | None = None,
 ) -> dict[str, Any]:
     """The variables of the sections about chips and classes.
 
@@ -97,8 +99,9 @@ def chip_variables(
         chips: The chips to show, whose labels are at most 255.
         bands: The names of the bands.
         split_statistics: The statistics of each split that has chips.
+        names: Names and colours of classes in place of those of `labels`.
     """
-    legend = class_legend(labels, split_statistics)
+    legend = class_legend(labels, split_statistics, names)
     colours, background, chips = shade_values(labels, chips, {value: entry.rgb for value, entry in legend.items()})
     return {
         "legend": legend,

@@ -11,9 +11,10 @@ from segchips.arrays import Array
 from segchips.config.labels import LabelsConfig
 from segchips.errors import InputError
 from segchips.grids.tile import chip_filename
+from segchips.labels.legend import read_legend
 from segchips.reports.chip_previews import PreviewChip
-from segchips.reports.class_table import LabelMeaning
-from segchips.reports.colours import CLASS_COLOURS, UNKNOWN, Colour, palette
+from segchips.reports.class_table import LabelMeaning, class_colours
+from segchips.reports.colours import UNKNOWN, Colour
 from segchips.reports.contact_sheet import colour_table, png_uri
 from segchips.reports.layer_previews import MAX_SIZE, LayerPicture
 from segchips.reports.ledger import LedgerRow
@@ -39,7 +40,8 @@ def target_pictures(
     pictures: dict[str, list[LayerPicture]] = {row.tile: [] for row in rows}
     for target, labels in list(targets.items())[1:]:
         chips = [_read(folder / "labels" / target / chip_filename(row.tile), row) for row in rows]
-        colours = _class_colours(labels, chips) if labels.kind == "classes" else {}
+        present = {value for chip in chips for value in np.unique(chip.label).tolist()}
+        colours = class_colours(labels, read_legend(labels), present) if labels.kind == "classes" else {}
         shades, background, shown = shade_values(labels, chips, colours)
         lookup = colour_table(shades, background)
         for chip in shown:
@@ -82,12 +84,6 @@ def _number_classes(
         known = np.isin(chip.label, values)
         shown.append(replace(chip, label=numbers[np.where(known, positions, -1)].astype(np.uint8)))
     return {int(number): colours[value] for value, number in zip(values.tolist(), numbers, strict=False)}, 0, shown
-
-
-def _class_colours(labels: LabelsConfig, chips: Sequence[PreviewChip]) -> dict[int, Colour]:
-    present = {value for chip in chips for value in np.unique(chip.label).tolist()}
-    values = sorted((present | set(labels.names)) - {labels.background, labels.unknown})
-    return dict(zip(values, palette(CLASS_COLOURS, len(values)), strict=True))
 
 
 def _read(path: Path, row: LedgerRow) -> PreviewChip:

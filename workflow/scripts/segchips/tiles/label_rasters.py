@@ -1,6 +1,7 @@
 """The raster files that a label layer names, and the ground that they cover."""
 
 import glob
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from segchips.errors import InputError
 from segchips.vectors.layers import VectorLayer
 from segchips.vectors.parquet_source import is_parquet
 
+_TABLE = ".vat.dbf"
 _VECTORS = (".shp", ".geojson", ".json", ".fgb", ".gdb", ".kml", ".csv", ".gml", ".sqlite")
 
 
@@ -47,16 +49,20 @@ def raster_files(path: str) -> tuple[str, ...]:
 def source_files(path: str) -> list[str]:
     """Returns the files that the content of a label path depends on; the path itself where it names features."""
     files = raster_files(path)
-    if files == (path,) and Path(path).is_file():
-        try:
-            with rasterio.open(path) as source:
-                return [file for file in source.files if Path(file).exists()] or [path]
-        except RasterioError:
-            return [path]
     if not files or Path(path).is_dir():
         return [path]
-    beside = (f"{file}.aux.xml" for file in files)
-    return [*files, *(file for file in beside if Path(file).exists())]
+    found: list[str] = []
+    if files == (path,):
+        with suppress(RasterioError), rasterio.open(path) as source:
+            found = [file for file in source.files if Path(file).exists()]
+    beside = [f"{file}.aux.xml" for file in files] + [str(table_beside(file) or "") for file in files]
+    return list(dict.fromkeys([*(found or files), *(file for file in beside if file and Path(file).exists())]))
+
+
+def table_beside(path: str) -> Path | None:
+    """Returns the attribute table that ArcGIS wrote beside a raster, such as `map.tif.vat.dbf`, or None."""
+    places = (Path(f"{path}{_TABLE}"), Path(path).with_suffix(_TABLE))
+    return next((place for place in places if place.exists()), None)
 
 
 def raster_extents(path: str) -> VectorLayer:
