@@ -2,7 +2,10 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from functools import cache
+from itertools import chain, pairwise
 from typing import Any
 
 import pystac_client
@@ -11,6 +14,7 @@ from pystac_client.warnings import PystacClientWarning
 
 from segchips.errors import InputError
 from segchips.files import Json
+from segchips.scenes.read_ahead import ReadAhead
 from segchips.scenes.stac_files import TIMEOUT, header_adder, session_for
 from segchips.scenes.stac_items import ItemError
 from segchips.scenes.stac_search import ItemSearch
@@ -19,6 +23,9 @@ _PAGE_SIZES = (250, 100, 25, 5, 1)
 """Items of a page of results; where a server refuses a page, the next smaller one is tried."""
 _TOO_LARGE = (400, 413, 414, 422, 500, 502, 503, 504)
 _NOT_ALLOWED = (405, 501)
+_PARTS = 8
+"""Parts by time of a search that does not say how many items it finds."""
+_SHORTEST_PART = timedelta(hours=1)
 
 
 def _status(error: APIError) -> int | None:
@@ -38,10 +45,11 @@ class StacApi:
     Args:
         href: The URL of its landing page.
         host: Its server.
+        requests: How many requests are under way at most.
     """
 
-    def __init__(self, href: str, host: str) -> None:
-        self._href = href
+    def __init__(self, href: str, host: str, requests: int) -> None:
+        self._href, self._requests, self._ahead = href, requests, ReadAhead(requests)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PystacClientWarning)
             self._client = pystac_client.Client.open(
@@ -99,8 +107,7 @@ class StacApi:
         sizes = list(_PAGE_SIZES)
         while sizes:
             try:
-                for page in self._search(product, search, sizes[0], method).pages_as_dicts():
-                    yield page.get("features") or []
+                yield from self._pages_of(product, search, sizes[0], method)
                 return
             except APIError as error:
                 first = first or error
@@ -111,6 +118,23 @@ class StacApi:
                 else:
                     raise
         raise first or RuntimeError("no page size")
+
+    def _pages_of(self, product: str, search: ItemSearch, size: int, method: str) -> Iterator[list[Any]]:
+        """The pages of results one after another, or those of several parts of the time at the same time."""
+
+        def pages(search: ItemSearch) -> Iterator[Json]:
+            return self._search(product, search, size, method).pages_as_dicts()
+
+        def all_pages(part: ItemSearch) -> list[Json]:
+            return list(pages(part))
+
+        found = pages(search)
+        first = next(found, {})
+        yield first.get("features") or []
+        parts = _parts_by_time(first, search, self._requests)
+        rest = chain.from_iterable(self._ahead.in_order(all_pages, parts)) if parts else found
+        for page in rest:
+            yield page.get("features") or []
 
     def _search(self, product: str, search: ItemSearch, size: int, method: str) -> pystac_client.ItemSearch:
         options: dict[str, Any] = {}
@@ -132,3 +156,25 @@ class StacApi:
                 max_items=search.count,
                 **options,
             )
+
+
+def _parts_by_time(page: Json, search: ItemSearch, requests: int) -> list[ItemSearch]:
+    """Searches of parts of the period that together find the same; empty where the pages that follow are read as soon.
+
+    Args:
+        page: The first page of results.
+        search: The whole search.
+        requests: How many requests are under way at most.
+    """
+    start, end = search.period
+    follows = any(isinstance(link, dict) and link.get("rel") == "next" for link in page.get("links") or ())
+    if search.ids or search.count or not (start and end and follows):
+        return []
+    matched = page.get("numberMatched") or (page.get("context") or {}).get("matched")
+    size = len(page.get("features") or ()) or 1
+    count = min(requests, _PARTS if matched is None else -(-int(matched) // size))
+    step = (end - start) / count
+    if count < 3 or step < _SHORTEST_PART:
+        return []
+    edges = [start, *((start + number * step).replace(microsecond=0) for number in range(1, count)), end]
+    return [replace(search, period=period) for period in pairwise(edges)]

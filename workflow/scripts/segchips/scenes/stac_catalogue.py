@@ -27,7 +27,7 @@ class StacCatalogue:
     """
 
     def __init__(self, imagery: ImageryConfig) -> None:
-        self._imagery, self._source = imagery, open_catalog(str(imagery.catalog))
+        self._imagery, self._source = imagery, open_catalog(str(imagery.catalog), imagery.requests)
         self._filter = None if imagery.filter is None else ItemFilter(imagery.filter)
         self.skipped_items: list[str] = []
 

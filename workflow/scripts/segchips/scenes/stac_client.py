@@ -21,6 +21,7 @@ from segchips.scenes.stac_items import ItemError, scene_from_item
 from segchips.scenes.stac_search import ItemSearch
 from segchips.scenes.stac_tree import ItemList, StacTree
 
+_REQUESTS = 32
 _ADVICE = "; name a catalog.json, a file of items, or the URL of a STAC API"
 
 
@@ -52,12 +53,13 @@ def catalogue_errors(problem: str, advice: str = "") -> Iterator[None]:
         raise InputError(f"{problem} ({reason}){advice}") from error
 
 
-def open_catalog(href: str) -> StacSource:
+def open_catalog(href: str, requests: int = _REQUESTS) -> StacSource:
     """Open a catalogue.
 
     Args:
         href: The path or URL of an API's landing page, a Catalog, a Collection, an item, an ItemCollection,
             newline-delimited items or stac-geoparquet, or a local folder of any of these.
+        requests: How many requests to its server are under way at most.
 
     Raises:
         InputError: The catalogue cannot be reached, or is not STAC.
@@ -70,12 +72,12 @@ def open_catalog(href: str) -> StacSource:
                     f"catalogue {href}: no such file; imagery.catalog takes the path or URL of a STAC catalogue"
                 )
             if path.is_dir():
-                return _open_folder(path)
+                return _open_folder(path, requests)
         host = urlsplit(href).netloc
-        return _source(href, read_document(href, host), host)
+        return _source(href, read_document(href, host), host, requests)
 
 
-def _source(href: str, document: Json, host: str) -> StacSource:
+def _source(href: str, document: Json, host: str, requests: int) -> StacSource:
     kind = document.get("type")
     if kind in ("Feature", "FeatureCollection"):
         items = document["features"] if kind == "FeatureCollection" else [document]
@@ -87,17 +89,17 @@ def _source(href: str, document: Json, host: str) -> StacSource:
     if is_remote(href) and is_api(document):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PystacClientWarning)
-            return StacApi(href, host)
+            return StacApi(href, host, requests)
     if is_remote(href) and lists_items(document):
         return StacFeatures(href, document, host)
-    return StacTree(href, document, host)
+    return StacTree(href, document, host, requests)
 
 
-def _open_folder(folder: Path) -> StacSource:
+def _open_folder(folder: Path, requests: int) -> StacSource:
     """The catalogue of a folder, or all items in its files."""
     for name in ("catalog.json", "collection.json"):
         if (folder / name).exists():
-            return _source(str(folder / name), read_document(str(folder / name), ""), "")
+            return _source(str(folder / name), read_document(str(folder / name), ""), "", requests)
     suffixes = (".json", ".geojson", ".ndjson", ".jsonl", ".parquet", ".geoparquet")
     files: list[tuple[str, list[Json]]] = []
     for path in sorted(folder.rglob("*")):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 from pystac_client.stac_api_io import StacApiIO
+from requests.adapters import HTTPAdapter
 
 from segchips.files import Json
 from segchips.scenes.stac_addresses import is_http, is_remote, local_path
@@ -18,6 +19,8 @@ from segchips.scenes.stac_addresses import is_http, is_remote, local_path
 HEADERS = "SEGCHIPS_STAC_HEADERS"
 """The environment variable with headers for the catalogue's server: `Name: value`, several in several lines."""
 TIMEOUT = 60
+_CONNECTIONS = 64
+"""Connections to a server that stay open."""
 _PARQUET = b"PAR1"
 
 
@@ -53,7 +56,10 @@ def session_for(host: str) -> StacApiIO:
     Args:
         host: The server; requests to others, which the catalogue may link to, get no headers of the environment.
     """
-    return StacApiIO(timeout=TIMEOUT, request_modifier=header_adder(host))
+    connection = StacApiIO(timeout=TIMEOUT, request_modifier=header_adder(host), max_retries=None)
+    for scheme in ("http://", "https://"):
+        connection.session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=5))
+    return connection
 
 
 def header_adder(host: str) -> Callable[[requests.Request], None]:

@@ -1,6 +1,7 @@
 """Static STAC: a tree of catalogues and collections, or a list of items."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
@@ -8,6 +9,7 @@ from requests import HTTPError
 
 from segchips.errors import InputError
 from segchips.files import Json
+from segchips.scenes.read_ahead import ReadAhead
 from segchips.scenes.stac_addresses import is_http, is_remote, resolve_link
 from segchips.scenes.stac_bands import is_raster
 from segchips.scenes.stac_files import read_document
@@ -71,10 +73,12 @@ class StacTree:
         href: The address of the root.
         document: Its content.
         host: The server that it is on; empty where it has none.
+        requests: How many files are read at the same time from a server.
     """
 
-    def __init__(self, href: str, document: Json, host: str) -> None:
+    def __init__(self, href: str, document: Json, host: str, requests: int) -> None:
         self._href, self._document, self._host = href, document, host
+        self._ahead = ReadAhead(requests) if is_remote(href) else None
         self._read: dict[str, Json] = {}
         self._addresses: dict[str, dict[str, list[str]]] = {}
 
@@ -84,7 +88,7 @@ class StacTree:
         collections = {str(node["id"]) for _, node, _ in nodes if node.get("type") == "Collection"}
         if collections:
             return sorted(collections)
-        items = (item for node in nodes for item in self._items_of(node))
+        items = (item for _, item in self._items_of(nodes))
         named = {item.get("collection") for item in items if not isinstance(item, ItemError)}
         return sorted(str(name) for name in named if name)
 
@@ -109,19 +113,23 @@ class StacTree:
         collections: set[str] = set()
         is_known = False
         loose: list[Json] = []
-        for node in self._nodes():
-            _, document, inside = node
-            collections |= {str(document["id"])} if document.get("type") == "Collection" else set()
-            if document.get("type") == "Collection" and product not in inside:
-                continue
-            for item in self._items_of(node):
-                if isinstance(item, ItemError):
-                    yield item
-                elif product in inside or item.get("collection") == product:
-                    is_known = True
-                    yield item
-                elif not item.get("collection") and not inside:
-                    loose.append(item)
+
+        def nodes() -> Iterator[_Node]:
+            for node in self._nodes():
+                _, document, inside = node
+                is_collection = document.get("type") == "Collection"
+                collections.update([str(document["id"])] if is_collection else [])
+                if not is_collection or product in inside:
+                    yield node
+
+        for inside, item in self._items_of(nodes()):
+            if isinstance(item, ItemError):
+                yield item
+            elif product in inside or item.get("collection") == product:
+                is_known = True
+                yield item
+            elif not item.get("collection") and not inside:
+                loose.append(item)
         if product not in collections and not is_known:
             if not loose:
                 _refuse_product(product, self.products(), self._href)
@@ -145,19 +153,31 @@ class StacTree:
 
     def _nodes(self) -> Iterator[_Node]:
         """Walk the root and everything below it, each node once, even where links form a circle."""
-        own = frozenset([str(self._document["id"])] if self._document.get("type") == "Collection" else ())
-        waiting: list[_Node] = [(self._href, self._document, own)]
-        seen = {self._href}
-        while waiting:
-            address, node, inside = waiting.pop()
-            yield address, node, inside
-            children = [self._address(address, node, link) for link in _links(node, "child")]
-            for child in reversed(children):
-                if child not in seen:
-                    seen.add(child)
-                    document = self._read_node(child)
-                    own = frozenset([str(document["id"])] if document.get("type") == "Collection" else ())
-                    waiting.append((child, document, inside | own))
+        waiting: list[tuple[str, frozenset[str]]] = []
+        address, node, inside = self._href, self._document, _collection_ids(self._document)
+        seen, started = {address}, dict[str, Future[Json]]()
+        try:
+            while True:
+                yield address, node, inside
+                children = dict.fromkeys(self._address(address, node, link) for link in _links(node, "child"))
+                waiting += [(child, inside) for child in reversed([*children]) if child not in seen]
+                seen |= children.keys()
+                if not waiting:
+                    return
+                self._start_reads(waiting, started)
+                address, around = waiting.pop()
+                node = started.pop(address).result() if address in started else self._read_node(address)
+                inside = around | _collection_ids(node)
+        finally:
+            for future in started.values():
+                future.cancel()
+
+    def _start_reads(self, waiting: Sequence[tuple[str, object]], started: "dict[str, Future[Json]]") -> None:
+        """Start to read the nodes on a server that come next."""
+        if self._ahead:
+            for address, _ in reversed(waiting[-self._ahead.reach :]):
+                if address not in started and address not in self._read:
+                    started[address] = self._ahead.start(self._read_node, address)
 
     def _read_node(self, address: str) -> Json:
         if address not in self._read:
@@ -167,14 +187,22 @@ class StacTree:
             self._read[address] = document
         return self._read[address]
 
-    def _items_of(self, node: _Node) -> Iterator[Json | ItemError]:
-        address, document, _ = node
-        for link in _links(document, "item"):
-            href = self._address(address, document, link)
+    def _items_of(self, nodes: Iterable[_Node]) -> Iterator[tuple[frozenset[str], Json | ItemError]]:
+        """The items of nodes, each with the ids of the collections that it is in."""
+
+        def links() -> Iterator[tuple[frozenset[str], str]]:
+            for address, document, inside in nodes:
+                for link in _links(document, "item"):
+                    yield inside, self._address(address, document, link)
+
+        def read(link: tuple[frozenset[str], str]) -> tuple[frozenset[str], Json | ItemError]:
+            inside, href = link
             try:
-                yield _with_base(self._read_item(href), href)
+                return inside, _with_base(self._read_item(href), href)
             except ItemError as error:
-                yield error
+                return inside, error
+
+        return self._ahead.in_order(read, links()) if self._ahead else map(read, links())
 
     def _read_item(self, address: str) -> Json:
         if not is_http(address):
@@ -201,6 +229,11 @@ class StacTree:
                 f"catalogue {self._href}: '{node['id']}' links to '{link['href']}'; "
                 "remote catalogues must not link to local files"
             ) from error
+
+
+def _collection_ids(node: Json) -> frozenset[str]:
+    """The id of a collection; empty for a catalogue."""
+    return frozenset([str(node["id"])] if node.get("type") == "Collection" else ())
 
 
 def _as_item(document: Json) -> Json:
