@@ -188,6 +188,7 @@ def test_labels_from_records_are_the_labels_rasterised_at_once(tmp_path):
         ([("chip.png|[0.0, 1.0, 0.1, 0.0, 0.0, -1.0]|EPSG:3857", np.zeros((4, 4)))], "chip.png has no CRS and upright"),
         ([("chip.png", np.zeros((4, 4)))], "'chip.png' is not a valid tile key"),
         ([("12:2:10.0:33:1:1", np.zeros((12, 12)))], "12:2:10.0:33:1:1 has 12 x 12 pixels, its tile 16"),
+        ([("8:4:10.0:33:1:1", np.zeros((8, 8)))], "8:4:10.0:33:1:1 has 8 x 8 pixels, its tile 16"),
         ([("12:2:10.0:33:1:1", np.zeros(256))], "shape .256,.; give 2 or 3 dimensions"),
         (
             [("12:2:10.0:33:1:1", np.zeros((16, 16))), ("12:2:10.0:33:1:2", np.zeros((16, 16, 2)))],
@@ -203,6 +204,23 @@ def test_what_has_no_place_is_named(tmp_path, pairs, message):
     with pytest.raises(InputError, match=message):
         segchips.mosaic(pairs, tmp_path / "out.tif")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("pad", "cut"), [(2, 1), (1, 0)])
+def test_a_coarser_layer_with_steps_lies_where_its_chips_do(tmp_path, pad, cut):
+    tiles = [Tile(Grid(16, pad, 10.0), 33, column, 0).coarsened(20) for column in range(2)]
+    values = np.random.default_rng(1).integers(0, 200, (2, 3, 8, 8, 2), "uint8")
+    keys = [tile.key for tile in tiles]
+    (path,) = segchips.mosaic([(keys, values)], tmp_path / "out.tif")
+    with rasterio.open(path) as source:
+        assert (source.count, source.res) == (6, (20.0, 20.0))
+        for tile, steps in list(zip(tiles, values, strict=True))[-1:]:
+            west, step, _, north, _, _ = tile.geotransform
+            column, row = (round(place) for place in ~source.transform @ (west + cut * step, north - cut * step))
+            planes = [steps[number, :, :, band] for number in range(3) for band in range(2)]
+            size = 8 - 2 * cut
+            found = source.read()[:, row : row + size, column : column + size]
+            np.testing.assert_array_equal(found, np.stack(planes)[:, cut : 8 - cut, cut : 8 - cut])
 
 
 def test_every_resolution_of_a_zone_has_a_file(tmp_path):

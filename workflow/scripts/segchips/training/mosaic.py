@@ -182,8 +182,8 @@ def mosaic(predictions: Iterable[tuple[Any, Any]], path: str | Path, nodata: flo
 
     Args:
         predictions: Pairs of identifier and array, or of batches of them. Identifiers are those of `segchips.load` and
-            `segchips.Chips`. Arrays are height x width, or height x width x bands; PyTorch tensors height x width, or
-            bands x height x width.
+            `segchips.Chips`. Arrays are height x width, height x width x bands, or steps x height x width x bands;
+            PyTorch tensors have bands before height. Of a coarser layer, they may have its size.
         path: The file to write. For several CRS, their names are added: `<path>_epsg_32633.tif`.
         nodata: The value of pixels without prediction; by default NaN, the largest unsigned or the smallest signed
             integer of the dtype, of 32 bits at most.

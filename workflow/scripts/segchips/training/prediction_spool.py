@@ -5,7 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,23 @@ class ChipLocation:
     pad: int = 0
     size: int | None = None
     stride: int | None = None
+
+    def with_rows(self, rows: int) -> "ChipLocation":
+        """The location of a chip of a coarser layer, whose rows are a whole fraction of the tile's; else the same.
+
+        As many rows as a tile has without padding are no sign of a coarser layer.
+        """
+        if not self.size or not rows or self.size % rows or rows == self.size - 2 * self.pad:
+            return self
+        factor = self.size // rows
+        across, down = self.step
+        return replace(
+            self,
+            step=(across * factor, down * factor),
+            pad=self.pad // factor,
+            size=rows,
+            stride=self.stride and self.stride // factor,
+        )
 
 
 @dataclass(frozen=True)
@@ -99,21 +116,24 @@ def single_predictions(predictions: Iterable[tuple[Any, Any]]) -> Iterator[tuple
         predictions: Pairs of identifier and array, or of batches of them; see `segchips.mosaic`.
 
     Yields:
-        Identifier and prediction (bands x height x width) of each chip. Booleans become uint8, float16 float32.
+        Identifier and prediction (bands x height x width) of each chip; bands of all steps of a time series. Booleans
+        become uint8, float16 float32.
 
     Raises:
-        InputError: A prediction is not an array of two or three dimensions.
+        InputError: A prediction is not an array of two to four dimensions.
     """
     for identifiers, arrays in predictions:
         bands_last = not hasattr(arrays, "detach")  # PyTorch puts them first
         names, values = _as_numpy(identifiers), np.asarray(_as_numpy(arrays))
         is_single = isinstance(names, (str, bytes)) or np.ndim(names) == 0
         for name, array in zip([names] if is_single else names, values[None] if is_single else values, strict=True):
-            if array.ndim not in (2, 3):
+            if array.ndim not in (2, 3, 4):
                 raise InputError(
-                    f"the prediction of {_identifier_text(name)} has shape {array.shape}; give 2 or 3 dimensions"
+                    f"the prediction of {_identifier_text(name)} has shape {array.shape}; give 2 or 3 dimensions, or 4 "
+                    "of a time series"
                 )
-            bands = array[None] if array.ndim == 2 else array.transpose(2, 0, 1) if bands_last else array
+            bands = np.moveaxis(array, -1, -3) if bands_last and array.ndim > 2 else array
+            bands = bands.reshape(-1, *bands.shape[-2:])
             yield _identifier_text(name), bands.astype({"b1": "u1", "f2": "f4"}.get(array.dtype.str[1:], array.dtype))
 
 
@@ -143,7 +163,7 @@ class Spool:
             InputError: It differs from the others in bands or dtype, or from its tile in size.
             StorageError: The disk is full.
         """
-        location, shape = chip_location(name), bands.shape
+        location, shape = chip_location(name).with_rows(bands.shape[1]), bands.shape
         if not self._end:
             self.bands, self.dtype = shape[0], bands.dtype
         if (shape[0], bands.dtype) != (self.bands, self.dtype):
