@@ -1,4 +1,4 @@
-"""Images in standard deviations from the mean of their bands."""
+"""Images in standard deviations from the mean of their bands, and measurements in those from their mean."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from segchips.errors import InputError
 from segchips.records.dataset_files import read_info
 from segchips.records.pixel_values import is_wide, valid_pixels
 from segchips.records.statistics import statistics
+from segchips.records.statistics_file import SplitStatistics
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,8 @@ class Normaliser:
         Raises:
             InputError: The dataset has no such split.
         """
-        split = "train" if normalise is True else str(normalise)
-        splits, info = statistics(directory), read_info(directory)
-        if split not in splits:
-            raise InputError(
-                f"{directory} has no split '{split}' to normalise by; name one with normalise: {', '.join(splits)}"
-            )
-        normalisers = {}
-        for layer, bands in splits[split].layers.items():
+        info, normalisers = read_info(directory), {}
+        for layer, bands in _statistics_of(directory, normalise, "normalise").layers.items():
             mean, std = (np.array([getattr(band, key) or 0.0 for band in bands]) for key in ("mean", "std"))
             normalisers[layer] = cls(mean, np.where(std == 0, 1.0, std), info.images[layer].nodata)
         return normalisers
@@ -66,3 +61,48 @@ class Normaliser:
         values = image.astype(dtype)
         scaled = (values - self.mean.astype(dtype)) / self.std.astype(dtype)
         return np.where(valid_pixels(image, self.nodata), scaled, 0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class MeasurementScale:
+    """Normalises measurements: values become (value - mean) / std, and NaN stays.
+
+    Attributes:
+        mean: The mean of all known values.
+        std: Their standard deviation; 1 where it is 0.
+    """
+
+    mean: float
+    std: float
+
+    @classmethod
+    def from_statistics(cls, directory: str | Path, normalise: bool | str) -> "dict[str, MeasurementScale]":
+        """Take mean and standard deviation of each continuous target from the statistics of a split.
+
+        Args:
+            directory: The directory of the shards.
+            normalise: The name of the split; True for "train".
+
+        Returns:
+            The scale of each continuous target, by its name.
+
+        Raises:
+            InputError: The dataset has no such split, or no continuous target.
+        """
+        measurements = _statistics_of(directory, normalise, "normalise_labels").measurements
+        if not measurements:
+            raise InputError(f"{directory} has no target of kind 'continuous'; remove normalise_labels")
+        return {target: cls(entry.mean or 0.0, entry.std or 1.0) for target, entry in measurements.items()}
+
+    def apply(self, label: Array) -> Array:
+        """Normalise labels of any shape; returns float32."""
+        return ((label.astype(np.float64) - self.mean) / self.std).astype(np.float32)
+
+
+def _statistics_of(directory: str | Path, normalise: bool | str, option: str) -> SplitStatistics:
+    split, splits = "train" if normalise is True else str(normalise), statistics(directory)
+    if split not in splits:
+        raise InputError(
+            f"{directory} has no split '{split}' to normalise by; name one with {option}: {', '.join(splits)}"
+        )
+    return splits[split]

@@ -12,7 +12,7 @@ from segchips.errors import InputError
 from segchips.records.dataset_files import read_info, shard_paths
 from segchips.records.dataset_info import image_key, label_key
 from segchips.records.file_names import index_path
-from segchips.records.normalisation import Normaliser
+from segchips.records.normalisation import MeasurementScale, Normaliser
 from segchips.records.record_decoding import decode_example
 from segchips.records.shard_index import read_index
 from segchips.records.storage import dataset_path
@@ -44,6 +44,7 @@ class Chips(Dataset[Chip]):
         label_dtype: torch.dtype | None = None,
         names: Mapping[str, str] | None = None,
         transform: Transform | None = None,
+        normalise_labels: bool | str = False,
     ) -> None:
         """Find the records of a split.
 
@@ -56,6 +57,8 @@ class Chips(Dataset[Chip]):
             label_dtype: The dtype of labels, such as `torch.int64`, which losses ask for; None keeps the chips' dtype.
             names: Other names of keys, such as `{"label": "mask"}` for torchgeo and terratorch.
             transform: Called with each chip; what it returns takes the chip's place.
+            normalise_labels: Whether to normalise continuous targets by split "train", or the name of another split;
+                see `segchips.load`.
 
         Raises:
             InputError: The dataset, split or a key of `names` does not exist.
@@ -64,6 +67,8 @@ class Chips(Dataset[Chip]):
         path = dataset_path(directory)
         self.info = read_info(directory)
         self._normalisers = Normaliser.from_statistics(directory, normalise) if normalise else {}
+        scales = MeasurementScale.from_statistics(directory, normalise_labels) if normalise_labels else {}
+        self._scales = {label_key(target): scale for target, scale in scales.items()}
         self._image_dtype, self._label_dtype, self._transform = image_dtype, label_dtype, transform
         keys = ["identifier", *map(image_key, self.info.images), *map(label_key, self.info.labels)]
         if unknown := set(names or {}) - set(keys):
@@ -89,8 +94,10 @@ class Chips(Dataset[Chip]):
             tensor = torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, -3)))
             chip[self._names[image_key(layer)]] = tensor.to(self._image_dtype or tensor.dtype)
         for target in self.info.labels:
-            label = torch.from_numpy(example[label_key(target)])
-            chip[self._names[label_key(target)]] = label.to(self._label_dtype or label.dtype)
+            key = label_key(target)
+            label = self._scales[key].apply(example[key]) if key in self._scales else example[key]
+            tensor = torch.from_numpy(label)
+            chip[self._names[key]] = tensor.to(self._label_dtype or tensor.dtype)
         return self._transform(chip) if self._transform else chip
 
 

@@ -46,7 +46,7 @@ class ChipStream(IterableDataset[Chip]):
             uneven: What happens to chips that cannot be divided evenly: "keep" gives some ranks one more, "pad" repeats
                 the first chips of the order, "drop" leaves out the last ones.
             workers: The number of DataLoader workers of each rank among which to divide evenly.
-            options: image_dtype, label_dtype, names and transform, as for `Chips`.
+            options: image_dtype, label_dtype, names, transform and normalise_labels, as for `Chips`.
 
         Raises:
             InputError: The dataset or split does not exist, or a value is not valid.

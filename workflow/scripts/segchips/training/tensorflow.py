@@ -1,6 +1,6 @@
 """Shards as a tf.data.Dataset, and parsers of single records for other pipelines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from segchips.records.chip_reader import decode_chip
 from segchips.records.dataset_files import read_info, shard_paths
 from segchips.records.dataset_info import ChipLayout, DatasetInfo, image_key, image_prefix, label_key, target_prefix
 from segchips.records.file_names import index_path
-from segchips.records.normalisation import Normaliser
+from segchips.records.normalisation import MeasurementScale, Normaliser
 from segchips.records.record_encoding import by_step
 from segchips.records.shard_index import read_index
 from segchips.records.statistics import statistics
@@ -160,6 +160,13 @@ def _normalised(image: tf.Tensor, normaliser: Normaliser) -> tf.Tensor:
     return tf.where(valid, tf.cast(scaled, tf.float32), 0.0)
 
 
+def _normalise_labels(chips: dict[str, tf.Tensor], scales: Mapping[str, MeasurementScale]) -> dict[str, tf.Tensor]:
+    """Normalise as `MeasurementScale.apply` does."""
+    labels = {target: tf.cast(chips[label_key(target)], tf.float64) for target in scales}
+    scaled = {target: (labels[target] - scale.mean) / scale.std for target, scale in scales.items()}
+    return chips | {label_key(target): tf.cast(label, tf.float32) for target, label in scaled.items()}
+
+
 def _parse_file(record: tf.Tensor, info: DatasetInfo, normalisers: Normalisers) -> dict[str, tf.Tensor]:
     """Parse a record that stores files."""
     keys = _features(info)
@@ -233,6 +240,7 @@ def load(
     seed: int | None = None,
     cache: bool = False,
     weights: bool | str = False,
+    normalise_labels: bool | str = False,
 ) -> tf.data.Dataset:
     """Load a split as a tf.data.Dataset, in a fixed order unless `shuffle` is set.
 
@@ -249,6 +257,8 @@ def load(
         weights: Whether dicts have `weight` (height x width, float32) for each label pixel of the first target: the
             weight of its class in the statistics of split "train", or of the named split, and 0 where the class is not
             known.
+        normalise_labels: Whether continuous targets become (value - mean) / std by the statistics of split "train", or
+            of the named split; NaN stays.
 
     Returns:
         Dicts of image (height x width x channels, of a time series steps x height x width x channels), label (height x
@@ -256,7 +266,7 @@ def load(
         place of image and label.
 
     Raises:
-        InputError: The dataset or split does not exist, or it has no class weights.
+        InputError: The dataset or split does not exist, or it has no class weights or no continuous target.
         RecordError: A shard is missing.
     """
     path = dataset_path(directory)
@@ -287,5 +297,8 @@ def load(
         weigh = _class_weights(path, info, "train" if weights is True else weights)
         label = label_key(next(iter(info.labels)))
         chips = chips.map(lambda chip: chip | {"weight": weigh(chip[label])}, **parallel)
+    if normalise_labels:
+        scales = MeasurementScale.from_statistics(path, normalise_labels)
+        chips = chips.map(partial(_normalise_labels, scales=scales), **parallel)
     chips = chips.apply(tf.data.experimental.assert_cardinality(-(-total // (batch or 1))))
     return chips.prefetch(tf.data.AUTOTUNE)
