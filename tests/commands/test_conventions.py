@@ -73,7 +73,7 @@ def test_a_landsat_scene_with_its_mask_scaling_and_cloud_cover(tmp_path, monkeyp
     assert (band["nodata"], band["scale"], band["offset"]) == (0, 0.0000275, -0.2)
     (band,) = item.assets["QA_RADSAT"].extra_fields["raster:bands"]
     assert "nodata" not in band and (band["scale"], band["offset"]) == (1, 0)
-    found = survey_imagery("in")
+    found = survey_imagery(["in"])[0]
     assert found.bands == ("SR_B2", "SR_B3", "ST_B10")
     assert found.mask == {"asset": "QA_PIXEL", "bits": [0, 1, 3, 4]}
 
@@ -94,7 +94,7 @@ def test_a_sentinel2_safe_folder(tmp_path, monkeypatch):
     assert "R10m" in item.assets["B02"].href, "of two resolutions the finer one"
     (band,) = item.assets["B02"].extra_fields["raster:bands"]
     assert (band["nodata"], band["scale"], band["offset"]) == (0, 0.0001, -0.1), "since baseline 04.00"
-    found = survey_imagery("in")
+    found = survey_imagery(["in"])[0]
     assert found.bands == ("B02", "B04", "B05") and found.mask["asset"] == "SCL"
 
 
@@ -105,9 +105,9 @@ def test_a_planetscope_order(tmp_path, monkeypatch):
     write(tmp_path / "in" / "PSScene", [f"{stem}_udm2_clip.tif"], 8)
     (item,) = items(tmp_path / "in")
     assert set(item.assets) == {"image", "udm2"}
-    found = survey_imagery("in")
+    found = survey_imagery(["in"])[0]
     assert found.bands == ("image:1", "image:2", "image:3", "image:4")
-    assert found.mask == {"asset": "udm2:1", "clear": [1]} and found.nodata == 0
+    assert found.mask == {"asset": "udm2:1", "clear": [1]} and found.nodata_is_declared
 
 
 def test_files_and_folders_that_begin_with_a_dot_are_left_out(tmp_path):

@@ -22,7 +22,8 @@ from support.vectors import write_vectors
 
 TILE = tile_at()
 GROUND = tile_outline(TILE)
-PARTS = [box(14, 45.99, 14.001, 46), box(14, 46, 14.001, 46.01), box(14.002, 46, 14.003, 46.01)]
+MIDDLE = GROUND.centroid
+PARTS = [box(MIDDLE.x + at, MIDDLE.y, MIDDLE.x + at + 1e-5, MIDDLE.y + 1e-5) for at in (0, 2e-5, 4e-5)]
 
 
 @pytest.fixture
@@ -95,10 +96,10 @@ def test_nodata_of_pictures_has_to_be_in_all_bands(here, nodata, expected):
 def test_pixel_size_in_metres_and_whether_utm(here, crs, step, metres, off_utm):
     transform = transform_over(TILE, (40, 40), step, crs)
     write_raster(here / "in" / "a_20170301.tif", np.ones((40, 40), "uint8"), transform, crs)
-    imagery = survey_imagery("in")
+    imagery = survey_imagery(["in"])[0]
     assert imagery.pixel_size == pytest.approx(metres, rel=0.01)
     assert imagery.off_utm == off_utm
-    notes = "\n".join(config_notes(imagery, LabelsSurvey("labels.gpkg")))
+    notes = "\n".join(config_notes([imagery], LabelsSurvey("labels.gpkg")))
     assert ("grid: imagery" in notes) == off_utm
 
 
@@ -147,7 +148,10 @@ def test_a_catalogue_tells_its_mask(here, sample_folder):
     assert (dataset.imagery.first.start, dataset.imagery.first.end) == (date(2023, 2, 8), date(2023, 10, 16))
 
 
-def test_an_api_is_asked_for_the_bands(here, sample_folder, stac_api):
+@pytest.mark.parametrize("described", [True, False])
+def test_an_api_is_asked_for_the_bands_and_their_pixel_size_before_a_file_is_read(
+    here, sample_folder, stac_api, described
+):
     import json
 
     sample = sample_folder / "resources" / "sample"
@@ -156,11 +160,21 @@ def test_an_api_is_asked_for_the_bands(here, sample_folder, stac_api):
         item = json.loads(path.read_text()) | {"links": []}
         for key, asset in item["assets"].items():
             asset["href"] = f"http://127.0.0.1:9/{item['id']}/{key}.tif"
+            if not described:
+                item["assets"][key] = {name: asset[name] for name in ("href", "type")}
+        if not described:
+            item["properties"] = {name: item["properties"][name] for name in ("datetime", "eo:cloud_cover")}
         items.append(item)
     collection = json.loads((sample / "sample-l2a" / "collection.json").read_text()) | {"links": []}
+    if not described:
+        collection |= {"summaries": {}, "item_assets": {}}
     url = stac_api(items, [collection])
-    with pytest.raises(SystemExit, match="band 'B02' of scene .* cannot be read"):
-        init("--imagery", url, "--labels", sample / "labels.gpkg")
+    arguments = "--imagery", url, "--labels", sample / "labels.gpkg"
+    if described:
+        assert init(*arguments).imagery.first.products[0].bands == ("B02", "B03", "B04", "B08")
+    else:
+        with pytest.raises(SystemExit, match="band 'B02' of scene .* cannot be read"):
+            init(*arguments)
 
 
 def two_vectors(here):

@@ -1,13 +1,11 @@
 """The commands `segchips catalog` and `segchips init`: from a user's files to what the workflow starts from."""
 
 import argparse
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from segchips.errors import InputError, LibraryError, SegchipsError, final_message
-from segchips.files import atomic_write
+from segchips.errors import LibraryError, SegchipsError, final_message
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,7 +33,18 @@ def command_parser() -> argparse.ArgumentParser:
     init.add_argument("--labels", help="vector file or raster of the labels, where there are several files")
     init.add_argument("--layer", help="layer of the labels, where the file has several")
     init.add_argument("--aoi", help="vector file of the area of interest; without one, the labels' ground is taken")
-    init.add_argument("--imagery", help="STAC catalogue (path or URL), or a folder of GeoTIFFs")
+    init.add_argument(
+        "--imagery",
+        action="append",
+        default=[],
+        help="STAC catalogue (path or URL), raster, or folder of rasters; several become layers",
+    )
+    init.add_argument(
+        "--product",
+        action="append",
+        default=[],
+        help="product of the catalogue, several become layers; for a folder of rasters the name to give it",
+    )
     init.add_argument("--name", help="name of the dataset (the folder's)")
     init.add_argument("-o", "--output", type=Path, help="config to write (config/NAME.yaml)")
     init.set_defaults(run=_init)
@@ -44,8 +53,8 @@ def command_parser() -> argparse.ArgumentParser:
     coco.add_argument("--target", default="", help="target of kind 'instances', where targets have names")
     coco.add_argument("--layer", default="", help="image layer to refer to, where layers have names")
     coco.set_defaults(run=_coco)
+    catalog.add_argument("--product", help="name of the product (the folder's)")
     for command in (catalog, init):
-        command.add_argument("--product", help="name of the product: the folder's, or one of the catalogue's")
         command.add_argument("--day", type=_day, help="day of all GeoTIFFs, where their names do not tell it")
     return parser
 
@@ -78,37 +87,15 @@ def _coco(chosen: argparse.Namespace) -> str:
 
 
 def _init(chosen: argparse.Namespace) -> str:
-    from segchips.commands.imagery_survey import find_imagery, survey_imagery
-    from segchips.commands.labels_survey import choose_aoi_and_labels, find_vectors, survey_labels
-    from segchips.commands.starting_config import (
-        config_notes,
-        config_text,
-        count_tiles,
-        starting_config,
-        summarize_config,
-        with_splitting,
+    from segchips.commands.initialisation import Sources, write_starting_config
+
+    sources = Sources(
+        chosen.folder,
+        chosen.labels,
+        chosen.layer,
+        chosen.aoi,
+        tuple(chosen.imagery),
+        tuple(chosen.product),
+        chosen.day,
     )
-
-    aoi, labels = (Path(path) if path else None for path in (chosen.aoi, chosen.labels))
-    if labels is None:
-        others = [path for path in find_vectors(chosen.folder) if path != aoi]
-        found, labels = choose_aoi_and_labels(others)
-        aoi = aoi or found
-    about = survey_labels(str(labels), chosen.layer)
-    place = chosen.imagery or str(find_imagery(chosen.folder))
-    imagery = survey_imagery(place, chosen.product, chosen.day)
-    name = chosen.name or _snake(chosen.folder.resolve().name)
-    config = starting_config(name, imagery, about, str(aoi) if aoi else None)
-    path = chosen.output or Path("config") / f"{name}.yaml"
-    if path.exists():
-        raise InputError(f"'{path}' is there already; remove it or name another file with --output")
-    tiles = count_tiles(config)
-    atomic_write(path, config_text(with_splitting(config, tiles), config_notes(imagery, about)))
-    summary = summarize_config(config["defaults"], tiles)
-    return f"{summary}\n{path} is written; next: snakemake --configfile {path} -n"
-
-
-def _snake(text: str) -> str:
-    """A name as datasets have them."""
-    name = re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
-    return name if re.match("[a-z]", name) else f"dataset_{name}".rstrip("_")
+    return write_starting_config(sources, chosen.name, chosen.output)

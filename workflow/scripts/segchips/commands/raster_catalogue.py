@@ -3,7 +3,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ Scenes = dict[str, dict[str, Raster]]
 """The rasters of each scene, by scene id and asset key."""
 
 
-def write_catalogue(folder: Path, path: Path, product: str, day: datetime | None = None) -> list[pystac.Item]:
+def write_catalogue(
+    folder: Path, path: Path, product: str, day: datetime | None = None, others: Collection[Path] = ()
+) -> list[pystac.Item]:
     """Writes a static catalogue of all rasters below a folder.
 
     Items and collection go into a folder named after the product beside `path`.
@@ -33,6 +35,7 @@ def write_catalogue(folder: Path, path: Path, product: str, day: datetime | None
         path: The catalogue's file.
         product: The id of the collection.
         day: The acquisition time of all files; None reads it from names and tags.
+        others: Files below the folder that are left out.
 
     Returns:
         The items, sorted by id.
@@ -40,7 +43,7 @@ def write_catalogue(folder: Path, path: Path, product: str, day: datetime | None
     Raises:
         InputError: A file has no georeference or no acquisition time, or two scenes have the same name.
     """
-    scenes = group_scenes(read_raster(file, day) for file in find_rasters(folder))
+    scenes = group_scenes(read_raster(file, day) for file in find_rasters(folder) if file not in others)
     base = Path(os.path.abspath(path.parent)) / product
     items = [_item(name, assets) for name, assets in sorted(scenes.items())]
     description, extent = f"{len(items)} scenes made from rasters in a folder", pystac.Extent.from_items(items)

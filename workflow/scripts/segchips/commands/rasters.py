@@ -25,6 +25,10 @@ DATE = re.compile(_DATE_PATTERN + r"(?!\d)")
 _DATE_AND_TIME = re.compile(_DATE_PATTERN + r"[T_ -]([01]\d|2[0-3])[-_.:]?([0-5]\d)[-_.:]?([0-5]\d)(?!\d)")
 
 
+class UndatedError(InputError):
+    """Neither name, tags nor folder of a file tell when it was acquired."""
+
+
 @dataclass(frozen=True)
 class Raster:
     """The header of one file.
@@ -103,7 +107,7 @@ def _acquisition_time(path: Path, tags: Json) -> datetime:
             return _time(path, [int(part) for part in match.groups()])
         if match := DATE.search(text):
             return _time(path, [*map(int, match.groups()), 12])
-    raise InputError(
+    raise UndatedError(
         f"'{path}': no acquisition date in its name, tags or folder; put the date into its name "
         f"({path.stem}_20230630{path.suffix}), give one for all such files with --day 2023-06-30, or write a config "
         "with imagery.source: files, which needs no dates"
