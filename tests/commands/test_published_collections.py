@@ -7,10 +7,10 @@ import yaml
 from shapely.geometry import box, mapping
 
 from commands.published_collections import PC_LINK, PUBLISHED, at_microsoft
-from segchips.scenes.known_nodata import known_nodata
 from segchips.cli import main
 from segchips.commands.known_collections import COLLECTIONS, known_collection
 from segchips.config.loading import load_config
+from segchips.scenes.known_nodata import known_nodata
 from segchips.scenes.stac_items import scene_from_item
 from support.catalogues import make_collection, make_item, write_json
 from support.datasets import tile_at, tile_outline

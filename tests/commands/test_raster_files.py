@@ -46,7 +46,7 @@ def test_an_orthophoto_without_date_is_read_as_it_is(named):
     imagery = dataset.imagery.first
     assert (imagery.source, imagery.path, imagery.start) == ("files", "my ortho.tif", None)
     assert imagery.products[0].nodata_rule.when == "all"
-    assert (dataset.tiles.resolution, dataset.tiles.size) == (2, 256)
+    assert (dataset.tiles.grid, dataset.tiles.size) == ("imagery", 256)
 
 
 def test_an_alpha_band_is_no_band():
@@ -99,7 +99,7 @@ def test_a_raster_that_is_south_up_is_taken():
     size, transform = 320, transform_over(TILE, (320, 320), 2.0)
     flipped = transform @ Affine.translation(0, size) @ Affine.scale(1, -1)
     write_raster(Path("ortho.tif"), np.ones((3, size, size), "uint8"), flipped, TILE.crs)
-    assert init("--imagery", "ortho.tif")[0].tiles.resolution == 2
+    assert init("--imagery", "ortho.tif")[0].tiles.grid == "imagery"
 
 
 def gcps(path):

@@ -8,13 +8,13 @@ from typing import Any
 
 import shapely
 
-from segchips.scenes.known_nodata import known_nodata
 from segchips.commands.asset_choice import Offer, band_names, choose_keys, choose_mask
 from segchips.commands.known_collections import KnownCollection, known_collection
 from segchips.commands.raster_look import RasterLook, look_at
 from segchips.commands.survey_dates import Span, scenes_of_years, spans_to_try
 from segchips.commands.surveyed_imagery import ImagerySurvey, rounded_size
 from segchips.errors import InputError
+from segchips.scenes.known_nodata import known_nodata
 from segchips.scenes.query import search_area
 from segchips.scenes.stac_addresses import is_remote
 from segchips.scenes.stac_client import StacSource, catalogue_errors, open_catalog
