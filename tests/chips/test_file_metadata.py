@@ -55,11 +55,12 @@ def test_what_the_catalogue_says_comes_before_what_the_file_says(tmp_path):
     assert (made.scales[0], made.offsets[0]) == (0.5, 0.0)
 
 
+@pytest.mark.parametrize("declared", [{}, {"raster:bands": [{"data_type": "uint8", "scale": 1, "offset": 0}]}])
 @pytest.mark.parametrize(("bands", "expected"), [(["rgb"], [0, 1, 2]), (["rgb:2"], [1]), (["rgb:3", "rgb:1"], [2, 0])])
-def test_bands_are_counted_in_the_file_where_the_catalogue_lists_none(tmp_path, bands, expected):
+def test_bands_are_counted_in_the_file_where_the_catalogue_lists_none(tmp_path, bands, expected, declared):
     series = SceneSeries(tmp_path)
     data = np.stack([flat(value, "uint8") for value in (10, 20, 30)])
-    series.add("a", "2017-07-01T10:00:00Z", {"rgb": data})
+    series.add("a", "2017-07-01T10:00:00Z", {"rgb": data}, declared={"rgb": declared})
     made = chip(series, products=[{"id": "s2", "bands": bands}])
     assert [int(plane.min()) for plane in made.pixels] == [[10, 20, 30][number] for number in expected]
     assert list(made.names) == (["rgb:1", "rgb:2", "rgb:3"] if bands == ["rgb"] else bands)

@@ -1,5 +1,6 @@
 """stac_items.py: bands, nodata, scale and offset of items of either STAC version."""
 
+import json
 import math
 
 import pytest
@@ -38,7 +39,7 @@ def test_nodata_scale_and_offset_of_either_version(tmp_path, stac_api, way, kind
         if kind == "static"
         else stac_api([content], [make_collection("s2")])
     )
-    band = Band(href, 1, 0.0, 0.0001, -0.1, described=way != "asset")
+    band = Band(href, 1, 0.0, 0.0001, -0.1, described=way in ("with eo:bands", "bands"))
     assert find(catalog)[0].assets == {"B1": [("B1", band)]}
 
 
@@ -52,6 +53,17 @@ def test_bands_of_one_asset_are_numbered_and_named(tmp_path):
         ("B1", 3, 1.0, 0.0),
     ]
     assert bands[0][1].nodata == -1 and math.isnan(bands[1][1].nodata) and bands[2][1].nodata is None
+
+
+def test_one_entry_of_raster_bands_holds_for_all_bands_in_item_and_collection(tmp_path):
+    named = [{"name": "red"}, {"name": "green"}]
+    content = make_item("a", DAY, {"B1": make_asset("https://e.com/a.tif", **{"eo:bands": named})}, HERE)
+    catalog = write_catalogue(tmp_path, [content])
+    path = tmp_path / "s2" / "collection.json"
+    described = {"item_assets": {"B1": {"raster:bands": [{"nodata": 7, "scale": 2}]}}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | described))
+    bands = find(catalog)[0].assets["B1"]
+    assert [(name, band.nodata, band.scale) for name, band in bands] == [("red", 7, 2), ("green", 7, 2)]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def asset_bands(item: Json, key: str, href: str, collection: Mapping[str, Any]) 
     count, placement = max(map(len, (*own, *shared))), declared_placement(item, asset)
     named_bands = []
     for number in range(max(count, 1)):
-        layers = [*_entries(own, number), asset, *_entries(shared, number), common]
+        layers = [*_entries(own, number, count), asset, *_entries(shared, number, count), common]
         scale, offset = _scaling(item, key, layers)
         nodata = _first(layers, "nodata")
         name, common_name = _first(layers[:-1], "name"), _first(layers, "eo:common_name", "common_name")
@@ -59,7 +59,7 @@ def asset_bands(item: Json, key: str, href: str, collection: Mapping[str, Any]) 
             1.0 if scale is None else scale,
             offset or 0.0,
             common_name=None if common_name is None else str(common_name),
-            described=count > 0,
+            described=count > 1 or bool(own[0] or shared[0]),  # one entry of raster:bands may hold for all bands
             scaled=scale is not None or offset is not None,
             placement=placement,
         )
@@ -79,11 +79,11 @@ def _described(asset: Json, item: Json, collection: Mapping[str, Any]) -> tuple[
     return bands, asset.get("raster:bands") or []
 
 
-def _entries(described: tuple[Sequence[Json], Sequence[Json]], number: int) -> list[Json]:
-    """What is said of one band; a single entry of raster:bands holds for all bands."""
+def _entries(described: tuple[Sequence[Json], Sequence[Json]], number: int, count: int) -> list[Json]:
+    """What is said of one of `count` bands; a single entry of raster:bands holds for all bands."""
     bands, raster_bands = described
-    if len(raster_bands) == 1 < len(bands):
-        raster_bands = [raster_bands[0]] * len(bands)
+    if len(raster_bands) == 1:
+        raster_bands = [raster_bands[0]] * max(count, 1)
     return [entries[number] for entries in (raster_bands, bands) if number < len(entries)]
 
 
