@@ -48,6 +48,9 @@ def command_parser() -> argparse.ArgumentParser:
     init.add_argument("--name", help="name of the dataset (the folder's)")
     init.add_argument("-o", "--output", type=Path, help="config to write (config/NAME.yaml)")
     init.set_defaults(run=_init)
+    doctor = commands.add_parser("doctor", help="check the installation, and say what to mend")
+    doctor.add_argument("folder", type=Path, nargs="?", default=Path(), help="where runs are started (this folder)")
+    doctor.set_defaults(run=_doctor)
     coco = commands.add_parser("coco", help="write COCO and panoptic annotations of a dataset of objects")
     coco.add_argument("folder", type=Path, help="the dataset's folder of results, such as results/buildings")
     coco.add_argument("--target", default="", help="target of kind 'instances', where targets have names")
@@ -84,6 +87,16 @@ def _coco(chosen: argparse.Namespace) -> str:
     from segchips.commands.coco import write_coco
 
     return "\n".join(map(str, write_coco(chosen.folder, chosen.target, chosen.layer)))
+
+
+def _doctor(chosen: argparse.Namespace) -> str:
+    from segchips.commands.doctor import examine, summary
+
+    findings = examine(chosen.folder)
+    if any(finding.state == "fail" for finding in findings):
+        print(summary(findings))
+        raise SystemExit(1)
+    return summary(findings)
 
 
 def _init(chosen: argparse.Namespace) -> str:

@@ -100,10 +100,9 @@ class _Search:
 
     def offers(self, span: Span | None, count: int | None, faults: list[str]) -> list[Offer]:
         """Scenes of a period that meet the area."""
-        period = (None, None)
+        period: tuple[datetime | None, datetime | None] = (None, None)
         if span:
-            first, last = span
-            period = (datetime.combine(first, time.min, UTC), datetime.combine(last, time.max, UTC))  # type: ignore[assignment]
+            period = datetime.combine(span[0], time.min, UTC), datetime.combine(span[1], time.max, UTC)
         outline = None if self.area is None else shapely.geometry.mapping(search_area(self.area))
         found = []
         for item in self.source.items(self.product, ItemSearch(period, outline, count=count)):
