@@ -1,9 +1,10 @@
-"""Every public name is documented with an example, and the examples are run."""
+"""Every public name is documented with an example, and code that reads the sample runs."""
 
 import doctest
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,3 +32,25 @@ def test_example(project: Project, title: str, monkeypatch: pytest.MonkeyPatch) 
     told: list[str] = []
     runner = doctest.DocTestRunner()
     assert runner.run(example, out=told.append).failed == 0, "".join(told)
+
+
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+CODE = [
+    (f"{page.relative_to(REPOSITORY)}:{number}", code)
+    for page in PAGES
+    for number, code in enumerate(
+        re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S), 1
+    )
+    if "results/sample" in code
+]
+
+
+@pytest.mark.parametrize(("name", "code"), CODE, ids=[name for name, _ in CODE])
+def test_code_of_a_page_runs_on_the_sample(project: Project, name: str, code: str, monkeypatch: Any) -> None:
+    for library in ("torch", "keras", "tensorflow"):
+        if re.search(rf"\b{library}\b", code) and not importlib.util.find_spec(library):
+            pytest.skip(f"{name} needs {library}, which is not installed")
+    monkeypatch.chdir(project.folder)
+    exec(compile(code, name, "exec"), {"__name__": "__main__"})
+    for path in re.findall(r'"([\w./]+\.tif)"', code):
+        assert (project.folder / path).stat().st_size > 1000, path

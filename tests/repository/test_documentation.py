@@ -46,16 +46,6 @@ def test_named_paths_exist(page: str) -> None:
             assert (REPOSITORY / path).exists() or (REPOSITORY / LIBRARY / path).exists(), path
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_named_commands_exist(page: str) -> None:
-    text, targets = read(page), read("Makefile")
-    for name in re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.MULTILINE):
-        assert f"\n{name}:" in targets, name
-    rules = "".join(path.read_text() for path in (REPOSITORY / "workflow" / "rules").glob("*.smk"))
-    for name in re.findall(r"snakemake(?: --?[\w-]+(?: [\w<>/.]+)?)* (plan|prune|resolve|notebooks)\b", text):
-        assert f"\nrule {name}:" in rules, name
-
-
 def test_every_page_is_linked_from_the_first_one() -> None:
     linked = set(re.findall(r"\]\(([^)#]+)", read("docs/README.md"))) | {"README.md"}
     assert [page for page in PAGES if page.startswith("docs/") and page.removeprefix("docs/") not in linked] == []
