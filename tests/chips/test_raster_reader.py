@@ -212,3 +212,34 @@ def test_a_band_that_the_file_does_not_have_is_named(tmp_path):
     path = write_raster(tmp_path / "a.tif", noise((2, 4, 4)), transform_over(TILE, (4, 4), 10), TILE.crs)
     with pytest.raises(SceneError, match=r"a\.tif: has 2 bands, but its catalogue lists band 3"):
         read(path, indexes=(1, 3))
+
+
+def test_bands_of_several_dtypes_in_one_file_take_the_common_one(tmp_path):
+    data = {"uint8": noise((24, 24), "uint8", 0, 9), "int16": noise((24, 24), "int16", -5, 9, 1)}
+    transform = transform_over(TILE, (24, 24), 10)
+    for dtype, pixels in data.items():
+        write_raster(tmp_path / f"{dtype}.tif", pixels, transform, TILE.crs)
+    path = write_stack(tmp_path / "stack.vrt", {tmp_path / f"{dtype}.tif": dtype for dtype in data}, transform)
+    for tile in (TILE, tile_at(east=500)):
+        for resampling in ("nearest", "mode", "bilinear"):
+            pixels, valid = read(path, tile, (1, 2), resampling, declared=0)
+            assert pixels.dtype == "int16"
+            for plane, there, expected in zip(pixels, valid, data.values(), strict=True):
+                if tile == TILE:
+                    np.testing.assert_array_equal(there, expected[4:20, 4:20] != 0)
+                    np.testing.assert_array_equal(plane[there], expected[4:20, 4:20][there])
+                assert tile == TILE or not there.any()
+
+
+def write_stack(path, files, transform):
+    """A VRT with one band of each file."""
+    kinds = {"uint8": "Byte", "int16": "Int16"}
+    bands = "".join(
+        f'<VRTRasterBand dataType="{kinds[dtype]}" band="{number}"><SimpleSource>'
+        f'<SourceFilename relativeToVRT="1">{file.name}</SourceFilename></SimpleSource></VRTRasterBand>'
+        for number, (file, dtype) in enumerate(files.items(), 1)
+    )
+    place = ",".join(map(str, transform.to_gdal()))
+    head = f'<VRTDataset rasterXSize="24" rasterYSize="24"><SRS>{TILE.crs}</SRS><GeoTransform>{place}</GeoTransform>'
+    path.write_text(f"{head}{bands}</VRTDataset>")
+    return path

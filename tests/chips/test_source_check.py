@@ -54,3 +54,14 @@ def test_rasters_that_no_chip_can_be_made_from_end_the_run_unless_left_out(tmp_p
             list(check_rasters(plan.imagery, plan.lock.scenes))
     else:
         assert list(check_rasters(plan.imagery, plan.lock.scenes)) == []
+
+
+def test_scenes_of_several_dtypes_end_the_run_before_images_are_made(tmp_path):
+    series = SceneSeries(tmp_path)
+    for name, dtype in (("a", "uint8"), ("b", "uint16"), ("c", "uint8")):
+        series.add(name, "2017-07-01T10:00:00Z", {"B1": flat(7, dtype)})
+    plan = series.plan()
+    with pytest.raises(UnusableRasterError, match="'s2' hold values of several types: 'a' holds uint8, 'b' holds uint"):
+        list(check_rasters(plan.imagery, plan.lock.scenes))
+    plan = series.plan(on_failure="skip_scene")
+    assert list(check_rasters(plan.imagery, plan.lock.scenes)) == []

@@ -59,7 +59,7 @@ def read_nearest(source: OpenRaster, bands: Sequence[Band], tile: Tile, nodata: 
     index = pixel_index(tile, source)
     shape = (len(bands), tile.size, tile.size)
     if index.empty:
-        return np.zeros(shape, source.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
+        return np.zeros(shape, _stored_dtype(source, bands)), np.zeros(shape, bool)
     rows, columns = np.clip(index.rows, 0, source.height - 1), np.clip(index.columns, 0, source.width - 1)
     if source.turn and columns.shape == index.inside.shape and np.ptp(columns[index.inside]) > source.width // 2:
         return _read_across_seam(source, bands, index, nodata)
@@ -75,7 +75,7 @@ def _read_aligned(
     top, bottom = max(row, 0), min(row + size, source.height)
     if left >= right or top >= bottom:
         shape = (len(bands), size, size)
-        return np.zeros(shape, source.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
+        return np.zeros(shape, _stored_dtype(source, bands)), np.zeros(shape, bool)
     data, valid = _read_window(source, bands, Window(left, top, right - left, bottom - top), nodata)
     if data.shape[1:] == (size, size):
         return data, valid
@@ -89,7 +89,7 @@ def _read_across_seam(
     """Read both ends of a raster that goes around the earth, for a tile on which they meet."""
     rows, columns = (np.broadcast_to(axis, index.inside.shape) for axis in (index.rows, index.columns))
     shape = (len(bands), *index.inside.shape)
-    pixels, valid = np.zeros(shape, source.dtypes[bands[0].index - 1]), np.zeros(shape, bool)
+    pixels, valid = np.zeros(shape, _stored_dtype(source, bands)), np.zeros(shape, bool)
     for half in (columns < source.width // 2, columns >= source.width // 2):
         here = half & index.inside
         pixels[:, here], valid[:, here] = _read_at(source, bands, rows[here], columns[here], here[here], nodata)
@@ -113,7 +113,11 @@ def _read_window(source: OpenRaster, bands: Sequence[Band], window: Window, noda
     if source.remote:
         also = [source.shadowed_alpha] if source.shadowed_alpha else []
         source.remote.fetch([*indexes, *also], window, source.masked)
-    data = source.dataset.read(indexes, window=window)
+    dtype = _stored_dtype(source, bands)
+    if all(source.dtypes[index - 1] == dtype for index in indexes):
+        data = source.dataset.read(indexes, window=window)
+    else:  # which GDAL reads one by one
+        data = np.stack([source.dataset.read(index, window=window) for index in indexes]).astype(dtype)
     valid = source.dataset.read_masks(indexes, window=window) != 0 if source.masked else np.ones(data.shape, bool)
     if nodata is None:
         for number, band in enumerate(bands):
@@ -127,6 +131,11 @@ def _read_window(source: OpenRaster, bands: Sequence[Band], window: Window, noda
     if data.dtype.kind == "f":
         valid &= np.isfinite(data)
     return data, valid
+
+
+def _stored_dtype(source: OpenRaster, bands: Sequence[Band]) -> np.dtype[Any]:
+    """The common dtype of some bands of a raster."""
+    return np.result_type(*(source.dtypes[band.index - 1] for band in bands))
 
 
 def declared_nodata(source: OpenRaster, band: Band) -> list[float]:
@@ -148,7 +157,7 @@ def _read_warped(
     size = tile.size
     window = source_window(source, tile, resampling)
     if window is None:
-        dtype = source.dtypes[bands[0].index - 1]
+        dtype = _stored_dtype(source, bands)
         return np.zeros((len(bands), size, size), dtype), np.zeros((len(bands), size, size), bool)
     data, valid = _read_window(source, bands, window, nodata)
     if convert:

@@ -1,6 +1,9 @@
 """A look at the rasters of a layer before any image is made: whether they can be read, and what users should know."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
 
 from segchips.chips.nodata import fits_dtype
 from segchips.chips.readers import FileSceneReader
@@ -24,27 +27,40 @@ def check_rasters(imagery: ImageryConfig, scenes: Sequence[Scene]) -> Iterator[s
         Lines for the user about nodata values that each band has by itself.
 
     Raises:
-        UnusableRasterError: A file holds what no chip can be made from. Files that cannot be opened are left to the
-            tiles that they meet, and so is everything where the config leaves out what cannot be read.
+        UnusableRasterError: A file holds what no chip can be made from, or scenes of a product have several dtypes.
+            Files that cannot be opened are left to the tiles that they meet, and so is everything where the config
+            leaves out what cannot be read.
     """
     if imagery.on_platform:
         return
     reader = FileSceneReader(imagery)
     for product in imagery.products:
         members = [scene for scene in scenes if scene.product == product.id]
-        notes = {_note(reader, scene, product, imagery.on_failure) for scene in _sample(members)}
+        dtypes: dict[str, str] = {}
+        notes = {_note(reader, scene, product, imagery.on_failure, dtypes) for scene in _sample(members)}
+        if len(dtypes) > 1 and imagery.on_failure == "fail":
+            held = ", ".join(f"'{scene}' holds {dtype}" for dtype, scene in dtypes.items())
+            raise UnusableRasterError(
+                f"scenes of product '{product.id}' hold values of several types: {held}; exclude those of one type, "
+                "or take them in layers of their own"
+            )
         yield from sorted(note for note in notes if note)
     mask = imagery.cloud_mask
     if mask:
         product = Product(mask.product or imagery.products[0].id, (str(mask.asset or mask.band),))
         members = [scene for scene in scenes if scene.product == product.id]
         for scene in _sample(members):
-            _note(reader, scene, product, imagery.on_failure)
+            _note(reader, scene, product, imagery.on_failure, {})
 
 
-def _note(reader: FileSceneReader, scene: Scene, product: Product, on_failure: str) -> str | None:
+def _note(
+    reader: FileSceneReader, scene: Scene, product: Product, on_failure: str, dtypes: dict[str, str]
+) -> str | None:
+    """What a user should know of a scene; `dtypes` receives its dtype, and its id where no other has that dtype."""
     try:
-        return _picture_note(reader, scene, product)
+        dtype, file_nodata = reader.describe(scene, product)
+        dtypes.setdefault(str(dtype), scene.id)
+        return _picture_note(reader, scene, product, dtype, file_nodata)
     except UnusableRasterError:
         if on_failure == "fail":
             raise
@@ -59,9 +75,10 @@ def _sample(scenes: Sequence[Scene]) -> Sequence[Scene]:
     return scenes[:1] if is_remote else scenes[:: -(-len(scenes) // _MOST_SCENES) or 1]
 
 
-def _picture_note(reader: FileSceneReader, scene: Scene, product: Product) -> str | None:
+def _picture_note(
+    reader: FileSceneReader, scene: Scene, product: Product, dtype: np.dtype[Any], file_nodata: float | None
+) -> str | None:
     """What a user should know of a scene's nodata value, where the scene is a picture of 8 bits."""
-    dtype, file_nodata = reader.describe(scene, product)
     rule, bands = product.nodata_rule, [scene.band(name) for name in product.bands]
     declared = [rule.value] if rule else [band.nodata for band in bands] + [file_nodata]
     values = sorted({value for value in declared if value is not None and fits_dtype(value, dtype)})
