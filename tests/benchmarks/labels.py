@@ -1,6 +1,6 @@
 """Labels of a large class raster and of many polygons, each beside a plain loop over rasterio or GeoPandas.
 
-python tests/benchmarks/labels.py [side polygons]    a raster of 10,000 x 10,000 pixels, 1,000,000 polygons by default
+python tests/benchmarks/labels.py [side polygons]      10000 pixels and 1000000 polygons unless named
 """
 
 import resource

@@ -68,3 +68,12 @@ def test_each_target_remakes_its_own_chips_alone(project: Project) -> None:
     assert (chips_of(project, "landuse"), chips_of(project, "height")) == before
     assert len(chips_of(project, "buildings")) == tiles
     assert not project.run_and_count()
+
+    del targets["buildings"]
+    project.change("defaults.labels", {"targets": targets})
+    shown = " ".join(project.run().stdout.split())
+    assert f"sample: {tiles} chips belong to no tile, layer or target any more; `snakemake prune` removes them" in shown
+    project.run("prune")
+    assert not chips_of(project, "buildings")
+    assert (chips_of(project, "landuse"), chips_of(project, "height")) == before
+    assert not project.run_and_count()

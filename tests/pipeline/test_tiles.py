@@ -56,11 +56,11 @@ def test_chips_of_tiles_that_are_gone_stay_until_pruned(project: Project) -> Non
     keys = [row["tile"] for row in project.ledger()]
     project.change("defaults.tiles", {"keys": keys[:4]})
     shown = " ".join(project.run().stdout.split())
-    assert "sample: 4 chips belong to no tile any more; `snakemake prune` removes them" in shown
+    assert "sample: 4 chips belong to no tile, layer or target any more; `snakemake prune` removes them" in shown
     assert project.file_bytes("results/*/*/*.tif") == chips
     gone = {path for path in chips if any(key.replace(":", "#") in path for key in keys[4:])}
     listed = (project.folder / "logs/sample/ledger.log").read_text().splitlines()[1:]
-    assert {line.removeprefix("belongs to no tile any more: ") for line in listed} == gone
+    assert {line.removeprefix("belongs to nothing any more: ") for line in listed} == gone
     assert project.run_and_count("prune") == Counter(prune=1)
     assert set(project.file_bytes("results/*/*/*.tif")) == set(chips) - gone
     assert {

@@ -22,7 +22,7 @@ from segchips.pipeline.code_versions import script_version
 from segchips.pipeline.console import shorten_console
 from segchips.pipeline.digests import Digests
 from segchips.pipeline.exclusive_results import remove_partial_files
-from segchips.pipeline.execution import check_storage, supervise
+from segchips.pipeline.execution import check_config_files, check_storage, supervise
 from segchips.pipeline.made_from import glance_made_from, read_made_from, write_made_from
 from segchips.pipeline.progress import show_progress
 from segchips.pipeline.result_records import OwnRecord, checked_digest, marked_digest
@@ -55,6 +55,7 @@ atexit.register(gc.freeze)
 internals.use_private_parts()
 try:
     check_storage(workflow)
+    check_config_files(workflow)
     LOGS = internals.own_path(workflow, "logs")
     moved = config | {"results": internals.own_path(workflow, str(config.get("results", "results")))}
     RUNNER = JobRunner(moved, CORES if workflow.is_main_process or workflow.remote_exec else 0, LOGS)

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from snakemake.settings.enums import RerunTrigger
@@ -12,6 +13,7 @@ from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 from snakemake_interface_scheduler_plugins.registry import SchedulerPluginRegistry
 
+from segchips.config.duplicate_keys import check_duplicate_keys
 from segchips.errors import InputError, SegchipsError, final_message
 from segchips.pipeline import snakemake_internals as internals
 from segchips.pipeline.checks import check_writable
@@ -26,6 +28,12 @@ _CONTENT_TRIGGERS = {RerunTrigger.MTIME, RerunTrigger.PARAMS, RerunTrigger.INPUT
 _LOCKS = ("scenes.parquet", "labels.parquet", "splits.parquet")
 _INTERRUPTED = 130
 _GROUP_CORES = 4
+
+
+def check_config_files(workflow: Any) -> None:
+    """Check what Snakemake no longer shows of the config files that it has read; ConfigError names a key."""
+    for path in workflow.configfiles if workflow.is_main_process else ():
+        check_duplicate_keys(Path(path))
 
 
 def supervise(workflow: Any, datasets: Datasets, prepare: Callable[[], None]) -> None:

@@ -18,9 +18,9 @@ def make_ledger(datasets: Datasets, name: str, path: str, log: str) -> list[str]
     ledger.write_ledger(Path(path), rows)
     unused = unused_chips(datasets, name)
     if unused:
-        advice = "`snakemake prune` removes them"
-        print(f"{name}: {len(unused)} chips belong to no tile any more; {advice} (listed in {log})", file=sys.stderr)
-    return [ledger.summarise_states(rows), *(f"belongs to no tile any more: {chip}" for chip in unused)]
+        what, advice = "chips belong to no tile, layer or target any more", "`snakemake prune` removes them"
+        print(f"{name}: {len(unused)} {what}; {advice} (listed in {log})", file=sys.stderr)
+    return [ledger.summarise_states(rows), *(f"belongs to nothing any more: {chip}" for chip in unused)]
 
 
 def write_unfinished_ledger(datasets: Datasets, name: str) -> None:
