@@ -12,8 +12,11 @@ from pycocotools.coco import COCO
 from segchips.cli import main
 from segchips.grids.tile import chip_filename
 from segchips.labels.chip import make_label
+from support.chips import write_chip
 from support.label_features import TILE, UTM, read_features, star_polygons
 from support.vectors import write_vectors
+
+EMPTY = replace(TILE, path=TILE.path + 5)
 
 
 @pytest.fixture
@@ -74,3 +77,39 @@ def test_panoptic_images_hold_the_numbers(dataset):
 def test_a_folder_without_objects_is_named(tmp_path):
     with pytest.raises(SystemExit, match="has no ledger.csv of a finished run"):
         main(["coco", str(tmp_path)])
+
+
+def test_rcnn_masks_number_the_objects_of_each_class(dataset, capsys):
+    folder, keys = dataset
+    with (folder / "ledger.csv").open("a", newline="") as file:
+        csv.writer(file).writerow([EMPTY.key, "val", "made"])
+    write_chip(folder / "labels" / chip_filename(EMPTY.key), np.zeros((32, 32, 1), "uint16"), tags={"INSTANCES": "[]"})
+    for key in [*keys, EMPTY.key]:
+        write_chip(folder / "images" / chip_filename(key), np.full((32, 32, 3), 7, "uint8"))
+    for _ in range(2):
+        main(["rcnn-masks", str(folder)])
+    out = folder / "rcnn_masks"
+    assert str(out) in capsys.readouterr().out
+    assert {path.name for path in (out / "images").iterdir()} == set(map(chip_filename, keys))
+    listed = [line.split("\t") for line in (out / "map.txt").read_text().splitlines()]
+    counts = {value: 0 for value in (1, 2, 3)}
+    for key in keys:
+        numbers, objects = read_chip(folder, key)
+        for value in counts:
+            some = [number for number, _, _, kind in objects if kind == value]
+            path = out / "labels" / str(value) / chip_filename(key)
+            assert ([f"images/{chip_filename(key)}", f"labels/{value}/{chip_filename(key)}"] in listed) == bool(some)
+            assert path.exists() == bool(some)
+            if some:
+                with rasterio.open(path) as masks:
+                    found = masks.read(1)
+                assert {tuple(np.flatnonzero(found == one)) for one in range(1, len(some) + 1)} == {
+                    tuple(np.flatnonzero(numbers == number)) for number in some
+                }
+                assert found.max() == len(some)
+            counts[value] += len(some)
+    statistics = json.loads((out / "esri_accumulated_stats.json").read_text())
+    assert statistics["MetaDataMode"] == "RCNN_Masks"
+    assert statistics["FeatureStats"]["NumFeaturesPerClass"] == list(counts.values())
+    classes = json.loads((out / "esri_model_definition.emd").read_text())["Classes"]
+    assert [(one["Value"], one["Name"]) for one in classes] == [(value, str(value)) for value in counts]

@@ -52,10 +52,13 @@ def command_parser() -> argparse.ArgumentParser:
     doctor.add_argument("folder", type=Path, nargs="?", default=Path(), help="where runs are started (this folder)")
     doctor.set_defaults(run=_doctor)
     coco = commands.add_parser("coco", help="write COCO and panoptic annotations of a dataset of objects")
-    coco.add_argument("folder", type=Path, help="the dataset's folder of results, such as results/buildings")
-    coco.add_argument("--target", default="", help="target of kind 'instances', where targets have names")
-    coco.add_argument("--layer", default="", help="image layer to refer to, where layers have names")
     coco.set_defaults(run=_coco)
+    masks = commands.add_parser("rcnn-masks", help="write chips of a dataset of objects as ArcGIS's RCNN Masks")
+    masks.set_defaults(run=_rcnn_masks)
+    for command in (coco, masks):
+        command.add_argument("folder", type=Path, help="the dataset's folder of results, such as results/buildings")
+        command.add_argument("--target", default="", help="target of kind 'instances', where targets have names")
+        command.add_argument("--layer", default="", help="image layer to refer to, where layers have names")
     catalog.add_argument("--product", help="name of the product (the folder's)")
     for command in (catalog, init):
         command.add_argument("--day", type=_day, help="day of all GeoTIFFs, where their names do not tell it")
@@ -81,6 +84,12 @@ def _catalog(chosen: argparse.Namespace) -> str:
         f"{path}: {len(items)} scenes of product '{product}' from {days[0]} to {days[-1]}, bands {bands}\n"
         f"next: segchips init --imagery {path} --labels YOUR_LABELS"
     )
+
+
+def _rcnn_masks(chosen: argparse.Namespace) -> str:
+    from segchips.commands.rcnn_masks import write_rcnn_masks
+
+    return str(write_rcnn_masks(chosen.folder, chosen.target, chosen.layer))
 
 
 def _coco(chosen: argparse.Namespace) -> str:

@@ -1,31 +1,17 @@
 """Writes COCO and panoptic annotations of a dataset whose labels are objects."""
 
-import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
-from rasterio.errors import RasterioError
 
-from segchips.errors import InputError
+from segchips.commands.object_chips import ObjectChip, read_object_chip, tiles_by_split
 from segchips.files import atomic_path, write_json
 from segchips.grids.tile import chip_filename
-from segchips.labels.instances import TAG, Instance, instances_from_text
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class ObjectChip:
-    """The objects of a tile: their numbers at each pixel (row x column), and what the chip lists."""
-
-    tile: str
-    file_name: str
-    numbers: np.ndarray
-    instances: list[Instance]
 
 
 def write_coco(folder: Path, target: str = "", layer: str = "") -> list[Path]:
@@ -43,8 +29,8 @@ def write_coco(folder: Path, target: str = "", layer: str = "") -> list[Path]:
         InputError: The folder has no ledger, or its labels are no objects.
     """
     written = []
-    for split, tiles in _tiles_by_split(folder).items():
-        chips = [_read_chip(folder, target, layer, tile) for tile in tiles]
+    for split, tiles in tiles_by_split(folder).items():
+        chips = [read_object_chip(folder, target, layer, tile) for tile in tiles]
         values = sorted({one.value for chip in chips for one in chip.instances})
         categories = [{"id": value, "name": f"class {value}", "supercategory": target or "label"} for value in values]
         images = [
@@ -61,29 +47,6 @@ def write_coco(folder: Path, target: str = "", layer: str = "") -> list[Path]:
         write_json(panoptic, content | {"categories": things, "annotations": segments})
         written += [path, panoptic]
     return written
-
-
-def _tiles_by_split(folder: Path) -> dict[str, list[str]]:
-    try:
-        with (folder / "ledger.csv").open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["state"] == "made"]
-    except (OSError, KeyError) as error:
-        raise InputError(f"'{folder}' has no ledger.csv of a finished run ({error}); name results/<dataset>") from error
-    splits: dict[str, list[str]] = {}
-    for row in rows:
-        splits.setdefault(row["split"], []).append(row["tile"])
-    return splits
-
-
-def _read_chip(folder: Path, target: str, layer: str, tile: str) -> ObjectChip:
-    path = folder / "labels" / target / chip_filename(tile)
-    try:
-        with rasterio.open(path) as chip:
-            numbers, text = chip.read(1), chip.tags().get(TAG)
-    except RasterioError as error:
-        raise InputError(f"{path}: cannot be read ({error}); name a target with --target") from error
-    image = "/".join(part for part in ("images", layer, chip_filename(tile)) if part)
-    return ObjectChip(tile, image, numbers, instances_from_text(text, path))
 
 
 def _all_annotations(chips: list[ObjectChip]) -> Iterator[Json]:

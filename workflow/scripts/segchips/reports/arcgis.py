@@ -72,7 +72,7 @@ def _model_definition(summary: DatasetSummary, classes: Sequence[LabelClass]) ->
         **_common_fields(summary),
         "ExtractBands": list(range(len(summary.bands))),
         "Classes": [
-            {"Value": label_class.value, "Name": label_class.name, "Color": _colour(label_class.value)}
+            {"Value": label_class.value, "Name": label_class.name, "Color": class_colour(label_class.value)}
             for label_class in classes
         ],
         "AllTilesStats": [
@@ -114,6 +114,6 @@ def _accumulated_statistics(summary: DatasetSummary, classes: Sequence[LabelClas
     }
 
 
-def _colour(value: int) -> list[int]:
+def class_colour(value: int) -> list[int]:
     """Red, green and blue (0 to 255): hues by the golden angle, so that neighbouring values differ clearly."""
     return [round(255 * part) for part in colorsys.hsv_to_rgb(value * 0.618034 % 1, 0.75, 0.9)]
