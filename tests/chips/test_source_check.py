@@ -1,11 +1,14 @@
 """What is said of a layer's rasters before any image is made."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rasterio.transform import from_origin
 
 from segchips.chips.source_check import check_rasters
 from segchips.errors import UnusableRasterError
+from support.range_server import RangeServer
 from support.rasters import write_raster
 from support.scene_series import SceneSeries, flat
 
@@ -65,3 +68,21 @@ def test_scenes_of_several_dtypes_end_the_run_before_images_are_made(tmp_path):
         list(check_rasters(plan.imagery, plan.lock.scenes))
     plan = series.plan(on_failure="skip_scene")
     assert list(check_rasters(plan.imagery, plan.lock.scenes)) == []
+
+
+def test_files_far_away_are_opened_for_one_scene_that_was_not_checked_before(tmp_path):
+    series = SceneSeries(tmp_path)
+    for name in "abc":
+        series.add(name, "2017-07-01T10:00:00Z", {"B1": flat(7)})
+    plan = series.plan()
+    with RangeServer(tmp_path) as server:
+        href = f"{server.url}/s2/{{}}-B1.tif".format
+        scenes = [
+            replace(scene, assets={"B1": [(name, replace(band, href=href(scene.id)))]})
+            for scene in plan.lock.scenes
+            for name, band in scene.assets["B1"]
+        ]
+        for known, expected in ((0, {"a"}), (1, {"b"}), (3, set())):
+            server.asked.clear()
+            assert list(check_rasters(plan.imagery, scenes, {scene.pin for scene in scenes[:known]})) == []
+            assert {path.split("/")[-1][0] for path, _, _ in server.asked} == expected

@@ -58,6 +58,22 @@ def test_one_file_gives_all_bands_by_description_or_number(tmp_path):
     assert chip_of(plan_of(other), tmp_path / "chip.tif")[1] == ("1", "2", "3")
 
 
+def test_an_alpha_band_is_a_mask_and_no_band_unless_it_is_named(tmp_path):
+    path = tmp_path / "ortho.tif"
+    write(path, 1, (4, 16, 16), photometric="rgb", alpha="yes")
+    with rasterio.open(path, "r+") as file:
+        opaque = np.tri(16, dtype="uint8") * 255
+        file.write(opaque, 4)
+    pixels, bands, mask, _ = chip_of(plan_of(path), tmp_path / "chip.tif")
+    assert bands == ("1", "2", "3")
+    np.testing.assert_array_equal(mask, opaque)
+    np.testing.assert_array_equal(pixels, np.where(opaque, nearest_by_loop(path, TILE, (1, 2, 3)), 0))
+    named = plan_of(path, products=[{"id": "o", "bands": ["4", "1"]}])
+    assert chip_of(named, tmp_path / "chip.tif")[1] == ("4", "1")
+    write(path, 2, (1, 16, 16))
+    assert chip_of(plan_of(path), tmp_path / "chip.tif")[1] == ("1",)
+
+
 @pytest.mark.parametrize("bands", [["blue", "red"], [3, 1], ["3", "red"]])
 def test_bands_by_number_or_description(tmp_path, bands):
     path = write(tmp_path / "ortho.tif", 1, names=("red", "green", "blue"))

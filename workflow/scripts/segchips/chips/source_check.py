@@ -1,6 +1,6 @@
 """A look at the rasters of a layer before any image is made: whether they can be read, and what users should know."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,13 @@ _MOST_SCENES = 250
 _COLOURS = {"red", "green", "blue"}
 
 
-def check_rasters(imagery: ImageryConfig, scenes: Sequence[Scene]) -> Iterator[str]:
+def check_rasters(imagery: ImageryConfig, scenes: Sequence[Scene], former: Collection[str] = ()) -> Iterator[str]:
     """Open files of each product: some hundred on this machine, or those of one scene far away.
 
     Args:
         imagery: The layer.
         scenes: Its pinned scenes.
+        former: Digests (`Scene.pin`) of scenes that were checked before, whose files far away are not opened again.
 
     Yields:
         Lines for the user about nodata values that each band has by itself.
@@ -37,7 +38,7 @@ def check_rasters(imagery: ImageryConfig, scenes: Sequence[Scene]) -> Iterator[s
     for product in imagery.products:
         members = [scene for scene in scenes if scene.product == product.id]
         dtypes: dict[str, str] = {}
-        notes = {_note(reader, scene, product, imagery.on_failure, dtypes) for scene in _sample(members)}
+        notes = {_note(reader, scene, product, imagery.on_failure, dtypes) for scene in _sample(members, former)}
         if len(dtypes) > 1 and imagery.on_failure == "fail":
             held = ", ".join(f"'{scene}' holds {dtype}" for dtype, scene in dtypes.items())
             raise UnusableRasterError(
@@ -49,7 +50,7 @@ def check_rasters(imagery: ImageryConfig, scenes: Sequence[Scene]) -> Iterator[s
     if mask:
         product = Product(mask.product or imagery.products[0].id, (str(mask.asset or mask.band),))
         members = [scene for scene in scenes if scene.product == product.id]
-        for scene in _sample(members):
+        for scene in _sample(members, former):
             _note(reader, scene, product, imagery.on_failure, {})
 
 
@@ -69,10 +70,12 @@ def _note(
     return None
 
 
-def _sample(scenes: Sequence[Scene]) -> Sequence[Scene]:
+def _sample(scenes: Sequence[Scene], former: Collection[str]) -> Sequence[Scene]:
     assets = (bands for scene in scenes[:1] for bands in scene.assets.values())
     is_remote = any("://" in band.href for bands in assets for _, band in bands)
-    return scenes[:1] if is_remote else scenes[:: -(-len(scenes) // _MOST_SCENES) or 1]
+    if is_remote:
+        return [scene for scene in scenes if scene.pin not in former][:1]
+    return scenes[:: -(-len(scenes) // _MOST_SCENES) or 1]
 
 
 def _picture_note(

@@ -20,6 +20,8 @@ UNDATED = datetime(1, 1, 1, tzinfo=UTC)
 """The time of acquisition of files without one."""
 Scaling = tuple[float, float]
 """Scale and offset: physical value = pixel * scale + offset."""
+ALPHA = "alpha"
+"""The common name of bands of files that say which pixels are valid."""
 PICTURE = re.compile(r"visual|tci|preview|overview|thumbnail|rendered", re.IGNORECASE)
 """Keys of assets that are pictures of the data, made to be looked at."""
 

@@ -14,7 +14,7 @@ from segchips.config.imagery import ImageryConfig
 from segchips.errors import InputError
 from segchips.files import content_digest
 from segchips.scenes.georeference import georeference_problem
-from segchips.scenes.model import UNDATED, Band, Scene
+from segchips.scenes.model import ALPHA, UNDATED, Band, Scene
 from segchips.scenes.raster_outlines import raster_outline
 from segchips.vectors.geometry import Geometries
 
@@ -112,6 +112,7 @@ def file_states(imagery: ImageryConfig) -> list[tuple[str, int, int]]:
 
 def _read_scene(product: str, path: str, name: str, version: str | None) -> Scene:
     import rasterio
+    from rasterio.enums import ColorInterp
 
     try:
         with rasterio.open(path) as file:
@@ -120,10 +121,18 @@ def _read_scene(product: str, path: str, name: str, version: str | None) -> Scen
             descriptions = [text or "" for text in file.descriptions]
             if len({*descriptions, ""}) <= len(descriptions):
                 descriptions = [str(number) for number in file.indexes]
+            kinds = [ALPHA if colour == ColorInterp.alpha else None for colour in file.colorinterp]
             bands = [
-                (description, Band(path, number, nodata, scale, offset, dtype, version=version))
-                for description, number, nodata, scale, offset, dtype in zip(
-                    descriptions, file.indexes, file.nodatavals, file.scales, file.offsets, file.dtypes, strict=True
+                (description, Band(path, number, nodata, scale, offset, dtype, common_name=kind, version=version))
+                for description, number, nodata, scale, offset, dtype, kind in zip(
+                    descriptions,
+                    file.indexes,
+                    file.nodatavals,
+                    file.scales,
+                    file.offsets,
+                    file.dtypes,
+                    kinds,
+                    strict=True,
                 )
             ]
             outline = shapely.from_geojson(shapely.to_geojson(shapely.geometry.shape(raster_outline(file, Path(path)))))

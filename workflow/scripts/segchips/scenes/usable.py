@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from segchips.config.imagery import ImageryConfig
 from segchips.errors import InputError
-from segchips.scenes.model import Scene
+from segchips.scenes.model import ALPHA, Scene
 from segchips.scenes.pinning import SceneLock
 
 
@@ -56,11 +56,13 @@ def missing_band(scene: Scene, names: Sequence[str]) -> str | None:
 def with_all_bands(imagery: ImageryConfig, scenes: Sequence[Scene]) -> ImageryConfig:
     """Return a layer of files with the bands of the first file in products that name none.
 
-    A band goes by its description, or by its number where the file does not describe each band differently.
+    A band goes by its description, or by its number where the file does not describe each band differently. An alpha
+    band says which pixels are valid, and is no band of its own.
     """
     if not scenes or all(product.bands for product in imagery.products):
         return imagery
-    named = tuple(name for bands in scenes[0].assets.values() for name, _ in bands)
+    bands = [named_band for members in scenes[0].assets.values() for named_band in members]
+    named = tuple(name for name, band in bands if band.common_name != ALPHA or len(bands) == 1)
     products = [product if product.bands else replace(product, bands=named) for product in imagery.products]
     return replace(imagery, products=tuple(products))
 

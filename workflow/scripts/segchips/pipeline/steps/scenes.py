@@ -1,8 +1,10 @@
 """Step `scenes`: the scene lock."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+from segchips.errors import InputError
 from segchips.pipeline.datasets import Datasets
 
 
@@ -14,7 +16,10 @@ def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
     from segchips.scenes.resolve import resolve
     from segchips.scenes.usable import usable_scenes
 
-    manifest = datasets.folder(name) / "tiles.parquet"
+    manifest, former = datasets.folder(name) / "tiles.parquet", set[str]()
+    if Path(path).exists():
+        with suppress(InputError):  # resolving raises it
+            former = {scene.pin for lock in read_locks(Path(path)).values() for scene in lock.scenes}
     lines = list(resolve(datasets[name], manifest, Path(path), refresh=False, complete=complete_from_files))
     for line in lines:
         if " is left out: " in line:
@@ -23,7 +28,7 @@ def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
     locks = read_locks(Path(path))
     for layer, imagery in datasets[name].imagery.layers.items():
         usable = usable_scenes(imagery, locks[layer])
-        for note in check_rasters(usable.imagery, usable.lock.scenes):
+        for note in check_rasters(usable.imagery, usable.lock.scenes, former):
             print(f"{name}: {note}", file=sys.stderr)
             lines.append(note)
     return lines
