@@ -23,8 +23,8 @@ class LabelLayer(Block):
     """One vector layer and how its features become values."""
 
     path: Text
-    """Vector file or raster that holds the labels, in any format that GDAL reads; for rasters also a folder or a
-    pattern such as `maps/*.tif`."""
+    """Vector file or raster that holds the labels, in any format that GDAL reads; for rasters also a folder, a pattern
+    such as `maps/*.tif`, or with `asset` a STAC catalogue."""
     layer: str | None = None
     """Layer of the file; needed only if the file has several."""
     attribute: str | None = None
@@ -41,6 +41,8 @@ class LabelLayer(Block):
     """The CRS of the coordinates, such as EPSG:25833, where the file names none or a wrong one."""
     encoding: Text | None = None
     """The encoding of texts in the file, such as cp1252, where the file names none or a wrong one."""
+    asset: Text | None = None
+    """For a STAC catalogue of rasters on this machine as `path`, the key of the asset that holds the labels."""
     band: Annotated[Integer, Field(ge=1)] = 1
     """For a raster, the band that holds the labels."""
     resampling: Literal["nearest", "mode", "bilinear", "average"] = "nearest"
@@ -50,8 +52,9 @@ class LabelLayer(Block):
 
     @property
     def may_be_raster(self) -> bool:
-        """Whether the path has the form of a raster, a folder or a pattern."""
-        return Path(self.path).suffix.lower() in ("", *RASTER_SUFFIXES) or any(mark in self.path for mark in "*?[")
+        """Whether the path has the form of a raster, a folder or a pattern, or is a catalogue."""
+        is_raster = self.asset is not None or Path(self.path).suffix.lower() in ("", *RASTER_SUFFIXES)
+        return is_raster or any(mark in self.path for mark in "*?[")
 
     @property
     def options(self) -> ReadOptions:

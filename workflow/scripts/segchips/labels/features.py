@@ -110,7 +110,7 @@ class LabelFeatures:
         return int(self._offsets[-1])
 
     def _read_layer(self, config: LabelLayer) -> FeatureLayer | RasterLayer:
-        if raster_files(config.path):
+        if raster_files(config.path, config.asset):
             check_raster_keys(config)
             if self.config.kind == "instances":
                 raise InputError(

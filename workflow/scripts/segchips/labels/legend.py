@@ -58,4 +58,4 @@ def _raster_entries(labels: LabelsConfig) -> Iterator[tuple[int, ValueEntry]]:
 
 
 def _files(layer: LabelLayer) -> tuple[str, ...]:
-    return raster_files(layer.path)[:_FILES] if layer.may_be_raster else ()
+    return raster_files(layer.path, layer.asset)[:_FILES] if layer.may_be_raster else ()

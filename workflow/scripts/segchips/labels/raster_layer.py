@@ -62,7 +62,7 @@ class RasterLayer:
     def __init__(self, config: LabelLayer, continuous: bool, background: int | None) -> None:
         self.name = f"raster '{config.path}'"
         self._config, self._continuous = config, continuous
-        self._files = raster_files(config.path)
+        self._files = raster_files(config.path, config.asset)
         self._scalings: list[tuple[float, float]] = []
         for file in self._files:
             self._scalings.append(check_raster(file, config, continuous))

@@ -81,7 +81,7 @@ def _check_labels(datasets: Datasets, name: str) -> None:
             continue
         with _naming(f"labels.targets.{part}" if part else "labels"):
             for layer in target.layers:
-                if raster_files(layer.path):
+                if raster_files(layer.path, layer.asset):
                     check_raster_keys(layer)
                 else:
                     find_layer(layer.path, layer.layer, layer.attribute, layer.options)

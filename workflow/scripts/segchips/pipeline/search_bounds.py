@@ -24,15 +24,15 @@ def search_bounds(dataset: Dataset) -> Geometries | None:
         return None
     own = tiles.aoi or tiles.centers
     places = (
-        [(own, tiles.layer)]
+        [(own, tiles.layer, None)]
         if own
-        else [(layer.path, layer.layer) for target in dataset.labels.targets.values() for layer in target.layers]
+        else [(one.path, one.layer, one.crs) for target in dataset.labels.targets.values() for one in target.layers]
     )
     boxes = []
-    for path, layer in places:
+    for path, layer, crs in places:
         try:
             about = pyogrio.read_info(path, layer=layer, force_total_bounds=True)
-            to_lonlat = pyproj.Transformer.from_crs(about["crs"], 4326, always_xy=True)
+            to_lonlat = pyproj.Transformer.from_crs(crs or about["crs"], 4326, always_xy=True)
             boxes.append(to_lonlat.transform_bounds(*about["total_bounds"]))
         except (DataSourceError, DataLayerError, CRSError, ProjError, TypeError, ValueError):
             return None

@@ -47,7 +47,7 @@ def label_sources(dataset: Dataset) -> list[str]:
 def legend_sources(dataset: Dataset) -> list[str]:
     """The rasters of labels, with the files beside them that name and colour their values; each once."""
     layers = [layer for target in dataset.labels.targets.values() for layer in target.layers if layer.may_be_raster]
-    return list(dict.fromkeys(_layer_files([layer for layer in layers if raster_files(layer.path)])))
+    return list(dict.fromkeys(_layer_files([layer for layer in layers if raster_files(layer.path, layer.asset)])))
 
 
 def target_sources(target: LabelsConfig) -> list[str]:
@@ -57,7 +57,7 @@ def target_sources(target: LabelsConfig) -> list[str]:
 
 
 def _layer_files(layers: Sequence[LabelLayer]) -> list[str]:
-    return [file for layer in layers for file in source_files(layer.path)]
+    return [file for layer in layers for file in source_files(layer.path, layer.asset)]
 
 
 def catalogue_sources(dataset: Dataset) -> list[str]:

@@ -46,8 +46,8 @@ def aoi_layers(tiles: TilesConfig, labels: LabelTargets) -> list[VectorLayer]:
     if tiles.aoi is not None:
         return [read_layer(tiles.aoi, tiles.layer)]
     return [
-        raster_extents(layer.path)
-        if raster_files(layer.path)
+        raster_extents(layer.path, layer.asset)
+        if raster_files(layer.path, layer.asset)
         else read_layer(layer.path, layer.layer, options=layer.options)
         for layer in labels.layers
     ]

@@ -13,6 +13,7 @@ from rasterio.errors import RasterioError
 
 from segchips.config.labels import RASTER_SUFFIXES
 from segchips.errors import InputError
+from segchips.tiles.label_catalogue import catalogue_files
 from segchips.vectors.layers import VectorLayer
 from segchips.vectors.parquet_source import is_parquet
 
@@ -20,18 +21,21 @@ _TABLE = ".vat.dbf"
 _VECTORS = (".shp", ".geojson", ".json", ".fgb", ".gdb", ".kml", ".csv", ".gml", ".sqlite")
 
 
-def raster_files(path: str) -> tuple[str, ...]:
+def raster_files(path: str, asset: str | None = None) -> tuple[str, ...]:
     """Returns the rasters that a label path names: a file, those of a folder or of a pattern, in the order of names.
 
     Args:
-        path: A raster, a folder, or a pattern such as `maps/*.tif`.
+        path: A raster, a folder, a pattern such as `maps/*.tif`, or a STAC catalogue.
+        asset: The key of the asset that a catalogue's items have; None for other paths.
 
     Returns:
         The files; empty where the path names vector features.
 
     Raises:
-        InputError: A pattern matches no raster.
+        InputError: A pattern matches no raster, or a catalogue cannot be used.
     """
+    if asset is not None:
+        return catalogue_files(path, asset)
     place = Path(path)
     if any(mark in path for mark in "*?[") and not place.exists():
         found = sorted(name for name in glob.glob(path, recursive=True) if _is_raster_name(Path(name)))
@@ -46,16 +50,17 @@ def raster_files(path: str) -> tuple[str, ...]:
     return (path,) if place.suffix.lower() in RASTER_SUFFIXES or _opens(path) else ()
 
 
-def source_files(path: str) -> list[str]:
+def source_files(path: str, asset: str | None = None) -> list[str]:
     """Returns the files that the content of a label path depends on; the path itself where it names features."""
-    files = raster_files(path)
+    files = raster_files(path, asset)
     if not files or Path(path).is_dir():
         return [path]
     found: list[str] = []
     if files == (path,):
         with suppress(RasterioError), rasterio.open(path) as source:
             found = [file for file in source.files if Path(file).exists()]
-    beside = [f"{file}.aux.xml" for file in files] + [str(table_beside(file) or "") for file in files]
+    beside = [path] if asset is not None else []
+    beside += [f"{file}.aux.xml" for file in files] + [str(table_beside(file) or "") for file in files]
     return list(dict.fromkeys([*(found or files), *(file for file in beside if file and Path(file).exists())]))
 
 
@@ -65,13 +70,13 @@ def table_beside(path: str) -> Path | None:
     return next((place for place in places if place.exists()), None)
 
 
-def raster_extents(path: str) -> VectorLayer:
+def raster_extents(path: str, asset: str | None = None) -> VectorLayer:
     """Returns the outlines of a label path's rasters as features, in lon/lat.
 
     Raises:
         InputError: A file cannot be read or has no place on the earth.
     """
-    files = raster_files(path)
+    files = raster_files(path, asset)
     outlines = np.array([_known_outline(file) for file in files], dtype=object)
     return VectorLayer(path, Path(path).stem, pyproj.CRS(4326), outlines, np.arange(len(files)), None, 0, 0)
 
