@@ -1,70 +1,21 @@
 """Labels from rasters against the pixel under each centre, found one by one by PROJ."""
 
-import json
 import math
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 import rasterio
 import shapely
-from pydantic import TypeAdapter
 from rasterio.transform import Affine
 
 from segchips.config.labels import LabelsConfig
 from segchips.errors import ConfigError, InputError
 from segchips.labels.chip import make_label
-from segchips.labels.features import LabelFeatures
 from segchips.tiles.label_rasters import raster_extents, raster_files, source_files
 from support.datasets import make_dataset
-from support.label_features import TILE, UTM, cached_projection, pixel_centre, reproject
+from support.label_features import TILE, UTM, reproject
+from support.label_rasters import EAST, NORTH, SOUTH, WEST, burn, over_tile, read_labels, under_centres, write_raster
 from support.vectors import write_vectors
-
-WEST, SOUTH, EAST, NORTH = TILE.bounds
-
-
-def write_raster(path, pixels, crs=UTM, transform=None, **profile):
-    pixels = pixels if pixels.ndim == 3 else pixels[None]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    transform = transform or Affine(10, 0, WEST - 40, 0, -10, NORTH + 40)
-    shape = {"count": pixels.shape[0], "height": pixels.shape[1], "width": pixels.shape[2]}
-    with rasterio.open(
-        path, "w", driver="GTiff", dtype=pixels.dtype, crs=crs, transform=transform, **shape, **profile
-    ) as f:
-        f.write(pixels)
-    return str(path)
-
-
-def over_tile(crs, step, turn=0.0):
-    """A geotransform in a CRS around the tile, and the size of a raster that covers it."""
-    outline = reproject(shapely.segmentize(shapely.box(*TILE.bounds).buffer(60), 20), UTM, crs)
-    west, south, east, north = outline.bounds
-    size = math.ceil(max(east - west, north - south) / step)
-    middle = Affine.translation((west + east) / 2, (south + north) / 2) * Affine.rotation(turn)
-    span = size * (1.5 if turn else 1)
-    return middle * Affine.scale(step, -step) * Affine.translation(-span / 2, -span / 2), math.ceil(span)
-
-
-def read_labels(path, **labels):
-    if classes := labels.get("classes"):
-        labels["classes"] = {str(key): value for key, value in classes.items()}
-    return LabelFeatures(TypeAdapter(LabelsConfig).validate_python({"path": str(path), **labels}))
-
-
-def burn(features):
-    return features.burn(TILE, features.intersecting([TILE])[0])
-
-
-def under_centres(pixels, transform, crs, outside):
-    """The pixel under each centre of the tile."""
-    result = np.full((TILE.grid.size, TILE.grid.size), outside, pixels.dtype)
-    project = cached_projection(UTM, crs)
-    for row, column in np.ndindex(result.shape):
-        x, y = project(*pixel_centre(TILE, row, column))
-        left, top = ~transform * (x, y)
-        if 0 <= top < pixels.shape[0] and 0 <= left < pixels.shape[1]:
-            result[row, column] = pixels[math.floor(top), math.floor(left)]
-    return result
 
 
 @pytest.mark.parametrize("crs", [UTM, "EPSG:4326", "EPSG:3035", "EPSG:32634"])
@@ -376,54 +327,3 @@ def test_rasters_of_the_whole_earth_and_around_poles_are_read_for_a_named_area(t
     for raster in (path, pole):
         with pytest.raises(InputError, match="beyond the earth or around a pole; name the area with tiles.aoi"):
             raster_extents(raster)
-
-
-def catalogue_of_maps(folder, form):
-    """Items of 2015 and 2020 whose maps overlap, in one of the forms of STAC; the older has the later name."""
-    import pystac
-
-    items = []
-    for name, year, value in (("b", 2015, 1), ("a", 2020, 2)):
-        columns = slice(0, 24) if value == 1 else slice(12, 40)
-        pixels = np.zeros((40, 40), "uint8")
-        pixels[:, columns] = value
-        write_raster(folder / "maps" / f"{name}.tif", pixels, nodata=0)
-        item = pystac.Item(name, None, None, datetime(year, 7, 1, tzinfo=UTC), {})
-        item.add_asset("classes", pystac.Asset("a.tif" if name == "a" else "./b.tif"))
-        item.add_asset("thumbnail", pystac.Asset("thumb.png"))
-        item.set_self_href(str(folder / "maps" / f"{name}.json"))
-        items.append(item)
-    path = folder / "maps" / "catalog.json"
-    if form == "items":
-        path.write_text(json.dumps({"type": "FeatureCollection", "features": [item.to_dict() for item in items]}))
-        return path
-    catalog = pystac.Catalog("maps", "maps", href=str(path), catalog_type=pystac.CatalogType.SELF_CONTAINED)
-    catalog.add_items(items)
-    for item in items:
-        item.set_self_href(str(folder / "maps" / f"{item.id}.json"))
-    for entry in (*items, catalog):
-        entry.save_object(dest_href=entry.self_href)
-    return path if form == "catalog" else folder / "maps" / "a.json"
-
-
-@pytest.mark.parametrize("form", ["catalog", "items", "item"])
-def test_the_latest_map_of_a_catalogue_wins(tmp_path, form):
-    path = str(catalogue_of_maps(tmp_path, form))
-    labels = read_labels(path, asset="classes", unknown=254)
-    expected = np.full((32, 32), 254)
-    if form != "item":
-        expected[:, :20] = 1
-    expected[:, 8:] = 2
-    np.testing.assert_array_equal(burn(labels), expected)
-    files = {str(tmp_path / "maps" / name) for name in ("a.tif", "b.tif")[: 1 if form == "item" else 2]}
-    assert set(source_files(path, "classes")) == {path, *files}
-    with pytest.raises(InputError, match="no item with an asset 'map'; its items have classes, thumbnail"):
-        raster_files(path, "map")
-    with pytest.raises(InputError, match=r"asset 'thumbnail' of item '[ab]' of .*thumb\.png' does not exist"):
-        raster_files(path, "thumbnail")
-
-
-def test_asset_is_for_catalogues(tmp_path):
-    path = write_raster(tmp_path / "map.tif", np.ones((40, 40), "uint8"))
-    with pytest.raises(InputError, match=r"map\.tif' cannot be read as a STAC catalogue .*labels\.asset is for"):
-        read_labels(path, asset="classes")
