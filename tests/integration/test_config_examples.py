@@ -1,7 +1,8 @@
 """Every example config is valid, and runs on generated files wherever no account is needed."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import cycle, islice
+from itertools import product as product_of
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,18 @@ def read(path: Path) -> tuple[dict[str, Any], Config]:
     return raw, load_config(raw)
 
 
-def tile_of(dataset: Dataset) -> Tile:
-    return tile_at(dataset.tiles.size, dataset.tiles.pad, dataset.tiles.resolution or 10)
+def tile_of(dataset: Dataset, zone: int = 33) -> Tile:
+    return tile_at(dataset.tiles.size, dataset.tiles.pad, dataset.tiles.resolution or 10, zone)
+
+
+def zones_of(dataset: Dataset) -> list[int]:
+    """UTM zones in which the dataset has ground: points lie far apart."""
+    return [33, 31] if dataset.tiles.centers else [33]
+
+
+def side_of(dataset: Dataset) -> int | None:
+    """Pixels along a side of scenes that have to cover tiles of another grid."""
+    return None if dataset.tiles.grid == "dltile" else 4 * dataset.tiles.size
 
 
 def write_scene(
@@ -52,11 +63,13 @@ def write_scenes(dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
 
 
 def write_layer(dataset: Dataset, layer: str, imagery: ImageryConfig, folder: Path) -> list[dict[str, Any]]:
-    tile, made = tile_of(dataset), []
-    for number, day in enumerate((imagery.start + timedelta(10), imagery.end - timedelta(10))):
+    made = []
+    first, last = imagery.start or date(2021, 4, 12), imagery.end or date(2021, 5, 2)
+    days = (first + timedelta(10), last - timedelta(10))
+    for number, (day, zone) in enumerate(product_of(days, zones_of(dataset))):
+        tile, side = tile_of(dataset, zone), side_of(dataset)
         for product in imagery.products:
             name = f"{dataset.name}{layer}-{product.id}-{number}"
-            side = 4 * tile.size if dataset.tiles.grid == "imagery" else None
             kind = "uint8" if dataset.tfrecords.storage == "png" else "uint16"
             assets = {
                 band: make_asset(write_scene(folder / name / f"{band}.tif", tile, kind, side=side))
@@ -65,15 +78,21 @@ def write_layer(dataset: Dataset, layer: str, imagery: ImageryConfig, folder: Pa
             if imagery.cloud_mask and imagery.cloud_mask.asset:
                 clear = (imagery.cloud_mask.clear or (0,))[0]
                 key = imagery.cloud_mask.asset
-                assets[key] = make_asset(write_scene(folder / name / f"{key}.tif", tile, "uint16", clear))
+                assets[key] = make_asset(write_scene(folder / name / f"{key}.tif", tile, "uint16", clear, side=side))
             outline = raster_outline(folder / name / f"{product.bands[0]}.tif")
             made.append(make_item(name, f"{day}T10:00:00Z", assets, outline, product.id, cloud=5))
     return made
 
 
-def write_labels(layer: LabelLayer, tile: Tile, ground: shapely.Geometry, path: Path) -> None:
+def write_labels(layer: LabelLayer, kind: str, dataset: Dataset, ground: shapely.Geometry, path: Path) -> None:
     if path.suffix == ".tif":
-        write_scene(path.with_name(path.name.replace("*", "all")), tile, "uint8", 10)
+        values = ("float32", None) if kind == "continuous" else ("uint8", 10)
+        write_scene(path.with_name(path.name.replace("*", "all")), tile_of(dataset), *values)
+        return
+    if dataset.tiles.centers:
+        points = [tile_outline(tile_of(dataset, zone)).centroid for zone in zones_of(dataset)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_vectors(path, points, "EPSG:4326", **{str(layer.attribute): [1, 2]})
         return
     west, south, east, north = ground.bounds
     columns = np.linspace(west, east, 7)
@@ -88,8 +107,9 @@ def prepare(config: Config, raw: dict[str, Any], folder: Path) -> None:
     """Files where the config has them; a catalogue that is far away gets a place nearby."""
     first = next(iter(config.datasets.values()))
     ground = tile_outline(tile_of(first)).buffer(-1e-4)
-    for layer in first.labels.layers:
-        write_labels(layer, tile_of(first), ground, folder / layer.path)
+    for target in first.labels.targets.values():
+        for layer in target.layers:
+            write_labels(layer, target.kind, first, ground, folder / layer.path)
     if first.tiles.aoi:
         # On grid `imagery` the tile of the scenes is none of the grid's, and one alone may lie at the edge of a block.
         area = ground if first.tiles.grid == "imagery" else ground.centroid.buffer(1e-4)
@@ -101,7 +121,10 @@ def prepare(config: Config, raw: dict[str, Any], folder: Path) -> None:
         return
     for layer in first.imagery.layers.values():
         if layer.source == "files":
-            write_scene(folder / str(layer.path) / "part.tif", tile_of(first), "float32")
+            path = folder / str(layer.path) / "part.tif"
+            write_scene(path, tile_of(first), "uint8", bands=3, side=side_of(first))
+    if first.imagery.first.source == "files":
+        return
     place = raw["defaults"]["imagery"]["catalog"]
     if place.startswith("https://"):
         place = raw["defaults"]["imagery"]["catalog"] = "data/nearby/catalog.json"
@@ -144,10 +167,13 @@ def test_runs_on_generated_files(path: Path, tmp_path: Path, monkeypatch: pytest
         states = {row["state"] for row in rows}
         assert "made" in states and states <= ({"made"} if len(rows) == 1 else {"made", "dropped"}), rows
         if name in config.datasets:
+            if dataset.labels.first.kind == "instances":
+                main(["coco", f"results/{name}"])
+                assert list((tmp_path / "results" / name / "coco").glob("panoptic_*.json"))
             bands = bands_of(project.results(name))
             for layer, imagery in dataset.imagery.layers.items():
                 assert list((tmp_path / "results" / name / "images" / layer).glob("*.tif"))
-                assert bands[layer] == sum(len(product.bands) or 1 for product in imagery.products)
+                assert bands[layer] == (sum(len(product.bands) for product in imagery.products) or 3)
 
 
 def bands_of(folder: Path) -> dict[str, int]:
