@@ -7,6 +7,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from segchips.pipeline import progress
 from segchips.pipeline.progress import Progress
+from segchips.remote.fetcher import Traffic
 from support.projects import Project
 
 PROGRAM = """
@@ -60,3 +61,19 @@ def test_rates_count_from_the_first_job_of_a_step(monkeypatch) -> None:
     assert shown.line(30.0) == line
     shown.emit(event(LogEvent.PROGRESS, done=200, total=200))
     assert shown.line(30.0) == "images: 40, 2 a second; labels: 0; 200 of 200 jobs; 1 failed"
+
+
+def test_what_is_fetched_is_shown_on_average_since_the_last_line() -> None:
+    fetched = [
+        None,
+        Traffic(10, 6_000_000, 32, 60.0),
+        Traffic(10, 6_000_000, 0, 60.0),
+        Traffic(30, 26_000_000, 3, 300.0),
+    ]
+    shown = Progress(print, traffic=lambda: fetched.pop(0))
+    shown.emit(event(LogEvent.JOB_INFO, jobid=1, rule_name="images"))
+    now = shown._started["images"]
+    lines = [shown.line(now + seconds) for seconds in (1, 3, 5, 15)]
+    assert lines[0] == lines[2] == "images: 0; 0 of 0 jobs; 0 failed"
+    assert lines[1] == "images: 0; network: 20 requests under way, 2 MB a second; 0 of 0 jobs; 0 failed"
+    assert lines[3] == "images: 0; network: 24 requests under way, 2 MB a second; 0 of 0 jobs; 0 failed"

@@ -66,7 +66,9 @@ def test_many_threads_get_the_right_pixels_and_no_byte_comes_twice(tmp_path, fil
         fetched = [(path, byte) for path, start, stop in server.asked for byte in range(start, stop)]
         # Requests that save another one read again what lies between; the rest comes once.
         assert len(fetched) <= 1.02 * len(set(fetched))
-        assert shared.traffic.requests == len(server.asked) and not shared.traffic.under_way
+        traffic = shared.traffic()
+        assert traffic.requests == len(server.asked) and not traffic.under_way and traffic.waited > 0
+        assert traffic.received == len(fetched)
 
 
 @pytest.mark.parametrize("fault", [status(503), status(429, "0"), cut, reset], ids=["503", "429", "cut", "reset"])

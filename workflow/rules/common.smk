@@ -77,7 +77,7 @@ MANIFEST, LABEL_LOCK = (f"{DATASET}/{lock}.parquet" for lock in ("tiles", "label
 workflow.register_resource("requests", RUNNER.network_jobs)
 supervise(workflow, DATASETS, lambda: images.clear_exclusion_markers(DATASETS))
 if IS_RUN:
-    show_progress(workflow, logger)
+    show_progress(workflow, logger, RUNNER.traffic)
 if workflow.is_main_process:
     shorten_console(workflow.logger_manager, logger)
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from segchips.remote.fetcher import Traffic
+
 STEPS = ("images", "provenance", "labels")
 """The rules that have a job for each tile."""
 PERIOD = 30.0
@@ -24,11 +26,17 @@ def tile_rules(workflow: Any) -> set[str]:
     return {rule.name for rule in workflow.rules if {"dataset", "tile"} <= set(rule.wildcard_names)}
 
 
-def show_progress(workflow: Any, logger: logging.Logger) -> None:
-    """Show lines about the progress of a run; once, whatever the number of modules in it."""
+def show_progress(workflow: Any, logger: logging.Logger, traffic: Callable[[], Traffic | None]) -> None:
+    """Show lines about the progress of a run; once, whatever the number of modules in it.
+
+    Args:
+        workflow: Snakemake's workflow.
+        logger: Snakemake's logger.
+        traffic: Returns what was fetched from HTTP servers so far, if anything was.
+    """
     if any(isinstance(handler, Progress) for handler in logger.handlers):
         return
-    progress = Progress(logger.info, is_step=lambda rule: rule in tile_rules(workflow))
+    progress = Progress(logger.info, is_step=lambda rule: rule in tile_rules(workflow), traffic=traffic)
     logger.addHandler(progress)
     progress.start()
 
@@ -40,6 +48,7 @@ class Progress(logging.Handler):
         show: Shows a line to the user.
         period: Seconds between lines.
         is_step: Whether a rule has a job for each tile.
+        traffic: Returns what was fetched from HTTP servers so far; None where nothing was.
     """
 
     def __init__(
@@ -48,9 +57,11 @@ class Progress(logging.Handler):
         period: float = PERIOD,
         *,
         is_step: Callable[[str], bool] = STEPS.__contains__,
+        traffic: Callable[[], Traffic | None] = lambda: None,
     ) -> None:
         super().__init__(logging.INFO)
-        self._show, self._period, self._is_step = show, period, is_step
+        self._show, self._period, self._is_step, self._traffic = show, period, is_step, traffic
+        self._fetched, self._fetched_at = Traffic(), 0.0
         self._rules: dict[int, str] = {}
         self._started: dict[str, float] = {}
         self._done: Counter[str] = Counter()
@@ -80,7 +91,21 @@ class Progress(logging.Handler):
             seconds = now - self._started[step]
             rate = f", {self._done[step] / seconds:.3g} a second" if self._done[step] and seconds else ""
             parts.append(f"{step}: {self._done[step]:,}{rate}")
-        return "; ".join([*parts, self._all_jobs(now), f"{self._failed} failed"])
+        return "; ".join([*parts, *self._network(now), self._all_jobs(now), f"{self._failed} failed"])
+
+    def _network(self, now: float) -> list[str]:
+        """Requests under way and megabytes a second, on average since the last line; empty where there are none."""
+        fetched = self._traffic()
+        if fetched is None:
+            return []
+        former, since = self._fetched, self._fetched_at or min(self._started.values(), default=now)
+        self._fetched, self._fetched_at = fetched, now
+        seconds = now - since
+        if fetched.waited == former.waited or not seconds:
+            return []
+        under_way = (fetched.waited - former.waited) / seconds
+        rate = (fetched.received - former.received) / seconds / 1e6
+        return [f"network: {under_way:.3g} requests under way, {rate:.3g} MB a second"]
 
     def _all_jobs(self, now: float) -> str:
         text = f"{self._jobs_done:,} of {self._jobs:,} jobs"
@@ -94,6 +119,7 @@ class Progress(logging.Handler):
         while True:
             time.sleep(self._period)
             done = sum(self._done[step] for step in filter(self._is_step, list(self._started))) + self._failed
-            if done != shown:
+            traffic = self._traffic() or self._fetched
+            if done != shown or traffic.received != self._fetched.received:
                 self._show(self.line(time.monotonic()))
                 shown = done

@@ -16,6 +16,7 @@ from segchips.pipeline.job_times import JobTimes
 from segchips.pipeline.steps.images import lacks_readable_scene
 from segchips.pipeline.steps.scenes import check_scenes
 from segchips.pipeline.workers import WorkerPool
+from segchips.remote.fetcher import Traffic
 from segchips.remote.remote_files import remote_files
 from segchips.remote.server import FetcherProcess
 from segchips.remote.turn import computing
@@ -51,8 +52,8 @@ class JobRunner:
         self._platform_worker = WorkerPool(1, Datasets, *state, threads=self.network_jobs) if cores else None
         threads = -(-self.network_jobs // max(1, cores))
         self._file_workers = cycle([WorkerPool(1, Datasets, *state, threads=threads) for _ in range(cores)] or [None])
-        if cores:
-            self._fetcher = FetcherProcess(self.datasets.config.results, self.datasets.config.requests)
+        config = self.datasets.config
+        self._fetcher = FetcherProcess(config.results, config.requests) if cores else None
 
     def run(self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments) -> SegchipsError | None:
         """Run a job's body on a core.
@@ -79,6 +80,10 @@ class JobRunner:
     ) -> SegchipsError | None:
         """Run a job's body that reads files on HTTP servers; as `run`."""
         return self._run(next(self._file_workers), job, log, body, arguments, _run_in_turn)
+
+    def traffic(self) -> Traffic | None:
+        """Return what was fetched from HTTP servers so far; None where nothing was."""
+        return self._fetcher.traffic() if self._fetcher else None
 
     def start_ahead(self) -> None:
         """Let a worker process import what it needs while Snakemake looks at the jobs."""

@@ -73,7 +73,7 @@ class _Copy:
     received: int = 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Traffic:
     """What was fetched since the start.
 
@@ -81,11 +81,13 @@ class Traffic:
         requests: Requests that were answered.
         received: Bytes of their answers.
         under_way: Requests that wait for an answer.
+        waited: Seconds that all requests together have waited so far.
     """
 
     requests: int = 0
     received: int = 0
     under_way: int = 0
+    waited: float = 0.0
 
 
 class Fetcher:
@@ -107,7 +109,7 @@ class Fetcher:
         self._held = 0
         self._serial = count(1)
         self._hosts: set[str] = set()
-        self.traffic = Traffic()
+        self._traffic, self._counted = Traffic(), time.monotonic()
 
     def open(self, address: Address) -> "Future[tuple[_Copy, LocalCopy]]":
         """Return the copy of a remote file with its header, once it is there; one that failed is tried again.
@@ -229,7 +231,7 @@ class Fetcher:
         """Ask for a part until it comes or the deadline has passed; no thread waits between two attempts."""
 
         def ask() -> None:
-            self._count(1)
+            self._count(started=1)
             try:
                 response = request_range(address.url, address.name, part)
             except PassingFaultError as fault:
@@ -249,17 +251,28 @@ class Fetcher:
             else:
                 with self._lock:
                     self._hosts.add(urlsplit(address.url).netloc)
-                    self.traffic.requests += 1
-                    self.traffic.received += len(response.content)
+                self._count(answered=1, received=len(response.content))
                 answer.set_result(response)
             finally:
-                self._count(-1)
+                self._count(started=-1)
 
         self._pool.submit(ask)
 
-    def _count(self, change: int) -> None:
+    def traffic(self) -> Traffic:
+        """Return what was fetched so far."""
+        return self._count()
+
+    def _count(self, started: int = 0, answered: int = 0, received: int = 0) -> Traffic:
         with self._lock:
-            self.traffic.under_way += change
+            now, so_far = time.monotonic(), self._traffic
+            self._traffic = Traffic(
+                so_far.requests + answered,
+                so_far.received + received,
+                so_far.under_way + started,
+                so_far.waited + so_far.under_way * (now - self._counted),
+            )
+            self._counted = now
+            return self._traffic
 
 
 def _with_pages(part: ByteRange, size: int) -> ByteRange:
@@ -354,6 +367,10 @@ class FetcherSession:
             self._fetcher.use(name, -1)
         self._opened.clear()
         self._failed.clear()
+
+    def traffic(self) -> Traffic:
+        """Return what the fetcher fetched so far, for all."""
+        return self._fetcher.traffic()
 
     def _wait(self, address: Address, future: "Future[T]") -> T:
         if address.name in self._failed:

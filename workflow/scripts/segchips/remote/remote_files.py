@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from segchips.remote.byte_ranges import ByteRange
-from segchips.remote.fetcher import Address, Fetcher, FetcherSession, LocalCopy
+from segchips.remote.fetcher import Address, Fetcher, FetcherSession, LocalCopy, Traffic
 
 SOCKET_VARIABLE = "SEGCHIPS_FETCHER"
 """Names the socket of the run's fetcher."""
@@ -55,6 +55,11 @@ class ConnectedFiles:
     def release(self) -> None:
         """Use none of the open files any longer, so that their copies may be removed."""
         self._call("release")
+
+    def traffic(self) -> Traffic:
+        """Return what the fetcher fetched so far, for all."""
+        traffic: Traffic = self._call("traffic")
+        return traffic
 
     def _call(self, method: str, *arguments: object) -> Any:
         self._connection.send((method, arguments))

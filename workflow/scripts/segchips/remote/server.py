@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from segchips.errors import SegchipsError
-from segchips.remote.fetcher import Fetcher, FetcherSession
-from segchips.remote.remote_files import SOCKET_VARIABLE, copies_limit
+from segchips.remote.fetcher import Fetcher, FetcherSession, Traffic
+from segchips.remote.remote_files import SOCKET_VARIABLE, ConnectedFiles, copies_limit
 
 
 class FetcherProcess:
@@ -36,7 +36,19 @@ class FetcherProcess:
         self._socket.bind(str(path))
         self._socket.listen(512)
         os.environ[SOCKET_VARIABLE] = str(path)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._files: ConnectedFiles | None = None
         threading.Thread(target=self._start_when_needed, daemon=True).start()
+
+    def traffic(self) -> Traffic | None:
+        """Return what was fetched so far; None where nothing was asked for yet, or the process has ended."""
+        if self._process is None or self._process.poll() is not None:
+            return None
+        try:
+            self._files = self._files or ConnectedFiles(os.environ[SOCKET_VARIABLE])
+            return self._files.traffic()
+        except (EOFError, OSError):  # the process has just ended
+            return None
 
     def _start_when_needed(self) -> None:
         select.select([self._socket], [], [])

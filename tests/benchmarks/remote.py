@@ -1,0 +1,353 @@
+"""Tiles from scenes on a server that waits before each answer, beside the same tiles from local files.
+
+python tests/benchmarks/remote.py [--bands 3] [--scenes 6] [--side 11] [--pixels 4096] [--latency 0.02 0.1 0.3]
+                                  [--composite closest median] [--resolution 10] [--folder FOLDER] [--peers PYTHON]
+
+Scenes are Cloud-Optimized GeoTIFFs with blocks of 512 px; the tiles are side x side of 256 px. The table has wall and
+CPU seconds, requests and megabytes that the server answered, requests over distinct blocks under the tiles, requests
+under way on average while there are any, and the memory of all processes. `--peers` names a Python with rasterio and
+odc-stac, which reads the same tiles in loops over threads.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CORES, REQUESTS = 2, 32
+SIZE, PAD, METRES, BLOCK = 256, 2, 10, 512
+CORE = (SIZE - 2 * PAD) * METRES
+EAST, SOUTH = 500_000, CORE * 2000
+CRS = "EPSG:32633"
+
+
+class Server(ThreadingHTTPServer):
+    """Serves ranges of the files of a folder after a wait, and counts what is under way."""
+
+    daemon_threads = True
+    request_queue_size = 512
+
+    def __init__(self, folder: Path, latency: float) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder, self.latency, self.lock = folder, latency, threading.Lock()
+        self.now, self.most, self.requests, self.sent, self.area, self.busy, self.last = 0, 0, 0, 0, 0.0, 0.0, 0.0
+
+    def change(self, by: int) -> None:
+        """Count one more or one less request under way."""
+        with self.lock:
+            moment = time.monotonic()
+            if self.now:
+                self.area += self.now * (moment - self.last)
+                self.busy += moment - self.last
+            self.now, self.last = self.now + by, moment
+            self.most = max(self.most, self.now)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:  # noqa: N802
+        if self.path == "/counts":
+            server = self.server
+            counts = {name: getattr(server, name) for name in ("requests", "sent", "most", "area", "busy")}
+            return self._send(200, json.dumps(counts).encode())
+        self.server.change(1)
+        try:
+            time.sleep(self.server.latency)
+            self._answer()
+        finally:
+            self.server.change(-1)
+        return None
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def _answer(self) -> None:
+        path = self.server.folder / self.path.lstrip("/")
+        if not path.is_file():
+            return self.send_error(404)
+        size = path.stat().st_size
+        first, last = 0, size - 1
+        if ranged := self.headers.get("Range"):
+            start, _, stop = ranged.removeprefix("bytes=").partition("-")
+            first, last = int(start), min(last, int(stop) if stop else last)
+        with path.open("rb") as file:
+            content = os.pread(file.fileno(), last - first + 1, first) if self.command == "GET" else b""
+        with self.server.lock:
+            self.server.requests += 1
+            self.server.sent += len(content)
+        headers = {"Accept-Ranges": "bytes", "Last-Modified": self.date_time_string(int(path.stat().st_mtime))}
+        if ranged:
+            headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+        self._send(206 if ranged else 200, content, headers, last - first + 1)
+        return None
+
+    def _send(self, status: int, content: bytes, headers: dict[str, str] | None = None, length: int = 0) -> None:
+        self.send_response(status)
+        for name, value in {**(headers or {}), "Content-Length": str(length or len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def serve(folder: str, latency: str) -> None:
+    """Serve in this process, which says its address."""
+    server = Server(Path(folder), float(latency))
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    server.serve_forever()
+
+
+@contextmanager
+def served(folder: Path, latency: float) -> Iterator[str]:
+    command = [sys.executable, __file__, "serve", str(folder), str(latency)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        yield process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def hole(number: int, pixels: int) -> np.ndarray:
+    """Where a scene has no pixels: outside the swath, a corner of another size in each scene."""
+    rows, columns = np.mgrid[:pixels, :pixels]
+    return np.asarray(rows + columns < pixels // 3 * (number % 3))
+
+
+def write_scenes(folder: Path, scenes: int, bands: int, pixels: int) -> None:
+    """Scenes of the same ground, one file a band, their catalogue, an AOI and some fields."""
+    import geopandas
+    import pyproj
+    import rasterio
+    import shapely
+
+    (folder / "scenes").mkdir(parents=True)
+    west, north = EAST - 20 - METRES * PAD, SOUTH + METRES * (pixels - 100)
+    random = np.random.default_rng(1)
+    to_degrees = pyproj.Transformer.from_crs(CRS, "EPSG:4326", always_xy=True).transform
+    outline = shapely.box(west, north - pixels * METRES, west + pixels * METRES, north)
+    geometry = shapely.transform(outline, to_degrees, interleaved=False)
+    for number in range(scenes):
+        waves = 1000 + 300 * np.sin(np.arange(pixels) / 40 + number)[:, None] * np.cos(np.arange(pixels) / 60)
+        for band in range(min(bands, 3)):
+            image = (waves * (band + 1) + random.integers(0, 60, (pixels, pixels))).astype(np.uint16)
+            image[hole(number, pixels)] = 0
+            profile = {"driver": "COG", "width": pixels, "height": pixels, "count": 1, "dtype": "uint16", "nodata": 0}
+            profile |= {"crs": CRS, "transform": rasterio.Affine(METRES, 0, west, 0, -METRES, north)}
+            profile |= {"compress": "deflate", "level": 1, "blocksize": BLOCK, "overview_resampling": "average"}
+            with rasterio.open(folder / f"scenes/{number}-{band}.tif", "w", **profile) as file:
+                file.write(image, 1)
+        for band in range(3, bands):
+            os.link(folder / f"scenes/{number}-{band % 3}.tif", folder / f"scenes/{number}-{band}.tif")
+        assets = {f"B{band}": {"href": f"./{number}-{band}.tif", "type": "image/tiff"} for band in range(bands)}
+        item = {"type": "Feature", "stac_version": "1.0.0", "id": f"s{number}", "collection": "s2", "links": []}
+        item |= {"geometry": shapely.geometry.mapping(geometry), "bbox": geometry.bounds, "assets": assets}
+        item |= {"properties": {"datetime": f"2023-{6 + number // 28:02}-{1 + number % 28:02}T10:00:00Z"}}
+        (folder / f"scenes/{number}.json").write_text(json.dumps(item))
+    links = [{"rel": "item", "href": f"./{number}.json"} for number in range(scenes)]
+    about = {"stac_version": "1.0.0", "description": "Scenes made for a benchmark"}
+    extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
+    collection = {"type": "Collection", "id": "s2", "license": "CC0-1.0", "extent": extent, "links": links, **about}
+    (folder / "scenes/collection.json").write_text(json.dumps(collection))
+    child = [{"rel": "child", "href": "./scenes/collection.json"}]
+    (folder / "catalog.json").write_text(json.dumps({"type": "Catalog", "id": "b", "links": child, **about}))
+    points = random.uniform((EAST, SOUTH), (EAST + 11 * CORE, SOUTH + 11 * CORE), (2000, 2))
+    fields = shapely.buffer(shapely.points(points), random.uniform(100, 900, 2000), quad_segs=4)
+    crops = random.integers(1, 6, 2000)
+    geopandas.GeoDataFrame({"crop": crops}, geometry=fields, crs=CRS).to_file(folder / "fields.gpkg")
+
+
+def write_area(folder: Path, out: Path, side: int, resolution: int) -> None:
+    import geopandas
+    import shapely
+
+    reach = side * CORE * resolution / METRES if resolution == METRES else 3200 * METRES
+    area = shapely.box(EAST + 50, SOUTH + 50, EAST + reach - 50, SOUTH + reach - 50)
+    geopandas.GeoDataFrame(geometry=[area], crs=CRS).to_file(out / "aoi.gpkg")
+
+
+def distinct_blocks(options: argparse.Namespace, composite: str) -> int:
+    """The blocks of full resolution that the tiles need of all bands."""
+    pixels, found = options.pixels, set[tuple[int, int, int]]()
+    order = range(options.scenes)
+    holes = [hole(number, pixels) for number in order]
+    for row, column in np.ndindex(options.side, options.side):
+        left = column * CORE // METRES + 2
+        top = pixels - 100 - (row + 1) * CORE // METRES - PAD
+        window = slice(top, top + SIZE), slice(left, left + SIZE)
+        missing = np.ones((SIZE, SIZE), bool)
+        for number in order:
+            found |= {
+                (number, down, across)
+                for down in range(top // BLOCK, (top + SIZE - 1) // BLOCK + 1)
+                for across in range(left // BLOCK, (left + SIZE - 1) // BLOCK + 1)
+            }
+            missing &= holes[number][window]
+            if composite == "closest" and not missing.any():
+                break
+    return len(found) * options.bands
+
+
+def write_config(out: Path, options: argparse.Namespace, folder: Path, catalog: str, composite: str) -> None:
+    import yaml
+
+    size = SIZE if options.resolution == METRES else 64
+    resampling = "nearest" if options.resolution == METRES else "average"
+    bands = [f"B{band}" for band in range(options.bands)]
+    dataset = {
+        "tiles": {"size": size, "pad": PAD, "resolution": options.resolution, "aoi": str(out / "aoi.gpkg")},
+        "imagery": {
+            "catalog": catalog,
+            "products": [{"id": "s2", "bands": bands, "resampling": resampling}],
+            "start": "2023-01-01",
+            "end": "2023-12-31",
+            "reference_date": "2023-06-01",
+            "composite": composite,
+        },
+        "labels": {"path": str(folder / "fields.gpkg"), "attribute": "crop"},
+        "tfrecords": {"shards": 2},
+    }
+    config = {"requests": REQUESTS, "datasets": {"d": dataset}}
+    (out / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+@contextmanager
+def watched_memory() -> Iterator[list[float]]:
+    """Watch the memory of this process's children, each page counted once; gives the largest sum in megabytes."""
+    import psutil
+
+    largest, is_done = [0.0], threading.Event()
+    me = psutil.Process()
+
+    def watch() -> None:
+        while not is_done.wait(0.5):
+            total = 0
+            for child in me.children(recursive=True):
+                try:
+                    total += 0 if "serve" in child.cmdline() else child.memory_full_info().pss
+                except psutil.Error:
+                    continue
+            largest[0] = max(largest[0], total / 1e6)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield largest
+    finally:
+        is_done.set()
+        thread.join()
+
+
+def measured(command: Sequence[str]) -> tuple[float, float, float]:
+    """Wall seconds, CPU seconds and megabytes of a command and its children."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    with watched_memory() as largest:
+        process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if process.returncode:
+        sys.exit(process.stdout[-3000:])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - start, cpu, largest[0]
+
+
+def checksum(chips: Path) -> int:
+    import rasterio
+
+    total = 0
+    for path in sorted(chips.glob("*.tif")):
+        with rasterio.open(path) as file:
+            total = hash((total, file.read().tobytes()))
+    return total
+
+
+def run(
+    options: argparse.Namespace, folder: Path, composite: str, catalog: str, out: Path
+) -> tuple[float, float, float]:
+    """Make the dataset in an empty folder."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    write_area(folder, out, options.side, options.resolution)
+    write_config(out, options, folder, catalog, composite)
+    command = [sys.executable, "-m", "snakemake", "--cores", str(CORES), "--directory", str(out)]
+    snakefile = str(REPOSITORY / "workflow/Snakefile")
+    return measured([*command, "--snakefile", snakefile, "--configfile", str(out / "config.yaml")])
+
+
+def show(
+    name: str, figures: tuple[float, float, float], counts: dict[str, float] | None, blocks: int, base: float
+) -> None:
+    seconds, cpu, memory = figures
+    line = f"{name:34} {seconds:6.1f} s {seconds / base:5.2f} x  CPU {cpu:6.1f} s {memory:6.0f} MB"
+    if counts:
+        mean = counts["area"] / counts["busy"] if counts["busy"] else 0
+        line += f"  {counts['requests']:5} requests {counts['requests'] / blocks:5.2f} a block"
+        line += f" {counts['sent'] / 1e6:6.0f} MB  under way {mean:4.1f}, at most {counts['most']}"
+        line += f", {counts['busy']:.1f} s"
+    print(line, flush=True)
+
+
+def counts_of(url: str) -> dict[str, float]:
+    counts: dict[str, float] = json.load(urllib.request.urlopen(f"{url}/counts"))
+    return counts
+
+
+def compare(options: argparse.Namespace, folder: Path, composite: str) -> None:
+    out, blocks = folder / "run", distinct_blocks(options, composite)
+    print(f"{composite} of {options.scenes} scenes, {options.bands} bands, {options.side**2} tiles, {blocks} blocks")
+    local = run(options, folder, composite, str(folder / "catalog.json"), out)
+    expected = checksum(out / "results/d/images")
+    show("local", local, None, blocks, local[0])
+    for latency in options.latency:
+        with served(folder, latency) as url:
+            figures = run(options, folder, composite, f"{url}/catalog.json", out)
+            show(f"{latency * 1e3:.0f} ms", figures, counts_of(url), blocks, local[0])
+        if checksum(out / "results/d/images") != expected:
+            sys.exit("the chips differ from those of local files")
+        for kind, threads in (("gdal", 32), ("odc", 32)) if options.peers else ():
+            with served(folder, latency) as url:
+                arguments = [composite, str(options.side), str(options.scenes), str(options.bands), str(threads)]
+                figures = measured(
+                    [options.peers, str(Path(__file__).with_name("remote_peers.py")), kind, url, *arguments]
+                )
+                show(f"{latency * 1e3:.0f} ms, {kind} in {threads} threads", figures, counts_of(url), blocks, local[0])
+    shutil.rmtree(out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    for name, default in {"bands": 3, "scenes": 6, "side": 11, "pixels": 4096, "resolution": METRES}.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--latency", type=float, nargs="*", default=[0.02, 0.1, 0.3])
+    parser.add_argument("--composite", nargs="*", default=["closest", "median"])
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--peers")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = options.folder or Path(name) / "far"
+        if not folder.exists():
+            write_scenes(folder, options.scenes, options.bands, options.pixels)
+        for composite in options.composite:
+            compare(options, folder, composite)
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[2:4]) if sys.argv[1:2] == ["serve"] else main()
