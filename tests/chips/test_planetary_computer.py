@@ -3,6 +3,7 @@
 import http.server
 import json
 import urllib.parse
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from support.scene_series import TILE, Chip, SceneSeries, noise
 # Signed addresses.
 
 SECRET = "c2VjcmV0"
+LIFE: dict[int, str] = {}
+"""When tokens end, by the number of the request that gave them; blob storage refuses these tokens."""
 
 
 @pytest.fixture
@@ -31,7 +34,8 @@ def azure(serve, monkeypatch, tmp_path):
     class Tokens(http.server.BaseHTTPRequestHandler):
         def do_GET(self):  # noqa: N802
             asked.append(self.path)
-            content = json.dumps({"msft:expiry": "2099-01-01T00:00:00Z", "token": f"se=2099&sig={SECRET}"}).encode()
+            token = f"se=2099&sig={SECRET}{len(asked)}"  # each is another one
+            content = json.dumps({"msft:expiry": LIFE.get(len(asked), "2099-01-01T00:00:00Z"), "token": token}).encode()
             self.send_response(200 if "/shut" not in self.path else 404)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -48,7 +52,8 @@ def azure(serve, monkeypatch, tmp_path):
             asked.append(self.path)
             address = urllib.parse.urlparse(self.path)
             path = tmp_path / "blobs" / Path(address.path).name
-            content = path.read_bytes() if path.exists() and SECRET in address.query else b""
+            is_valid = SECRET in address.query and not any(address.query.endswith(f"{SECRET}{old}") for old in LIFE)
+            content = path.read_bytes() if path.exists() and is_valid else b""
             first, last = 0, len(content) - 1
             if "Range" in self.headers:
                 ends = self.headers["Range"].removeprefix("bytes=").split("-")
@@ -67,6 +72,7 @@ def azure(serve, monkeypatch, tmp_path):
     readers.shared_raster_reader.cache_clear()
     own_fetcher.cache_clear()
     yield asked
+    LIFE.clear()
     planetary_computer.settings.Settings.get.cache_clear()
     planetary_computer.sas.TOKEN_CACHE.clear()
     readers.shared_raster_reader.cache_clear()
@@ -115,3 +121,12 @@ def test_addresses_elsewhere_are_not_signed(tmp_path, azure):
     series = SceneSeries(tmp_path)
     series.add("a", "2017-07-01T10:00:00Z", {"B1": noise(1)}, nodata=0)
     assert series.chip(sign="planetary_computer").valid == 1 and azure == []
+
+
+def test_a_token_that_expires_before_it_is_used_is_renewed(tmp_path, azure):
+    plan = signed_plan(tmp_path, "a.tif")
+    LIFE[1] = datetime.now(UTC).isoformat()
+    make_image(plan, TILE, tmp_path / "chip.tif")
+    np.testing.assert_array_equal(Chip(tmp_path / "chip.tif").pixels[0], noise(1)[4:20, 4:20])
+    tokens = [path for path in azure if path.startswith("/token")]
+    assert len(tokens) == 2 and any(path.endswith(f"{SECRET}1") for path in azure)

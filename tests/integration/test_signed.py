@@ -1,6 +1,8 @@
 """Addresses that a catalogue has signed: the scenes are read, and the signature is nowhere in what is written."""
 
 import json
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,36 +41,51 @@ class Guarded(Files):
     """Rasters for those who give the signature of their query; an item's hrefs are signed when it is given."""
 
     query = QUERIES["aws"]
-    given = 0
+    given, refused, seconds = 0, 0, 3600.0
+    """Answers with signatures, refusals of files, and how long a signature is valid."""
 
     def do_GET(self):  # noqa: N802
         path = Path(self.translate_path(self.path))
         if path.suffix == ".json" and path.exists() and "assets" in (content := json.loads(path.read_text())):
             type(self).given += 1
             for each in content["assets"].values():
-                each["href"] += f"?{self.query}-{self.given}"
+                each["href"] += f"?{self.query}-{time.monotonic()}"
             answer = json.dumps(content).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)
-        elif path.suffix == ".tif" and MARK not in urlsplit(self.path).query:
+        elif path.suffix == ".tif" and not self._is_signed():
+            type(self).refused += 1
             self.send_error(403)
         else:
             super().do_GET()
 
+    def _is_signed(self) -> bool:
+        query = urlsplit(self.path).query
+        given = re.search(rf"{MARK}-([\d.]+)$", query)
+        return MARK in query and not (given and time.monotonic() > float(given[1]) + self.seconds)
+
 
 @pytest.fixture
-def guarded(serve: Callable[..., str]) -> Callable[..., str]:
+def handlers() -> list[type[Guarded]]:
+    """What serves the guarded folders."""
+    return []
+
+
+@pytest.fixture
+def guarded(serve: Callable[..., str], handlers: list[type[Guarded]]) -> Callable[..., str]:
     """Serve a folder to those who have signatures of a kind; gives the address."""
 
-    def start(folder: Path, kind: str = "aws") -> str:
+    def start(folder: Path, kind: str = "aws", seconds: float = 3600.0) -> str:
         class Here(Guarded):
             query = QUERIES[kind]
 
             def __init__(self, *args: object) -> None:
                 super().__init__(*args, directory=str(folder))
 
+        Here.seconds = seconds
+        handlers.append(Here)
         return serve(Here)
 
     return start
@@ -142,13 +159,16 @@ def test_a_url_that_the_catalogue_no_longer_lists_is_named(tmp_path: Path, guard
 
 
 @pytest.mark.slow
-def test_a_run_writes_no_signature_anywhere(fresh: Project, sample_run: Project, guarded: Callable[..., str]) -> None:
+def test_a_run_renews_signatures_that_expire_and_writes_none_anywhere(
+    fresh: Project, sample_run: Project, guarded: Callable[..., str], handlers: list[type[Guarded]]
+) -> None:
     """Not into locks, logs, tags, reports or what Snakemake keeps; also where a raster is not there."""
     folder = fresh.folder / "resources" / "sample"
-    address = guarded(folder)
+    address = guarded(folder, seconds=0.5)
     fresh.change("defaults.imagery.catalog", f"{address}/catalog.json")
     result = fresh.run()
     assert result.returncode == 0, result.stdout
+    assert handlers[0].refused
     right = sample_run.chip_contents("results/sample/images/*")
     assert [path for path, chip in fresh.chip_contents("results/sample/images/*").items() if chip != right[path]] == []
     for path in (*folder.glob("sample-l2a/*/B02.tif"), *fresh.folder.glob("results/sample/images/*")):

@@ -74,6 +74,10 @@ class UnusableRasterError(SceneError):
     """A raster can be opened, but no chip can be made from what it holds."""
 
 
+class RefusedError(SceneError):
+    """A server refuses a raster, maybe because its signature has expired."""
+
+
 class ServiceError(SceneError):
     """A service refused a request, or did not answer within `imagery.patience`."""
 

@@ -1,23 +1,27 @@
 """Scene readers: one interface for the pixels of raster files and of the platforms."""
 
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from segchips.arrays import MaskedPixels
 from segchips.chips.raster_reader import RasterReader
 from segchips.config.imagery import ImageryConfig, Product
-from segchips.errors import SceneError
+from segchips.errors import RefusedError, SceneError
 from segchips.grids.tile import Tile
 from segchips.scenes.known_nodata import known_nodata
 from segchips.scenes.model import Band, Scene
 from segchips.scenes.signing import with_signature
 
+T = TypeVar("T")
+
+_RENEWALS = 2
+"""How often a read is tried with other signatures."""
 _COLOURS = ("red", "green", "blue")
 
 
@@ -66,34 +70,55 @@ class FileSceneReader:
 
     def describe(self, scene: Scene, product: Product) -> tuple[np.dtype[Any], float | None]:
         """Return the common dtype of the product's bands, and the nodata value that the files declare."""
-        return self._rasters.describe(self._bands(scene, product))
+        return self._with_signatures(scene, product.bands, self._rasters.describe)
 
     def read(self, scene: Scene, product: Product, tile: Tile) -> MaskedPixels:
         """Read the product's bands: pixels (band, row, column) in the files' dtype and which are valid."""
-        bands, overviews = self._bands(scene, product), self._imagery.overviews
-        return self._rasters.read(bands, tile, product.resampling, product.nodata_rule, overviews=overviews)
+        overviews = self._imagery.overviews
+
+        def read(bands: Sequence[Band]) -> MaskedPixels:
+            return self._rasters.read(bands, tile, product.resampling, product.nodata_rule, overviews=overviews)
+
+        return self._with_signatures(scene, product.bands, read)
 
     def colours(self, scene: Scene, product: Product) -> list[str]:
         """Return the colour of each band, such as `red`, as its name or else its file says; `undefined` for others."""
-        bands = zip(product.bands, self._bands(scene, product), strict=True)
-        return [name if name in _COLOURS else self._rasters.colour(band) for name, band in bands]
 
-    def _bands(self, scene: Scene, product: Product) -> list[Band]:
-        """The product's bands with addresses that can be read now, and the nodata values of known collections."""
-        bands = ((name, with_signature(self._imagery, scene, name)) for name in product.bands)
+        def colours(bands: Sequence[Band]) -> list[str]:
+            named = zip(product.bands, bands, strict=True)
+            return [name if name in _COLOURS else self._rasters.colour(band) for name, band in named]
+
+        return self._with_signatures(scene, product.bands, colours)
+
+    def read_mask(self, scene: Scene, name: str, tile: Tile) -> MaskedPixels:
+        """Read a mask band, nearest: values (row, column), and which pixels the file covers and does not mask."""
+        mask = self._imagery.cloud_mask
+        is_measured = mask is not None and (mask.min is not None or mask.max is not None)
+        overviews = self._imagery.overviews
+
+        def read(bands: Sequence[Band]) -> MaskedPixels:
+            return self._rasters.read_mask(bands[0], tile, is_measured, overviews)
+
+        return self._with_signatures(scene, [name], read)
+
+    def _with_signatures(self, scene: Scene, names: Sequence[str], read: Callable[[Sequence[Band]], T]) -> T:
+        """Read bands, and again with new signatures where a server refuses those that expired meanwhile."""
+        bands = self._bands(scene, names)
+        for _ in range(_RENEWALS if self._imagery.sign or any(band.signed for band in bands) else 0):
+            with suppress(RefusedError):
+                return read(bands)
+            bands = self._bands(scene, names, renew=True)
+        return read(bands)
+
+    def _bands(self, scene: Scene, names: Sequence[str], renew: bool = False) -> list[Band]:
+        """Bands with addresses that can be read now, and the nodata values of known collections."""
+        bands = ((name, with_signature(self._imagery, scene, name, renew)) for name in names)
         return [
             band
             if band.known_nodata is not None
             else replace(band, known_nodata=known_nodata(scene.product, *scene.names_of(scene.band(name))))
             for name, band in bands
         ]
-
-    def read_mask(self, scene: Scene, name: str, tile: Tile) -> MaskedPixels:
-        """Read a mask band, nearest: values (row, column), and which pixels the file covers and does not mask."""
-        mask = self._imagery.cloud_mask
-        is_measured = mask is not None and (mask.min is not None or mask.max is not None)
-        band = with_signature(self._imagery, scene, name)
-        return self._rasters.read_mask(band, tile, is_measured, self._imagery.overviews)
 
     def mosaic(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> MaskedPixels | None:
         """Return None: files are read one by one, each only where those before it leave gaps."""

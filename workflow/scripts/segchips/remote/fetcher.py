@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from segchips.errors import SceneError, SegchipsError, ServiceError
+from segchips.errors import RefusedError, SceneError, SegchipsError, ServiceError
 from segchips.files import storage_errors
 from segchips.remote.byte_ranges import ByteRange, ByteRanges, merge_ranges
 from segchips.remote.http_ranges import PassingFaultError, RangeResponse, backoff, request_range
@@ -339,12 +339,15 @@ class FetcherSession:
         """Return the local copies of remote files by name, with their headers; they stay until they are released.
 
         Raises:
-            SceneError: A file cannot be read; the message names it. It is not tried again until the release.
+            SceneError: A file cannot be read; the message names it. It is not tried again until the release, unless it
+                is refused, for another signature may be accepted.
         """
         addresses = list(addresses)
         for address in addresses:
-            if address.name not in self._opened:
+            known = self._opened.get(address.name)
+            if known is None:
                 self._fetcher.use(address.name, 1)
+            if known is None or (known.done() and isinstance(known.exception(), RefusedError)):
                 self._opened[address.name] = self._fetcher.open(address)
         return {address.name: self._wait(address, self._opened[address.name])[1] for address in addresses}
 
@@ -377,6 +380,8 @@ class FetcherSession:
             raise self._failed[address.name]
         try:
             return future.result()
+        except RefusedError:
+            raise
         except SegchipsError as error:
             self._failed[address.name] = error
             raise

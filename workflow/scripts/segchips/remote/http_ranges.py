@@ -11,7 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from segchips.errors import SceneError, redact_library_message
+from segchips.errors import RefusedError, SceneError, redact_library_message
 from segchips.remote.byte_ranges import ByteRange
 
 _CONNECT_SECONDS, _SILENCE_SECONDS = 20.0, 30.0
@@ -67,7 +67,8 @@ def request_range(url: str, name: str, wanted: ByteRange) -> RangeResponse:
 
     Raises:
         PassingFaultError: The server is busy, silent or out of reach, or its answer is cut off.
-        SceneError: The server refuses, or does not have the file.
+        RefusedError: The server refuses the file without a valid signature or credentials.
+        SceneError: The server does not have the file, or cannot send parts of it.
     """
     start, stop = wanted
     headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
@@ -78,7 +79,8 @@ def request_range(url: str, name: str, wanted: ByteRange) -> RangeResponse:
                 raise PassingFaultError(f"HTTP {response.status_code}", _retry_after(response))
             if response.status_code not in (200, 206):
                 advice = _ADVICE.get(response.status_code, "ask who runs the server")
-                raise SceneError(f"{name}: cannot be read (HTTP {response.status_code}); {advice}")
+                kind = RefusedError if response.status_code in (401, 403) else SceneError
+                raise kind(f"{name}: cannot be read (HTTP {response.status_code}); {advice}")
             content = response.raw.read(decode_content=False)
     except (requests.RequestException, HTTPError, OSError) as error:
         is_silent = isinstance(error, requests.ConnectionError | requests.Timeout)

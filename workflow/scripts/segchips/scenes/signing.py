@@ -3,15 +3,15 @@
 import re
 import time
 from dataclasses import replace
-from functools import lru_cache
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from segchips.config.imagery import ImageryConfig
 from segchips.errors import SceneError, SegchipsError
 from segchips.scenes.model import Band, Scene
 
-_REUSE_SECONDS = 240.0
-"""How long a signature is used again; catalogues sign for longer."""
+_REUSE_SECONDS, _RENEWAL_SECONDS = 240.0, 1.0
+"""How long a signature is used again, and how long one is that a server has refused: others may have renewed it."""
+_MOST_LOOKUPS = 4096
 _SECRET = re.compile(
     r"x-(amz|goog|oss|obs)-(?!.*version).*|.*(token|secret|password|credential|signature|apikey|api[-_]key).*"
     r"|sig|auth|authorization|key|awsaccesskeyid|googleaccessid|key-pair-id|policy|expires",
@@ -46,8 +46,14 @@ def _without_signature(band: Band) -> Band:
     return band if href == band.href else replace(band, href=href, signed=True)
 
 
-def with_signature(imagery: ImageryConfig, scene: Scene, name: str) -> Band:
+def with_signature(imagery: ImageryConfig, scene: Scene, name: str, renew: bool = False) -> Band:
     """Return a pinned scene's band with a URL that can be read now.
+
+    Args:
+        imagery: The layer of the scene.
+        scene: The scene.
+        name: The band.
+        renew: Whether a server has refused the URL that was returned before.
 
     Raises:
         SceneError: The catalogue cannot be reached, or no longer lists the band under this URL.
@@ -55,7 +61,9 @@ def with_signature(imagery: ImageryConfig, scene: Scene, name: str) -> Band:
     band = scene.band(name)
     if not band.signed or imagery.sign:
         return band
-    candidates = (listed.find_band(name) for listed in _listed_scenes(str(imagery.catalog), scene.product, scene.id))
+    oldest = time.monotonic() - (_RENEWAL_SECONDS if renew else _REUSE_SECONDS)
+    listed = _listed_scenes(str(imagery.catalog), scene.product, scene.id, oldest)
+    candidates = (one.find_band(name) for one in listed)
     current = next((other for other in candidates if other and strip_signature(other.href) == band.href), None)
     if current is None:
         raise SceneError(
@@ -64,16 +72,22 @@ def with_signature(imagery: ImageryConfig, scene: Scene, name: str) -> Band:
     return replace(band, href=current.href)
 
 
-def _listed_scenes(catalog: str, product: str, scene: str) -> list[Scene]:
-    """Look up the scenes of that id in the catalogue, or in this process's recent lookups."""
-    try:
-        return _lookup(catalog, product, scene, int(time.monotonic() // _REUSE_SECONDS))
-    except SegchipsError as error:
-        raise SceneError(f"scene '{scene}' of product '{product}': cannot get a new signature ({error})") from error
+_lookups: dict[tuple[str, str, str], tuple[float, list[Scene]]] = {}
 
 
-@lru_cache(maxsize=4096)
-def _lookup(catalog: str, product: str, scene: str, _period: int) -> list[Scene]:
+def _listed_scenes(catalog: str, product: str, scene: str, oldest: float) -> list[Scene]:
+    """Look up the scenes of that id in the catalogue, or in this process's lookups since a moment."""
     from segchips.scenes.stac_client import find_scenes_by_id
 
-    return find_scenes_by_id(scene, product, catalog)
+    key = catalog, product, scene
+    found = _lookups.get(key)
+    if found is None or found[0] < oldest:
+        moment = time.monotonic()
+        try:
+            found = moment, find_scenes_by_id(scene, product, catalog)
+        except SegchipsError as error:
+            raise SceneError(f"scene '{scene}' of product '{product}': cannot get a new signature ({error})") from error
+        if len(_lookups) >= _MOST_LOOKUPS:
+            _lookups.clear()
+        _lookups[key] = found
+    return found[1]
