@@ -12,7 +12,6 @@ odc-stac, which reads the same tiles in loops over threads.
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,8 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,15 @@ SIZE, PAD, METRES, BLOCK = 256, 2, 10, 512
 CORE = (SIZE - 2 * PAD) * METRES
 EAST, SOUTH = 500_000, CORE * 2000
 CRS = "EPSG:32633"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Wall seconds, CPU seconds of all processes, and megabytes of all processes at the most, each page once."""
+
+    seconds: float
+    cpu: float
+    memory: float
 
 
 class Server(ThreadingHTTPServer):
@@ -230,43 +239,29 @@ def write_config(out: Path, options: argparse.Namespace, folder: Path, catalog: 
     (out / "config.yaml").write_text(yaml.safe_dump(config))
 
 
-@contextmanager
-def watched_memory() -> Iterator[list[float]]:
-    """Watch the memory of this process's children, each page counted once; gives the largest sum in megabytes."""
+def measured(command: Sequence[str]) -> Figures:
+    """Run a command and watch it and its children, twice a second."""
     import psutil
 
-    largest, is_done = [0.0], threading.Event()
-    me = psutil.Process()
-
-    def watch() -> None:
-        while not is_done.wait(0.5):
-            total = 0
-            for child in me.children(recursive=True):
-                try:
-                    total += 0 if "serve" in child.cmdline() else child.memory_full_info().pss
-                except psutil.Error:
-                    continue
-            largest[0] = max(largest[0], total / 1e6)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield largest
-    finally:
-        is_done.set()
-        thread.join()
-
-
-def measured(command: Sequence[str]) -> tuple[float, float, float]:
-    """Wall seconds, CPU seconds and megabytes of a command and its children."""
-    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    with watched_memory() as largest:
-        process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    start, cpu, largest = time.perf_counter(), dict[int, float](), 0.0
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    output: list[str] = []
+    reader = threading.Thread(target=lambda: output.append(process.stdout.read() if process.stdout else ""))
+    reader.start()
+    me = psutil.Process(process.pid)
+    while process.poll() is None:
+        total = 0.0
+        for each in (me, *me.children(recursive=True)):
+            with suppress(psutil.Error):
+                times = each.cpu_times()
+                cpu[each.pid] = times.user + times.system
+                total += each.memory_full_info().pss / 1e6
+        largest = max(largest, total)
+        time.sleep(0.5)
+    reader.join()
     if process.returncode:
-        sys.exit(process.stdout[-3000:])
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return time.perf_counter() - start, cpu, largest[0]
+        sys.exit(output[0][-3000:])
+    return Figures(time.perf_counter() - start, sum(cpu.values()), largest)
 
 
 def checksum(chips: Path) -> int:
@@ -279,9 +274,7 @@ def checksum(chips: Path) -> int:
     return total
 
 
-def run(
-    options: argparse.Namespace, folder: Path, composite: str, catalog: str, out: Path
-) -> tuple[float, float, float]:
+def run(options: argparse.Namespace, folder: Path, composite: str, catalog: str, out: Path) -> Figures:
     """Make the dataset in an empty folder."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
@@ -292,10 +285,8 @@ def run(
     return measured([*command, "--snakefile", snakefile, "--configfile", str(out / "config.yaml")])
 
 
-def show(
-    name: str, figures: tuple[float, float, float], counts: dict[str, float] | None, blocks: int, base: float
-) -> None:
-    seconds, cpu, memory = figures
+def show(name: str, figures: Figures, counts: dict[str, float] | None, blocks: int, base: float) -> None:
+    seconds, cpu, memory = figures.seconds, figures.cpu, figures.memory
     line = f"{name:34} {seconds:6.1f} s {seconds / base:5.2f} x  CPU {cpu:6.1f} s {memory:6.0f} MB"
     if counts:
         mean = counts["area"] / counts["busy"] if counts["busy"] else 0
@@ -315,20 +306,20 @@ def compare(options: argparse.Namespace, folder: Path, composite: str) -> None:
     print(f"{composite} of {options.scenes} scenes, {options.bands} bands, {options.side**2} tiles, {blocks} blocks")
     local = run(options, folder, composite, str(folder / "catalog.json"), out)
     expected = checksum(out / "results/d/images")
-    show("local", local, None, blocks, local[0])
+    show("local", local, None, blocks, local.seconds)
     for latency in options.latency:
         with served(folder, latency) as url:
             figures = run(options, folder, composite, f"{url}/catalog.json", out)
-            show(f"{latency * 1e3:.0f} ms", figures, counts_of(url), blocks, local[0])
+            show(f"{latency * 1e3:.0f} ms", figures, counts_of(url), blocks, local.seconds)
         if checksum(out / "results/d/images") != expected:
             sys.exit("the chips differ from those of local files")
-        for kind, threads in (("gdal", 32), ("odc", 32)) if options.peers else ():
+        for kind in ("gdal", "odc") if options.peers else ():
             with served(folder, latency) as url:
-                arguments = [composite, str(options.side), str(options.scenes), str(options.bands), str(threads)]
-                figures = measured(
-                    [options.peers, str(Path(__file__).with_name("remote_peers.py")), kind, url, *arguments]
-                )
-                show(f"{latency * 1e3:.0f} ms, {kind} in {threads} threads", figures, counts_of(url), blocks, local[0])
+                peers = str(Path(__file__).with_name("remote_peers.py"))
+                arguments = map(str, (composite, options.side, options.scenes, options.bands, REQUESTS))
+                figures = measured([options.peers, peers, kind, url, *arguments])
+                name = f"{latency * 1e3:.0f} ms, {kind} in {REQUESTS} threads"
+                show(name, figures, counts_of(url), blocks, local.seconds)
     shutil.rmtree(out)
 
 
