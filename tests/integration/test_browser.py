@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from segchips.reports.look import write_look
 from support.browser import PROGRAMS, Browser, browser, find_browser
 from support.projects import Project
 
@@ -65,3 +66,31 @@ def test_snakemake_s_report_has_all_results_and_needs_no_network(
     assert page.value("Object.values(results).every(r => r.caption.includes('sample'))")
     assert page.complaints == []
     assert {address.partition(":")[0] for address in page.requests} <= {"file", "data", "blob"}
+
+
+@pytest.mark.parametrize("width", [1280, 600])
+def test_the_page_to_look_at_a_dataset_works_without_a_server(
+    sample_run: Project, page: Browser, tmp_path: Path, width: int
+) -> None:
+    write_look(sample_run.results(), sample_run.folder / "logs" / "sample", tmp_path / "look", 4)
+    page.open(tmp_path / "look" / "index.html", width)
+    assert (
+        page.value(
+            "new Promise(done => { const wait = () => document.body.dataset.ready ? done('yes') : "
+            "setTimeout(wait, 20); wait(); })"
+        )
+        == "yes"
+    )
+    assert page.value("document.documentElement.scrollWidth") <= width
+    assert page.value("document.querySelectorAll('.thumb').length") == 4
+    chosen = "document.querySelector('#about .id').textContent"
+    before = page.value(chosen)
+    page.value("window.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'}))")
+    assert page.value(chosen) != before, "the arrow key goes to the next tile"
+    widths = page.value(
+        "Promise.all([...document.querySelectorAll('.chip img')].map(i => i.decode().then(() => i.naturalWidth)))"
+    )
+    assert len(widths) == 2 and min(widths) >= 60, "image and label"
+    painted = "(c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter(v => v).length)"
+    assert page.value(f"{painted}(document.querySelector('#map'))") > 10_000
+    assert page.complaints == [] and {address.partition(":")[0] for address in page.requests} == {"file"}

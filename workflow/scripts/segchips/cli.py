@@ -51,6 +51,12 @@ def command_parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="check the installation, and say what to mend")
     doctor.add_argument("folder", type=Path, nargs="?", default=Path(), help="where runs are started (this folder)")
     doctor.set_defaults(run=_doctor)
+    look = commands.add_parser("look", help="make a page to look at a dataset, finished or not")
+    look.add_argument("folder", type=Path, help="the dataset's folder of results, such as results/sample")
+    look.add_argument("--logs", type=Path, help="the dataset's folder of logs (logs/NAME beside the results)")
+    look.add_argument("--chips", type=int, default=60, help="how many tiles get pictures (60)")
+    look.add_argument("-o", "--output", type=Path, help="folder of the page (FOLDER/look)")
+    look.set_defaults(run=_look)
     coco = commands.add_parser("coco", help="write COCO and panoptic annotations of a dataset of objects")
     coco.set_defaults(run=_coco)
     masks = commands.add_parser("rcnn-masks", help="write chips of a dataset of objects as ArcGIS's RCNN Masks")
@@ -106,6 +112,14 @@ def _doctor(chosen: argparse.Namespace) -> str:
         print(summary(findings))
         raise SystemExit(1)
     return summary(findings)
+
+
+def _look(chosen: argparse.Namespace) -> str:
+    from segchips.reports.look import write_look
+
+    folder = chosen.folder.absolute()
+    logs = chosen.logs or folder.parent.parent / "logs" / folder.name
+    return write_look(folder, logs, chosen.output or chosen.folder / "look", max(0, chosen.chips))
 
 
 def _init(chosen: argparse.Namespace) -> str:

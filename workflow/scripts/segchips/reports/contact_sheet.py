@@ -151,7 +151,12 @@ def _edges(classes: Array) -> Mask:
 
 def png_uri(pixels: npt.NDArray[np.uint8]) -> str:
     """Pixels as a PNG data URI, with an opacity channel only if a pixel is transparent."""
+    return f"data:image/png;base64,{base64.b64encode(png_bytes(pixels)).decode()}"
+
+
+def png_bytes(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Pixels as the content of a PNG file, with an opacity channel only if a pixel is transparent."""
     opaque = pixels.shape[-1] == 4 and pixels[..., 3].all()
     channels = np.ascontiguousarray(pixels[..., :3] if opaque else pixels)
-    content = imagecodecs.png_encode(channels, strategy=imagecodecs.PNG.STRATEGY.RLE, filter=imagecodecs.PNG.FILTER.UP)
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    strategy, prediction = imagecodecs.PNG.STRATEGY.RLE, imagecodecs.PNG.FILTER.UP
+    return bytes(imagecodecs.png_encode(channels, strategy=strategy, filter=prediction))
