@@ -1,7 +1,7 @@
 """PyTorch batches from shards beside other ways to read the same chips, in CPU seconds.
 
 python tests/benchmarks/reading.py [pairs]      400 pairs of each kind unless named; needs PyTorch, and uses WebDataset
-                                                where it is installed
+                                                and LitData where they are installed
 """
 
 import io
@@ -11,6 +11,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -72,19 +73,34 @@ def from_tar(path: Path) -> Iterable[Any]:
     return batches(webdataset.WebDataset(str(path), shardshuffle=False).decode().map(tensors))
 
 
+def write_chunks(folder: Path, path: Path) -> None:
+    """The chips as arrays in the chunks of LitData."""
+    from litdata.streaming.writer import BinaryWriter
+
+    writer = BinaryWriter(str(path), chunk_bytes="64MB")
+    for number, image in enumerate(sorted((folder / "images").iterdir())):
+        with rasterio.open(image) as source, rasterio.open(folder / "labels" / image.name) as label:
+            writer[number] = {"image": torch.from_numpy(source.read()), "label": torch.from_numpy(label.read(1))}
+    writer.done()
+    writer.merge()
+
+
+def from_chunks(path: Path) -> Iterable[Any]:
+    import litdata
+
+    return litdata.StreamingDataLoader(litdata.StreamingDataset(str(path), shuffle=True), batch_size=BATCH)
+
+
 def bytes_alone(directory: Path) -> Iterable[bytes]:
     return [path.read_bytes() for path in sorted(directory.glob("*.tfrecord-*"))]
 
 
 def cpu_seconds(run: Callable[[], Iterable[Any]]) -> float:
-    """The least CPU time of several runs over all chips."""
-    times = []
-    for _ in range(REPEATS):
-        start = time.process_time()
-        for _ in run():
-            pass
-        times.append(time.process_time() - start)
-    return min(times)
+    """The CPU time of one run over all chips."""
+    start = time.process_time()
+    for _ in run():
+        pass
+    return time.process_time() - start
 
 
 def main() -> None:
@@ -100,22 +116,27 @@ def main() -> None:
             folder, shards, tar = root / kind, root / "shards", root / "chips.tar"
             config = TFRecordsConfig("array", 4, None, {"train": 1.0})
             segchips.convert(folder / "images", folder / "labels", shards, "chips", config, workers=1)
-            write_tar(folder, tar)
             ways: dict[str, Callable[[], Iterable[Any]]] = {
                 "shards, Chips": lambda shards=shards: batches(segchips.Chips(shards, "train")),
+                "shards, Chips, channels_last": lambda shards=shards: batches(
+                    segchips.Chips(shards, "train", channels_last=True)
+                ),
                 "shards, ChipStream shuffled": lambda shards=shards: batches(
                     segchips.ChipStream(shards, "train", shuffle=True)
                 ),
                 "GeoTIFF pairs by rasterio": lambda folder=folder: batches(RasterPairs(folder)),
                 "bytes of the shards alone": lambda shards=shards: bytes_alone(shards),
             }
-            try:
-                import webdataset  # noqa: F401
-
+            if find_spec("webdataset"):
+                write_tar(folder, tar)
                 ways["WebDataset, npy in tar"] = lambda tar=tar: from_tar(tar)
-            except ModuleNotFoundError:
-                print("WebDataset is not installed")
-            seconds = {way: cpu_seconds(run) for way, run in ways.items()}
+            if find_spec("litdata"):
+                write_chunks(folder, root / "chunks")
+                ways["LitData, tensors in chunks"] = lambda path=root / "chunks": from_chunks(path)
+            seconds = dict.fromkeys(ways, float("inf"))
+            for _ in range(REPEATS):
+                for way, run in ways.items():
+                    seconds[way] = min(seconds[way], cpu_seconds(run))
             for way, taken in seconds.items():
                 ratio = taken / seconds["shards, Chips"]
                 print(f"{kind:6} {way:28} {pairs / taken:8.0f} chips a CPU second, {ratio:5.2f} x the time of Chips")

@@ -120,3 +120,28 @@ def test_images_are_normalised(tmp_path, kind):
         assert chip["image"].dtype == torch.float32
         expected = (image - pixels.mean(axis=0)) / pixels.std(axis=0)
         np.testing.assert_allclose(chip["image"].numpy(), expected.transpose(2, 0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("batch", [4, 5])
+@pytest.mark.parametrize("kind", ["Chips", "ChipStream"])
+def test_batches_are_those_that_pytorch_stacks(tmp_path, kind, batch, channels_last):
+    directory, _ = dataset(tmp_path, dtype="uint16")
+    chips = getattr(segchips, kind)(directory, "train", channels_last=channels_last)
+    plain = torch.utils.data.DataLoader(chips, batch_size=batch)
+    ours = torch.utils.data.DataLoader(chips, batch_size=batch, collate_fn=segchips.collate)
+    for expected, found in zip(plain, ours, strict=True):
+        assert expected["identifier"] == found["identifier"]
+        for key in ("image", "label"):
+            assert torch.equal(expected[key], found[key]) and found[key].dtype == expected[key].dtype
+        wanted = torch.channels_last if channels_last else torch.contiguous_format
+        assert found["image"].is_contiguous(memory_format=wanted)
+
+
+def test_collate_takes_what_a_transform_makes(tmp_path):
+    directory, _ = dataset(tmp_path)
+    chips = segchips.Chips(directory, "train", transform=lambda chip: (chip["image"].float() / 255, chip["label"]))
+    image, label = next(iter(torch.utils.data.DataLoader(chips, batch_size=3, collate_fn=segchips.collate)))
+    assert image.shape == (3, 3, 8, 9) and label.shape == (3, 8, 9)
+    rows = [{"a": torch.arange(6).reshape(2, 3)[number]} for number in range(2)]
+    assert torch.equal(segchips.collate(rows[::-1])["a"], torch.tensor([[3, 4, 5], [0, 1, 2]]))

@@ -192,7 +192,7 @@ def test_a_damaged_shard_is_named(tmp_path, storage, compression):
     second = read_index(directory / index_name("sample", "train", 2, 3))[1].offset
     for content in (flipped, good[:-1] if compression is None else good[:-30], good[:second], b""):
         path.write_bytes(content)
-        with pytest.raises(tf.errors.InvalidArgumentError, match=f"{path.name} is damaged or cut off; segchips.verify"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"{path.name} .* segchips.verify"):
             list(segchips.load(directory, "train"))
 
 

@@ -36,7 +36,8 @@ def _varint(number: int) -> bytes:
 
 
 @lru_cache(256)
-def _key(key: str) -> bytes:
+def encoded_key(key: str) -> bytes:
+    """A key of the features map as it is serialized."""
     return b"\n" + _varint(len(key.encode())) + key.encode()
 
 
@@ -47,7 +48,7 @@ def _entry(key: str, kind: int, value: Piece) -> list[Piece]:
     size += len(values)
     feature = _ONE_BYTE[kind << 3 | 2] + _varint(size) + values
     size += len(feature) - len(values)
-    entry = _key(key) + b"\x12" + _varint(size) + feature
+    entry = encoded_key(key) + b"\x12" + _varint(size) + feature
     return [b"\n" + _varint(size + len(entry) - len(feature)) + entry, value]
 
 

@@ -12,6 +12,9 @@ from segchips.arrays import Ints
 from segchips.errors import InputError
 from segchips.training.pytorch import Chip, Chips
 
+_BLOCK_CHIPS, _BLOCK_BYTES = 64, 2**23
+"""How much is read at once into memory side by side, so that `collate` need not copy it."""
+
 
 class ChipStream(IterableDataset[Chip]):
     """A split as an iterable dataset of dicts like those of `Chips`, in the order of the shards or shuffled.
@@ -46,7 +49,8 @@ class ChipStream(IterableDataset[Chip]):
             uneven: What happens to chips that cannot be divided evenly: "keep" gives some ranks one more, "pad" repeats
                 the first chips of the order, "drop" leaves out the last ones.
             workers: The number of DataLoader workers of each rank among which to divide evenly.
-            options: image_dtype, label_dtype, names, transform and normalise_labels, as for `Chips`.
+            options: image_dtype, label_dtype, names, transform, normalise_labels and channels_last, as
+                for `Chips`.
 
         Raises:
             InputError: The dataset or split does not exist, or a value is not valid.
@@ -137,6 +141,10 @@ class ChipStream(IterableDataset[Chip]):
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         start, end = self._share(worker, workers)
         self._read, self._resumed = self._given(worker, workers), {}
-        for position in self._order()[start + self._read : end].tolist():
-            self._read += 1
-            yield self._chips[position]
+        positions = self._order()[start + self._read : end].tolist()
+        fitting = max(1, min(_BLOCK_CHIPS, _BLOCK_BYTES // self.info.pixel_bytes))
+        block = 2 ** (fitting.bit_length() - 1)  # batches are often powers of two
+        for first in range(0, len(positions), block):
+            for chip in self._chips.__getitems__(positions[first : first + block]):
+                self._read += 1
+                yield chip

@@ -1,6 +1,7 @@
 """Shards as a tf.data.Dataset, and parsers of single records for other pipelines."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,18 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from segchips.errors import InputError
+from segchips.arrays import Array
+from segchips.errors import InputError, RecordError
 from segchips.records.chip_reader import decode_chip
-from segchips.records.dataset_files import read_info, shard_paths
-from segchips.records.dataset_info import ChipLayout, DatasetInfo, image_key, image_prefix, label_key, target_prefix
-from segchips.records.file_names import index_path
+from segchips.records.dataset_files import read_info
+from segchips.records.dataset_info import DatasetInfo, image_key, label_key
 from segchips.records.normalisation import MeasurementScale, Normaliser
-from segchips.records.record_encoding import by_step
-from segchips.records.shard_index import read_index
+from segchips.records.record_reader import RecordReader, find_places
 from segchips.records.statistics import statistics
-from segchips.records.storage import RemotePath, dataset_path
-from segchips.records.tfrecord import read_record
-from segchips.tiles.assignment import MADE
+from segchips.records.storage import dataset_path
 
 if TYPE_CHECKING:
     from segchips.arrays import Pixels
@@ -30,10 +28,7 @@ Parsed = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 Shape = tuple[int | None, int | None, int | None]
 _ANY: Shape = (None, None, None)
 _BATCH_BYTES = 4_000_000
-_SHUFFLE_BYTES = 256_000_000
-_REQUESTS = 16
-"""Records of an object store that are read at once."""
-_FILES = 8
+_ALIGNMENT = 64
 _IMAGE, _LABEL, _IDENTIFIER = "image/image_data", "target/target_data", "identifier"
 _SAME_BITS = {"uint32": "int32", "uint64": "int64"}
 
@@ -109,43 +104,6 @@ def parse_encoded_float(record: tf.Tensor, shape: Shape = _ANY) -> Parsed:
     return _parse(record, _string_feature(), lambda data, _: tf.numpy_function(decode, [data], tf.float32), shape)
 
 
-def _records(path: tf.Tensor, count: tf.Tensor, compression: str | None) -> tf.data.Dataset:
-    """A shard's records, with the shard's path in place of each that cannot be read, which `_check_records` reports."""
-    records = tf.data.TFRecordDataset(path, compression).ignore_errors()
-    return records.concatenate(tf.data.Dataset.from_tensors(path).repeat()).take(count)
-
-
-def _check_records(records: tf.Tensor) -> tf.Tensor:
-    """Return the records, or fail with the path of a damaged shard: a record begins with a line feed, a path not."""
-    paths, _ = tf.unique(tf.boolean_mask(records, tf.strings.substr(records, 0, 1) != "\n"))
-    advice = tf.strings.reduce_join(paths, separator=", ") + " is damaged or cut off; segchips.verify tells where"
-    with tf.control_dependencies([tf.debugging.Assert(tf.size(paths) == 0, [advice])]):
-        return tf.identity(records)
-
-
-def _features(info: DatasetInfo) -> dict[str, tuple[str, ChipLayout]]:
-    """By record key of images and labels: their name in what is read, and their layout."""
-    images = {f"{image_prefix(name)}/image_data": (image_key(name), layout) for name, layout in info.images.items()}
-    labels = {f"{target_prefix(name)}/target_data": (label_key(name), layout) for name, layout in info.labels.items()}
-    return images | labels
-
-
-def _parse_batch(batch: tf.Tensor, info: DatasetInfo, normalisers: Normalisers) -> dict[str, tf.Tensor]:
-    """Parse a batch of records of storage `array` or `float` at once, which is much faster than one by one."""
-    keys, floats = _features(info), info.storage == "float"
-    data = {
-        key: tf.io.FixedLenFeature(layout.shape, tf.float32) if floats else _string_feature()
-        for key, (_, layout) in keys.items()
-    }
-    features = tf.io.parse_example(_check_records(batch), data | {_IDENTIFIER: _string_feature()})
-
-    def decode(data: tf.Tensor, layout: ChipLayout) -> tf.Tensor:
-        return tf.cast(data, layout.dtype) if floats else tf.reshape(_raw(data, layout.dtype), (-1, *layout.shape))
-
-    chips = {name: decode(features[key], layout) for key, (name, layout) in keys.items()}
-    return _normalise_images(chips, normalisers) | {_IDENTIFIER: features[_IDENTIFIER]}
-
-
 def _normalise_images(chips: dict[str, tf.Tensor], normalisers: Normalisers) -> dict[str, tf.Tensor]:
     return chips | {image_key(layer): _normalised(chips[image_key(layer)], one) for layer, one in normalisers.items()}
 
@@ -167,55 +125,37 @@ def _normalise_labels(chips: dict[str, tf.Tensor], scales: Mapping[str, Measurem
     return chips | {label_key(target): tf.cast(label, tf.float32) for target, label in scaled.items()}
 
 
-def _parse_file(record: tf.Tensor, info: DatasetInfo, normalisers: Normalisers) -> dict[str, tf.Tensor]:
-    """Parse a record that stores files."""
-    keys = _features(info)
-    spec = {key: _string_feature() for key in (*keys, _IDENTIFIER)}
-    features = tf.io.parse_single_example(_check_records([record])[0], spec)
-    chips = {}
-    for key, (name, layout) in keys.items():
-        if info.storage == "encoded":
-            pixels = tf.numpy_function(partial(_decode_file, layout=layout), [features[key]], layout.dtype)
-        else:
-            pixels = _decode_picture(features[key])
-        chips[name] = tf.ensure_shape(tf.reshape(pixels, layout.shape), layout.shape)
-    return _normalise_images(chips, normalisers) | {_IDENTIFIER: features[_IDENTIFIER]}
+def _read_batches(numbers: tf.data.Dataset, directory: Path, info: DatasetInfo, split: str) -> tf.data.Dataset:
+    """Read batches of records by their numbers in the split; dicts of image, label and identifier."""
+    reader, places = RecordReader(info), find_places(directory, info, [split])
+    layouts = {image_key(name): layout for name, layout in info.images.items()}
+    layouts |= {label_key(name): layout for name, layout in info.labels.items()}
+
+    def read(numbers: Array) -> list[Array]:
+        arrays = {name: _aligned((len(numbers), *layout.shape), layout.dtype) for name, layout in layouts.items()}
+        try:
+            return [*arrays.values(), np.array(reader.read_all([places[at] for at in numbers], arrays), object)]
+        except RecordError as error:
+            raise ValueError(f"{error}; segchips.verify lists all faults") from error
+
+    def fetch(numbers: tf.Tensor) -> dict[str, tf.Tensor]:
+        types = [*(tf.as_dtype(layout.dtype) for layout in layouts.values()), tf.string]
+        *chips, identifiers = tf.numpy_function(read, [numbers], types)
+        shaped = {
+            name: tf.ensure_shape(chip, (None, *layout.shape))
+            for chip, (name, layout) in zip(chips, layouts.items(), strict=True)
+        }
+        return shaped | {_IDENTIFIER: tf.ensure_shape(identifiers, (None,))}
+
+    return numbers.map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
-def _decode_file(content: bytes, layout: ChipLayout) -> "Pixels":
-    """Decode a chip file, the bands of a time series as steps x height x width x channels."""
-    pixels = decode_chip(content)
-    return by_step(pixels, layout.shape[0]) if len(layout.shape) == 4 else pixels
-
-
-def _remote_records(paths: Sequence[Path], info: DatasetInfo, shuffle: bool, seed: int | None) -> tf.data.Dataset:
-    """The records of shards in an object store, each read by its range."""
-    entries = [
-        (number, entry.offset or 0, entry.length or 0)
-        for number, path in enumerate(paths)
-        for entry in read_index(index_path(path))
-        if entry.state == MADE
-    ]
-
-    def read(number: int, offset: int, length: int) -> bytes:
-        return read_record(paths[int(number)], int(offset), int(length), info.compression)
-
-    places = tf.data.Dataset.from_tensor_slices(np.array(entries, np.int64).reshape(-1, 3))
-    if shuffle:
-        places = places.shuffle(max(1, len(entries)), seed=seed)
-
-    def fetch(place: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(tf.numpy_function(read, tf.unstack(place, 3), tf.string), ())
-
-    return places.map(fetch, num_parallel_calls=_REQUESTS, deterministic=not shuffle)
-
-
-def _local_records(paths: Sequence[Path], info: DatasetInfo, counts: tf.Tensor, seed: int | None) -> tf.data.Dataset:
-    shards = tf.data.Dataset.from_tensor_slices(([str(path) for path in paths], counts))
-    if seed is not None:
-        shards = shards.shuffle(max(1, len(paths)), seed=seed)
-    parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
-    return shards.interleave(partial(_records, compression=info.compression), _FILES, **parallel)
+def _aligned(shape: tuple[int, ...], dtype: str) -> Array:
+    """Empty memory that TensorFlow takes as it is; it copies arrays that begin elsewhere."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def _class_weights(directory: str | Path, info: DatasetInfo, split: str) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -250,10 +190,9 @@ def load(
         batch: The number of chips in a batch, which is faster than `Dataset.batch` afterwards; None for single chips.
         normalise: Whether images become float32, (value - mean) / std of their band where valid and 0 elsewhere, by
             the statistics of split "train"; or the name of the split whose statistics to use.
-        shuffle: Whether chips come in another order in each epoch: shards are shuffled, and then records in a buffer of
-            up to 256 MB.
+        shuffle: Whether chips come in another order in each epoch, which any order of all chips can be.
         seed: A number that makes the orders of `shuffle` the same in each run.
-        cache: Whether records are kept in memory after the first epoch.
+        cache: Whether chips are kept in memory after the first epoch.
         weights: Whether dicts have `weight` (height x width, float32) for each label pixel of the first target: the
             weight of its class in the statistics of split "train", or of the named split, and 0 where the class is not
             known.
@@ -272,27 +211,21 @@ def load(
     path = dataset_path(directory)
     info = read_info(path)
     normalisers = Normaliser.from_statistics(path, normalise) if normalise else {}
-    paths = shard_paths(path, info, split)
-    counts = tf.constant(info.splits[split], tf.int64)
-    total = sum(counts.numpy())
+    total = sum(info.splits[split]) if split in info.splits else 0
     if shuffle and seed is None:
         seed = int(np.random.default_rng().integers(2**31))
-    if isinstance(path, RemotePath):
-        records = _remote_records(paths, info, shuffle, seed)
-    else:
-        records = _local_records(paths, info, counts, seed if shuffle else None)
+    numbers = tf.data.Dataset.range(total)
+    if shuffle and not cache:
+        numbers = numbers.shuffle(max(1, total), seed=seed)
+    size = max(1, _BATCH_BYTES // info.pixel_bytes)
+    chips = _read_batches(numbers.batch(size if cache else batch or size), path, info, split)
     if cache:
-        records = records.cache()
-    if shuffle:
-        records = records.shuffle(max(1, min(total, _SHUFFLE_BYTES // info.pixel_bytes)), seed=seed)
+        chips = chips.unbatch().cache()
+        chips = chips.shuffle(max(1, total), seed=seed) if shuffle else chips
+        chips = chips.batch(batch or size)
     parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
-    if info.storage in ("array", "float"):
-        batches = records.batch(batch or max(1, _BATCH_BYTES // info.pixel_bytes))
-        chips = batches.map(partial(_parse_batch, info=info, normalisers=normalisers), **parallel)
-        chips = chips if batch else chips.unbatch()
-    else:
-        chips = records.map(partial(_parse_file, info=info, normalisers=normalisers), **parallel)
-        chips = chips.batch(batch) if batch else chips
+    if normalisers:
+        chips = chips.map(partial(_normalise_images, normalisers=normalisers), **parallel)
     if weights:
         weigh = _class_weights(path, info, "train" if weights is True else weights)
         label = label_key(next(iter(info.labels)))
@@ -300,5 +233,6 @@ def load(
     if normalise_labels:
         scales = MeasurementScale.from_statistics(path, normalise_labels)
         chips = chips.map(partial(_normalise_labels, scales=scales), **parallel)
+    chips = chips if batch else chips.unbatch()
     chips = chips.apply(tf.data.experimental.assert_cardinality(-(-total // (batch or 1))))
     return chips.prefetch(tf.data.AUTOTUNE)
