@@ -1,5 +1,6 @@
 """PyTorch datasets against the chips that were written, without TensorFlow."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -107,8 +108,9 @@ def test_damage_and_what_is_missing_are_named(tmp_path):
 
 def test_tensorflow_stays_out(tmp_path):
     directory, _ = dataset(tmp_path, "encoded")
-    list(segchips.Chips(directory, "train"))
-    assert "tensorflow" not in sys.modules
+    code = "import sys, segchips; list(segchips.Chips(sys.argv[1], 'train')); print('tensorflow' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code, directory], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
 
 
 @pytest.mark.parametrize("kind", ["Chips", "ChipStream"])

@@ -30,25 +30,34 @@ def _blocks(pieces: Sequence[SpooledChip], corners: Sequence[tuple[int, int]]) -
     """The positions of the pieces that intersect each block, by row and column of the block."""
     blocks: dict[tuple[int, int], list[int]] = defaultdict(list)
     for number, (piece, (top, left)) in enumerate(zip(pieces, corners, strict=True)):
-        for row in range(top // BLOCK, (top + piece.height - 1) // BLOCK + 1):
-            for column in range(left // BLOCK, (left + piece.width - 1) // BLOCK + 1):
+        margin = piece.margin
+        for row in range((top - margin) // BLOCK, (top + piece.height + margin - 1) // BLOCK + 1):
+            for column in range((left - margin) // BLOCK, (left + piece.width + margin - 1) // BLOCK + 1):
                 blocks[row, column].append(number)
     return blocks
 
 
-def _paste(block: Array, corner: tuple[int, int], values: Array, at: tuple[int, int]) -> None:
-    """Copy the values that lie in the block into it; `corner` and `at` are row and column of block and values."""
+def paste(block: Array, corner: tuple[int, int], values: Array, at: tuple[int, int], add: bool = False) -> None:
+    """Copy the values that lie in the block into it, or add them.
+
+    Args:
+        block: The block, bands x rows x columns.
+        corner: Row and column of the block.
+        values: The values, bands x rows x columns.
+        at: Row and column of the values.
+        add: Whether values are added to those that are there.
+    """
     (top, left), (row, column) = at, corner
     first, start = max(top, row), max(left, column)
     last, end = min(top + values.shape[1], row + block.shape[1]), min(left + values.shape[2], column + block.shape[2])
     if first < last and start < end:
-        block[:, first - row : last - row, start - column : end - column] = values[
-            :, first - top : last - top, start - left : end - left
-        ]
+        inside = np.s_[:, first - row : last - row, start - column : end - column]
+        cut = values[:, first - top : last - top, start - left : end - left]
+        block[inside] = block[inside] + cut if add else cut
 
 
 @dataclass(frozen=True)
-class _Mosaic:
+class Mosaic:
     """A mosaic of the predictions of one CRS and pixel size, and the scratch folder beside it."""
 
     path: Path
@@ -59,45 +68,67 @@ class _Mosaic:
     nodata: float
 
     @cached_property
-    def _pieces(self) -> list[SpooledChip]:
+    def pieces(self) -> list[SpooledChip]:
+        """The predictions."""
         return self.spool.pieces[self.crs, self.step]
 
     @cached_property
     def _corner(self) -> tuple[float, float]:
-        return min(piece.west for piece in self._pieces), max(piece.north for piece in self._pieces)
+        return min(piece.west for piece in self.pieces), max(piece.north for piece in self.pieces)
 
     @cached_property
-    def _places(self) -> list[tuple[int, int]]:
-        return piece_corners(self._pieces, self.step, *self._corner)
+    def places(self) -> list[tuple[int, int]]:
+        """Row and column of each prediction, without its margin."""
+        return piece_corners(self.pieces, self.step, *self._corner)
+
+    @property
+    def bands(self) -> int:
+        """The number of bands."""
+        return self.spool.bands
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the pixels."""
+        return self.spool.dtype
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Bands, rows and columns."""
-        ends = [(r + p.height, c + p.width) for p, (r, c) in zip(self._pieces, self._places, strict=True)]
-        return self.spool.bands, max(end for end, _ in ends), max(end for _, end in ends)
+        ends = [(r + p.height, c + p.width) for p, (r, c) in zip(self.pieces, self.places, strict=True)]
+        return self.bands, max(end for end, _ in ends), max(end for _, end in ends)
 
     @property
     def profile(self) -> dict[str, Any]:
         """The profile of the file, as rasterio takes it."""
         (west, north), (count, height, width), (across, down) = self._corner, self.shape, self.step
-        layout = {"height": height, "width": width, "count": count, "dtype": self.spool.dtype, "nodata": self.nodata}
+        layout = {"height": height, "width": width, "count": count, "dtype": self.dtype, "nodata": self.nodata}
         return {**layout, "crs": self.crs, "transform": Affine(across, 0, west, 0, -down, north)}
 
     def blocks(self) -> Iterator[tuple[Window, Array]]:
         """Yield window and pixels of the blocks that have predictions, row by row."""
-        bands, height, width = self.shape
-        for (row, column), numbers in sorted(_blocks(self._pieces, self._places).items()):
+        for (row, column), numbers in sorted(_blocks(self.pieces, self.places).items()):
             top, left = row * BLOCK, column * BLOCK
-            size = min(BLOCK, height - top), min(BLOCK, width - left)
-            block = np.full((bands, *size), self.nodata, self.spool.dtype)
-            for number in numbers:
-                _paste(block, (top, left), self.spool.read(self._pieces[number]), self._places[number])
-            for number in numbers:
-                if middle := self._pieces[number].middle:
-                    inner = slice(middle[0], sum(middle))
-                    corner = self._places[number][0] + middle[0], self._places[number][1] + middle[0]
-                    _paste(block, (top, left), self.spool.read(self._pieces[number])[:, inner, inner], corner)
-            yield Window(left, top, size[1], size[0]), block
+            size = min(BLOCK, self.shape[1] - top), min(BLOCK, self.shape[2] - left)
+            if min(row, column) >= 0 and min(size) > 0:  # margins reach beyond the map
+                yield Window(left, top, size[1], size[0]), self.block((top, left), size, numbers)
+
+    def block(self, corner: tuple[int, int], size: tuple[int, int], numbers: Sequence[int]) -> Array:
+        """The pixels of a block.
+
+        Args:
+            corner: Its row and column.
+            size: Its rows and columns.
+            numbers: The predictions that intersect it.
+        """
+        block = np.full((self.bands, *size), self.nodata, self.dtype)
+        for number in numbers:
+            paste(block, corner, self.spool.read(self.pieces[number]), self.places[number])
+        for number in numbers:
+            if middle := self.pieces[number].middle:
+                inner = slice(middle[0], sum(middle))
+                place = self.places[number][0] + middle[0], self.places[number][1] + middle[0]
+                paste(block, corner, self.spool.read(self.pieces[number])[:, inner, inner], place)
+        return block
 
     def write(self) -> None:
         """Write the file, block by block, as a cloud-optimised GeoTIFF; StorageError if the disk is full."""
@@ -143,7 +174,7 @@ def _probe(path: Path, size: int) -> None:
 
 
 @contextmanager
-def _scratch(path: Path) -> Iterator[tuple[Path, FileIO]]:
+def scratch(path: Path) -> Iterator[tuple[Path, FileIO]]:
     """A temporary folder beside the path, and an open file in it."""
     folder = path.with_name(f".{path.name}.{os.getpid()}.parts")
     try:
@@ -156,7 +187,7 @@ def _scratch(path: Path) -> Iterator[tuple[Path, FileIO]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _paths(path: Path, grids: Sequence[tuple[str, tuple[float, float]]]) -> list[Path]:
+def grid_paths(path: Path, grids: Sequence[tuple[str, tuple[float, float]]]) -> list[Path]:
     """The path, or one for each grid with the CRS in its name, and the pixel size if the CRS occurs twice."""
     if len(grids) == 1:
         return [path]
@@ -196,15 +227,15 @@ def mosaic(predictions: Iterable[tuple[Any, Any]], path: str | Path, nodata: flo
         StorageError: A file cannot be written.
     """
     path = Path(path)
-    with _scratch(path) as (folder, stream):
+    with scratch(path) as (folder, stream):
         spool = Spool(path, stream)
         for name, bands in single_predictions(predictions):
             spool.add(name, bands)
         if not spool.pieces:
             raise InputError(f"there are no predictions to write to {path}; an iterator gives them only once")
         grids = sorted(spool.pieces)
-        paths = _paths(path, grids)
+        paths = grid_paths(path, grids)
         value = _default_nodata(spool.dtype) if nodata is None else nodata
         for file, (crs, step) in zip(paths, grids, strict=True):
-            _Mosaic(file, folder, spool, crs, step, value).write()
+            Mosaic(file, folder, spool, crs, step, value).write()
     return paths

@@ -65,7 +65,7 @@ class ChipLocation:
 
 @dataclass(frozen=True)
 class SpooledChip:
-    """A prediction in the spool, without padding.
+    """A prediction in the spool, and the part of it without padding.
 
     Attributes:
         offset: The byte at which it begins.
@@ -75,6 +75,7 @@ class SpooledChip:
         width: Columns.
         middle: First row (and column) and number of rows of the middle, which wins over other predictions there; None
             where predictions do not overlap.
+        margin: Pixels of padding around that part that the spool holds as well.
     """
 
     offset: int
@@ -83,6 +84,7 @@ class SpooledChip:
     height: int
     width: int
     middle: tuple[int, int] | None = None
+    margin: int = 0
 
 
 def chip_location(identifier: str) -> ChipLocation:
@@ -146,14 +148,21 @@ class Spool:
         dtype: Their dtype.
     """
 
-    def __init__(self, path: Path, stream: FileIO) -> None:
-        self._path, self._stream, self._end = path, stream, 0
+    def __init__(self, path: Path, stream: FileIO, with_padding: bool = False) -> None:
+        """Begin a spool.
+
+        Args:
+            path: The file that the predictions are for.
+            stream: The file that holds them.
+            with_padding: Whether to keep padding, for blending.
+        """
+        self._path, self._stream, self._end, self._with_padding = path, stream, 0, with_padding
         self.pieces: dict[tuple[str, tuple[float, float]], list[SpooledChip]] = defaultdict(list)
         self.bands = 0
         self.dtype = np.dtype(np.uint8)
 
     def add(self, name: str, bands: Array) -> None:
-        """Write a prediction without its padding.
+        """Write a prediction.
 
         Args:
             name: The identifier of the chip.
@@ -173,24 +182,24 @@ class Spool:
         if location.size and shape[1:] != (location.size, location.size):
             size = f"{shape[1]} x {shape[2]} pixels, its tile {location.size}"
             raise InputError(f"the prediction of {name} has {size}; predict chips as they are, padding on")
-        core = np.ascontiguousarray(
-            bands[:, location.pad : shape[1] - location.pad, location.pad : shape[2] - location.pad]
-        )
-        west, north = location.west + location.pad * location.step[0], location.north - location.pad * location.step[1]
+        pad, margin = location.pad, location.pad if self._with_padding else 0
+        cut = pad - margin
+        kept = np.ascontiguousarray(bands[:, cut : shape[1] - cut, cut : shape[2] - cut])
+        height, width = shape[1] - 2 * pad, shape[2] - 2 * pad
+        west, north = location.west + pad * location.step[0], location.north - pad * location.step[1]
         stride = location.stride
-        middle = ((core.shape[1] - stride) // 2, stride) if stride else None
-        self.pieces[location.crs, location.step].append(
-            SpooledChip(self._end, west, north, core.shape[1], core.shape[2], middle)
-        )
-        unwritten = core.data.cast("B")
+        middle = ((height - stride) // 2, stride) if stride else None
+        piece = SpooledChip(self._end, west, north, height, width, middle, margin)
+        self.pieces[location.crs, location.step].append(piece)
+        unwritten = kept.data.cast("B")
         with storage_errors(self._path, self._path):
             while unwritten:
                 unwritten = unwritten[self._stream.write(unwritten) :]
-        self._end += core.nbytes
+        self._end += kept.nbytes
 
     def read(self, piece: SpooledChip) -> Array:
-        """Read a prediction (bands x height x width)."""
-        shape = self.bands, piece.height, piece.width
+        """Read a prediction (bands x height x width), with its margin."""
+        shape = self.bands, piece.height + 2 * piece.margin, piece.width + 2 * piece.margin
         self._stream.seek(piece.offset)
         return np.frombuffer(self._stream.read(math.prod(shape) * self.dtype.itemsize), self.dtype).reshape(shape)
 
