@@ -19,6 +19,8 @@ NEEDS = {"Needs TensorFlow.": "tensorflow", "Needs PyTorch.": "torch"}
 def test_every_public_name_has_a_section() -> None:
     assert sorted(name for title in SECTIONS for name in title.split(", ")) == sorted(segchips.__all__)
     assert all(">>> " in text for text in SECTIONS.values())
+    rendered = (REPOSITORY / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    assert set(segchips.__all__) <= set(re.findall(r"^::: segchips\.\w+\.\w+\.(\w+)$", rendered, re.M))
 
 
 @pytest.mark.parametrize("title", SECTIONS)
