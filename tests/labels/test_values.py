@@ -3,6 +3,7 @@
 import math
 import re
 
+import geopandas
 import numpy as np
 import pytest
 import yaml
@@ -61,6 +62,7 @@ def test_values_that_cannot_be_burned_are_named(tmp_path, values, words):
         (["water", None, ""], {"water": 1, "": 2}, [1, 2, 2]),
         (["water", None, ""], {"water": 1, "": None}, [1, 255, 255]),
         ([1.0, math.nan, 2.0], {1: 1, 2: 2, "": None}, [1, 255, 2]),
+        (["A\u0308cker", "\u00c4cker", "x"], {"\u00c4cker": 1, "x": 2}, [1, 1, 2]),
     ],
 )
 def test_class_maps(tmp_path, values, classes, expected):
@@ -115,3 +117,10 @@ def test_feature_ids_are_an_attribute(tmp_path):
     path = write_vectors(tmp_path / "a.gpkg", squares(3), UTM, number=[7, 8, 9])
     pixels = burn_tile(read_features(path, attribute="fid", all_touched=False))
     assert [int(pixels[31, 2 * place]) for place in range(3)] == [1, 2, 3]
+
+
+def test_lists_are_no_classes(tmp_path):
+    frame = geopandas.GeoDataFrame({"number": [[1], [2]]}, geometry=squares(2), crs=UTM)
+    frame.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="attribute 'number' of layer 'a' .* holds lists, which are no classes"):
+        read_features(tmp_path / "a.parquet", attribute="number", classes={"1": 1})

@@ -5,6 +5,7 @@ YAML reads `no` as a truth value, `010` as 8 and `1.0` as a number; files hold t
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -37,8 +38,7 @@ class ClassKeys(Generic[T]):
         self._equal: dict[object, list[str]] = {}
         self._ranges: list[tuple[Decimal, Decimal, str]] = []
         for key in entries:
-            if (meaning := _meaning(key)) is not None:
-                self._equal.setdefault(meaning, []).append(key)
+            self._equal.setdefault(_meaning(key), []).append(key)
             if limits := parse_range(key):
                 self._ranges.append((*limits, key))
 
@@ -59,7 +59,7 @@ class ClassKeys(Generic[T]):
         if text == "":
             return "null" if "null" in self._exact else None
         meaning = _meaning(value if isinstance(value, bool) else text)
-        candidates = self._equal.get(meaning, []) if meaning is not None else []
+        candidates = self._equal.get(meaning, [])
         if isinstance(value, bool) and not candidates:
             candidates = self._equal.get(Decimal(int(value)), [])
         if isinstance(meaning, Decimal) and (plain := f"{meaning:f}") in candidates:
@@ -132,19 +132,21 @@ def yaml_key(value: Any) -> str:
 
 def key_text(key: Any) -> str:
     """Returns a key of YAML as text, as JSON writes it."""
+    if isinstance(key, date):
+        return value_text(key)
     return json.dumps(key) if key is None or isinstance(key, bool) else str(key)
 
 
-def _meaning(value: object) -> object | None:
-    """Returns the truth value or number that a key or value stands for; None for any other text."""
+def _meaning(value: object) -> object:
+    """Returns the truth value, number or text that a key or value stands for; letters with accents in one form."""
     if isinstance(value, bool):
         return ("truth", value)
-    text = str(value)
+    text = unicodedata.normalize("NFC", str(value))
     if text.lower() in _TRUTH:
         return ("truth", _TRUTH[text.lower()])
     if re.fullmatch(_NUMBER, text):
         try:
             return Decimal(text).normalize() + 0
         except InvalidOperation:
-            return None
-    return None
+            return ("text", text)
+    return ("text", text)

@@ -89,7 +89,10 @@ def _whole_numbers(layer: VectorLayer, subject: str, reserved: Mapping[str, int 
 def _map_classes(layer: VectorLayer, classes: Mapping[str, int | None], subject: str) -> FeatureValues:
     values = _python_values(layer)
     keys = ClassKeys(classes)
-    known = {value: keys.find(value) for value in set(values)}
+    try:
+        known = {value: keys.find(value) for value in set(values)}
+    except TypeError as error:
+        raise InputError(f"{subject} holds lists, which are no classes; name another attribute") from error
     names = [known[value] for value in values]
     unmapped = np.array([name is None for name in names], bool)
     if unmapped.any():
