@@ -5,9 +5,11 @@ import re
 import numpy as np
 import pytest
 import shapely
+from rasterio.transform import Affine
 
 from segchips.labels.misplaced import describe_misplaced
 from support.label_features import TILE, UTM, read_features, reproject
+from support.label_rasters import read_labels, write_raster
 from support.vectors import write_vectors
 
 WEST, SOUTH, EAST, NORTH = TILE.bounds
@@ -54,3 +56,23 @@ def test_few_features_are_counted(tmp_path):
 def test_a_layer_of_which_some_features_meet_tiles_is_not_mentioned(tmp_path):
     far = [shapely.box(WEST + x, SOUTH, WEST + x + 5, SOUTH + 5) for x in np.arange(1000, 1900, 10)]
     assert said_of(tmp_path, [MIDDLE, *far], UTM) == []
+
+
+@pytest.mark.parametrize(
+    ("crs", "shift", "words"),
+    [
+        (
+            UTM,
+            50_000,
+            r"it lies in longitudes 14\.6\d* to .*, the tiles in longitudes .*; is its CRS WGS 84 / UTM zone 33N",
+        ),
+        ("EPSG:32634", 0, r"fit the CRS EPSG:32633 .* instead of .*34N: assign it with: gdal_edit\.py -a_srs"),
+        (UTM, 0, None),
+    ],
+)
+def test_a_raster_that_meets_no_tile_is_described(tmp_path, crs, shift, words):
+    transform = Affine(10, 0, WEST + shift, 0, -10, NORTH)
+    features = read_labels(write_raster(tmp_path / "map.tif", np.ones((32, 32), "uint8"), crs, transform))
+    lines = describe_misplaced(features, [TILE], [[]])
+    assert len(lines) == (words is not None)
+    assert all("map.tif' meets no tile" in line and re.search(words, line) for line in lines), lines

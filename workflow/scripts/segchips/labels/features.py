@@ -87,7 +87,8 @@ class LabelFeatures:
     Attributes:
         config: As given.
         layers: The features of each vector layer, in burning order.
-        has_rasters: Whether some of the labels come from rasters.
+        rasters: The layers of rasters, in burning order.
+        has_rasters: Whether there are any.
         notes: Lines about polygons that were repaired and features that were left out.
 
     Raises:
@@ -100,7 +101,8 @@ class LabelFeatures:
         self._continuous = config.kind == "continuous"
         self._parts = [self._read_layer(layer) for layer in config.layers]
         self.layers = [part for part in self._parts if isinstance(part, FeatureLayer)]
-        self.has_rasters = len(self.layers) < len(self._parts)
+        self.rasters = [part for part in self._parts if isinstance(part, RasterLayer)]
+        self.has_rasters = bool(self.rasters)
         self._offsets = np.cumsum([0, *(len(layer.geometries) for layer in self.layers)])
         self._geometries_by_crs: dict[str, Geometries] = {}
         self._lock = threading.Lock()
@@ -210,7 +212,7 @@ class LabelFeatures:
         return TileLabels(found, sorted(classes), known_pixels)
 
     def _read_rasters(self, tile: Tile) -> list[RasterPixels]:
-        return [part.read(tile) for part in self._parts if isinstance(part, RasterLayer)]
+        return [raster.read(tile) for raster in self.rasters]
 
     def _burn(
         self, tile: Tile, features: Sequence[int], rasters: Sequence[RasterPixels], covered: Mask | None

@@ -10,7 +10,7 @@ from segchips.arrays import Floats
 from segchips.errors import InputError
 from segchips.grids.outlines import core_outlines
 from segchips.grids.tile import Tile
-from segchips.labels.features import FeatureLayer, LabelFeatures
+from segchips.labels.features import LabelFeatures
 from segchips.vectors.geometry import reproject_geometries
 
 FEW = 0.01
@@ -22,7 +22,7 @@ _WGS84 = pyproj.CRS(4326)
 def describe_misplaced(
     features: LabelFeatures, tiles: Sequence[Tile], feature_indices: Sequence[Sequence[int]]
 ) -> list[str]:
-    """Describes each layer of which no feature meets a tile, or less than 1 % do.
+    """Describes each layer of which no feature meets a tile, or less than 1 % do, and each of rasters that meet none.
 
     Args:
         features: The features of all layers.
@@ -37,22 +37,31 @@ def describe_misplaced(
         start += count
         if count and hits < FEW * count:
             found = f"only {hits} of its {count:,} features meet" if hits else "no feature meets"
-            lines.append(f"{layer.name}: {found} a tile; {_likely_cause(layer, tiles)}")
+            step = -(-count // _SAMPLE)
+            points = shapely.get_coordinates(shapely.centroid(layer.geometries[::step]))
+            cause = _likely_cause(points, layer.crs, tiles, "its features lie", "set labels.crs")
+            lines.append(f"{layer.name}: {found} a tile; {cause}")
+    if not tiles:
+        return lines
+    ground = shapely.STRtree(core_outlines(tiles))
+    for raster in features.rasters:
+        if not ground.query(raster.outlines, predicate="intersects").size:
+            remedy = "assign it with: gdal_edit.py -a_srs"
+            cause = _likely_cause(*raster.sample_points(), tiles, "it lies", remedy)
+            lines.append(f"{raster.name} meets no tile; {cause}")
     return lines
 
 
-def _likely_cause(layer: FeatureLayer, tiles: Sequence[Tile]) -> str:
+def _likely_cause(points: Floats, crs: pyproj.CRS, tiles: Sequence[Tile], lies: str, remedy: str) -> str:
     area = shapely.total_bounds(core_outlines(tiles))
-    step = -(-len(layer.geometries) // _SAMPLE)
-    points = shapely.get_coordinates(shapely.centroid(layer.geometries[::step]))
-    if _share_inside(points[:, ::-1], layer.crs, area) > 0.5:
+    if _share_inside(points[:, ::-1], crs, area) > 0.5:
         return "its axes seem to be swapped: write x (longitude, easting) before y (latitude, northing)"
-    for crs in _other_crss(tiles):
-        if not layer.crs.equals(crs, ignore_axis_order=True) and _share_inside(points, crs, area) > 0.5:
-            code = ":".join(crs.to_authority() or ())
-            return f"its coordinates fit the CRS {code} ({crs.name}) instead of {layer.crs.name}: set labels.crs"
-    extent = shapely.total_bounds(shapely.points(_to_lonlat(points, layer.crs)))
-    return f"its features lie in {_describe(extent)}, the tiles in {_describe(area)}; is its CRS {layer.crs.name}?"
+    for other in _other_crss(tiles):
+        if not crs.equals(other, ignore_axis_order=True) and _share_inside(points, other, area) > 0.5:
+            code = ":".join(other.to_authority() or ())
+            return f"its coordinates fit the CRS {code} ({other.name}) instead of {crs.name}: {remedy}"
+    extent = shapely.total_bounds(shapely.points(_to_lonlat(points, crs)))
+    return f"{lies} in {_describe(extent)}, the tiles in {_describe(area)}; is its CRS {crs.name}?"
 
 
 def _other_crss(tiles: Sequence[Tile]) -> Iterator[pyproj.CRS]:

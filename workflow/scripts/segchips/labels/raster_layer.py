@@ -2,15 +2,17 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import pyproj
 import rasterio
 import shapely
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 
-from segchips.arrays import Mask, Pixels
+from segchips.arrays import Floats, Mask, Pixels
 from segchips.chips.raster_reader import RasterReader
 from segchips.config.imagery import Nodata
 from segchips.config.labels import LabelLayer
@@ -21,6 +23,7 @@ from segchips.labels.raster_classes import LEFT_OUT, RasterClasses
 from segchips.scenes.georeference import georeference_problem
 from segchips.scenes.model import Band
 from segchips.tiles.label_rasters import raster_files, raster_outline
+from segchips.vectors.geometry import Geometries
 from segchips.vectors.longitudes import within_globe
 
 _OPEN_FILES = 16
@@ -66,11 +69,24 @@ class RasterLayer:
         self._scalings: list[tuple[float, float]] = []
         for file in self._files:
             self._scalings.append(check_raster(file, config, continuous))
-        outlines = [raster_outline(file) or _GLOBE for file in self._files] if len(self._files) > 1 else []
-        self._tree = shapely.STRtree(within_globe(np.array(outlines, dtype=object)))
+        self._tree = shapely.STRtree(self.outlines if len(self._files) > 1 else [])
         self._reader = RasterReader(_OPEN_FILES)
         self._nodata = None if config.nodata is None else Nodata(config.nodata)
         self._classes = RasterClasses(config, background)
+
+    @cached_property
+    def outlines(self) -> Geometries:
+        """The outline of each file in lon/lat; the globe for one that reaches beyond the earth or around a pole."""
+        return within_globe(np.array([raster_outline(file) or _GLOBE for file in self._files], dtype=object))
+
+    def sample_points(self) -> tuple[Floats, pyproj.CRS]:
+        """Returns points (n, 2) spread over the first file, and the CRS of their coordinates."""
+        with rasterio.open(self._files[0]) as source:
+            columns, rows = np.meshgrid(
+                (np.arange(5) + 0.5) * source.width / 5, (np.arange(5) + 0.5) * source.height / 5
+            )
+            x, y = source.transform @ (columns.ravel(), rows.ravel())
+            return np.column_stack([x, y]), pyproj.CRS(source.crs.to_wkt())
 
     def read(self, tile: Tile) -> RasterPixels:
         """Reads the layer on a tile's grid, padding included.
