@@ -28,6 +28,8 @@ PLACES = {
     EXAMPLES: "how-to/examples.md",
 }
 """Pages of the site by the files outside of docs that they are made of."""
+NOT_FOUND = "---\nsearch: {exclude: true}\n---\n"
+"""What pages begin with that the search leaves out: they name everything, and explain nothing to users."""
 LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(#[^)\s]*)?(?=\))")
 
 
@@ -36,6 +38,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source, place in PLACES.items():
         if place != "README.md":
             text = examples() if source == EXAMPLES else read(source)
+            if source in ("CHANGELOG.md", "CONTRIBUTING.md"):
+                text = NOT_FOUND + text
             files.append(File.generated(config, place, content=text))
     for path in sorted((REPOSITORY / NOTEBOOKS).glob("*.ipynb")):
         files.append(File.generated(config, place_of(f"{NOTEBOOKS}/{path.name}"), content=notebook(path)))
