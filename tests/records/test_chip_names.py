@@ -34,6 +34,8 @@ def paired(root, images="images", labels="labels", **options):
         ("austin_{}_rgb.tif", "austin_{}_gt.tif"),
         ("top_{}_IRRG.tif", "top_{}_label_noBoundary.tif"),
         ("a.b_{}_sat.jpg", "a.b_{}_mask.png"),
+        ("SN3_roads_AOI_2_Vegas_PS-RGB_img{}.tif", "SN3_roads_AOI_2_Vegas_mask_img{}.tif"),
+        ("2017_s2_{}_v1_b.tif", "2017_lulc_{}_v1_b.tif"),
     ],
 )
 def test_beginnings_and_endings_that_differ(tmp_path, image, label):
@@ -52,6 +54,8 @@ def test_beginnings_and_endings_that_differ(tmp_path, image, label):
         ("images/{}.tif", "masks/{}.tif"),
         ("train/images/{}.tif", "train/labels/{}.tif"),
         ("{}.tif", "{}_label.tif"),
+        ("M-33-20-D_{}.jpg", "M-33-20-D_{}_m.png"),
+        ("a/{}.jpg", "a/{}-cls.v2.png"),
     ],
 )
 def test_images_and_labels_in_one_folder(tmp_path, files):

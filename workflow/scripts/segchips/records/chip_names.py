@@ -7,6 +7,7 @@ without the parts in which images and labels differ, such as `_sat` and `_mask`.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ _IMAGE_WORDS = frozenset([
 ])
 # fmt: on
 _PART = re.compile(r"[^/_\-. ]+")
+_SEPARATOR = re.compile(r"[_\-. ]")
+_MAX_RUN = 3
 _MAX_PARTS = 2
 """How many parts of a name, at its beginning or end, images and labels may differ in."""
 
@@ -140,6 +143,82 @@ def paired_by_words(files: Sequence[str]) -> tuple[Names, Names, str]:
     if not by_label.keys() & by_image.keys():
         by_image = group_by_name(images, stem)
     return by_image, by_label, note
+
+
+def paired_by_part(images: Sequence[str], labels: Sequence[str]) -> tuple[Names, Names, str]:
+    """Names without the part in the middle in which images and labels differ, such as `PS-RGB` and `mask`.
+
+    Returns:
+        As `paired_by_ending`; empty names if no part makes names agree, or several do alike.
+    """
+    options = []
+    for image_part, label_part in product(_parts_of_all(images, labels), _parts_of_all(labels, images)):
+        names = [
+            {_without_part(file, image_part) for file in images},
+            {_without_part(file, label_part) for file in labels},
+        ]
+        agreeing = len(names[0] & names[1])
+        if agreeing and len(names[0]) == len(images):
+            options.append((-agreeing, len(image_part + label_part), image_part, label_part))
+    options.sort()
+    if not options or len(options) > 1 and options[0][:2] == options[1][:2]:
+        return {}, {}, ""
+    _, _, image_part, label_part = options[0]
+    note = f"names of images have '{image_part}' where names of labels have '{label_part}'"
+    return (
+        group_by_name(images, lambda file: _without_part(file, image_part)),
+        group_by_name(labels, lambda file: _without_part(file, label_part)),
+        note,
+    )
+
+
+def _parts_of_all(files: Sequence[str], others: Sequence[str]) -> list[str]:
+    """The parts between separators, up to three together, that all names of files have and not all of others."""
+    name = stem(files[0]).rpartition("/")[2]
+    spans = [match.span() for match in _PART.finditer(name)]
+    runs = {name[first[0] : last[1]] for at, first in enumerate(spans) for last in spans[at : at + _MAX_RUN]}
+    return [run for run in sorted(runs) if _in_all(run, files) and not _in_all(run, others)]
+
+
+def _in_all(part: str, files: Sequence[str]) -> bool:
+    find = _bounded(part)
+    return all(find.search(stem(file).rpartition("/")[2]) for file in files)
+
+
+@lru_cache(256)
+def _bounded(part: str) -> re.Pattern[str]:
+    """A pattern of a part between separators."""
+    return re.compile(rf"(?<![^_\-. ]){re.escape(part)}(?![^_\-. ])")
+
+
+def _without_part(file: str, part: str) -> str:
+    folder, slash, name = stem(file).rpartition("/")
+    before, _, after = _bounded(part).sub("\0", name, count=1).partition("\0")
+    return folder + slash + (before + after[1:] if before else after[1:])
+
+
+def paired_by_longer_names(files: Sequence[str]) -> tuple[Names, Names, str]:
+    """Images and labels of one folder, where the names of labels are those of images with an ending such as `_m`.
+
+    Returns:
+        As `paired_by_ending`; empty names unless one ending tells all files.
+    """
+    stems = {stem(file) for file in files}
+    ends = Counter(
+        name[match.start() :]
+        for name in stems
+        for match in _SEPARATOR.finditer(name, name.rfind("/") + 1)
+        if name[: match.start()] in stems
+    )
+    if not ends:
+        return {}, {}, ""
+    ((end, count),) = ends.most_common(1)
+    labels = [file for file in files if stem(file).endswith(end)]
+    images = [file for file in files if not stem(file).endswith(end)]
+    if not count == len(labels) == len(images) == len(stems) / 2:
+        return {}, {}, ""
+    by_label = group_by_name(labels, lambda file: stem(file)[: -len(end)])
+    return group_by_name(images, stem), by_label, f"files named '{{name}}{end}' are labels, the others images"
 
 
 def common_endings(files: Sequence[str]) -> list[str]:

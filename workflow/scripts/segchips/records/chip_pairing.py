@@ -11,6 +11,8 @@ from segchips.records.chip_names import (
     common_endings,
     group_by_name,
     paired_by_ending,
+    paired_by_longer_names,
+    paired_by_part,
     paired_by_words,
     path_name,
     pattern_names,
@@ -90,6 +92,8 @@ def _named(chips: Mapping[str, ChipName], rest: Sequence[str]) -> Names:
 def _in_one_folder(chips: ChipFiles) -> NamedChips:
     named = NamedChips(*paired_by_words(chips.files))
     if not named.shared:
+        named = NamedChips(*paired_by_longer_names(chips.files))
+    if not named.shared:
         ends = ", ".join(common_endings(chips.files)) or "no common ending"
         raise InputError(
             f"{chips.folder} is given for images and labels, and its {len(chips.files)} file names do not say which "
@@ -103,9 +107,10 @@ def _in_two_folders(images: ChipFiles, labels: ChipFiles) -> NamedChips:
     named = NamedChips(group_by_name(images.files, path_name), group_by_name(labels.files, path_name))
     if named.shared:
         return named
-    named = NamedChips(*paired_by_ending(images.files, labels.files))
-    if named.shared:
-        return named
+    for pair in (paired_by_ending, paired_by_part):
+        named = NamedChips(*pair(images.files, labels.files))
+        if named.shared:
+            return named
     by_file = [group_by_name(side.files, _basename) for side in (images, labels)]
     named = NamedChips(by_file[0], by_file[1], "folders are not part of names")
     if named.shared and all(len(named.images[name]) == len(named.labels[name]) == 1 for name in named.shared):
