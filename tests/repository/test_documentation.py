@@ -56,3 +56,13 @@ def test_the_picture_is_small() -> None:
     assert path.stat().st_size < 300_000
     with Image.open(path) as picture:
         assert picture.width > 3 * picture.height
+
+
+def test_the_readme_is_short_and_its_figures_are_those_of_the_benchmarks() -> None:
+    text = read("README.md")
+    assert len(text.split()) <= 900
+    measured = read("docs/benchmarks.md") + read("docs/explanations/scale.md")
+    (table,) = re.findall(r"^\| measured.*(?:\n\|.*)*", text, re.MULTILINE)
+    figures = re.findall(r"[\d,.]+ (?:ms|s|min|MB)\b|\d+,\d+|\b\d+(?= from)", table)
+    assert len(figures) > 10
+    assert [figure for figure in figures if figure not in measured] == []
