@@ -8,9 +8,10 @@ import pytest
 import rasterio
 
 from segchips.errors import SceneError
+from segchips.remote import http_ranges
 from segchips.remote.fetcher import Address, Fetcher, FetcherSession
 from segchips.remote.tiff_layout import Window
-from support.range_server import RangeServer, cut, reset, status
+from support.range_server import RangeServer, cut, reset, stall, status
 
 
 @pytest.fixture
@@ -101,6 +102,49 @@ def test_a_busy_host_does_not_hold_up_another(tmp_path, files):
         FetcherSession(shared).open([address(idle, "1.tif")])
         assert not waiting.done()
         assert where.name in waiting.result()
+
+
+def test_a_silent_host_does_not_hold_up_another_and_is_given_up_once(tmp_path, files, monkeypatch):
+    monkeypatch.setattr(http_ranges, "_SILENCE_SECONDS", 1.0)
+    with RangeServer(files) as silent, RangeServer(files) as other, ThreadPoolExecutor(12) as pool:
+        shared, patience = fetcher(tmp_path, requests=8), 4.0
+        session = FetcherSession(shared)
+        session.open([address(silent, f"{number}.tif", patience) for number in (0, 1)])
+        session.open([address(other, "0.tif")])
+        silent.faults += [stall] * 1000
+
+        def read(server, number):
+            mine, where = FetcherSession(shared), address(server, f"{number}.tif", patience)
+            layout = mine.open([where])[where.name]
+            mine.fetch({where: window(layout, 0, 600, 0, 600)})
+            return time.monotonic()
+
+        begun = time.monotonic()
+        stalled = [pool.submit(read, silent, number) for number in (0, 1, 2, 2, 2, 2)]
+        assert max(pool.map(lambda number: read(other, number), (1, 2, 0))) - begun < 3
+        errors = [str(future.exception()) for future in stalled]
+        assert all("cannot be read (no answer in time" in error for error in errors)
+        assert all("cannot be read" in str(raised(read, silent, number)) for number in (0, 1, 2))
+        assert time.monotonic() - begun < patience + 6
+
+
+def raised(function, *arguments):
+    with pytest.raises(SceneError) as caught:
+        function(*arguments)
+    return caught.value
+
+
+def test_a_file_that_fails_while_its_host_answers_fails_no_other(tmp_path, files):
+    with RangeServer(files) as server, ThreadPoolExecutor(1) as pool:
+        shared, where = fetcher(tmp_path), address(server, "0.tif", patience=2)
+        server.guard = lambda handler: status(500)(handler) if "0.tif" in handler.path else False
+        failing = pool.submit(FetcherSession(shared).open, [where])
+        while not failing.done():
+            FetcherSession(shared).open([address(server, "1.tif")])
+            copy = FetcherSession(shared).open([address(server, "2.tif")])
+            shared._copies.clear()  # ask again
+        assert "HTTP 500" in str(failing.exception()) and copy
+        FetcherSession(shared).open([address(server, "1.tif")])
 
 
 @pytest.mark.parametrize(

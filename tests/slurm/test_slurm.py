@@ -14,6 +14,7 @@ import pytest
 
 from support.catalogues import write_json
 from support.projects import Project, kill_run
+from support.range_server import RangeServer
 from support.slurm import PROFILE, RESULTS, Cluster, needs_slurm
 
 Submit = Callable[..., CompletedProcess[str]]
@@ -119,14 +120,15 @@ def test_what_a_cancelled_job_did_not_make_is_not_there(
 
 
 def test_requests_hold_across_jobs(fresh: Project, cluster: Cluster, submit: Submit) -> None:
-    config = fresh.config
-    fresh.write(config | {"requests": 1})
-    asking = ("--set-threads", "images=0", "--set-resources", "images:requests=1")
-    result = submit(fresh, *asking)
-    assert result.returncode == 0, result.stdout
-    numbers = [path.stem.rpartition("-")[2] for path in (fresh.folder / "logs" / "slurm").glob("segchips-images-*")]
-    (_, first_end), (second_start, _) = sorted(cluster.times(number) for number in numbers)
-    assert first_end <= second_start
+    with RangeServer(fresh.folder / "resources" / "sample", latency=0.02) as server:
+        fresh.change("defaults.imagery.catalog", f"{server.url}/catalog.json")
+        fresh.write(fresh.config | {"requests": 1})
+        result = submit(fresh)
+        assert result.returncode == 0, result.stdout
+        numbers = [path.stem.rpartition("-")[2] for path in (fresh.folder / "logs" / "slurm").glob("segchips-images-*")]
+        (_, first_end), (second_start, _) = sorted(cluster.times(number) for number in numbers)
+        assert first_end <= second_start
+        assert server.most == 1 and any(path.endswith(".tif") for path, *_ in server.asked)
 
 
 def test_what_no_node_can_give_is_said(fresh: Project, submit: Submit) -> None:

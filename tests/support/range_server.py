@@ -16,6 +16,7 @@ class RangeServer(ThreadingHTTPServer):
 
     Attributes:
         faults: Taken one by one, each by one request.
+        guard: Taken by each request.
         asked: Path, first byte and byte after the last of each answer.
         most: The most requests that were under way at once.
     """
@@ -27,6 +28,7 @@ class RangeServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), RangeHandler)
         self.folder, self.latency, self.with_ranges = folder, latency, with_ranges
         self.faults: list[Fault] = []
+        self.guard: Fault = lambda _: False
         self.asked: list[tuple[str, int, int]] = []
         self.lock, self.now, self.most = threading.Lock(), 0, 0
         self.busy_seconds = self.total_seconds = 0.0
@@ -52,7 +54,7 @@ class RangeHandler(BaseHTTPRequestHandler):
             fault = self.server.faults.pop(0) if self.server.faults else None
         try:
             time.sleep(self.server.latency)
-            if fault is None or not fault(self):
+            if not self.server.guard(self) and (fault is None or not fault(self)):
                 self.answer()
         finally:
             with self.server.lock:
@@ -110,4 +112,11 @@ def reset(handler: RangeHandler) -> bool:
     """The connection is closed without an answer."""
     handler.close_connection = True
     handler.connection.close()
+    return True
+
+
+def stall(handler: RangeHandler) -> bool:
+    """The server sends nothing for a while."""
+    time.sleep(3)
+    handler.close_connection = True
     return True

@@ -45,6 +45,9 @@ from segchips.pipeline.steps import report as report_step
 from segchips.records.dataset_files import missing_shards
 
 CORES = workflow.global_resources["_cores"].value or 1  # `snakemake --report` has none
+# A submitted job has a share of the jobs of the whole run that may wait for a network at the same time.
+GRANTED = workflow.global_resources.get("requests") if workflow.remote_exec else None
+NETWORK_JOBS = GRANTED.value if GRANTED else None
 IS_RUN = workflow.is_main_process and not workflow.output_settings.dryrun
 STARTED = time.time()
 
@@ -58,7 +61,7 @@ try:
     check_config_files(workflow)
     LOGS = internals.own_path(workflow, "logs")
     moved = config | {"results": internals.own_path(workflow, str(config.get("results", "results")))}
-    RUNNER = JobRunner(moved, CORES if workflow.is_main_process or workflow.remote_exec else 0, LOGS)
+    RUNNER = JobRunner(moved, CORES if workflow.is_main_process or workflow.remote_exec else 0, LOGS, NETWORK_JOBS)
     if IS_RUN:
         RUNNER.start_ahead()
     if workflow.is_main_process:

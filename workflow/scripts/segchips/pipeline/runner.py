@@ -37,14 +37,17 @@ class JobRunner:
         raw: The config file as YAML or JSON gives it.
         cores: How many processes there are; 0 runs bodies in this process.
         logs: The folder of the logs.
+        network_jobs: How many jobs may wait for a network at the same time, and half as many requests to HTTP servers
+            be under way; None lets as many requests be under way as the config says.
 
     Raises:
         ConfigError: A key or value of the config is not valid.
     """
 
-    def __init__(self, raw: Mapping[str, Any], cores: int, logs: str = "logs") -> None:
+    def __init__(self, raw: Mapping[str, Any], cores: int, logs: str = "logs", network_jobs: int | None = None) -> None:
         self.datasets = Datasets(load_config(raw), logs)
-        self.network_jobs = 2 * self.datasets.config.requests  # so that no request waits for the next job
+        # So many jobs that no request waits for the next one.
+        self.network_jobs = network_jobs or 2 * self.datasets.config.requests
         self.times = JobTimes(self.datasets.config.results)
         _add_library_to_path()
         state = self.datasets.config, logs
@@ -53,7 +56,7 @@ class JobRunner:
         threads = -(-self.network_jobs // max(1, cores))
         self._file_workers = cycle([WorkerPool(1, Datasets, *state, threads=threads) for _ in range(cores)] or [None])
         config = self.datasets.config
-        self._fetcher = FetcherProcess(config.results, config.requests) if cores else None
+        self._fetcher = FetcherProcess(config.results, -(-self.network_jobs // 2)) if cores else None
 
     def run(self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments) -> SegchipsError | None:
         """Run a job's body on a core.

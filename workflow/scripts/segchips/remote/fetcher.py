@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from segchips.errors import RefusedError, SceneError, SegchipsError, ServiceError
 from segchips.files import storage_errors
 from segchips.remote.byte_ranges import ByteRange, ByteRanges, merge_ranges
+from segchips.remote.hosts import Hosts
 from segchips.remote.http_ranges import PassingFaultError, RangeResponse, backoff, request_range
 from segchips.remote.tiff_layout import TiffLayout, read_tiff_layout
 
@@ -101,14 +102,13 @@ class Fetcher:
 
     def __init__(self, folder: Path, requests: int, limit: int) -> None:
         self._folder, self._limit = folder, limit
-        self._pool = ThreadPoolExecutor(requests, "fetch")
+        self._hosts = Hosts(requests)
         self._lock = threading.Lock()
         self._copies: dict[str, Future[tuple[_Copy, LocalCopy]]] = {}
         self._users: Counter[str] = Counter()
         self._last_used: dict[str, float] = {}
         self._held = 0
         self._serial = count(1)
-        self._hosts: set[str] = set()
         self._traffic, self._counted = Traffic(), time.monotonic()
 
     def open(self, address: Address) -> "Future[tuple[_Copy, LocalCopy]]":
@@ -171,7 +171,7 @@ class Fetcher:
 
     def _open(self, address: Address, path: Path) -> tuple[_Copy, LocalCopy]:
         first: Future[RangeResponse] = Future()
-        self._request(address, (0, FIRST_BYTES), first, 1, time.monotonic() + address.patience)
+        self._request(address, (0, FIRST_BYTES), first)
         response = first.result()
         copy = _Copy(path, response.size, response.version)
         with storage_errors(path, path), path.open("wb") as file:
@@ -208,7 +208,7 @@ class Fetcher:
             _resolve(done, store)
 
         answer.add_done_callback(finish)
-        self._request(address, part, answer, 1, time.monotonic() + address.patience)
+        self._request(address, part, answer)
 
     def _store(self, address: Address, copy: _Copy, response: RangeResponse) -> None:
         if (response.size, response.version) != (copy.size, copy.version):
@@ -226,37 +226,46 @@ class Fetcher:
             self._held += len(response.content)
 
     def _request(
-        self, address: Address, part: ByteRange, answer: "Future[RangeResponse]", attempt: int, deadline: float
+        self,
+        address: Address,
+        part: ByteRange,
+        answer: "Future[RangeResponse]",
+        attempt: int = 1,
+        begun: float | None = None,
     ) -> None:
-        """Ask for a part until it comes or the deadline has passed; no thread waits between two attempts."""
+        """Ask for a part until it comes or the patience ends; no thread waits between two attempts."""
+        host = urlsplit(address.url).netloc
 
         def ask() -> None:
+            since = begun or time.monotonic()
+            if silence := self._hosts.pause(host):
+                answer.set_exception(_given_up(address, silence, attempt - 1))
+                return
             self._count(started=1)
             try:
                 response = request_range(address.url, address.name, part)
             except PassingFaultError as fault:
+                self._hosts.failed(host)
                 wait = backoff(attempt) if fault.wait is None else fault.wait
-                is_strange = fault.is_silent and urlsplit(address.url).netloc not in self._hosts
-                if time.monotonic() + wait > deadline or (is_strange and attempt == _FIRST_ATTEMPTS):
-                    advice = "try again later, or raise `imagery.patience`"
-                    answer.set_exception(
-                        ServiceError(f"{address.name}: cannot be read ({fault}, {attempt} attempts); {advice}")
-                    )
+                is_last = time.monotonic() + wait > since + address.patience or self._hosts.is_given_up(host)
+                if is_last or (attempt == _FIRST_ATTEMPTS and fault.is_silent and not self._hosts.has_answered(host)):
+                    self._hosts.give_up(host, since, str(fault) if fault.is_silent else None)
+                    answer.set_exception(_given_up(address, str(fault), attempt))
                     return
-                timer = threading.Timer(wait, self._request, (address, part, answer, attempt + 1, deadline))
+                timer = threading.Timer(wait, self._request, (address, part, answer, attempt + 1, since))
                 timer.daemon = True
                 timer.start()
             except BaseException as error:
+                self._hosts.answered(host)
                 answer.set_exception(error)
             else:
-                with self._lock:
-                    self._hosts.add(urlsplit(address.url).netloc)
+                self._hosts.answered(host)
                 self._count(answered=1, received=len(response.content))
                 answer.set_result(response)
             finally:
                 self._count(started=-1)
 
-        self._pool.submit(ask)
+        self._hosts.submit(host, ask)
 
     def traffic(self) -> Traffic:
         """Return what was fetched so far."""
@@ -273,6 +282,12 @@ class Fetcher:
             )
             self._counted = now
             return self._traffic
+
+
+def _given_up(address: Address, fault: str, attempts: int) -> ServiceError:
+    made = f", {attempts} attempts" if attempts else ""
+    advice = "try again later, or raise `imagery.patience`"
+    return ServiceError(f"{address.name}: cannot be read ({fault}{made}); {advice}")
 
 
 def _with_pages(part: ByteRange, size: int) -> ByteRange:
