@@ -46,8 +46,7 @@ from segchips.records.dataset_files import missing_shards
 
 CORES = workflow.global_resources["_cores"].value or 1  # `snakemake --report` has none
 # A submitted job has a share of the jobs of the whole run that may wait for a network at the same time.
-GRANTED = workflow.global_resources.get("requests") if workflow.remote_exec else None
-NETWORK_JOBS = GRANTED.value if GRANTED else None
+NETWORK_JOBS = internals.given_resource(workflow, "requests") if workflow.remote_exec else None
 IS_RUN = workflow.is_main_process and not workflow.output_settings.dryrun
 STARTED = time.time()
 

@@ -261,6 +261,12 @@ def start_jobs_without_limit(workflow: Any) -> None:
         workflow.scheduling_settings.max_jobs_per_timespan = None
 
 
+def given_resource(workflow: Any, name: str) -> int | None:
+    """Return what the command line gives of a resource, such as `--resources requests=8`; None where it gives none."""
+    given = workflow.global_resources.get(name)
+    return getattr(given, "value", given)
+
+
 def let_jobs_queue(workflow: Any, queued: int) -> None:
     """Let more jobs start than there are cores, by one and `queued`, and as many as the network may serve.
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from segchips.errors import RefusedError, SceneError, SegchipsError, ServiceError
 from segchips.files import storage_errors
 from segchips.remote.byte_ranges import ByteRange, ByteRanges, merge_ranges
+from segchips.remote.header_file import HeaderFile
 from segchips.remote.hosts import Hosts
 from segchips.remote.http_ranges import PassingFaultError, RangeResponse, backoff, request_range
 from segchips.remote.tiff_layout import TiffLayout, read_tiff_layout
@@ -180,7 +181,7 @@ class Fetcher:
         if response.content[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
             return copy, LocalCopy(path, None)
         try:
-            with _HeaderFile(copy, lambda part: self._fetch_now(address, copy, part)) as stream:
+            with HeaderFile(path, copy.size, lambda part: self._fetch_header(address, copy, part)) as stream:
                 layout = read_tiff_layout(stream, copy.size)
         except ValueError as error:
             raise SceneError(f"{address.name}: cannot be read ({error}); copy it whole, or repair it") from error
@@ -190,9 +191,12 @@ class Fetcher:
             future.result()
         return copy, LocalCopy(path, layout)
 
-    def _fetch_now(self, address: Address, copy: _Copy, part: ByteRange) -> None:
-        for future in self.fetch(address, copy, [part]):
-            future.result()
+    def _fetch_header(self, address: Address, copy: _Copy, part: ByteRange) -> None:
+        start, stop = part
+        if copy.present.missing(part):
+            whole = start - start % FIRST_BYTES, -(-stop // FIRST_BYTES) * FIRST_BYTES
+            for future in self.fetch(address, copy, [whole]):
+                future.result()
 
     def _request_part(self, address: Address, copy: _Copy, part: ByteRange, done: "Future[None]") -> None:
         answer: Future[RangeResponse] = Future()
@@ -307,39 +311,6 @@ def _resolve(future: "Future[T]", work: Callable[[], T]) -> None:
         future.set_exception(error)
     else:
         future.set_result(result)
-
-
-class _HeaderFile:
-    """A copy as a file to read: what is asked for is fetched first, by `FIRST_BYTES` at a time."""
-
-    def __init__(self, copy: _Copy, fetch: Callable[[ByteRange], None]) -> None:
-        self._copy, self._fetch = copy, fetch
-        self._file = copy.path.open("rb")
-
-    def __enter__(self) -> "_HeaderFile":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def read(self, length: int = -1) -> bytes:
-        start = self._file.tell()
-        stop = self._copy.size if length < 0 else min(start + length, self._copy.size)
-        first = start - start % FIRST_BYTES
-        if self._copy.present.missing((start, stop)):
-            self._fetch((first, -(-stop // FIRST_BYTES) * FIRST_BYTES))
-        return self._file.read(length)
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:
-        content = self.read(len(buffer))
-        buffer[: len(content)] = content
-        return len(content)
-
-    def seek(self, place: int, whence: int = 0) -> int:
-        return self._file.seek(place, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
 
 
 class FetcherSession:
