@@ -10,7 +10,7 @@ from segchips.files import Json
 
 _HEAD = """# Every key of the config
 
-Made by `make docs`; [README.md](README.md) explains how keys work together.
+Made by `make docs`; [Configuration](README.md) explains how keys work together.
 """
 
 
