@@ -101,7 +101,7 @@ def test_an_api_and_a_static_catalogue_give_the_same_scenes(tmp_path, stac_api):
     from_api = find(stac_api(items, [make_collection("s2")]))
     from_files = find(write_catalogue(tmp_path / "cat", items))
     assert sorted(from_api, key=lambda scene: scene.id) == sorted(from_files, key=lambda scene: scene.id)
-    assert from_api[0].find_band("B1") == Band("https://example.com/a.tif", 1, 0.0, 0.0001, -0.1)
+    assert from_api[0].find_band("B1") == Band("https://example.com/a.tif", 1, 0.0, 0.0001, -0.1, described=False)
 
 
 def test_the_last_day_counts_to_its_end(tmp_path, stac_api):

@@ -13,6 +13,11 @@ sys.path.insert(0, str(Path(workflow.current_basedir.get_path_or_uri(secret_free
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+from segchips.pipeline.workers import WorkerProcess
+
+# The process that checks the inputs imports what it needs while this one does.
+FIRST_WORKER = WorkerProcess(module="segchips.pipeline.runner") if workflow.is_main_process else None
+
 from segchips.chips.chip_file import chip_made_from
 from segchips.errors import CredentialsError, SegchipsError, final_message
 from segchips.grids.tile import Tile, chip_key
@@ -60,7 +65,8 @@ try:
     check_config_files(workflow)
     LOGS = internals.own_path(workflow, "logs")
     moved = config | {"results": internals.own_path(workflow, str(config.get("results", "results")))}
-    RUNNER = JobRunner(moved, CORES if workflow.is_main_process or workflow.remote_exec else 0, LOGS, NETWORK_JOBS)
+    cores = CORES if workflow.is_main_process or workflow.remote_exec else 0
+    RUNNER = JobRunner(moved, cores, LOGS, NETWORK_JOBS, FIRST_WORKER)
     if IS_RUN:
         RUNNER.start_ahead()
     if workflow.is_main_process:

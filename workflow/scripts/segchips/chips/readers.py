@@ -14,7 +14,7 @@ from segchips.chips.raster_reader import RasterReader
 from segchips.config.imagery import ImageryConfig, Product
 from segchips.errors import RefusedError, SceneError
 from segchips.grids.tile import Tile
-from segchips.scenes.known_nodata import known_nodata
+from segchips.scenes.known_nodata import is_known, known_nodata
 from segchips.scenes.model import Band, Scene
 from segchips.scenes.signing import with_signature
 
@@ -112,13 +112,13 @@ class FileSceneReader:
 
     def _bands(self, scene: Scene, names: Sequence[str], renew: bool = False) -> list[Band]:
         """Bands with addresses that can be read now, and the nodata values of known collections."""
-        bands = ((name, with_signature(self._imagery, scene, name, renew)) for name in names)
-        return [
-            band
-            if band.known_nodata is not None
-            else replace(band, known_nodata=known_nodata(scene.product, *scene.names_of(scene.band(name))))
-            for name, band in bands
-        ]
+        return [self._band(scene, name, renew) for name in names]
+
+    def _band(self, scene: Scene, name: str, renew: bool) -> Band:
+        band = with_signature(self._imagery, scene, name, renew)
+        if band.known_nodata is None and is_known(scene.product):
+            return replace(band, known_nodata=known_nodata(scene.product, *scene.names_of(scene.band(name))))
+        return band
 
     def mosaic(self, scenes: Sequence[Scene], product: Product, tile: Tile) -> MaskedPixels | None:
         """Return None: files are read one by one, each only where those before it leave gaps."""

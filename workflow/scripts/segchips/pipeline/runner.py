@@ -15,7 +15,7 @@ from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.job_times import JobTimes
 from segchips.pipeline.steps.images import lacks_readable_scene
 from segchips.pipeline.steps.scenes import check_scenes
-from segchips.pipeline.workers import WorkerPool
+from segchips.pipeline.workers import WorkerPool, WorkerProcess
 from segchips.remote.fetcher import Traffic
 from segchips.remote.remote_files import remote_files
 from segchips.remote.server import FetcherProcess
@@ -39,19 +39,27 @@ class JobRunner:
         logs: The folder of the logs.
         network_jobs: How many jobs may wait for a network at the same time, and half as many requests to HTTP servers
             be under way; None lets as many requests be under way as the config says.
+        started: A process that has started already, as the first of those for bodies that compute.
 
     Raises:
         ConfigError: A key or value of the config is not valid.
     """
 
-    def __init__(self, raw: Mapping[str, Any], cores: int, logs: str = "logs", network_jobs: int | None = None) -> None:
+    def __init__(
+        self,
+        raw: Mapping[str, Any],
+        cores: int,
+        logs: str = "logs",
+        network_jobs: int | None = None,
+        started: WorkerProcess | None = None,
+    ) -> None:
         self.datasets = Datasets(load_config(raw), logs)
         # So many jobs that no request waits for the next one.
         self.network_jobs = network_jobs or 2 * self.datasets.config.requests
         self.times = JobTimes(self.datasets.config.results)
         _add_library_to_path()
         state = self.datasets.config, logs
-        self._workers = WorkerPool(cores, Datasets, *state) if cores else None
+        self._workers = WorkerPool(cores, Datasets, *state, started=started) if cores else None
         self._platform_worker = WorkerPool(1, Datasets, *state, threads=self.network_jobs) if cores else None
         threads = -(-self.network_jobs // max(1, cores))
         self._file_workers = cycle([WorkerPool(1, Datasets, *state, threads=threads) for _ in range(cores)] or [None])

@@ -4,6 +4,7 @@
 its state up once, starts when it is needed, and may serve several calls at a time.
 """
 
+import importlib
 import os
 import pickle
 import signal
@@ -34,6 +35,27 @@ class WorkerConnection:
         return pickle.load(self._answers)
 
 
+class WorkerProcess:
+    """A process that serves calls once it is told its state; until then it imports what they need.
+
+    Args:
+        threads: How many calls it serves at a time.
+        module: The module that it imports.
+    """
+
+    def __init__(self, threads: int = 1, module: str = __name__) -> None:
+        pairs = [socket.socketpair() for _ in range(threads)]
+        far = [end.fileno() for _, end in pairs]
+        code = f"from {__name__} import serve; serve()"
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        command = [sys.executable, "-c", code, module, *map(str, far)]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=far, env=environment)
+        self.connections: list[WorkerConnection] = []
+        self.connections += [WorkerConnection(near, self.connections) for near, _ in pairs]
+        for _, end in pairs:
+            end.close()
+
+
 class WorkerPool:
     """Up to `count` processes, each started when it is first needed.
 
@@ -42,14 +64,25 @@ class WorkerPool:
         make_state: A function of a module, called once in each process.
         arguments: Its arguments.
         threads: How many calls a process serves at a time.
+        started: A process that has started already and waits for its state.
     """
 
-    def __init__(self, count: int, make_state: Callable[..., Any], *arguments: object, threads: int = 1) -> None:
+    def __init__(
+        self,
+        count: int,
+        make_state: Callable[..., Any],
+        *arguments: object,
+        threads: int = 1,
+        started: WorkerProcess | None = None,
+    ) -> None:
         self._state, self._threads, self._lock = (make_state, arguments), threads, threading.Lock()
         self._idle: LifoQueue[WorkerConnection | None] = LifoQueue()
         self.processes: list[subprocess.Popen[bytes]] = []
         for _ in range(count):
             self._idle.put(None)
+        if started and count:
+            self._idle.get()
+            self._idle.put(self._use(started))
 
     def call(self, function: Callable[..., Any], *arguments: object, start_ahead: bool = True) -> Any:
         """Call a function of a module in a worker process, with its state as the first argument.
@@ -103,23 +136,20 @@ class WorkerPool:
                 sibling.broken = True
 
     def _start(self) -> WorkerConnection:
-        pairs = [socket.socketpair() for _ in range(self._threads)]
-        far = [end.fileno() for _, end in pairs]
-        command = [sys.executable, "-c", "from segchips.pipeline.workers import serve; serve()", *map(str, far)]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
         try:
-            self.processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=far, env=environment))
+            return self._use(WorkerProcess(self._threads))
         except OSError:
             self._idle.put(None)
             raise
-        connections: list[WorkerConnection] = []
-        connections += [WorkerConnection(near, connections) for near, _ in pairs]
-        for _, end in pairs:
-            end.close()
-        connections[0].send(self._state)
-        for connection in connections[1:]:
+
+    def _use(self, started: WorkerProcess) -> WorkerConnection:
+        """Tell a process its state, and return its first connection; the others are put among the idle ones."""
+        self.processes.append(started.process)
+        first, *others = started.connections
+        first.send(self._state)
+        for connection in others:
             self._idle.put(connection)
-        return connections[0]
+        return first
 
 
 def serve() -> None:
@@ -127,8 +157,13 @@ def serve() -> None:
     _import_pyogrio()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout = sys.stderr
-    first, *others = [WorkerConnection(socket.socket(fileno=int(number)), []) for number in sys.argv[1:]]
-    make_state, arguments = first.receive()
+    module, *numbers = sys.argv[1:]
+    first, *others = [WorkerConnection(socket.socket(fileno=int(number)), []) for number in numbers]
+    importlib.import_module(module)
+    try:
+        make_state, arguments = first.receive()
+    except EOFError:
+        return  # the parent found nothing to do
     state = make_state(*arguments)
     for connection in others:
         threading.Thread(target=_serve, args=(connection, state)).start()

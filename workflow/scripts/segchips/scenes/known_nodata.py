@@ -41,6 +41,11 @@ _COLLECTIONS = (
 )
 
 
+def is_known(collection: str) -> bool:
+    """Return whether anything is known of a collection of that id."""
+    return any(known.ids.match(collection) for known in _COLLECTIONS)
+
+
 def known_nodata(collection: str, *names: str) -> float | None:
     """Return the value that a collection is known to use for fill in a band, or None.
 

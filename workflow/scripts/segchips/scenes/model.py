@@ -110,7 +110,8 @@ class Scene:
             bands = [band for _, band in self.assets[self._only(keys, name)]]
             if int(index) > len(bands) and not bands[0].described:
                 return [replace(bands[0], index=int(index), described=True)]
-            return [replace(band, described=True) for band in bands[int(index) - 1 : int(index)]]
+            wanted = bands[int(index) - 1 : int(index)]
+            return [band if band.described else replace(band, described=True) for band in wanted]
         for kind in ("band", "common"):
             matches = [
                 (key, band)
