@@ -132,7 +132,7 @@ def nothing(folder):
         (no_day, ["mosaic.tif'", "mosaic_20230630.tif", "--day 2023-06-30"]),
         (no_place, ["x_20170301.tif'", "no CRS", "gdal_edit.py -a_srs"]),
         (no_raster, ["x_20170301.tif'", "cannot be read as a raster"]),
-        (nothing, ["holds no .tif, .tiff, .jp2 file"]),
+        (nothing, ["holds no raster (.tif, .tiff, .jp2"]),
         (lambda folder: None, ["is not a folder"]),
     ],
 )

@@ -72,6 +72,7 @@ def test_everything_is_found_in_one_folder(here, capsys):
     said = capsys.readouterr().out
     assert "aoi.geojson: 2 tiles" in said
     assert "snakemake --configfile config/my_data.yaml" in said
+    assert "3 bands" in said
 
 
 @pytest.mark.parametrize(("nodata", "expected"), [(0, Nodata(0, "all")), (None, None)])

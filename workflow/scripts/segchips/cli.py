@@ -24,7 +24,7 @@ def command_parser() -> argparse.ArgumentParser:
     """Returns the parser of all commands; the documentation shows what they print with `--help`."""
     parser = argparse.ArgumentParser("segchips", description="Training data for image segmentation.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    catalog = commands.add_parser("catalog", help="make a static STAC catalogue of a folder of GeoTIFFs")
+    catalog = commands.add_parser("catalog", help="make a static STAC catalogue of a folder of rasters")
     catalog.add_argument("folder", type=Path, help="folder of the rasters, searched with all folders in it")
     catalog.add_argument("-o", "--output", type=Path, help="catalogue to write (resources/PRODUCT/catalog.json)")
     catalog.set_defaults(run=_catalog)
@@ -65,6 +65,9 @@ def command_parser() -> argparse.ArgumentParser:
         command.add_argument("folder", type=Path, help="the dataset's folder of results, such as results/buildings")
         command.add_argument("--target", default="", help="target of kind 'instances', where targets have names")
         command.add_argument("--layer", default="", help="image layer to refer to, where layers have names")
+    catalog.add_argument(
+        "--pattern", help="how files are named below the folder, such as '{scene}_{band}.tif'; {date} and * count too"
+    )
     catalog.add_argument("--product", help="name of the product (the folder's)")
     for command in (catalog, init):
         command.add_argument("--day", type=_day, help="day of all GeoTIFFs, where their names do not tell it")
@@ -83,7 +86,7 @@ def _catalog(chosen: argparse.Namespace) -> str:
 
     product = chosen.product or product_name(chosen.folder)
     path = chosen.output or Path("resources") / product / "catalog.json"
-    items = write_catalogue(chosen.folder, path, product, chosen.day)
+    items = write_catalogue(chosen.folder, path, product, chosen.day, pattern=chosen.pattern)
     days = sorted(item.datetime.date() for item in items if item.datetime)
     bands = ", ".join(band_names(items[0]))
     return (

@@ -23,6 +23,8 @@ MASKS: Mapping[str, Mapping[str, Any]] = {
     "udm2": {"clear": [1]},
     "ortho_udm2": {"clear": [1]},
     "cloud_mask": {"clear": [0]},
+    "cloudmask": {"clear": [0]},
+    "clm": {"clear": [0]},
 }
 """Cloud masks by the name of their asset, with the values or bits that mark clear pixels."""
 _NOT_A_BAND = re.compile(

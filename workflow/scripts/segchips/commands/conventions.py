@@ -20,7 +20,7 @@ class KnownFile:
         scene: The id of its scene.
         folder: The folder that holds the files of the scene, themselves or in folders below.
         band: The asset key of its band; None for files that are neither a band nor a mask, such as previews.
-        acquired: The time of acquisition, UTC; noon where only the day is known.
+        acquired: The time of acquisition, UTC; noon where only the day is known; None where the name does not tell.
         cloud: The cloud fraction from 0 to 1, where a file of metadata tells it.
         nodata: The value of fill, for files that declare none.
         scaling: Scale and offset, for files that declare none.
@@ -29,7 +29,7 @@ class KnownFile:
     scene: str
     folder: Path
     band: str | None
-    acquired: datetime
+    acquired: datetime | None
     cloud: float | None = None
     nodata: float | None = None
     scaling: Scaling | None = None

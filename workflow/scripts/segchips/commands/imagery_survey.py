@@ -7,7 +7,8 @@ from pathlib import Path
 from segchips.commands.catalogue_survey import products_to_take, survey_catalogue
 from segchips.commands.file_survey import survey_files
 from segchips.commands.raster_catalogue import product_name, write_catalogue
-from segchips.commands.rasters import MEDIA_TYPES, Raster, UndatedError, rasters_below, read_raster
+from segchips.commands.raster_formats import MEDIA_TYPES, is_raster_name, no_rasters, rasters_below
+from segchips.commands.rasters import Raster, UndatedError, read_raster
 from segchips.commands.surveyed_imagery import ImagerySurvey
 from segchips.errors import InputError
 from segchips.scenes.model import UNDATED
@@ -75,9 +76,9 @@ def _is_catalogue(place: str) -> bool:
     if is_remote(place):
         return True
     path = Path(place)
-    if path.is_dir():
+    if path.is_dir() and not is_raster_name(path):
         return _has_items(path)
-    return path.suffix.lower() not in MEDIA_TYPES
+    return not is_raster_name(path)
 
 
 def _has_items(folder: Path) -> bool:
@@ -92,14 +93,14 @@ def _survey_rasters(
     path: Path, product: str | None, day: datetime | None, area: Geometries | None, others: Collection[Path]
 ) -> list[ImagerySurvey]:
     """A folder of rasters with dates becomes a catalogue; rasters without are read as they are."""
-    if path.is_file():
+    if path.is_file() or (path.is_dir() and is_raster_name(path)):
         return survey_files([path])
     if not path.is_dir():
         raise InputError(f"'{path}' does not exist; name a raster, a folder of rasters, or a catalogue with --imagery")
     excluded = {one.resolve() for one in others}
     files = [file for file in rasters_below(path) if file.resolve() not in excluded]
     if not files:
-        raise InputError(f"'{path}' holds no {', '.join(MEDIA_TYPES)} file; name the folder of the rasters")
+        raise InputError(no_rasters(path))
     dated, undated = _by_date(files, day)
     surveys = []
     if dated:

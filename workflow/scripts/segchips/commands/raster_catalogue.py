@@ -1,5 +1,6 @@
 """Writes a static STAC catalogue of the scenes in a folder of rasters."""
 
+import json
 import os
 import re
 from collections import defaultdict
@@ -13,7 +14,10 @@ import shapely
 from pystac.extensions.eo import EOExtension
 from pystac.extensions.raster import RasterExtension
 
-from segchips.commands.rasters import DATE, MEDIA_TYPES, Bounds, Raster, find_rasters, read_raster
+from segchips.commands.header_cache import HeaderCache
+from segchips.commands.name_pattern import NamePattern
+from segchips.commands.raster_formats import MEDIA_TYPES, find_rasters
+from segchips.commands.rasters import DATE, Bounds, Raster
 from segchips.errors import InputError
 from segchips.files import json_number, write_json
 
@@ -24,11 +28,17 @@ Scenes = dict[str, dict[str, Raster]]
 
 
 def write_catalogue(
-    folder: Path, path: Path, product: str, day: datetime | None = None, others: Collection[Path] = ()
+    folder: Path,
+    path: Path,
+    product: str,
+    day: datetime | None = None,
+    others: Collection[Path] = (),
+    pattern: str | None = None,
 ) -> list[pystac.Item]:
     """Writes a static catalogue of all rasters below a folder.
 
-    Items and collection go into a folder named after the product beside `path`.
+    Items and collection go into a folder named after the product beside `path`. Where they are there already, only new
+    and changed files are read, and items of scenes that are gone are removed.
 
     Args:
         folder: The folder of the rasters.
@@ -36,6 +46,7 @@ def write_catalogue(
         product: The id of the collection.
         day: The acquisition time of all files; None reads it from names and tags.
         others: Files below the folder that are left out.
+        pattern: How files are named, as in `NamePattern`; None goes by the conventions of products.
 
     Returns:
         The items, sorted by id.
@@ -43,8 +54,13 @@ def write_catalogue(
     Raises:
         InputError: A file has no georeference or no acquisition time, or two scenes have the same name.
     """
-    scenes = group_scenes(read_raster(file, day) for file in find_rasters(folder) if file not in others)
     base = Path(os.path.abspath(path.parent)) / product
+    files = [file for file in find_rasters(folder) if file not in others]
+    naming = NamePattern(folder, pattern, day) if pattern else None
+    if naming and not (files := [file for file in files if naming.matches(file)]):
+        raise InputError(f"--pattern '{pattern}': no file below '{folder}' matches it; correct the pattern")
+    with HeaderCache(base / ".headers.json", day, naming) as cache:
+        scenes = group_scenes(map(cache.read, files))
     items = [_item(name, assets) for name, assets in sorted(scenes.items())]
     description, extent = f"{len(items)} scenes made from rasters in a folder", pystac.Extent.from_items(items)
     collection = pystac.Collection(product, description, extent, license="other")
@@ -57,9 +73,22 @@ def write_catalogue(
         collection.add_item(item)
         item.set_self_href(str(base / f"{item.id}.json"))
         item.make_asset_hrefs_relative()
+    former = _item_files(base / "collection.json")
     for entry in (*items, collection, catalog):
         write_json(Path(entry.self_href), entry.to_dict(include_self_link=False))
+    for gone in former - _item_files(base / "collection.json"):
+        gone.unlink(missing_ok=True)
     return items
+
+
+def _item_files(collection: Path) -> set[Path]:
+    """The files of the items that a collection of this kind links to."""
+    try:
+        links = json.loads(collection.read_text(encoding="utf-8"))["links"]
+        names = {Path(link["href"]).name for link in links if link["rel"] == "item"}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {collection.with_name(name) for name in names}
 
 
 def product_name(folder: Path) -> str:
@@ -122,17 +151,22 @@ def _by_prefix(files: Iterable[Raster]) -> Scenes:
     """Files by the start of their names, and by the part that differs, which is a band's name."""
     by_prefix: dict[str, list[Raster]] = defaultdict(list)
     for raster in files:
-        before, separator, last = raster.path.stem.rpartition("_")
+        before, separator, last = _stem(raster).rpartition("_")
         is_band = re.search("[A-Za-z]", last) and not DATE.search(last)
-        by_prefix[before + separator if is_band else raster.path.stem].append(raster)
+        by_prefix[before + separator if is_band else _stem(raster)].append(raster)
     # longest first, so that a_cloud_mask.tif joins a_B02.tif and a_B03.tif
     shared = sorted((prefix for prefix, members in by_prefix.items() if len(members) > 1), key=len, reverse=True)
     groups: Scenes = defaultdict(dict)
     for prefix, members in by_prefix.items():
         for raster in members:
             start = prefix if len(members) > 1 else next((one for one in shared if prefix.startswith(one)), prefix)
-            groups[start][raster.path.stem.removeprefix(start) or "image"] = raster
+            _add_finest(groups[start], raster, _stem(raster).removeprefix(start) or "image")
     return groups
+
+
+def _stem(raster: Raster) -> str:
+    """The name of a file without the size of its pixels, as in a_B02_10m.tif."""
+    return re.sub(r"_\d{1,4}m$", "", raster.path.stem)
 
 
 def _add(scenes: Scenes, name: str, assets: dict[str, Raster]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segchips.commands.conventions import KnownFile, known_file
+from segchips.commands.name_pattern import Naming
 from segchips.errors import InputError
 from segchips.files import Json
 from segchips.scenes.georeference import georeference_problem
@@ -15,11 +16,6 @@ from segchips.scenes.raster_outlines import raster_outline
 
 Bounds = tuple[float, float, float, float]
 
-MEDIA_TYPES = {
-    ".tif": "image/tiff; application=geotiff",
-    ".tiff": "image/tiff; application=geotiff",
-    ".jp2": "image/jp2",
-}
 _DATE_PATTERN = r"(?<!\d)(19\d\d|20\d\d)[-_.:]?(0[1-9]|1[0-2])[-_.:]?(0[1-9]|[12]\d|3[01])"
 DATE = re.compile(_DATE_PATTERN + r"(?!\d)")
 _DATE_AND_TIME = re.compile(_DATE_PATTERN + r"[T_ -]([01]\d|2[0-3])[-_.:]?([0-5]\d)[-_.:]?([0-5]\d)(?!\d)")
@@ -51,21 +47,24 @@ class Raster:
     known: KnownFile | None = None
 
 
-def read_raster(path: Path, day: datetime | None = None) -> Raster:
+def read_raster(path: Path, day: datetime | None = None, naming: Naming = known_file) -> Raster:
     """Reads the header of a file.
 
     Args:
         path: The file.
         day: The acquisition time; None reads it from the file's name, its tags, or its folder's name.
+        naming: What names of files tell.
 
     Raises:
         InputError: The file is not a raster, or has no georeference or no acquisition time.
     """
     import rasterio
 
-    known = known_file(path)
+    known = naming(path)
     try:
         with rasterio.open(path) as file:
+            if file.subdatasets:
+                raise InputError(f"'{path}' holds several variables ({_variables(file)}); {_ONE_VARIABLE}")
             if problem := georeference_problem(file):
                 raise InputError(f"'{path}' {problem}")
             names = tuple(_band_name(file, number) for number in file.indexes)
@@ -90,6 +89,13 @@ def read_raster(path: Path, day: datetime | None = None) -> Raster:
             )
     except rasterio.errors.RasterioIOError as error:
         raise InputError(f"'{path}' cannot be read as a raster ({error}); repair it or move it elsewhere") from error
+
+
+_ONE_VARIABLE = "write the one to use into a GeoTIFF, such as with: gdal_translate VARIABLE OUT.tif"
+
+
+def _variables(file: Any) -> str:
+    return ", ".join(name.rpartition("/")[2].rpartition(":")[2] for name in file.subdatasets[:5])
 
 
 def _band_name(file: Any, number: int) -> str:
@@ -119,35 +125,3 @@ def _time(path: Path, parts: Sequence[int]) -> datetime:
         return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]
     except ValueError as error:
         raise InputError(f"'{path}': its name has an invalid date ({error}); give one with --day") from error
-
-
-def find_rasters(folder: Path) -> list[Path]:
-    """Returns all GeoTIFF and JPEG 2000 files below a folder, sorted.
-
-    Files and folders whose names begin with a dot are left out, and so are files that the convention of their product
-    says to be neither band nor mask.
-
-    Raises:
-        InputError: The folder does not exist or has no such file.
-    """
-    if not folder.is_dir():
-        raise InputError(f"'{folder}' is not a folder; name the folder of the GeoTIFFs")
-    rasters = rasters_below(folder)
-    if not rasters:
-        raise InputError(f"'{folder}' holds no {', '.join(MEDIA_TYPES)} file; name the folder of the rasters")
-    return rasters
-
-
-def rasters_below(folder: Path) -> list[Path]:
-    """Returns the files that `find_rasters` finds; an empty list where there is none."""
-    rasters = sorted(path for path in folder.rglob("*") if path.suffix.lower() in MEDIA_TYPES and path.is_file())
-    return [path for path in rasters if not _is_hidden(path.relative_to(folder)) and not _is_unused(path)]
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-
-
-def _is_unused(path: Path) -> bool:
-    known = known_file(path)
-    return known is not None and known.band is None

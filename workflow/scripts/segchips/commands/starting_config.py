@@ -180,15 +180,24 @@ def summarize_config(config: Mapping[str, Any], imagery: Sequence[ImagerySurvey]
 
 def _summary(layer: str, source: ImagerySurvey, named: bool) -> str:
     product = f"product {source.product}, " if source.product else ""
-    bands = f"{len(source.bands)} bands" if source.bands else "all bands"
+    count = len(source.bands)
+    bands = f"{count} band{'s' * (count != 1)}" if count else "all bands"
     days = f", {source.start} to {source.end}" if source.start else ""
     clear = f", clear by {source.mask['asset']}" if source.mask else ""
     title = f"{source.place}, layer {layer}" if named else source.place
     return f"imagery  {title}: {product}{bands}{days}, {source.pixel_size:g} m{clear}"
 
 
+class _PlainDumper(yaml.SafeDumper):
+    """Writes a value as often as it occurs, without anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Return True for any value."""
+        return True
+
+
 def config_text(config: Mapping[str, Any], notes: Sequence[str]) -> str:
     """Returns the config as YAML, with the notes as comments above it."""
     head = "".join(f"# {note}\n" for note in notes)
-    text = yaml.safe_dump(dict(config), sort_keys=False, default_flow_style=None, width=120)
+    text = yaml.dump(dict(config), Dumper=_PlainDumper, sort_keys=False, default_flow_style=None, width=120)
     return head + text.replace("? '' :", "'':")  # as people write it

@@ -16,6 +16,7 @@ from segchips.scenes.placement import declared_placement
 
 _RASTER = re.compile(r"image/(tiff|jp2|vnd\.stac\.geotiff|x\.geotiff)|geotiff", re.IGNORECASE)
 _RASTER_SUFFIX = re.compile(r"\.(tiff?|jp2|img)$", re.IGNORECASE)
+_OTHER_FORMATS = re.compile(r"image/(png|jpeg|jpg)|netcdf|zarr", re.IGNORECASE)
 _NOT_PIXELS = re.compile(r"json|xml|html|text/|pdf|image/(png|jpeg|jpg|gif|webp)", re.IGNORECASE)
 _SENTINEL2_BAND = re.compile(r"B(0[1-9]|1[0-2]|8A)(_\d+m)?$")
 _SENTINEL2_COMMON = re.compile(r"(coastal|blue|green|red|rededge\d?|nir|nir0[89]|cirrus|swir16|swir22)(-jp2)?$")
@@ -24,10 +25,18 @@ _JPEG2000 = re.compile(r"jp2", re.IGNORECASE)
 
 
 def is_raster(asset: Json) -> bool:
-    """Return whether an asset is a GeoTIFF, JPEG 2000 or Erdas Imagine file, by its media type or else its name."""
+    """Return whether an asset is a raster.
+
+    It is a GeoTIFF, JPEG 2000 or Erdas Imagine file by its media type or else its name. A file of another format, such
+    as JPEG or NetCDF, counts if its role is data and its bands are described with their dtype.
+    """
     kind = str(asset.get("type") or "")
     by_name = bool(_RASTER_SUFFIX.search(urlparse(str(asset.get("href") or "")).path))
-    return bool(_RASTER.search(kind)) or (by_name and not _NOT_PIXELS.search(kind))
+    if _RASTER.search(kind) or (by_name and not _NOT_PIXELS.search(kind)):
+        return True
+    described = [entry for entry in asset.get("raster:bands") or () if isinstance(entry, dict)]
+    is_other = bool(_OTHER_FORMATS.search(kind)) and "data" in (asset.get("roles") or ())
+    return is_other and bool(described) and all(entry.get("data_type") for entry in described)
 
 
 def asset_bands(item: Json, key: str, href: str, collection: Mapping[str, Any]) -> list[tuple[str, Band]]:
