@@ -1,7 +1,6 @@
 # Needs: the config. Makes: DATASETS, DIGESTS and RUNNER, which the rules use, and their input and params functions.
 import atexit
 import gc
-import inspect
 import sys
 import time
 from functools import partial
@@ -31,6 +30,7 @@ from segchips.pipeline.execution import check_config_files, check_storage, super
 from segchips.pipeline.made_from import glance_made_from, read_made_from, write_made_from
 from segchips.pipeline.progress import show_progress
 from segchips.pipeline.result_records import OwnRecord, checked_digest, marked_digest
+from segchips.pipeline.rule_functions import with_parameters
 from segchips.pipeline.runner import JobRunner
 from segchips.pipeline.steps import (
     audit,
@@ -119,17 +119,6 @@ def layers_where(wanted):
         if wanted(imagery)
     ]
     return "|".join(layers) or "none"
-
-
-def with_parameters(*names):
-    """A decorator that says which parameters a function has, for Snakemake finds that out several times for each job."""
-
-    def decorate(function):
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        function.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])
-        return function
-
-    return decorate
 
 
 # Files
