@@ -7,7 +7,7 @@ import pytest
 from rasterio.transform import from_origin
 
 from segchips.chips.source_check import check_rasters
-from segchips.errors import UnusableRasterError
+from segchips.errors import ConfigError, UnusableRasterError
 from support.range_server import RangeServer
 from support.rasters import write_raster
 from support.scene_series import SceneSeries, flat
@@ -86,3 +86,11 @@ def test_files_far_away_are_opened_for_one_scene_that_was_not_checked_before(tmp
             server.asked.clear()
             assert list(check_rasters(plan.imagery, scenes, {scene.pin for scene in scenes[:known]})) == []
             assert {path.split("/")[-1][0] for path, _, _ in server.asked} == expected
+
+
+def test_a_configured_nodata_that_does_not_fit_is_named_before_images_are_made(tmp_path):
+    series = SceneSeries(tmp_path)
+    series.add("a", "2017-07-01T10:00:00Z", {"B1": flat(7, "uint8")})
+    plan = series.plan(products=[{"id": "s2", "bands": ["B1"], "nodata": -1}])
+    with pytest.raises(ConfigError, match=r"imagery\.products: nodata -1 of 's2' does not fit its uint8"):
+        list(check_rasters(plan.imagery, plan.lock.scenes))

@@ -148,6 +148,7 @@ CHANGES = {
     "a period added": ("imagery.layers.s2.periods", [*PERIODS, ["2023-08-01", "2023-08-31"]], {"s2"}),
     "a mask beside the layers": ("imagery.cloud_mask", None, {"s2", "mean"}),
     "a source of files": ("imagery.layers.dem.path", "dem/*.tif", set()),
+    "whether it is optional": ("imagery.layers.mean.optional", True, set()),
     "min_valid": ("imagery.layers.mean.min_valid", 0.2, set()),
     "a target added": ("labels.targets.all", {}, set()),
     "how a target is burned": ("labels.targets.road.all_touched", False, {"road"}),

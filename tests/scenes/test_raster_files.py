@@ -58,6 +58,14 @@ def test_one_file_gives_all_bands_by_description_or_number(tmp_path):
     assert chip_of(plan_of(other), tmp_path / "chip.tif")[1] == ("1", "2", "3")
 
 
+def test_a_scale_of_zero_says_nothing(tmp_path):
+    path = write(tmp_path / "a.tif", 1)
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = (0.0, 0.5, 0.0), (0.0, 2.0, float("nan"))
+    bands = RasterFiles(layer_of(path)).search(footprints([TILE]))[0].assets["file"]
+    assert [band.scaling for _, band in bands] == [(1.0, 0.0), (0.5, 2.0), (1.0, 0.0)]
+
+
 def test_an_alpha_band_is_a_mask_and_no_band_unless_it_is_named(tmp_path):
     path = tmp_path / "ortho.tif"
     write(path, 1, (4, 16, 16), photometric="rgb", alpha="yes")

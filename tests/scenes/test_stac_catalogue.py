@@ -42,6 +42,15 @@ def some_items(count=60, seed=0):
     return items
 
 
+def test_the_check_before_a_run_knows_the_periods_of_a_series(tmp_path):
+    item = make_item("a", "2017-06-15T10:00:00Z", {"B1": make_asset("./a.tif")}, HERE)
+    catalog = str(write_catalogue(tmp_path, [item]))
+    june, july = [["2017-06-01", "2017-06-30"]], [["2017-07-01", "2017-07-31"]]
+    for periods, expected in ((june, True), (july, False), (june + july, True)):
+        layer = make_dataset(imagery={"catalog": catalog, "periods": periods}).imagery.first
+        assert StacCatalogue(layer).check("s2", ["B1"], None, FOOTPRINTS) == expected
+
+
 def expected_ids(items, limit=None, footprints=FOOTPRINTS):
     found = []
     for each in items:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from segchips.arrays import Mask, Pixels
+from segchips.config.imagery import Product
+from segchips.errors import ConfigError
 
 _TOLERANCE = 4 * float(np.finfo(np.float32).eps)
 """GDAL takes floats of 32 and 64 bits for nodata that differ from it by less than this share of it."""
@@ -54,6 +56,23 @@ def fits_dtype(value: float, dtype: np.dtype[Any]) -> bool:
         return not math.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
     limits = np.iinfo(dtype)
     return math.isfinite(value) and value == int(value) and limits.min <= value <= limits.max
+
+
+def check_configured_nodata(product: Product, dtype: np.dtype[Any], key: str) -> None:
+    """Check that the nodata value that the config gives a product, if it does, fits its dtype.
+
+    Args:
+        product: The product.
+        dtype: The dtype of its scenes.
+        key: Where the config declares the layer.
+
+    Raises:
+        ConfigError: The dtype cannot hold the value.
+    """
+    rule = product.nodata_rule
+    if rule and not fits_dtype(rule.value, dtype):
+        text = f"nodata {rule.value} of '{product.id}' does not fit its {dtype}; choose another"
+        raise ConfigError(f"{key}.products: {text}")
 
 
 def chip_nodata(products: Sequence[ProductNodata], dtype: np.dtype[Any]) -> float | None:

@@ -11,12 +11,12 @@ import numpy as np
 from segchips.arrays import Mask, MaskedPixels, Pixels
 from segchips.chips import composite
 from segchips.chips.image_plan import ImagePlan
-from segchips.chips.nodata import fits_dtype
+from segchips.chips.nodata import check_configured_nodata, fits_dtype
 from segchips.chips.pixel_values import is_clear, rescale
 from segchips.chips.readers import SceneRead, open_reader
 from segchips.chips.steps import Step
 from segchips.config.imagery import CloudMask, Product
-from segchips.errors import ConfigError, SceneError, ServiceError
+from segchips.errors import SceneError, ServiceError
 from segchips.grids.tile import Tile
 from segchips.scenes.model import UNDATED, Scene
 
@@ -283,13 +283,8 @@ class ProductCompositor:
 
         None where all bands together mark a pixel as invalid, for then the value is valid in a single band.
         """
-        rule = self.product.nodata_rule
-        if rule and not fits_dtype(rule.value, self.dtype):
-            raise ConfigError(
-                f"{self._plan.config_key}.products: nodata {rule.value} of '{self.product.id}' "
-                f"does not fit its {self.dtype}; choose another"
-            )
-        if rule:
+        check_configured_nodata(self.product, self.dtype, self._plan.config_key)
+        if rule := self.product.nodata_rule:
             return rule.value if rule.when == "any" else None
         candidates = (self._plan.declared_nodata.get(self.product.id), file_nodata)
         return next((value for value in candidates if value is not None and fits_dtype(value, self.dtype)), None)

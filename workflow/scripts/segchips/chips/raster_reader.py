@@ -27,7 +27,7 @@ from segchips.grids.tile import Tile
 from segchips.remote.byte_ranges import ByteRange
 from segchips.remote.fetcher import Address
 from segchips.remote.remote_files import remote_files
-from segchips.scenes.model import Band
+from segchips.scenes.model import Band, file_scaling
 from segchips.scenes.signing import strip_signature
 
 _NONE = Nodata(math.nan)
@@ -169,8 +169,8 @@ class RasterReader:
         with self._open([band]) as source:
             colours = source.dataset.colorinterp
             count = source.dataset.count - (len(colours) > 1 and colours[-1] == ColorInterp.alpha)
-            scales = [scale if math.isfinite(scale) and scale else 1.0 for scale in source.dataset.scales]
-            offsets = [offset if math.isfinite(offset) else 0.0 for offset in source.dataset.offsets]
+            pairs = map(file_scaling, source.dataset.scales, source.dataset.offsets)
+            scales, offsets = zip(*pairs, strict=True)
             return RasterHeader(count, scales, offsets)
 
     def layout(self, band: Band) -> tuple[CRS, Affine, int]:

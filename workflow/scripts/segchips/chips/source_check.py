@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from segchips.chips.nodata import fits_dtype
+from segchips.chips.nodata import check_configured_nodata, fits_dtype
 from segchips.chips.readers import FileSceneReader
 from segchips.config.imagery import ImageryConfig, Product
 from segchips.errors import InputError, UnusableRasterError
@@ -16,18 +16,22 @@ _MOST_SCENES = 250
 _COLOURS = {"red", "green", "blue"}
 
 
-def check_rasters(imagery: ImageryConfig, scenes: Sequence[Scene], former: Collection[str] = ()) -> Iterator[str]:
+def check_rasters(
+    imagery: ImageryConfig, scenes: Sequence[Scene], former: Collection[str] = (), key: str = "imagery"
+) -> Iterator[str]:
     """Open files of each product: some hundred on this machine, or those of one scene far away.
 
     Args:
         imagery: The layer.
         scenes: Its pinned scenes.
         former: Digests (`Scene.pin`) of scenes that were checked before, whose files far away are not opened again.
+        key: Where the config declares the layer, for messages.
 
     Yields:
         Lines for the user about nodata values that each band has by itself.
 
     Raises:
+        ConfigError: A configured nodata value does not fit the dtype of its product.
         UnusableRasterError: A file holds what no chip can be made from, or scenes of a product have several dtypes.
             Files that cannot be opened are left to the tiles that they meet, and so is everything where the config
             leaves out what cannot be read.
@@ -45,6 +49,8 @@ def check_rasters(imagery: ImageryConfig, scenes: Sequence[Scene], former: Colle
                 f"scenes of product '{product.id}' hold values of several types: {held}; exclude those of one type, "
                 "or take them in layers of their own"
             )
+        for dtype in dtypes:
+            check_configured_nodata(product, np.dtype(dtype), key)
         yield from sorted(note for note in notes if note)
     mask = imagery.cloud_mask
     if mask:

@@ -58,6 +58,10 @@ class Datasets:
         """The names of the dataset's image layers; "" for the only one without a name."""
         return list(self[name].imagery.layers)
 
+    def imagery_key(self, name: str, layer: str) -> str:
+        """Where the config declares a layer."""
+        return f"datasets.{name}.imagery" + (f".layers.{layer}" if layer else "")
+
     def targets(self, name: str) -> list[str]:
         """The names of the dataset's label targets; "" for the only one without a name."""
         return list(self[name].labels.targets)
@@ -167,9 +171,7 @@ class Datasets:
                 if layer not in locks:
                     raise InputError(f"{path}: has no scenes of layer '{layer}'; run again to resolve them")
                 version = module_version("chips.images", *foreign_to_images(imagery.source))
-                key = f"datasets.{name}.imagery" + (f".layers.{layer}" if layer else "")
-                lock = locks[layer]
-                plans[layer] = ImagePlan(imagery, lock, version, key)
+                plans[layer] = ImagePlan(imagery, locks[layer], version, self.imagery_key(name, layer))
             return ImagePlans(plans)
 
         return self.read_once("image plans", self.folder(name) / "scenes.parquet", read)

@@ -9,12 +9,13 @@ from segchips.config.tiles import IMAGERY
 from segchips.tiles.label_rasters import raster_files, source_files
 
 SAMPLE = Path("resources/sample")
-"""The folder of the sample's files, which the workflow itself makes."""
+"""The folder of the sample's files."""
+_SAMPLE_FILES = [SAMPLE / name for name in ("catalog.json", "aoi.gpkg", "labels.gpkg")]
 
 
 def is_sample(path: str) -> bool:
     """Whether the workflow makes the file itself."""
-    return Path(path).is_relative_to(SAMPLE)
+    return Path(path) in _SAMPLE_FILES
 
 
 def tile_sources(dataset: Dataset) -> list[str]:

@@ -1,6 +1,7 @@
 """Scenes and their bands, and their JSON form in scene locks."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
@@ -184,6 +185,11 @@ class Scene:
     def pin(self) -> str:
         """A digest of everything that decides which pixels are read."""
         return digest(self.product, self.id, self.acquired.isoformat(), assets_to_json(self.assets))
+
+
+def file_scaling(scale: float, offset: float) -> Scaling:
+    """Return scale and offset as a file declares them, or 1 and 0 in place of a scale of 0 and of values not finite."""
+    return scale if math.isfinite(scale) and scale else 1.0, offset if math.isfinite(offset) else 0.0
 
 
 def assets_to_json(assets: Mapping[str, Sequence[tuple[str, Band]]]) -> str:

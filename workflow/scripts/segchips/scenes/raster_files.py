@@ -14,7 +14,7 @@ from segchips.config.imagery import ImageryConfig
 from segchips.errors import InputError
 from segchips.files import content_digest
 from segchips.scenes.georeference import georeference_problem
-from segchips.scenes.model import ALPHA, UNDATED, Band, Scene
+from segchips.scenes.model import ALPHA, UNDATED, Band, Scene, file_scaling
 from segchips.scenes.raster_outlines import raster_outline
 from segchips.vectors.geometry import Geometries
 
@@ -124,12 +124,11 @@ def _read_scene(product: str, path: str, name: str, version: str | None) -> Scen
             kinds = [ALPHA if colour == ColorInterp.alpha else None for colour in file.colorinterp]
             bands = [
                 (description, Band(path, number, nodata, scale, offset, dtype, common_name=kind, version=version))
-                for description, number, nodata, scale, offset, dtype, kind in zip(
+                for description, number, nodata, (scale, offset), dtype, kind in zip(
                     descriptions,
                     file.indexes,
                     file.nodatavals,
-                    file.scales,
-                    file.offsets,
+                    map(file_scaling, file.scales, file.offsets),
                     file.dtypes,
                     kinds,
                     strict=True,

@@ -10,7 +10,8 @@ from segchips.errors import InputError
 from segchips.files import Json
 from segchips.scenes.item_filter import ItemFilter
 from segchips.scenes.model import Scene
-from segchips.scenes.query import filter_by_cloud, search_area, search_period
+from segchips.scenes.pinning import is_within
+from segchips.scenes.query import SceneQuery, filter_by_cloud, search_area, search_period
 from segchips.scenes.signing import without_signatures
 from segchips.scenes.stac_client import catalogue_errors, open_catalog
 from segchips.scenes.stac_items import ItemError, item_interval, item_outline, scene_from_item
@@ -40,10 +41,12 @@ class StacCatalogue:
         Raises:
             InputError: The product does not exist, none of its scenes has the bands, or a band's name is ambiguous.
         """
-        imagery, lacking = self._imagery, list[Scene]()
+        imagery, lacking, periods = self._imagery, list[Scene](), SceneQuery.of(self._imagery).periods
         limit = imagery.max_cloud if product in {entry.id for entry in imagery.products} else None
         without_cover = []
         for scene in self._scenes(product, limit, area):
+            if periods and not is_within(scene, periods):
+                continue
             if limit is not None and scene.cloud is None:
                 without_cover.append(scene)
             elif scene.id not in imagery.exclude and (limit is None or (scene.cloud or 0.0) < limit):

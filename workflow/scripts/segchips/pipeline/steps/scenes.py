@@ -28,7 +28,8 @@ def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
     locks = read_locks(Path(path))
     for layer, imagery in datasets[name].imagery.layers.items():
         usable = usable_scenes(imagery, locks[layer])
-        for note in check_rasters(usable.imagery, usable.lock.scenes, former):
+        key = datasets.imagery_key(name, layer)
+        for note in check_rasters(usable.imagery, usable.lock.scenes, former, key):
             print(f"{name}: {note}", file=sys.stderr)
             lines.append(note)
     return lines
