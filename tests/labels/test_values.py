@@ -124,3 +124,17 @@ def test_lists_are_no_classes(tmp_path):
     frame.to_parquet(tmp_path / "a.parquet")
     with pytest.raises(InputError, match="attribute 'number' of layer 'a' .* holds lists, which are no classes"):
         read_features(tmp_path / "a.parquet", attribute="number", classes={"1": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"), [("\u0158eka", "cp1250"), ("\u0440\u0435\u043a\u0430", "cp866"), ("\u68ee\u6797", "gbk")]
+)
+def test_the_encoding_that_gives_the_keys_is_suggested_and_works(tmp_path, text, encoding):
+    path = tmp_path / "a.shp"
+    geopandas.GeoDataFrame({"number": [text]}, geometry=squares(1), crs=UTM).to_file(path, encoding=encoding)
+    path.with_suffix(".cpg").unlink()
+    with pytest.raises(InputError) as caught:
+        read_features(path, attribute="number", classes={text: 1})
+    suggested = re.search(r"set labels.encoding to (\S+)$", str(caught.value))[1]
+    features = read_features(path, attribute="number", classes={text: 1}, encoding=suggested, all_touched=False)
+    assert burn_tile(features)[31, 0] == 1

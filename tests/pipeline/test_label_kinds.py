@@ -72,7 +72,10 @@ def test_each_target_remakes_its_own_chips_alone(project: Project) -> None:
     del targets["buildings"]
     project.change("defaults.labels", {"targets": targets})
     shown = " ".join(project.run().stdout.split())
-    assert f"sample: {tiles} chips belong to no tile, layer or target any more; `snakemake prune` removes them" in shown
+    unused = 2 * tiles  # those of the buildings, and those of the sample's target without a name
+    assert (
+        f"sample: {unused} chips belong to no tile, layer or target any more; `snakemake prune` removes them" in shown
+    )
     project.run("prune")
     assert not chips_of(project, "buildings")
     assert (chips_of(project, "landuse"), chips_of(project, "height")) == before

@@ -13,6 +13,23 @@ from segchips.config.labels import LabelLayer
 from segchips.errors import InputError
 from segchips.vectors.layers import VectorLayer
 
+_ENCODINGS = (
+    "cp1250",
+    "cp1251",
+    "cp1252",
+    "iso-8859-2",
+    "cp437",
+    "cp850",
+    "cp852",
+    "cp866",
+    "koi8-r",
+    "gbk",
+    "big5",
+    "shift_jis",
+    "euc-kr",
+)
+"""Encodings of old files that name none, which GDAL then reads as Latin-1."""
+
 FeatureValues = tuple[npt.NDArray[np.uint8], Mask]
 """The label value of each feature (uint8), and whether the feature is burned."""
 
@@ -99,7 +116,7 @@ def _map_classes(layer: VectorLayer, classes: Mapping[str, int | None], subject:
         example = example_map(sorted({value_text(values[index]) for index in np.flatnonzero(unmapped)})[:3], (1, 2, 3))
         raise InputError(
             f"{subject}: {_describe_features(layer, unmapped)} a value that labels.classes does not map; "
-            f"add it, such as {example}, or map it to null to leave it out{_misread(layer, unmapped)}"
+            f"add it, such as {example}, or map it to null to leave it out{_misread(layer, unmapped, classes)}"
         )
     mapped = [classes[name] for name in names if name is not None]
     return np.array([value or 0 for value in mapped], np.uint8), np.array([value is not None for value in mapped], bool)
@@ -113,9 +130,14 @@ def _python_values(layer: VectorLayer) -> list[Any]:
     return [None if is_missing(value) else value for value in values.tolist()]
 
 
-def _misread(layer: VectorLayer, chosen: Mask) -> str:
-    """A hint at texts in UTF-8 that were read as if they were in another encoding."""
+def _misread(layer: VectorLayer, chosen: Mask, classes: Mapping[str, int | None]) -> str:
+    """A hint at texts that were read in another encoding than theirs: in UTF-8, or in one that gives class keys."""
     for value in np.asarray(layer.values)[chosen].tolist():
+        for encoding in _ENCODINGS if isinstance(value, str) and not value.isascii() else ():
+            with suppress(UnicodeError):
+                meant = value.encode("latin-1").decode(encoding)
+                if meant in classes:
+                    return f"; '{value}' is '{meant}' in {encoding}: set labels.encoding to {encoding}"
         with suppress(UnicodeError, AttributeError):
             meant = value.encode("cp1252").decode("utf-8")
             if meant != value:
