@@ -150,7 +150,8 @@ class RecordReader:
 
     def _bytes(self, place: Place) -> bytes:
         """The record with its framing."""
-        record = os.pread(self._open(str(place.shard)).fileno(), place.length, place.offset)
+        file = self._open(str(place.shard))  # kept by its name: another thread may drop it from the cache
+        record = os.pread(file.fileno(), place.length, place.offset)
         if len(record) == place.length >= FRAMING:
             content = np.frombuffer(record, np.uint8)
             size, head, foot = *_HEAD.unpack_from(record), *_FOOT.unpack_from(record, place.length - _FOOT.size)
