@@ -72,3 +72,13 @@ def test_what_other_blocks_give_is_refused(block):
     place[key] = {"whole": 1}
     with pytest.raises(ConfigError, match=rf"datasets\.sample\.{block}: unknown key; "):
         load_config(raw)
+
+
+@pytest.mark.parametrize("value", [0, -3])
+def test_an_alternative_of_a_shared_key_is_described_as_it_is_written(value):
+    raw = shipped()
+    raw["defaults"]["labels"]["buffer"] = value
+    with pytest.raises(ConfigError) as caught:
+        load_config(raw)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"datasets.sample.labels.buffer: {value} is not usable; it must be above 0")

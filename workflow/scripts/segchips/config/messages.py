@@ -58,7 +58,7 @@ def _distinct(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[tuple[
         if value is None:
             yield _as_written(path, raw, item["type"] == PROBLEM), item
         else:
-            alternatives.setdefault(value, []).append((path, item))
+            alternatives.setdefault(value, []).append((_as_written(path, raw, False), item))
     for entries in alternatives.values():
         yield max(entries, key=lambda entry: (len(entry[0]), not entry[1]["type"].endswith("_type")))
 
@@ -101,7 +101,7 @@ def _data_path(location: Path, raw: Any) -> tuple[Path, Path | None]:
 
 def _is_alternative(part: str | int) -> bool:
     """Whether a part of pydantic's path may name an alternative of a value, in contrast to a key."""
-    return isinstance(part, str) and part != _KEY and (part[:1].isupper() or "[" in part or part == "str")
+    return isinstance(part, str) and part != _KEY and (part[:1].isupper() or "[" in part or part.endswith("str"))
 
 
 def _as_written(path: Path, raw: Any, problem: bool) -> Path:
