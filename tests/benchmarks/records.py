@@ -179,6 +179,40 @@ def compare_writing(folder: Path, pairs: int) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def compare_decoding(folder: str) -> None:
+    """Conversion of RGB arrays beside nothing but the decoding of their LZW tiles, in CPU time of this process."""
+    import imagecodecs
+    import tifffile
+
+    import segchips
+    from segchips.config.tfrecords import TFRecordsConfig
+
+    tiles = []
+    for path in sorted(Path(folder).glob("*/*.tif")):
+        with tifffile.TiffFile(path) as file:
+            page, content = file.pages[0], path.read_bytes()
+            tiles.append(
+                (content[page.dataoffsets[0] :][: page.databytecounts[0]], page.tilewidth**2 * page.samplesperpixel)
+            )
+
+    def decode() -> None:
+        for content, size in tiles:
+            imagecodecs.lzw_decode(content, out=size)
+
+    def convert() -> None:
+        with tempfile.TemporaryDirectory() as out:
+            config = TFRecordsConfig("array", SHARDS, None, {"train": 1.0})
+            segchips.convert(f"{folder}/images", f"{folder}/labels", out, "bench", config, workers=1)
+
+    seconds = {decode: float("inf"), convert: float("inf")}
+    for _ in range(REPEATS):
+        for work in seconds:
+            start = time.process_time()
+            work()
+            seconds[work] = min(seconds[work], time.process_time() - start)
+    print(f"\nrgb array: conversion takes {seconds[convert] / seconds[decode]:.2f} x the CPU time of bare LZW decoding")
+
+
 def per_chip(datasets: dict[str, tuple[Any, int]]) -> dict[str, tuple[float, float]]:
     """Each dataset's best wall and CPU milliseconds per chip of several turns taken in rotation."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in datasets}
@@ -236,6 +270,7 @@ def main() -> None:
         folder = Path(name)
         make_chips(folder, pairs)
         compare_writing(folder, pairs)
+        compare_decoding(str(folder / "rgb"))
         shards = [str(folder / "bands-float-plain"), str(folder / "bands-array-ours")]
         quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
         subprocess.run(

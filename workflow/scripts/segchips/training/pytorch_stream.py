@@ -66,7 +66,7 @@ class ChipStream(IterableDataset[Chip]):
         self._shuffle, self._seed, self._uneven, self._workers = shuffle, seed, uneven, max(1, workers)
         # Shared memory, so that persistent workers see a new epoch.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
-        self._resumed: Mapping[str, int] = {}
+        self._resumed: Mapping[str, Any] = {}
         self._read = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -74,29 +74,35 @@ class ChipStream(IterableDataset[Chip]):
         self._epoch[0] = epoch
         self._resumed = {}
 
-    def state_dict(self, batches: int | None = None, batch_size: int = 1) -> dict[str, int]:
-        """Where the stream is, for `load_state_dict` of an equal stream.
+    def state_dict(self, batches: int | None = None, batch_size: int = 1) -> dict[str, Any]:
+        """Where the stream is, for `load_state_dict` of an equal stream that is read by equally many workers.
 
         Args:
-            batches: With a DataLoader that has workers, the number of batches that it has given in this epoch. None
-                takes the chips that this object itself has given, as without workers.
+            batches: With a DataLoader that has workers, the number of batches that it has given since it was last
+                iterated. None takes the chips that this object itself has given, as without workers.
             batch_size: The batch size of that DataLoader.
         """
-        state = {"epoch": int(self._epoch[0]), "seed": self._seed}
+        state = {"epoch": int(self._epoch[0]), **self._identity()}
         if batches is None:
             return state | {"chips": self._read}
-        return state | {"batches": batches, "batch_size": batch_size}
+        before: list[list[int]] = self._resumed.get("batches", [])
+        return state | {"batches": [*before, [batches, batch_size]]}
 
-    def load_state_dict(self, state: Mapping[str, int]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where an equal stream was; the next iteration leaves out the chips that it has given.
 
         Raises:
-            InputError: The state is that of a stream with another seed.
+            InputError: The state is that of a stream with another seed, number of ranks or number of chips.
         """
-        if state["seed"] != self._seed:
-            raise InputError(f"the state is that of a stream with seed {state['seed']}, this one has {self._seed}")
+        for key, own in self._identity().items():
+            if state[key] != own:
+                raise InputError(f"the state is that of a stream with {key} {state[key]}, this one has {own}")
         self._epoch[0] = state["epoch"]
         self._resumed = dict(state)
+
+    def _identity(self) -> dict[str, int]:
+        """What decides the order and the shares, by the names of arguments."""
+        return {"seed": self._seed, "world": self._world, "chips of the split": len(self._chips)}
 
     def __len__(self) -> int:
         start, end = self._share(0, 1)
@@ -125,13 +131,13 @@ class ChipStream(IterableDataset[Chip]):
         """How many chips of a worker's share were given before the state that was loaded."""
         if "chips" in self._resumed:
             return self._resumed["chips"]
-        size, remaining = self._resumed.get("batch_size", 1), self._resumed.get("batches", 0)
         shares = [self._share(number, workers) for number in range(workers)]
         left = [end - start for start, end in shares]
-        while remaining and any(left):  # a DataLoader takes batches from its workers in turn
-            for number in range(workers):
-                if left[number] and remaining:
-                    left[number], remaining = max(0, left[number] - size), remaining - 1
+        for remaining, size in self._resumed.get("batches", []):
+            while remaining and any(left):  # a DataLoader takes batches from its workers in turn
+                for number in range(workers):
+                    if left[number] and remaining:
+                        left[number], remaining = max(0, left[number] - size), remaining - 1
         start, end = shares[worker]
         return end - start - left[worker]
 
