@@ -49,7 +49,7 @@ CODE = [
 
 @pytest.mark.parametrize(("name", "code"), CODE, ids=[name for name, _ in CODE])
 def test_code_of_a_page_runs_on_the_sample(project: Project, name: str, code: str, monkeypatch: Any) -> None:
-    for library in ("torch", "keras", "tensorflow"):
+    for library in ("torch", "lightning", "keras", "tensorflow"):
         if re.search(rf"\b{library}\b", code) and not importlib.util.find_spec(library):
             pytest.skip(f"{name} needs {library}, which is not installed")
     monkeypatch.chdir(project.folder)
