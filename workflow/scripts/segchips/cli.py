@@ -120,9 +120,8 @@ def _doctor(chosen: argparse.Namespace) -> str:
 def _look(chosen: argparse.Namespace) -> str:
     from segchips.reports.look import write_look
 
-    folder = chosen.folder.absolute()
-    logs = chosen.logs or folder.parent.parent / "logs" / folder.name
-    return write_look(folder, logs, chosen.output or chosen.folder / "look", max(0, chosen.chips))
+    logs = chosen.logs or chosen.folder.absolute().parent.parent / "logs" / chosen.folder.absolute().name
+    return write_look(chosen.folder, logs, chosen.output or chosen.folder / "look", max(0, chosen.chips))
 
 
 def _init(chosen: argparse.Namespace) -> str:

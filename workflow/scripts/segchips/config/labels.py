@@ -153,7 +153,9 @@ class LabelsConfig(Block):
             raise problem("unknown", "is for classes: with kind 'continuous', NaN is unknown; remove the key")
         for number, layer in enumerate(self.layers):
             if layer.classes:
-                raise problem(f"layers.{number}.classes", "maps values to classes, and kind 'continuous' has none")
+                raise problem(
+                    f"layers.{number}.classes", "maps values to classes, and kind 'continuous' has none; remove one"
+                )
             if layer.resampling == "mode":
                 raise problem(f"layers.{number}.resampling", "'mode' is for classes; choose 'average' or another")
         return self

@@ -71,4 +71,4 @@ def instances_from_text(text: str | None, chip: object) -> list[Instance]:
     try:
         return [Instance(*map(int, entry)) for entry in json.loads(text or "")]
     except (TypeError, ValueError) as error:
-        raise InputError(f"{chip}: does not list its objects; is it a chip of kind 'instances'?") from error
+        raise InputError(f"{chip}: does not list its objects; name a dataset or target of kind 'instances'") from error

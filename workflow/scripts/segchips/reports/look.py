@@ -71,7 +71,7 @@ def write_look(folder: Path, logs: Path, output: Path, count: int) -> str:
     report, reasons = folder / "report" / "index.html", _reasons(rows)
     data = {**_tile_data(rows, states, boxes), **_picture_data(rows, shown, made)}
     page = _template().render(
-        name=folder.name,
+        name=folder.absolute().name,
         summary=summarise_states(rows),
         counts=_counts(rows, states),
         splits=list(dict.fromkeys(row.split for row in rows)),

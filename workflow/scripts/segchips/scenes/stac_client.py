@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from pystac_client.warnings import PystacClientWarning
 
-from segchips.errors import InputError, SegchipsError, redact_library_message
+from segchips.errors import InputError, SegchipsError
 from segchips.files import Json
+from segchips.scenes.library_reasons import library_reason
 from segchips.scenes.model import Scene
 from segchips.scenes.stac_addresses import is_remote, local_path
 from segchips.scenes.stac_api import StacApi, is_api
@@ -49,8 +50,7 @@ def catalogue_errors(problem: str, advice: str = "") -> Iterator[None]:
     except SegchipsError:
         raise
     except Exception as error:
-        reason = redact_library_message(f"{type(error).__name__}: {error}")[:300]
-        raise InputError(f"{problem} ({reason}){advice}") from error
+        raise InputError(f"{problem} ({library_reason(error)}){advice}") from error
 
 
 def open_catalog(href: str, requests: int = _REQUESTS) -> StacSource:

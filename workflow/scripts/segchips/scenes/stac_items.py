@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import shapely
 
-from segchips.errors import SegchipsError, redact_library_message
+from segchips.errors import SegchipsError
 from segchips.files import Json
+from segchips.scenes.library_reasons import library_reason
 from segchips.scenes.model import Band, Scene, parse_time
 from segchips.scenes.stac_addresses import asset_address
 from segchips.scenes.stac_bands import asset_bands, is_raster
@@ -31,8 +32,7 @@ def unusable(what: str) -> Iterator[None]:
     except (SegchipsError, ItemError):
         raise
     except Exception as error:
-        reason = redact_library_message(f"{type(error).__name__}: {error}")[:300]
-        raise ItemError(f"{what} ({reason})") from error
+        raise ItemError(f"{what} ({library_reason(error)})") from error
 
 
 def item_interval(item: Json) -> tuple[datetime, datetime] | None:

@@ -9,6 +9,7 @@ from requests import HTTPError
 
 from segchips.errors import InputError
 from segchips.files import Json
+from segchips.scenes.library_reasons import library_reason
 from segchips.scenes.read_ahead import ReadAhead
 from segchips.scenes.stac_addresses import is_http, is_remote, resolve_link
 from segchips.scenes.stac_bands import is_raster
@@ -215,7 +216,7 @@ class StacTree:
                 raise ItemError(f"item {address} cannot be read ({error.response.status_code})") from error
             raise
         except ValueError as error:
-            raise ItemError(f"item {address} cannot be read ({type(error).__name__}: {error})") from error
+            raise ItemError(f"item {address} cannot be read ({library_reason(error)})") from error
 
     def _address(self, base: str, node: Json, link: Json) -> str:
         if is_remote(self._href) and not is_remote(base):

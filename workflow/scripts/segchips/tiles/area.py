@@ -166,7 +166,10 @@ def _file_keys(path: str) -> list[str]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"'{path}' cannot be read as a list of tile keys: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"'{path}' cannot be read ({reason}); name a file of tile keys, one a line, or a CSV"
+        ) from error
     if Path(path).suffix.lower() != ".csv":
         return [line for line in text.splitlines() if line.strip()]
     rows = csv.DictReader(text.splitlines())

@@ -58,7 +58,7 @@ def _readable_layers(path: str) -> list[str]:
         return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     except pyogrio.errors.DataSourceError as error:
         if not Path(path).exists() and ":" not in path and not path.startswith("/vsi"):
-            raise InputError(f"'{path}' does not exist") from error
+            raise InputError(f"'{path}' does not exist; correct the path, or put the file there") from error
         advice = "name a GeoPackage, shapefile or other vector file"
         raise InputError(f"'{path}' cannot be read as a vector layer ({_brief(error)}); {advice}") from error
     except pyogrio.errors.GeometryError:  # one layer of surfaces hides the names of all others
