@@ -74,3 +74,11 @@ def test_control_points_are_no_gap_for_the_item_to_fill(tmp_path):
     series, _ = lone_scene(tmp_path, {}, CODE | BOX, crs=TILE.crs, gcps=points)
     with pytest.raises(SceneError, match="has ground control points in place of a geotransform"):
         series.chip()
+
+
+@pytest.mark.parametrize(
+    "odd", [{"proj:transform": "x"}, {"proj:transform": [1, None]}, {"proj:bbox": [3]}, {"proj:shape": 3}]
+)
+def test_odd_descriptions_leave_out_no_asset(tmp_path, odd):
+    series, expected = lone_scene(tmp_path, odd, CODE | {"proj:transform": [1, 0]}, crs=TILE.crs, transform=TRANSFORM)
+    np.testing.assert_array_equal(series.chip().pixels[0], expected)

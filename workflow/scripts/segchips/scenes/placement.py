@@ -1,6 +1,7 @@
 """Where rasters lie, as STAC items declare it with the projection extension, for files that do not say it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,17 +26,15 @@ class Placement:
 
 
 def declared_placement(item: Json, asset: Json) -> Placement | None:
-    """Return where an asset's file lies, as the asset or else the item declares it; None where neither does.
+    """Return where an asset's file lies, as the asset or else the item declares it.
 
-    Raises:
-        ValueError: A value is not usable.
-        TypeError: As above.
+    None where neither does, or not in a way that can be used: few files need it, and the others can be read without.
     """
     levels = (asset, item["properties"])
-    crs = next((text for level in levels if (text := _crs(level))), None)
-    if crs is None:
-        return None
-    return next((Placement(crs, *grid) for level in levels if (grid := _grid(level))), Placement(crs))
+    with suppress(ValueError, TypeError, IndexError, KeyError, AttributeError):
+        if crs := next((text for level in levels if (text := _crs(level))), None):
+            return next((Placement(crs, *grid) for level in levels if (grid := _grid(level))), Placement(crs))
+    return None
 
 
 def _crs(level: Mapping[str, Any]) -> str | None:
@@ -59,7 +58,8 @@ def _grid(level: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[int, int] 
     transform, shape, box = (level.get(f"proj:{name}") for name in ("transform", "shape", "bbox"))
     if transform and (shape or not box):
         rows_columns = (int(shape[0]), int(shape[1])) if shape else None
-        return tuple(float(value) for value in transform[:6]), rows_columns
+        a, b, c, d, e, f = (float(value) for value in transform[:6])
+        return (a, b, c, d, e, f), rows_columns
     if not box:
         return None
     west, south, east, north = _corners(box)
