@@ -31,7 +31,7 @@ notebooks: $(VENV)/installed
 docs: $(VENV)/installed
 	$(BIN)/python -m segchips.config.schema > workflow/schemas/config.schema.yaml
 	$(BIN)/python -m segchips.config.reference > config/REFERENCE.md
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "The documentation lies in build/docs; to read it with its search: $(BIN)/python -m http.server --directory build/docs"
 
 picture: run

@@ -19,7 +19,7 @@ from segchips.cli import command_parser
 REPOSITORY = Path(__file__).parents[2]
 NOTEBOOKS, EXAMPLES = "workflow/notebooks", "config/examples"
 PLACES = {
-    "README.md": "README.md",
+    "README.md": "overview.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "reference/changelog.md",
     "config/README.md": "reference/config.md",
@@ -36,7 +36,7 @@ LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(#[^)\s]*)?(?=\))")
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds a page for each file outside of docs that the site shows."""
     for source, place in PLACES.items():
-        if place != "README.md":
+        if source != "docs":
             text = examples() if source == EXAMPLES else read(source)
             if source in ("CHANGELOG.md", "CONTRIBUTING.md"):
                 text = NOT_FOUND + text
@@ -81,7 +81,7 @@ def place_of(source: str) -> str:
 def source_of(place: str) -> str:
     """The file of the repository that a page of the site is made of."""
     notebook = f"{NOTEBOOKS}/{posixpath.basename(place).removesuffix('.md')}.ipynb"
-    made = {page: source for source, page in PLACES.items() if page != "README.md"}
+    made = {page: source for source, page in PLACES.items() if source != "docs"}
     return made.get(place) or (notebook if (REPOSITORY / notebook).exists() else f"docs/{place}")
 
 
