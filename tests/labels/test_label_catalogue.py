@@ -49,6 +49,8 @@ def test_the_latest_map_of_a_catalogue_wins(tmp_path, form):
     np.testing.assert_array_equal(burn(labels), expected)
     files = {str(tmp_path / "maps" / name) for name in ("a.tif", "b.tif")[: 1 if form == "item" else 2]}
     assert set(source_files(path, "classes")) == {path, *files}
+    with pytest.raises(InputError, match="is a STAC catalogue; name the asset that holds the labels with labels.asset"):
+        raster_files(path)
     with pytest.raises(InputError, match="no item with an asset 'map'; its items have classes, thumbnail"):
         raster_files(path, "map")
     with pytest.raises(InputError, match=r"asset 'thumbnail' of item '[ab]' of .*thumb\.png' does not exist"):

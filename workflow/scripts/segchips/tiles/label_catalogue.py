@@ -9,6 +9,8 @@ from typing import Any
 
 from segchips.errors import InputError
 
+_HEAD = 1 << 16
+"""Characters of a file that are searched for the version of STAC."""
 _NEVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
@@ -32,6 +34,16 @@ def catalogue_files(path: str, asset: str) -> tuple[str, ...]:
         listed = ", ".join(sorted(keys)) or "none"
         raise InputError(f"'{path}' has no item with an asset '{asset}'; its items have {listed}")
     return tuple(dict.fromkeys(found))
+
+
+@lru_cache(64)
+def is_catalogue(path: str) -> bool:
+    """Whether a JSON file is a STAC catalogue, item or ItemCollection, as far as its beginning says."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return '"stac_version"' in file.read(_HEAD)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _read_items(path: str) -> list[Any]:

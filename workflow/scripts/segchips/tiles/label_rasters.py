@@ -13,7 +13,7 @@ from rasterio.errors import RasterioError
 
 from segchips.config.labels import RASTER_SUFFIXES
 from segchips.errors import InputError
-from segchips.tiles.label_catalogue import catalogue_files
+from segchips.tiles.label_catalogue import catalogue_files, is_catalogue
 from segchips.vectors.layers import VectorLayer
 from segchips.vectors.parquet_source import is_parquet
 
@@ -32,7 +32,7 @@ def raster_files(path: str, asset: str | None = None) -> tuple[str, ...]:
         The files; empty where the path names vector features.
 
     Raises:
-        InputError: A pattern matches no raster, or a catalogue cannot be used.
+        InputError: A pattern matches no raster, or a catalogue cannot be used, or lacks the key of an asset.
     """
     if asset is not None:
         return catalogue_files(path, asset)
@@ -43,6 +43,8 @@ def raster_files(path: str, asset: str | None = None) -> tuple[str, ...]:
             raise InputError(f"'{path}' matches no raster ({', '.join(RASTER_SUFFIXES)})")
         return tuple(found)
     if is_parquet(path) or place.suffix.lower() in _VECTORS:
+        if place.suffix.lower() in (".json", ".geojson") and is_catalogue(path):
+            raise InputError(f"'{path}' is a STAC catalogue; name the asset that holds the labels with labels.asset")
         return ()
     if place.is_dir():
         found = sorted(str(file) for file in place.iterdir() if _is_raster_name(file))
