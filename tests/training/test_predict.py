@@ -121,6 +121,7 @@ def test_what_cannot_be_predicted_is_named(tmp_path):
         settings = {"normalise": False, "size": SIZE, "overlap": OVERLAP} | options
         with pytest.raises(InputError, match=message):
             segchips.predict(model, tmp_path / "ortho.tif", tmp_path / "c.tif", **settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["ortho.tif"]
     with pytest.raises(InputError, match=r"the model returns shape \(8, 16\)"):
         settings = {"normalise": False, "size": SIZE, "overlap": OVERLAP}
         segchips.predict(lambda images: np.zeros((8, 16)), tmp_path / "ortho.tif", tmp_path / "c.tif", **settings)

@@ -219,3 +219,21 @@ def test_segchips_has_no_other_names():
     with pytest.raises(AttributeError, match="no attribute 'loader'"):
         segchips.loader  # noqa: B018
     assert index_name("sample", "train", 0, 1).endswith(".csv")
+
+
+@pytest.mark.parametrize("options", [{}, {"cache": True}, {"batch": 2}, {"batch": 2, "cache": True}])
+def test_shuffled_epochs_hold_every_chip_once_in_an_order_of_the_seed(tmp_path, options):
+    directory, images, _ = dataset(tmp_path)
+
+    def epochs(seed):
+        loaded, orders = segchips.load(directory, "train", shuffle=True, seed=seed, **options), []
+        for _ in range(4):
+            chips = list((loaded.unbatch() if "batch" in options else loaded).as_numpy_iterator())
+            orders.append([chip["identifier"].decode() for chip in chips])
+            for chip in chips:
+                np.testing.assert_array_equal(chip["image"], images[chip["identifier"].decode()])
+        return orders
+
+    first = epochs(1)
+    assert all(sorted(order) == sorted(KEYS) for order in first)
+    assert len({tuple(order) for order in first}) > 1 and epochs(1) == first != epochs(2)

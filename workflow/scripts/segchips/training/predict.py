@@ -75,10 +75,10 @@ def predict(
         raise InputError(f"batch {batch} is not a number of chips; give 1 or more")
     path, apply = Path(path), _predictor(model)
     call = [str(source), split, str(normalise), output, batch, size, overlap, blended, layer, str(area)]
-    folder = _parts_folder(path, call)
     if "://" not in str(source) and not Path(source).is_dir():
         prepared = _prepared(apply, _normaliser(normalise, None))
         with RasterWindows.open(Path(source), size, overlap, area) as windows:
+            folder = _parts_folder(path, call)
             parts = _predicted_parts(prepared, windows, folder, None, batch)
             written = blend(parts, path, output, windows.placed)
     else:
@@ -87,6 +87,7 @@ def predict(
         chips = open_chips(source, split, layer)
         shards = source if normalise is True and isinstance(chips, DatasetChips) else normalise
         prepared = _prepared(apply, _normaliser(shards, getattr(chips, "layer", None)))
+        folder = _parts_folder(path, call)
         parts = _predicted_parts(prepared, chips, folder, None if blended else output, batch)
         written = blend(parts, path, output) if blended else mosaic(parts, path)
     shutil.rmtree(folder, ignore_errors=True)
