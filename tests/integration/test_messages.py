@@ -3,7 +3,9 @@
 `test_bad_input.py` has those that end a run of the workflow.
 """
 
+import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -280,9 +282,11 @@ def folders_of(root: str) -> None:
 
 
 @pytest.fixture
-def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(project.folder)
-    return project.folder
+def here(sample_run: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The finished sample as links: cases add and remove files, and change none."""
+    folder = Path(shutil.copytree(sample_run.folder, tmp_path / "project", copy_function=os.link))
+    monkeypatch.chdir(folder)
+    return folder
 
 
 PAGE = Path(__file__).with_name("messages.md").read_text(encoding="utf-8")

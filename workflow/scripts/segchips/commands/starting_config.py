@@ -199,5 +199,7 @@ class _PlainDumper(yaml.SafeDumper):
 def config_text(config: Mapping[str, Any], notes: Sequence[str]) -> str:
     """Returns the config as YAML, with the notes as comments above it."""
     head = "".join(f"# {note}\n" for note in notes)
-    text = yaml.dump(dict(config), Dumper=_PlainDumper, sort_keys=False, default_flow_style=None, width=120)
+    text = yaml.dump(
+        dict(config), Dumper=_PlainDumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True
+    )
     return head + text.replace("? '' :", "'':")  # as people write it
