@@ -66,6 +66,9 @@ def test_a_published_collection(here, name):
     assert found == about.mask
     assert imagery.sign == ("planetary_computer" if about.signed else None)
     assert imagery.start == (None if about.undated else date(2021, 6, 13))
+    applied = "earthsearch:boa_offset_applied" in about.properties
+    if about.product.endswith("l2a"):
+        assert f"physical value = pixel * 0.0001{'' if applied else ' -0.1'}." in text
     assert ("to read" in text and about.missing in text) if about.missing else "to read" not in text
 
 

@@ -15,6 +15,7 @@ from segchips.commands.survey_dates import Span, scenes_of_years, spans_to_try
 from segchips.commands.surveyed_imagery import ImagerySurvey, rounded_size
 from segchips.errors import InputError
 from segchips.scenes.known_nodata import known_nodata
+from segchips.scenes.model import Band, Scaling
 from segchips.scenes.query import search_area
 from segchips.scenes.stac_addresses import is_remote
 from segchips.scenes.stac_client import StacSource, catalogue_errors, open_catalog
@@ -235,8 +236,9 @@ def _describe(
     common = {band.common_name for key in keys for _, band in offer.scene.assets[key]}
     by_metadata = all(one.is_byte() for one in about) and common >= {"red", "green", "blue"}
     is_picture = all(look.is_picture for look in looks.values()) if looks else by_metadata
-    if known and known.scaling and known.scaling != (1.0, 0.0):
-        notes.append(f"physical value = pixel * {known.scaling[0]:.7g} {known.scaling[1]:+g}, as documented")
+    if known and known.scaling:
+        scale, offset = _scaling(first, known.scaling)
+        notes.append(f"physical value = pixel * {scale:.7g}" + (f" {offset:+g}" if offset else ""))
     start, middle, end = (days[0], days[len(days) // 2], days[-1]) if days else (None, None, None)
     return ImagerySurvey(
         known.layer if known else product,
@@ -256,6 +258,13 @@ def _describe(
         any(off_utm),
         notes,
     )
+
+
+def _scaling(band: Band, documented: Scaling) -> Scaling:
+    """Scale and offset as the metadata declare them, and as documented where they declare none or the offset alone."""
+    if not band.scaled:
+        return documented
+    return band.scaling if band.scale != 1 else (documented[0], band.offset * documented[0])
 
 
 def _without_alpha(names: Sequence[str], keys: Sequence[str], looks: Mapping[str, RasterLook]) -> Sequence[str]:
