@@ -46,5 +46,5 @@ def outer_workflow(project: Project, **prefixes: str) -> None:
     (outer / "Snakefile").write_text(
         SNAKEFILE.format(modules="\n".join(modules), inputs=", ".join(f'"{ledger}"' for ledger in ledgers))
     )
-    (project.folder / "config.yaml").write_text(yaml.safe_dump({"chips": project.config, "other": 1}))
+    (project.folder / "config.yaml").write_text(yaml.safe_dump({"chips": project.config, "other": 1}, sort_keys=False))
     project.workflow = outer
