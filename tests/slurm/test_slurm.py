@@ -13,6 +13,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from support.catalogues import write_json
+from support.modules import outer_workflow
 from support.projects import Project, kill_run
 from support.range_server import RangeServer
 from support.slurm import PROFILE, RESULTS, Cluster, needs_slurm
@@ -62,6 +63,22 @@ def test_a_cluster_makes_the_same_bytes_in_a_few_jobs(sample_run: Project, fresh
     )
     assert fresh.file_bytes(RESULTS) == sample_run.file_bytes(RESULTS) != {}
     assert fresh.run_and_count() == Counter()
+
+
+def test_a_module_takes_as_few_jobs(sample_run: Project, fresh: Project, cluster: Cluster, submit: Submit) -> None:
+    outer_workflow(fresh, chips="")
+    result = submit(fresh, "--set-resources", "chips_images:mem_mb=600")
+    assert result.returncode == 0, result.stdout
+    jobs = submitted(result, fresh)
+    assert {name: jobs[name] for name in ("images", "labels", "tfrecords")} == {
+        "images": 2,
+        "labels": 1,
+        "tfrecords": 1,
+    }
+    assert jobs.total() <= 9, jobs
+    numbers = [path.stem.rpartition("-")[2] for path in (fresh.folder / "logs" / "slurm").glob("segchips-images-*")]
+    assert all("mem=600M" in cluster.command("scontrol", "show", "job", number) for number in numbers)
+    assert fresh.file_bytes("results/*/tfrecords/*") == sample_run.file_bytes("results/*/tfrecords/*") != {}
 
 
 def add_scene_in_the_west(project: Project) -> Path:
