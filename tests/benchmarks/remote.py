@@ -1,7 +1,8 @@
 """Tiles from scenes on a server that waits before each answer, beside the same tiles from local files.
 
 python tests/benchmarks/remote.py [--bands 3] [--scenes 6] [--side 11] [--pixels 4096] [--latency 0.02 0.1 0.3]
-                                  [--composite closest median] [--resolution 10] [--folder FOLDER] [--peers PYTHON]
+                                  [--composite closest median] [--resolution 10] [--items 2000] [--folder FOLDER]
+                                  [--peers PYTHON]
 
 Scenes are Cloud-Optimized GeoTIFFs with blocks of 512 px; the tiles are side x side of 256 px. The table has wall and
 CPU seconds, requests and megabytes that the server answered, requests over distinct blocks under the tiles, requests
@@ -54,6 +55,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, folder: Path, latency: float) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder, self.latency, self.lock = folder, latency, threading.Lock()
+        self.with_scenes = (folder / "scenes").exists()  # then only requests for parts of these are counted
         self.now, self.most, self.requests, self.sent, self.area, self.busy, self.last = 0, 0, 0, 0, 0.0, 0.0, 0.0
 
     def change(self, by: int) -> None:
@@ -76,12 +78,13 @@ class Handler(BaseHTTPRequestHandler):
             server = self.server
             counts = {name: getattr(server, name) for name in ("requests", "sent", "most", "area", "busy")}
             return self._send(200, json.dumps(counts).encode())
-        self.server.change(1)
+        counts = 0 if self.path.endswith(".json") and self.server.with_scenes else 1
+        self.server.change(counts)
         try:
             time.sleep(self.server.latency)
             self._answer()
         finally:
-            self.server.change(-1)
+            self.server.change(-counts)
         return None
 
     do_HEAD = do_GET  # noqa: N815
@@ -98,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
         with path.open("rb") as file:
             content = os.pread(file.fileno(), last - first + 1, first) if self.command == "GET" else b""
         with self.server.lock:
-            self.server.requests += 1
+            self.server.requests += not (path.suffix == ".json" and self.server.with_scenes)
             self.server.sent += len(content)
         headers = {"Accept-Ranges": "bytes", "Last-Modified": self.date_time_string(int(path.stat().st_mtime))}
         if ranged:
@@ -296,6 +299,40 @@ def show(name: str, figures: Figures, counts: dict[str, float] | None, blocks: i
     print(line, flush=True)
 
 
+def compare_catalogues(folder: Path, items: int, latency: float) -> None:
+    """A static catalogue of many items, and the same items as stac-geoparquet, read with many requests at a time."""
+    import rustac
+
+    from segchips.scenes.stac_client import open_catalog
+    from segchips.scenes.stac_search import ItemSearch
+
+    place = folder / "items"
+    place.mkdir()
+    box = {"type": "Polygon", "coordinates": [[[14, 45], [15, 45], [15, 46], [14, 46], [14, 45]]]}
+    content = {"type": "Feature", "stac_version": "1.0.0", "collection": "c", "geometry": box, "bbox": [14, 45, 15, 46]}
+    assets = {f"B{band}": {"href": f"./{band}.tif", "type": "image/tiff"} for band in range(13)}
+    members = [
+        content
+        | {"id": f"i{number}", "properties": {"datetime": "2023-01-01T00:00:00Z"}, "links": [], "assets": assets}
+        for number in range(items)
+    ]
+    for number, item in enumerate(members):
+        (place / f"{number}.json").write_text(json.dumps(item))
+    links = [{"rel": "item", "href": f"./{number}.json"} for number in range(items)]
+    extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
+    about = {"stac_version": "1.0.0", "id": "c", "description": "c", "license": "CC0-1.0", "extent": extent}
+    (place / "collection.json").write_text(json.dumps({"type": "Collection", "links": links, **about}))
+    rustac.write_sync(str(place / "items.parquet"), {"type": "FeatureCollection", "features": members})
+    for name in ("collection.json", "items.parquet"):
+        with served(place, latency) as url:
+            start = time.perf_counter()
+            found = len(list(open_catalog(f"{url}/{name}", REQUESTS).items("c", ItemSearch())))
+            seconds, counts = time.perf_counter() - start, counts_of(url)
+            asked = f"{counts['requests']:.0f} requests, at most {counts['most']:.0f} under way"
+            print(f"{name} of {found} items at {latency * 1e3:.0f} ms: {seconds:.1f} s, {asked}")
+    shutil.rmtree(place)
+
+
 def counts_of(url: str) -> dict[str, float]:
     counts: dict[str, float] = json.load(urllib.request.urlopen(f"{url}/counts"))
     return counts
@@ -329,6 +366,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--latency", type=float, nargs="*", default=[0.02, 0.1, 0.3])
     parser.add_argument("--composite", nargs="*", default=["closest", "median"])
+    parser.add_argument("--items", type=int, default=2000)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--peers")
     options = parser.parse_args()
@@ -336,6 +374,8 @@ def main() -> None:
         folder = options.folder or Path(name) / "far"
         if not folder.exists():
             write_scenes(folder, options.scenes, options.bands, options.pixels)
+        if options.items:
+            compare_catalogues(folder, options.items, 0.05)
         for composite in options.composite:
             compare(options, folder, composite)
 

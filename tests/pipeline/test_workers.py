@@ -5,6 +5,8 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +28,7 @@ def test_every_call_gets_its_own_answer(count: int, threads: int) -> None:
 
     def ask(number: int) -> None:
         for index in range(3):
-            answers[number, index] = call(workers, index)
+            answers[number, index] = workers.call(list.__getitem__, index, waits=number % 2 == 0)
 
     callers = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
     for caller in callers:
@@ -45,6 +47,27 @@ def test_one_process_more_than_are_at_work_is_ready() -> None:
     for _ in range(2):
         call(workers, 0)
         assert len(workers.processes) == 2
+
+
+def overlap(state: list[str], folder: str) -> tuple[int, int]:
+    """This process, and how many calls are under way."""
+    mark = Path(folder) / f"{os.getpid()}-{threading.get_ident()}"
+    mark.touch()
+    time.sleep(0.2)
+    under_way = len(list(Path(folder).iterdir()))
+    mark.unlink()
+    return os.getpid(), under_way
+
+
+@pytest.mark.parametrize(("waits", "together"), [(True, 6), (False, 2)])
+def test_only_calls_that_wait_run_beside_others_of_their_process(tmp_path: Path, waits: bool, together: int) -> None:
+    workers = pool(2, 3)
+    for _ in range(2):
+        workers.start_one_ahead()
+    with ThreadPoolExecutor(12) as callers:
+        found = list(callers.map(lambda _: workers.call(overlap, str(tmp_path), waits=waits), range(12)))
+    assert 2 <= max(under_way for _, under_way in found) <= together
+    assert len({process for process, _ in found}) == 2
 
 
 def test_an_exception_of_a_call_is_raised_here() -> None:

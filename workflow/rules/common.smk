@@ -14,8 +14,8 @@ from snakemake.logging import logger
 
 from segchips.pipeline.workers import WorkerProcess
 
-# The process that checks the inputs imports what it needs while this one does.
-FIRST_WORKER = WorkerProcess(module="segchips.pipeline.runner") if workflow.is_main_process else None
+# The process that checks the inputs imports what it needs while this one does; later it serves many calls at a time.
+FIRST_WORKER = WorkerProcess(66, "segchips.pipeline.runner") if workflow.is_main_process else None
 
 from segchips.chips.chip_file import chip_made_from
 from segchips.errors import CredentialsError, SegchipsError, final_message
@@ -50,8 +50,8 @@ from segchips.pipeline.steps import report as report_step
 from segchips.records.dataset_files import missing_shards
 
 CORES = workflow.global_resources["_cores"].value or 1  # `snakemake --report` has none
-# A submitted job has a share of the jobs of the whole run that may wait for a network at the same time.
-NETWORK_JOBS = internals.given_resource(workflow, "requests") if workflow.remote_exec else None
+# A submitted job has a share of the places of the whole run for jobs that wait for a network.
+NETWORK_PLACES = internals.given_resource(workflow, "requests") if workflow.remote_exec else None
 IS_RUN = workflow.is_main_process and not workflow.output_settings.dryrun
 STARTED = time.time()
 
@@ -66,7 +66,7 @@ try:
     LOGS = internals.own_path(workflow, "logs")
     moved = config | {"results": internals.own_path(workflow, str(config.get("results", "results")))}
     cores = CORES if workflow.is_main_process or workflow.remote_exec else 0
-    RUNNER = JobRunner(moved, cores, LOGS, NETWORK_JOBS, FIRST_WORKER)
+    RUNNER = JobRunner(moved, cores, LOGS, NETWORK_PLACES, FIRST_WORKER)
     if IS_RUN:
         RUNNER.start_ahead()
     if workflow.is_main_process:
@@ -82,7 +82,7 @@ DATASET = f"{RESULTS}/{{dataset}}"
 # Where a lock only has to exist, it is named: as checkpoints, all would enter the graph one after another.
 MANIFEST, LABEL_LOCK = (f"{DATASET}/{lock}.parquet" for lock in ("tiles", "labels"))
 
-workflow.register_resource("requests", RUNNER.network_jobs)
+workflow.register_resource("requests", RUNNER.network_places)
 supervise(workflow, DATASETS, lambda: images.clear_exclusion_markers(DATASETS))
 if IS_RUN:
     show_progress(workflow, logger, RUNNER.traffic)
@@ -252,12 +252,12 @@ def sample_report(_):
 
 @with_parameters("wildcards")
 def image_requests(wildcards):
-    return int(DATASETS.waits_for_network(wildcards.dataset, part_of(wildcards)))
+    return RUNNER.places(wildcards.dataset, part_of(wildcards), not (workflow.local_exec or workflow.remote_exec))
 
 
 @with_parameters("wildcards")
 def image_threads(wildcards):
-    return 1 - image_requests(wildcards)
+    return 0 if image_requests(wildcards) else 1
 
 
 def group_on_request(name):

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from itertools import cycle
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVarTuple
 
@@ -21,6 +21,9 @@ from segchips.remote.remote_files import remote_files
 from segchips.remote.server import FetcherProcess
 from segchips.remote.turn import computing
 
+PLACES, PLATFORM_PLACES = 4, 2
+"""Places of jobs for each request that may be under way, so that the next requests are known when one is answered, and
+how many of these a job takes that asks a platform: it makes fewer requests at a time than one that reads files."""
 Arguments = TypeVarTuple("Arguments")
 Body = Callable[[Datasets, *Arguments], Iterable[str] | None]
 """What does a job: a function of the datasets that returns lines for the job's log."""
@@ -30,16 +33,15 @@ class JobRunner:
     """Runs job bodies, each in one of as many processes as there are cores.
 
     Bodies that wait for a network run side by side: those that ask a platform in one process, which alone imports the
-    platform's client, those that read files on HTTP servers in as many processes as there are cores, which one other
-    process serves with parts of these files.
+    platform's client, those that read files on HTTP servers in the same processes as all others, of which one body
+    computes at a time; one other process serves them with parts of these files.
 
     Args:
         raw: The config file as YAML or JSON gives it.
         cores: How many processes there are; 0 runs bodies in this process.
         logs: The folder of the logs.
-        network_jobs: How many jobs may wait for a network at the same time, and half as many requests to HTTP servers
-            be under way; None lets as many requests be under way as the config says.
-        started: A process that has started already, as the first of those for bodies that compute.
+        network_places: This process's share of the places for jobs that wait for a network; None takes all.
+        started: A process that has started already, as the first of those for bodies.
 
     Raises:
         ConfigError: A key or value of the config is not valid.
@@ -50,21 +52,22 @@ class JobRunner:
         raw: Mapping[str, Any],
         cores: int,
         logs: str = "logs",
-        network_jobs: int | None = None,
+        network_places: int | None = None,
         started: WorkerProcess | None = None,
     ) -> None:
         self.datasets = Datasets(load_config(raw), logs)
-        # So many jobs that no request waits for the next one.
-        self.network_jobs = network_jobs or 2 * self.datasets.config.requests
+        self.network_places = network_places or PLACES * self.datasets.config.requests
         self.times = JobTimes(self.datasets.config.results)
         _add_library_to_path()
         state = self.datasets.config, logs
-        self._workers = WorkerPool(cores, Datasets, *state, started=started) if cores else None
-        self._platform_worker = WorkerPool(1, Datasets, *state, threads=self.network_jobs) if cores else None
-        threads = -(-self.network_jobs // max(1, cores))
-        self._file_workers = cycle([WorkerPool(1, Datasets, *state, threads=threads) for _ in range(cores)] or [None])
-        config = self.datasets.config
-        self._fetcher = FetcherProcess(config.results, -(-self.network_jobs // 2)) if cores else None
+        config, places = self.datasets.config, self.network_places
+        self._workers = self._platform_worker = self._fetcher = None
+        if cores:
+            # A process serves its share of the jobs that wait for files, and others beside them.
+            threads = 2 + -(-places // cores)
+            self._workers = WorkerPool(cores, Datasets, *state, threads=threads, started=started)
+            self._platform_worker = WorkerPool(1, Datasets, *state, threads=1 + places // PLATFORM_PLACES)
+            self._fetcher = FetcherProcess(config.results, -(-places // PLACES))
 
     def run(self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments) -> SegchipsError | None:
         """Run a job's body on a core.
@@ -78,19 +81,28 @@ class JobRunner:
         Returns:
             The error that ended the job, or None. It is returned for the rule to raise, so that no traceback is shown.
         """
-        return self._run(self._workers, job, log, body, arguments)
+        return self._run(self._workers, job, log, body, arguments, _run_in_turn)
 
     def run_on_platform(
         self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments
     ) -> SegchipsError | None:
         """Run a job's body that waits for a platform; as `run`."""
-        return self._run(self._platform_worker, job, log, body, arguments)
+        return self._run(self._platform_worker, job, log, body, arguments, _run_logged, waits=True)
 
     def run_on_remote_files(
         self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments
     ) -> SegchipsError | None:
         """Run a job's body that reads files on HTTP servers; as `run`."""
-        return self._run(next(self._file_workers), job, log, body, arguments, _run_in_turn)
+        return self._run(self._workers, job, log, body, arguments, _run_with_files, waits=True)
+
+    def places(self, name: str, layer: str, is_submitted: bool) -> int:
+        """Return how many places for jobs that wait for a network an image chip of a layer takes.
+
+        A job that is submitted to a cluster takes those of a whole request, because it makes one at least.
+        """
+        if self.datasets.asks_platform(name, layer):
+            return PLATFORM_PLACES
+        return (PLACES if is_submitted else 1) * self.datasets.reads_http(name, layer)
 
     def traffic(self) -> Traffic | None:
         """Return what was fetched from HTTP servers so far; None where nothing was."""
@@ -128,18 +140,20 @@ class JobRunner:
         log: str,
         body: Callable[..., Any],
         arguments: tuple[object, ...],
-        run: Callable[..., tuple[SegchipsError | None, float]] | None = None,
+        run: Callable[..., tuple[SegchipsError | None, float]],
+        waits: bool = False,
     ) -> SegchipsError | None:
-        error, seconds = self._call(pool, run or _run_logged, job, log, body, arguments)
+        call = partial(pool.call, waits=waits) if pool else self._call_here
+        error, seconds = call(run, job, log, body, arguments)
         if error is None and arguments:
             self.times.add(str(arguments[0]), body.__module__.rpartition(".")[2], seconds)
         return error
 
-    def _call(self, pool: WorkerPool | None, function: Callable[..., Any], *arguments: object) -> Any:
-        return pool.call(function, *arguments) if pool else function(self.datasets, *arguments)
+    def _call_here(self, function: Callable[..., Any], *arguments: object) -> Any:
+        return function(self.datasets, *arguments)
 
     def _ask(self, pool: WorkerPool | None, function: Callable[..., Any], *arguments: object) -> Any:
-        return pool.call(function, *arguments, start_ahead=False) if pool else function(self.datasets, *arguments)
+        return pool.call(function, *arguments, start_ahead=False) if pool else self._call_here(function, *arguments)
 
 
 def _run_logged(
@@ -164,7 +178,15 @@ def _run_logged(
 def _run_in_turn(
     datasets: Datasets, job: str, log: str, body: Callable[..., Iterable[str] | None], arguments: tuple[object, ...]
 ) -> tuple[SegchipsError | None, float]:
-    """As `_run_logged`, while no other thread of the process computes; those that wait for files let others go on."""
+    """As `_run_logged`, while no other thread of the process computes."""
+    with computing():
+        return _run_logged(datasets, job, log, body, arguments)
+
+
+def _run_with_files(
+    datasets: Datasets, job: str, log: str, body: Callable[..., Iterable[str] | None], arguments: tuple[object, ...]
+) -> tuple[SegchipsError | None, float]:
+    """As `_run_in_turn`; while the body waits for remote files, another thread computes."""
     with computing(), remote_files():
         return _run_logged(datasets, job, log, body, arguments)
 

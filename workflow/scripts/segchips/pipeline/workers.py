@@ -14,16 +14,15 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from queue import Empty, LifoQueue
+from dataclasses import dataclass, field
 from typing import Any
 
 
 class WorkerConnection:
     """A connection to a worker process, over which it serves one call at a time."""
 
-    def __init__(self, near: socket.socket, siblings: "list[WorkerConnection]") -> None:
+    def __init__(self, near: socket.socket) -> None:
         self._tasks, self._answers = near.makefile("wb"), near.makefile("rb")
-        self.siblings, self.broken = siblings, False
 
     def send(self, message: object) -> None:
         """Send a task to the process."""
@@ -50,20 +49,29 @@ class WorkerProcess:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
         command = [sys.executable, "-c", code, module, *map(str, far)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=far, env=environment)
-        self.connections: list[WorkerConnection] = []
-        self.connections += [WorkerConnection(near, self.connections) for near, _ in pairs]
+        self.connections = [WorkerConnection(near) for near, _ in pairs]
         for _, end in pairs:
             end.close()
 
 
+@dataclass(eq=False)
+class _Worker:
+    """A process, started or not, its calls under way, how many of these compute, and its connections for others."""
+
+    is_started: bool = False
+    calls: int = 0
+    computing: int = 0
+    idle: list[WorkerConnection] = field(default_factory=list)
+
+
 class WorkerPool:
-    """Up to `count` processes, each started when it is first needed.
+    """Up to `count` processes, each started when it is first needed; a call goes to the one with the fewest calls.
 
     Args:
         count: How many processes there are at most.
         make_state: A function of a module, called once in each process.
         arguments: Its arguments.
-        threads: How many calls a process serves at a time.
+        threads: How many calls a process serves at a time, of which one computes and others wait for a network.
         started: A process that has started already and waits for its state.
     """
 
@@ -75,22 +83,23 @@ class WorkerPool:
         threads: int = 1,
         started: WorkerProcess | None = None,
     ) -> None:
-        self._state, self._threads, self._lock = (make_state, arguments), threads, threading.Lock()
-        self._idle: LifoQueue[WorkerConnection | None] = LifoQueue()
+        self._state, self._threads = (make_state, arguments), threads
+        self._workers = [_Worker() for _ in range(count)]
+        self._changed = threading.Condition()
         self.processes: list[subprocess.Popen[bytes]] = []
-        for _ in range(count):
-            self._idle.put(None)
         if started and count:
-            self._idle.get()
-            self._idle.put(self._use(started))
+            self._use(self._workers[0], started)
 
-    def call(self, function: Callable[..., Any], *arguments: object, start_ahead: bool = True) -> Any:
+    def call(
+        self, function: Callable[..., Any], *arguments: object, start_ahead: bool = True, waits: bool = False
+    ) -> Any:
         """Call a function of a module in a worker process, with its state as the first argument.
 
         Args:
             function: The function.
             arguments: Its arguments after the state.
             start_ahead: Whether further calls are to be expected, for which another process starts.
+            waits: Whether the function mostly waits for a network, so that it runs beside others of one process.
 
         Returns:
             What the function returns; both have to be picklable.
@@ -99,57 +108,61 @@ class WorkerPool:
             Exception: Whatever the function raises.
             RuntimeError: The process died.
         """
-        connection = self._take()
+        worker, connection = self._take(waits)
         if start_ahead:
             self.start_one_ahead()
         try:
             connection.send((function, arguments))
             answer, error = connection.receive()
         except (EOFError, OSError, pickle.UnpicklingError) as trouble:
-            self._replace(connection)
+            self._replace(worker)
             what = f"{function.__name__}{arguments}"
             raise RuntimeError(f"a worker process died during {what}; is the memory used up?") from trouble
-        self._idle.put(connection)
+        with self._changed:
+            worker.calls -= 1
+            worker.computing -= not waits
+            worker.idle.append(connection)
+            self._changed.notify_all()
         if error:
             raise error
         return answer
 
     def start_one_ahead(self) -> None:
         """Have one process more than are at work, if one is left to start: it imports before it is needed."""
-        with suppress(Empty, OSError):
-            self._idle.put(self._idle.get_nowait() or self._start())
+        with self._changed, suppress(OSError):
+            waiting = [worker for worker in self._workers if not worker.is_started]
+            if waiting and all(worker.calls for worker in self._workers if worker.is_started):
+                self._start(waiting[0])
 
-    def _take(self) -> WorkerConnection:
-        while True:
-            connection = self._idle.get()
-            if connection is None:
-                return self._start()
-            if not connection.broken:
-                return connection
+    def _take(self, waits: bool) -> tuple[_Worker, WorkerConnection]:
+        with self._changed:
+            while not (free := [worker for worker in self._workers if self._has_place(worker, waits)]):
+                self._changed.wait()
+            worker = min(free, key=lambda worker: (worker.calls, not worker.is_started))
+            if not worker.is_started:
+                self._start(worker)
+            worker.calls += 1
+            worker.computing += not waits
+            return worker, worker.idle.pop()
 
-    def _replace(self, connection: WorkerConnection) -> None:
-        """Let another process start in place of one that died; no call goes to its other connections."""
-        with self._lock:
-            if not connection.broken:
-                self._idle.put(None)
-            for sibling in connection.siblings:
-                sibling.broken = True
+    def _has_place(self, worker: _Worker, waits: bool) -> bool:
+        return bool(worker.idle or not worker.is_started) and (waits or not worker.computing)
 
-    def _start(self) -> WorkerConnection:
-        try:
-            return self._use(WorkerProcess(self._threads))
-        except OSError:
-            self._idle.put(None)
-            raise
+    def _replace(self, worker: _Worker) -> None:
+        """Let another process start in place of one that died; no call goes to its connections."""
+        with self._changed:
+            if worker in self._workers:
+                self._workers[self._workers.index(worker)] = _Worker()
+                self._changed.notify_all()
 
-    def _use(self, started: WorkerProcess) -> WorkerConnection:
-        """Tell a process its state, and return its first connection; the others are put among the idle ones."""
+    def _start(self, worker: _Worker) -> None:
+        self._use(worker, WorkerProcess(self._threads))
+
+    def _use(self, worker: _Worker, started: WorkerProcess) -> None:
+        """Tell a process its state, and let it serve the calls of a worker."""
         self.processes.append(started.process)
-        first, *others = started.connections
-        first.send(self._state)
-        for connection in others:
-            self._idle.put(connection)
-        return first
+        worker.idle, worker.is_started = list(started.connections), True
+        worker.idle[0].send(self._state)
 
 
 def serve() -> None:
@@ -158,7 +171,7 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout = sys.stderr
     module, *numbers = sys.argv[1:]
-    first, *others = [WorkerConnection(socket.socket(fileno=int(number)), []) for number in numbers]
+    first, *others = [WorkerConnection(socket.socket(fileno=int(number))) for number in numbers]
     importlib.import_module(module)
     try:
         make_state, arguments = first.receive()
