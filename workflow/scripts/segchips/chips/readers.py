@@ -107,15 +107,17 @@ class FileSceneReader:
         for _ in range(_RENEWALS if self._imagery.sign or any(band.signed for band in bands) else 0):
             with suppress(RefusedError):
                 return read(bands)
-            bands = self._bands(scene, names, renew=True)
+            bands = self._bands(scene, names, [band.href for band in bands])
         return read(bands)
 
-    def _bands(self, scene: Scene, names: Sequence[str], renew: bool = False) -> list[Band]:
-        """Bands with addresses that can be read now, and the nodata values of known collections."""
-        return [self._band(scene, name, renew) for name in names]
+    def _bands(self, scene: Scene, names: Sequence[str], refused: Sequence[str] | None = None) -> list[Band]:
+        """Bands with addresses that can be read now, none of those that a server has refused."""
+        before: Sequence[str | None] = refused or [None] * len(names)
+        return [self._band(scene, name, href) for name, href in zip(names, before, strict=True)]
 
-    def _band(self, scene: Scene, name: str, renew: bool) -> Band:
-        band = with_signature(self._imagery, scene, name, renew)
+    def _band(self, scene: Scene, name: str, refused: str | None) -> Band:
+        """A band with an address that can be read now, and the nodata value of a known collection."""
+        band = with_signature(self._imagery, scene, name, refused)
         if band.known_nodata is None and is_known(scene.product):
             return replace(band, known_nodata=known_nodata(scene.product, *scene.names_of(scene.band(name))))
         return band

@@ -9,8 +9,8 @@ from segchips.config.imagery import ImageryConfig
 from segchips.errors import SceneError, SegchipsError
 from segchips.scenes.model import Band, Scene
 
-_REUSE_SECONDS, _RENEWAL_SECONDS = 240.0, 1.0
-"""How long a signature is used again, and how long one is that a server has refused: others may have renewed it."""
+_REUSE_SECONDS = 240.0
+"""How long a signature is used again, unless a server refuses it."""
 _MOST_LOOKUPS = 4096
 _SECRET = re.compile(
     r"x-(amz|goog|oss|obs)-(?!.*version).*|.*(token|secret|password|credential|signature|apikey|api[-_]key).*"
@@ -46,14 +46,14 @@ def _without_signature(band: Band) -> Band:
     return band if href == band.href else replace(band, href=href, signed=True)
 
 
-def with_signature(imagery: ImageryConfig, scene: Scene, name: str, renew: bool = False) -> Band:
+def with_signature(imagery: ImageryConfig, scene: Scene, name: str, refused: str | None = None) -> Band:
     """Return a pinned scene's band with a URL that can be read now.
 
     Args:
         imagery: The layer of the scene.
         scene: The scene.
         name: The band.
-        renew: Whether a server has refused the URL that was returned before.
+        refused: A URL that was returned before, and that a server has refused.
 
     Raises:
         SceneError: The catalogue cannot be reached, or no longer lists the band under this URL.
@@ -61,15 +61,21 @@ def with_signature(imagery: ImageryConfig, scene: Scene, name: str, renew: bool 
     band = scene.band(name)
     if not band.signed or imagery.sign:
         return band
-    oldest = time.monotonic() - (_RENEWAL_SECONDS if renew else _REUSE_SECONDS)
-    listed = _listed_scenes(str(imagery.catalog), scene.product, scene.id, oldest)
-    candidates = (one.find_band(name) for one in listed)
-    current = next((other for other in candidates if other and strip_signature(other.href) == band.href), None)
+    current = _listed_band(imagery, scene, name, band.href, time.monotonic() - _REUSE_SECONDS)
+    if current and current.href == refused:
+        current = _listed_band(imagery, scene, name, band.href, time.monotonic())
     if current is None:
         raise SceneError(
             f"{band.href}: the catalogue no longer lists this address for '{name}' of scene '{scene.id}'; run resolve"
         )
     return replace(band, href=current.href)
+
+
+def _listed_band(imagery: ImageryConfig, scene: Scene, name: str, href: str, oldest: float) -> Band | None:
+    """The band of that unsigned URL, as the catalogue listed it at a moment or later."""
+    listed = _listed_scenes(str(imagery.catalog), scene.product, scene.id, oldest)
+    candidates = (one.find_band(name) for one in listed)
+    return next((other for other in candidates if other and strip_signature(other.href) == href), None)
 
 
 _lookups: dict[tuple[str, str, str], tuple[float, list[Scene]]] = {}
