@@ -1,8 +1,7 @@
 """Addresses that a catalogue has signed: the scenes are read, and the signature is nowhere in what is written."""
 
 import json
-import re
-import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,15 +40,16 @@ class Guarded(Files):
     """Rasters for those who give the signature of their query; an item's hrefs are signed when it is given."""
 
     query = QUERIES["aws"]
-    given, refused, seconds = 0, 0, 3600.0
-    """Answers with signatures, refusals of files, and how long a signature is valid."""
+    given, refused, uses = 0, 0, 10**9
+    """Answers with signatures, refusals of files, and how often a signature is valid."""
+    used: Counter[str]
 
     def do_GET(self):  # noqa: N802
         path = Path(self.translate_path(self.path))
         if path.suffix == ".json" and path.exists() and "assets" in (content := json.loads(path.read_text())):
             type(self).given += 1
             for each in content["assets"].values():
-                each["href"] += f"?{self.query}-{time.monotonic()}"
+                each["href"] += f"?{self.query}-{self.given}"
             answer = json.dumps(content).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(answer)))
@@ -63,8 +63,8 @@ class Guarded(Files):
 
     def _is_signed(self) -> bool:
         query = urlsplit(self.path).query
-        given = re.search(rf"{MARK}-([\d.]+)$", query)
-        return MARK in query and not (given and time.monotonic() > float(given[1]) + self.seconds)
+        self.used[query] += 1
+        return MARK in query and self.used[query] <= self.uses
 
 
 @pytest.fixture
@@ -77,14 +77,14 @@ def handlers() -> list[type[Guarded]]:
 def guarded(serve: Callable[..., str], handlers: list[type[Guarded]]) -> Callable[..., str]:
     """Serve a folder to those who have signatures of a kind; gives the address."""
 
-    def start(folder: Path, kind: str = "aws", seconds: float = 3600.0) -> str:
+    def start(folder: Path, kind: str = "aws", uses: int = 10**9) -> str:
         class Here(Guarded):
             query = QUERIES[kind]
 
             def __init__(self, *args: object) -> None:
                 super().__init__(*args, directory=str(folder))
 
-        Here.seconds = seconds
+        Here.uses, Here.used = uses, Counter()
         handlers.append(Here)
         return serve(Here)
 
@@ -164,7 +164,7 @@ def test_a_run_renews_signatures_that_expire_and_writes_none_anywhere(
 ) -> None:
     """Not into locks, logs, tags, reports or what Snakemake keeps; also where a raster is not there."""
     folder = fresh.folder / "resources" / "sample"
-    address = guarded(folder, seconds=2.0)
+    address = guarded(folder, uses=8)
     fresh.change("defaults.imagery.catalog", f"{address}/catalog.json")
     result = fresh.run()
     assert result.returncode == 0, result.stdout

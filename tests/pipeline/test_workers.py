@@ -2,6 +2,7 @@
 
 import gc
 import os
+import pickle
 import signal
 import threading
 import time
@@ -76,6 +77,14 @@ def test_an_exception_of_a_call_is_raised_here() -> None:
         with pytest.raises(IndexError, match="out of range"):
             call(workers, 9)
     assert call(workers, 0) == "a"
+
+
+def test_an_argument_that_cannot_be_sent_takes_no_place() -> None:
+    workers = pool(1)
+    for _ in range(2):
+        with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+            call(workers, threading.Lock())
+        assert call(workers, 0) == "a"
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -118,6 +118,9 @@ class WorkerPool:
             self._replace(worker)
             what = f"{function.__name__}{arguments}"
             raise RuntimeError(f"a worker process died during {what}; is the memory used up?") from trouble
+        except BaseException:  # an argument or an answer that cannot be pickled
+            self._replace(worker)
+            raise
         with self._changed:
             worker.calls -= 1
             worker.computing -= not waits
