@@ -164,7 +164,7 @@ def test_a_run_renews_signatures_that_expire_and_writes_none_anywhere(
 ) -> None:
     """Not into locks, logs, tags, reports or what Snakemake keeps; also where a raster is not there."""
     folder = fresh.folder / "resources" / "sample"
-    address = guarded(folder, uses=8)
+    address = guarded(folder, uses=2)
     fresh.change("defaults.imagery.catalog", f"{address}/catalog.json")
     result = fresh.run()
     assert result.returncode == 0, result.stdout
