@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVarTuple
 
 from segchips.config.loading import load_config
+from segchips.config.model import Config
 from segchips.errors import SegchipsError
 from segchips.files import atomic_write
 from segchips.pipeline.checks import check_conversion, check_inputs, check_pinned_scenes
@@ -17,7 +18,7 @@ from segchips.pipeline.steps.images import lacks_readable_scene
 from segchips.pipeline.steps.scenes import check_scenes
 from segchips.pipeline.workers import WorkerPool, WorkerProcess
 from segchips.remote.fetcher import Traffic
-from segchips.remote.remote_files import remote_files
+from segchips.remote.remote_files import SOCKET_VARIABLE, remote_files
 from segchips.remote.server import FetcherProcess
 from segchips.remote.turn import computing
 
@@ -59,15 +60,15 @@ class JobRunner:
         self.network_places = network_places or PLACES * self.datasets.config.requests
         self.times = JobTimes(self.datasets.config.results)
         _add_library_to_path()
-        state = self.datasets.config, logs
         config, places = self.datasets.config, self.network_places
         self._workers = self._platform_worker = self._fetcher = None
         if cores:
             # A process serves its share of the jobs that wait for files, and others beside them.
             threads = 2 + -(-places // cores)
-            self._workers = WorkerPool(cores, Datasets, *state, threads=threads, started=started)
-            self._platform_worker = WorkerPool(1, Datasets, *state, threads=1 + places // PLATFORM_PLACES)
             self._fetcher = FetcherProcess(config.results, -(-places // PLACES))
+            state = config, logs, os.environ[SOCKET_VARIABLE]
+            self._workers = WorkerPool(cores, _worker_state, *state, threads=threads, started=started)
+            self._platform_worker = WorkerPool(1, _worker_state, *state, threads=1 + places // PLATFORM_PLACES)
 
     def run(self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments) -> SegchipsError | None:
         """Run a job's body on a core.
@@ -154,6 +155,12 @@ class JobRunner:
 
     def _ask(self, pool: WorkerPool | None, function: Callable[..., Any], *arguments: object) -> Any:
         return pool.call(function, *arguments, start_ahead=False) if pool else self._call_here(function, *arguments)
+
+
+def _worker_state(config: Config, logs: str, socket: str) -> Datasets:
+    """The state of a worker process, which may have started before there was the socket of the run's fetcher."""
+    os.environ[SOCKET_VARIABLE] = socket
+    return Datasets(config, logs)
 
 
 def _run_logged(
