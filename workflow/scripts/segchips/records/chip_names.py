@@ -157,7 +157,7 @@ def paired_by_part(images: Sequence[str], labels: Sequence[str]) -> tuple[Names,
             {_without_part(file, image_part) for file in images},
             {_without_part(file, label_part) for file in labels},
         ]
-        agreeing = len(names[0] & names[1])
+        agreeing = sum(not name.endswith("/") for name in names[0] & names[1] - {""})
         if agreeing and len(names[0]) == len(images):
             options.append((-agreeing, len(image_part + label_part), image_part, label_part))
     options.sort()
