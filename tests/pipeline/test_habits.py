@@ -221,8 +221,9 @@ def test_quiet_runs_are_quiet(project: Project) -> None:
 @slow
 def test_a_second_interrupt_ends_a_run_at_once(sample_run: Project, fresh: Project) -> None:
     for _ in range(5):  # on a busy machine, a run may end before it is interrupted
-        shutil.rmtree(fresh.folder / "logs", ignore_errors=True)
-        run = fresh.start("--forceall")
+        for folder in ("logs", "results"):
+            shutil.rmtree(fresh.folder / folder, ignore_errors=True)
+        run = fresh.start()
         while not (fresh.folder / "logs/sample/images").exists() and run.poll() is None:
             time.sleep(0.02)
         for _ in range(2):
