@@ -206,7 +206,8 @@ def empty_run(folder: Path, keys: list[str]) -> float:
     (folder / "Snakefile").write_text(EMPTY)
     (folder / "keys.txt").write_text("\n".join(key.replace(":", "#") for key in keys))
     profile = str(REPOSITORY / "workflow/profiles/default")
-    return snakemake(folder, "--snakefile", str(folder / "Snakefile"), "--workflow-profile", profile)
+    options = "--workflow-profile", profile, "--force-use-threads"  # as the workflow asks for itself
+    return snakemake(folder, "--snakefile", str(folder / "Snakefile"), *options)
 
 
 def dataset() -> Dataset:
