@@ -87,6 +87,19 @@ def test_an_argument_that_cannot_be_sent_takes_no_place() -> None:
         assert call(workers, 0) == "a"
 
 
+def make_lock(state: list[str]) -> object:
+    return threading.Lock()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_result_that_cannot_be_sent_is_an_error(threads: int) -> None:
+    workers = pool(1, threads)
+    for _ in range(4):
+        with pytest.raises(RuntimeError, match="make_lock returns what cannot be sent"):
+            workers.call(make_lock)
+    assert call(workers, 0) == "a"
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_another_process_replaces_one_that_dies(threads: int) -> None:
     workers = pool(1, threads)

@@ -26,7 +26,7 @@ class WorkerConnection:
 
     def send(self, message: object) -> None:
         """Send a task to the process."""
-        pickle.dump(message, self._tasks)
+        self._tasks.write(pickle.dumps(message))  # nothing, where the message cannot be pickled
         self._tasks.flush()
 
     def receive(self) -> Any:
@@ -200,7 +200,11 @@ def _serve(connection: WorkerConnection, state: Any) -> None:
     while True:
         try:
             function, arguments = connection.receive()
-            connection.send(_outcome(state, function, arguments))
+            outcome = _outcome(state, function, arguments)
+            try:
+                connection.send(outcome)
+            except (pickle.PicklingError, TypeError, AttributeError) as error:
+                connection.send((None, RuntimeError(f"{function.__name__} returns what cannot be sent ({error})")))
         except (EOFError, OSError):
             return
 
