@@ -123,7 +123,7 @@ def set_classes(asset: pystac.Asset, classes: Iterable[LabelClass]) -> None:
     for one in classes:
         identifier = re.sub(r"[^0-9A-Za-z_-]+", "_", one.name)
         named.append(Classification.create(one.value, one.name, f"{identifier}_{one.value}"))
-    ClassificationExtension.ext(asset).apply(named)
+    ClassificationExtension.ext(asset).classes = named
 
 
 def make_collection(name: str, splits: Iterable[str], chips: Sequence[ChipItem]) -> pystac.Collection:
