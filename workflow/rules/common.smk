@@ -14,8 +14,8 @@ from snakemake.logging import logger
 
 from segchips.pipeline.workers import WorkerProcess
 
-# The process that checks the inputs imports what it needs while this one does; later it serves many calls at a time.
-FIRST_WORKER = WorkerProcess(66, "segchips.pipeline.runner") if workflow.is_main_process else None
+# The process that checks the inputs imports what it needs while this one does.
+FIRST_WORKER = WorkerProcess("segchips.pipeline.runner") if workflow.is_main_process else None
 
 from segchips.chips.chip_file import chip_made_from
 from segchips.errors import CredentialsError, SegchipsError, final_message

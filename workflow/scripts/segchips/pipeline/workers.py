@@ -38,27 +38,43 @@ class WorkerProcess:
     """A process that serves calls once it is told its state; until then it imports what they need.
 
     Args:
-        threads: How many calls it serves at a time.
         module: The module that it imports.
     """
 
-    def __init__(self, threads: int = 1, module: str = __name__) -> None:
-        pairs = [socket.socketpair() for _ in range(threads)]
+    def __init__(self, module: str = __name__) -> None:
+        pairs = [socket.socketpair() for _ in range(2)]
         far = [end.fileno() for _, end in pairs]
         code = f"from {__name__} import serve; serve()"
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
         command = [sys.executable, "-c", code, module, *map(str, far)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=far, env=environment)
-        self.connections = [WorkerConnection(near) for near, _ in pairs]
+        self._doorbell, first = (near for near, _ in pairs)
+        self.first = WorkerConnection(first)
         for _, end in pairs:
             end.close()
+
+    def connect(self) -> WorkerConnection:
+        """Open a further connection, over which the process serves calls in a thread of their own.
+
+        Raises:
+            OSError: The process has ended, or no more files can be open.
+        """
+        near, far = socket.socketpair()
+        with far:
+            socket.send_fds(self._doorbell, [b"\0"], [far.fileno()])
+        return WorkerConnection(near)
 
 
 @dataclass(eq=False)
 class _Worker:
-    """A process, started or not, its calls under way, how many of these compute, and its connections for others."""
+    """A place for a process, its calls under way, how many of these compute, and its idle connections.
 
-    is_started: bool = False
+    Attributes:
+        limit: How many calls it takes at a time.
+    """
+
+    limit: int
+    process: WorkerProcess | None = None
     calls: int = 0
     computing: int = 0
     idle: list[WorkerConnection] = field(default_factory=list)
@@ -84,7 +100,7 @@ class WorkerPool:
         started: WorkerProcess | None = None,
     ) -> None:
         self._state, self._threads = (make_state, arguments), threads
-        self._workers = [_Worker() for _ in range(count)]
+        self._workers = [_Worker(threads) for _ in range(count)]
         self._changed = threading.Condition()
         self.processes: list[subprocess.Popen[bytes]] = []
         if started and count:
@@ -133,39 +149,49 @@ class WorkerPool:
     def start_one_ahead(self) -> None:
         """Have one process more than are at work, if one is left to start: it imports before it is needed."""
         with self._changed, suppress(OSError):
-            waiting = [worker for worker in self._workers if not worker.is_started]
-            if waiting and all(worker.calls for worker in self._workers if worker.is_started):
-                self._start(waiting[0])
+            waiting = [worker for worker in self._workers if not worker.process]
+            if waiting and all(worker.calls for worker in self._workers if worker.process):
+                self._use(waiting[0], WorkerProcess())
 
     def _take(self, waits: bool) -> tuple[_Worker, WorkerConnection]:
         with self._changed:
-            while not (free := [worker for worker in self._workers if self._has_place(worker, waits)]):
-                self._changed.wait()
-            worker = min(free, key=lambda worker: (worker.calls, not worker.is_started))
-            if not worker.is_started:
-                self._start(worker)
-            worker.calls += 1
-            worker.computing += not waits
-            return worker, worker.idle.pop()
+            while True:
+                free = [one for one in self._workers if one.calls < one.limit and (waits or not one.computing)]
+                if not free:
+                    self._changed.wait()
+                    continue
+                worker = min(free, key=lambda one: (one.calls, not one.process))
+                if connection := self._connection(worker):
+                    worker.calls += 1
+                    worker.computing += not waits
+                    return worker, connection
 
-    def _has_place(self, worker: _Worker, waits: bool) -> bool:
-        return bool(worker.idle or not worker.is_started) and (waits or not worker.computing)
+    def _connection(self, worker: _Worker) -> WorkerConnection | None:
+        """A connection that no call uses; None if no more files can be open, so that a call has to wait."""
+        if not worker.process:
+            self._use(worker, WorkerProcess())
+        elif not worker.idle:
+            try:
+                return worker.process.connect()
+            except OSError:
+                if not worker.calls:
+                    raise
+                worker.limit = worker.calls
+                return None
+        return worker.idle.pop()
 
     def _replace(self, worker: _Worker) -> None:
         """Let another process start in place of one that died; no call goes to its connections."""
         with self._changed:
             if worker in self._workers:
-                self._workers[self._workers.index(worker)] = _Worker()
+                self._workers[self._workers.index(worker)] = _Worker(self._threads)
                 self._changed.notify_all()
-
-    def _start(self, worker: _Worker) -> None:
-        self._use(worker, WorkerProcess(self._threads))
 
     def _use(self, worker: _Worker, started: WorkerProcess) -> None:
         """Tell a process its state, and let it serve the calls of a worker."""
         self.processes.append(started.process)
-        worker.idle, worker.is_started = list(started.connections), True
-        worker.idle[0].send(self._state)
+        worker.process, worker.idle = started, [started.first]
+        started.first.send(self._state)
 
 
 def serve() -> None:
@@ -173,17 +199,26 @@ def serve() -> None:
     _import_pyogrio()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout = sys.stderr
-    module, *numbers = sys.argv[1:]
-    first, *others = [WorkerConnection(socket.socket(fileno=int(number))) for number in numbers]
+    module, doorbell, number = sys.argv[1:]
+    first = WorkerConnection(socket.socket(fileno=int(number)))
     importlib.import_module(module)
     try:
         make_state, arguments = first.receive()
     except EOFError:
         return  # the parent found nothing to do
     state = make_state(*arguments)
-    for connection in others:
-        threading.Thread(target=_serve, args=(connection, state)).start()
+    threading.Thread(target=_accept, args=(socket.socket(fileno=int(doorbell)), state), daemon=True).start()
     _serve(first, state)
+
+
+def _accept(doorbell: socket.socket, state: Any) -> None:
+    """Serve each connection that the parent opens, in a thread of its own."""
+    while True:
+        message, ends, _, _ = socket.recv_fds(doorbell, 1, 1)
+        if not message:
+            return
+        connection = WorkerConnection(socket.socket(fileno=ends[0]))
+        threading.Thread(target=_serve, args=(connection, state)).start()
 
 
 def _import_pyogrio() -> None:
