@@ -3,6 +3,7 @@
 import http.server
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,10 @@ import pytest
 from loopback.server import Platform
 from support.catalogues import write_json
 from support.projects import Project, sample_config
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell's background jobs ignore interrupts, and so would the runs that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
