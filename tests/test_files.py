@@ -6,10 +6,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from segchips.files import atomic_path, atomic_write, content_digest, digest
+from segchips.errors import StorageError
+from segchips.files import atomic_path, atomic_write, content_digest, digest, storage_errors
 
 
 def listing(folder):
@@ -158,3 +160,16 @@ def test_the_digest_of_a_shapefile_is_also_of_its_companions(tmp_path):
     assert content_digest(tmp_path / "a.shp") == first
     (tmp_path / "a.dbf").write_text("changed")
     assert content_digest(tmp_path / "a.shp") != first
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/version"), reason="the file that nobody can remove is one of Linux")
+def test_a_file_that_cannot_be_removed_is_told(tmp_path):
+    path = Path("/proc/version")
+    with pytest.raises(StorageError, match="/proc/version: cannot be written"), storage_errors(path, path):
+        path.unlink()
+
+
+def test_a_folder_in_the_place_of_a_file_is_told(tmp_path):
+    (tmp_path / "chip.tif").mkdir()
+    with pytest.raises(StorageError, match=r"chip\.tif: cannot be written \(Is a directory\)"):
+        atomic_write(tmp_path / "chip.tif", b"pixels")

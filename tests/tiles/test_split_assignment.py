@@ -50,6 +50,13 @@ def test_no_two_kept_tiles_of_different_splits_come_too_close(grid, guard, block
             assert first.distance(second) >= guard * 0.998
 
 
+def test_neighbours_that_are_collected_in_parts_are_the_same(monkeypatch):
+    rows = assign(tile_rectangle(30, 30), guard=2500, block=1800, cover=False)
+    assert sum(row.state == DROPPED for row in rows) > 100
+    monkeypatch.setattr("segchips.tiles.split_assignment._MAX_PAIRS", 100)
+    assert assign(tile_rectangle(30, 30), guard=2500, block=1800, cover=False) == rows
+
+
 @pytest.mark.parametrize("guard", [0, 700])
 def test_a_tile_is_dropped_only_beside_a_smaller_split(guard):
     rows = {row.key: row for row in assign(tile_rectangle(40, 40), guard=guard, block=4800, cover=False)}

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 """An object of a JSON file."""
-_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)
+_UNWRITABLE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ESTALE,
+    errno.EISDIR,
+)
 
 
 def storage_error(path: object, error: OSError) -> StorageError:
@@ -69,6 +79,23 @@ def read_parquet(path: str | Path, columns: list[str] | None = None) -> "pa.Tabl
 
     with pq.ParquetFile(path) as file:
         return file.read(columns)
+
+
+def read_csv(path: str | Path, schema: "pa.Schema") -> "pa.Table":
+    """Read the columns of a schema from a CSV file with a header; empty numbers are null, empty texts are not."""
+    import pyarrow.csv as pa_csv
+
+    return pa_csv.read_csv(
+        path,
+        pa_csv.ReadOptions(use_threads=False),
+        pa_csv.ParseOptions(newlines_in_values=True),
+        pa_csv.ConvertOptions(
+            include_columns=schema.names,
+            column_types=dict(zip(schema.names, schema.types, strict=True)),
+            null_values=[""],
+            strings_can_be_null=False,
+        ),
+    )
 
 
 def digest(*parts: object) -> str:

@@ -17,7 +17,8 @@ from segchips.grids.ground import projection_of
 from segchips.grids.indices import block_bounds, in_grid_order
 from segchips.grids.planar_cover import planar_tiles, project_area
 from segchips.grids.systems import FALSE_EASTING
-from segchips.grids.tile import HALF_ZONE, POLE, Grid, Tile
+from segchips.grids.tile import HALF_ZONE, POLE, Grid
+from segchips.grids.tile_array import TileArray
 from segchips.grids.utm import box_outlines, over_poles, zone_longitudes
 from segchips.vectors.geometry import Geometries, extract_polygons, polygon_parts
 from segchips.vectors.longitudes import within_globe
@@ -30,7 +31,7 @@ _BULGE = 0.02
 """The share of a block's width by which its sides bulge, at most, where overlapping tiles reach across a meridian."""
 
 
-def cover_area(aoi: Any, grid: Grid) -> list[Tile]:
+def cover_area(aoi: Any, grid: Grid) -> TileArray:
     """Returns the tiles that meet an area.
 
     Args:
@@ -50,11 +51,11 @@ def cover_area(aoi: Any, grid: Grid) -> list[Tile]:
         return planar_tiles(project_area(parts, projection), grid)
     if round(grid.resolution, 6) != grid.resolution:
         raise ConfigError(f"tiles.resolution: {grid.resolution} has more than the six decimals that fit into tile keys")
-    tiles: list[Tile] = []
+    indices = np.empty((0, 3), np.int64)
     for zone, clipped in _clip_to_zones(parts):
-        indices = _zone_tiles(clipped, zone, grid, MAX_TILES - len(tiles))
-        tiles += [Tile(grid, zone, path, row) for path, row in indices.tolist()]
-    return in_grid_order(tiles)
+        of_zone = _zone_tiles(clipped, zone, grid, MAX_TILES - len(indices))
+        indices = np.concatenate([indices, np.insert(of_zone, 0, zone, axis=1)])
+    return TileArray(grid, in_grid_order(indices))
 
 
 def lonlat_parts(aoi: Any) -> Geometries:

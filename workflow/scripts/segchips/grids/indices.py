@@ -7,6 +7,7 @@ import numpy as np
 from segchips.arrays import Floats, Ints
 from segchips.errors import InputError
 from segchips.grids.tile import Grid, Tile
+from segchips.grids.tile_array import TileArray
 
 PATH_STEP, ROW_STEP = 1 << 28, 1
 """How much the codes of two tiles side by side differ."""
@@ -15,7 +16,7 @@ _OFFSET = 2**27
 
 def tile_indices(tiles: Sequence[Tile]) -> Ints:
     """Returns zone, path and row (n, 3) of tiles."""
-    return np.array([(tile.zone, tile.path, tile.row) for tile in tiles], np.int64).reshape(-1, 3)
+    return TileArray.of(tiles).indices if len(tiles) else np.empty((0, 3), np.int64)
 
 
 def encode_indices(indices: Ints) -> Ints:
@@ -60,6 +61,7 @@ def check_indices(indices: Ints | Floats) -> None:
         )
 
 
-def in_grid_order(tiles: Sequence[Tile]) -> list[Tile]:
-    """Returns the tiles ordered by zone, then row from north to south, then path from west to east."""
-    return sorted(tiles, key=lambda tile: (tile.zone, -tile.row, tile.path))
+def in_grid_order(indices: Ints) -> Ints:
+    """Returns tiles (n, 3) ordered by zone, then row from north to south, then path from west to east."""
+    zone, path, row = indices.T
+    return indices[np.lexsort((path, -row, zone))]

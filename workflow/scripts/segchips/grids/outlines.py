@@ -1,6 +1,6 @@
 """The ground of tiles as lon/lat polygons."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from segchips.vectors.longitudes import within_globe
 
 CHORD, PROJECTED_CHORD = 5_000.0, 1_000.0
 """Metres, at most, of the chords that stand for curved sides: in UTM, and in other CRSs, where sides may curve more."""
+_BATCH = 50_000
+"""Tiles whose outlines are in memory at once."""
 
 
 def core_outlines(tiles: Sequence[Tile]) -> Geometries:
@@ -30,6 +32,11 @@ def core_outlines(tiles: Sequence[Tile]) -> Geometries:
 def footprints(tiles: Sequence[Tile]) -> Geometries:
     """Returns the padded boxes of tiles, which are what their chips show; else as `core_outlines`."""
     return _outlines(tiles, tiles[0].grid.padding)
+
+
+def outline_batches(tiles: Sequence[Tile]) -> Iterator[Geometries]:
+    """Yields `core_outlines` of successive parts of many tiles."""
+    return (core_outlines(tiles[start : start + _BATCH]) for start in range(0, len(tiles), _BATCH))
 
 
 def _outlines(tiles: Sequence[Tile], padding: float) -> Geometries:

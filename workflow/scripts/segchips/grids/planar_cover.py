@@ -6,10 +6,11 @@ import shapely
 from segchips.arrays import Ints, Mask
 from segchips.errors import InputError
 from segchips.grids.block_search import MAX_TILES, all_blocks, mask_of, search_blocks
-from segchips.grids.indices import block_bounds, check_indices, in_grid_order, tile_indices
+from segchips.grids.indices import block_bounds, check_indices, in_grid_order
 from segchips.grids.projected import MAX_BEYOND, SEAM_GAP, ProjectedCrs, projected_crs
 from segchips.grids.systems import NO_ZONE
-from segchips.grids.tile import Grid, Tile
+from segchips.grids.tile import Grid
+from segchips.grids.tile_array import TileArray
 from segchips.vectors.antimeridian import WGS84
 from segchips.vectors.geometry import Geometries, polygon_parts, reproject_geometries
 
@@ -81,7 +82,7 @@ def _repaired(geometries: Geometries) -> Geometries:
     return geometries
 
 
-def planar_tiles(parts: Geometries, grid: Grid) -> list[Tile]:
+def planar_tiles(parts: Geometries, grid: Grid) -> TileArray:
     """Returns the tiles that share ground with polygons in the grid's CRS; those that only touch one do not.
 
     Raises:
@@ -101,9 +102,9 @@ def planar_tiles(parts: Geometries, grid: Grid) -> list[Tile]:
         MAX_TILES,
         f"{grid.core:g} ({grid.crs(NO_ZONE)})",
     )
-    tiles = [Tile(grid, NO_ZONE, path, row) for path, row in found.tolist()]
-    check_indices(tile_indices(tiles))
-    return in_grid_order(tiles)
+    indices = np.insert(found, 0, NO_ZONE, axis=1)
+    check_indices(indices)
+    return TileArray(grid, in_grid_order(indices))
 
 
 def _check_place(parts: Geometries, projection: ProjectedCrs) -> None:

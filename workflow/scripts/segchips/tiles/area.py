@@ -14,11 +14,12 @@ from segchips.errors import InputError
 from segchips.grids.centres import indices_around
 from segchips.grids.cover import cover_area
 from segchips.grids.ground import check_location, projection_of
-from segchips.grids.indices import in_grid_order
+from segchips.grids.indices import in_grid_order, tile_indices
 from segchips.grids.pixel_grid import PixelGrid
 from segchips.grids.planar_cover import planar_tiles
 from segchips.grids.sparse_neighbours import pairs_among
 from segchips.grids.tile import Grid, Tile
+from segchips.grids.tile_array import TileArray
 from segchips.tiles.label_rasters import raster_extents, raster_files
 from segchips.tiles.manifest import read_parquet_columns
 from segchips.vectors.antimeridian import to_lonlat_geometries
@@ -53,7 +54,7 @@ def aoi_layers(tiles: TilesConfig, labels: LabelTargets) -> list[VectorLayer]:
     ]
 
 
-def find_tiles(config: TilesConfig, layers: Sequence[VectorLayer], pixels: PixelGrid | None = None) -> list[Tile]:
+def find_tiles(config: TilesConfig, layers: Sequence[VectorLayer], pixels: PixelGrid | None = None) -> TileArray:
     """Returns the tiles that the config lists, those around its points, or those that meet a feature.
 
     A layer in the CRS of the grid is compared with the tiles as it is; others move to longitudes and latitudes.
@@ -72,7 +73,8 @@ def find_tiles(config: TilesConfig, layers: Sequence[VectorLayer], pixels: Pixel
     """
     grid = config.tile_grid(pixels)
     if config.keys is not None:
-        return in_grid_order(read_tile_keys(config.keys, grid))
+        tiles = read_tile_keys(config.keys, grid)
+        return TileArray(tiles[0].grid, in_grid_order(tile_indices(tiles)))
     if config.centers is not None:
         return tiles_around(read_points(config.centers, config.layer), grid)
     projection = projection_of(grid)
@@ -90,7 +92,7 @@ def _with_area(shapes: Geometries, thickness: float) -> Geometries:
     return shapes
 
 
-def tiles_around(points: PointLayer, grid: Grid) -> list[Tile]:
+def tiles_around(points: PointLayer, grid: Grid) -> TileArray:
     """Returns the distinct tiles around points, ordered as by `in_grid_order`.
 
     Args:
@@ -101,7 +103,7 @@ def tiles_around(points: PointLayer, grid: Grid) -> list[Tile]:
         InputError: A point lies where the grid has no tiles.
     """
     indices = np.unique(indices_around(points.xy, points.crs, points.fids, grid, points), axis=0)
-    return in_grid_order([Tile(grid, *index) for index in indices.tolist()])
+    return TileArray(grid, in_grid_order(indices))
 
 
 def describe_points(points: PointLayer, grid: Grid) -> list[str]:

@@ -1,8 +1,12 @@
 """A tile's split, shard and state, and the hashes that splits and shards by name follow from."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+import pyarrow as pa
+
+from segchips.columns import Rows
 
 PLANNED, MADE, TOO_FEW_VALID, EXCLUDED, REJECTED = "planned", "made", "below min_valid", "excluded", "rejected"
 DROPPED = "dropped"
@@ -29,8 +33,26 @@ class TileAssignment:
     block_id: int = 0
 
 
-COLUMNS = {name: name for name in ("key", "split", "shard", "state", "reason")} | {"block_id": "unit"}
-"""The columns that hold the fields of `TileAssignment` in files, by field, in its order."""
+Assignments = Rows[TileAssignment]
+"""The assignments of many tiles."""
+SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("split", pa.string()),
+        ("shard", pa.int32()),
+        ("state", pa.string()),
+        ("reason", pa.string()),
+        ("block_id", pa.int64()),
+    ]
+)
+"""The fields of `TileAssignment`."""
+COLUMNS = [*SCHEMA.names[:-1], "unit"]
+"""The columns that hold them in files."""
+
+
+def to_assignments(rows: Iterable[TileAssignment]) -> Assignments:
+    """Returns assignments as columns."""
+    return Rows.of(TileAssignment, rows, SCHEMA)
 
 
 def split_of(name: str, splits: Mapping[str, float]) -> str:

@@ -4,19 +4,50 @@ Both look at all tiles that the grid has around a tile, whether or not the area 
 the area grows.
 """
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 
 from segchips.arrays import Ints
 from segchips.config.splitting import SplittingConfig
 from segchips.grids.indices import decode_indices, tile_indices
 from segchips.grids.neighbours import neighbour_pairs, neighbourhood
 from segchips.grids.tile import Grid, Tile
-from segchips.tiles.assignment import DROPPED, PLANNED, TileAssignment, shard_of
+from segchips.grids.tile_array import TileArray
+from segchips.tiles.assignment import DROPPED, PLANNED, SCHEMA, Assignments, TileAssignment, shard_of
 from segchips.tiles.split_strategies import SplitStrategy, split_strategy
+
+_MAX_PAIRS = 4_000_000
+"""Pairs of tiles and blocks after which repeated ones are left out, while they are collected."""
+
+
+class BlockSplits:
+    """The number of each block's split, -1 for none, which may be changed.
+
+    Args:
+        blocks: Blocks (n), which may be repeated.
+        splits: The number of the split of each (n).
+    """
+
+    def __init__(self, blocks: Ints, splits: Ints) -> None:
+        self.blocks, first = np.unique(blocks, return_index=True)
+        self.splits = splits[first]
+
+    def __getitem__(self, block: int) -> int:
+        return int(self.splits[self.positions(block)])
+
+    def __setitem__(self, block: int, split: int) -> None:
+        self.splits[self.positions(block)] = split
+
+    def positions(self, blocks: Ints | int) -> Ints:
+        """The positions of blocks in `blocks`; KeyError where one is not there."""
+        found = np.minimum(np.searchsorted(self.blocks, blocks), len(self.blocks) - 1)
+        if (self.blocks[found] != blocks).any():
+            raise KeyError(blocks)
+        return np.asarray(found)
 
 
 @dataclass(frozen=True)
@@ -25,44 +56,38 @@ class SplitAssignment:
 
     Attributes:
         block_ids: The block of each tile (n).
-        block_splits: The number of each block's split, -1 for none. It has the blocks around the area as well, and
-            may be changed to move a block to another split.
+        block_splits: The split of each block. It has the blocks around the area as well, and may be changed to move a
+            block to another split.
         close_tiles: Positions (m) of tiles that come too close to another block.
         close_blocks: That block (m).
         shares: The share of each split.
     """
 
     block_ids: Ints
-    block_splits: MutableMapping[int, int]
+    block_splits: BlockSplits
     close_tiles: Ints
     close_blocks: Ints
     shares: tuple[float, ...]
 
     def splits(self) -> Ints:
         """Returns the number of each tile's split (n), -1 for none."""
-        return self._distinct_splits()[self._distinct_blocks[1]]
+        return self.block_splits.splits[self._positions[0]]
 
     def conflicting_splits(self) -> Ints:
         """Returns the number of the split for which the guard drops each tile (n), -1 for none.
 
         Where tiles of two splits come too close to one another, the smaller split keeps its tiles.
         """
-        _, of_tiles, of_close_blocks = self._distinct_blocks
-        block_splits = self._distinct_splits()
-        own, other = block_splits[of_tiles][self.close_tiles], block_splits[of_close_blocks]
+        own, other = (self.block_splits.splits[of] for of in (self._positions[0][self.close_tiles], self._positions[1]))
         loses = (own >= 0) & (other >= 0) & (self._priority[other] > self._priority[own])
         highest = np.full(len(self.block_ids), -1, np.int64)
         np.maximum.at(highest, self.close_tiles[loses], self._priority[other[loses]])
         return np.where(highest < 0, -1, np.argsort(self._priority)[highest])
 
-    def _distinct_splits(self) -> Ints:
-        return np.array([self.block_splits[block] for block in self._distinct_blocks[0]], np.int64)
-
     @cached_property
-    def _distinct_blocks(self) -> tuple[list[int], Ints, Ints]:
-        """The distinct blocks, and positions among them of `block_ids` (n) and of `close_blocks` (m)."""
-        distinct, positions = np.unique(np.concatenate([self.block_ids, self.close_blocks]), return_inverse=True)
-        return distinct.tolist(), positions[: len(self.block_ids)], positions[len(self.block_ids) :]
+    def _positions(self) -> tuple[Ints, Ints]:
+        """The positions of `block_ids` (n) and `close_blocks` (m) in `block_splits`."""
+        return self.block_splits.positions(self.block_ids), self.block_splits.positions(self.close_blocks)
 
     @cached_property
     def _priority(self) -> Ints:
@@ -71,7 +96,7 @@ class SplitAssignment:
         return np.argsort(order)
 
 
-def split_by_location(tiles: Sequence[Tile], config: SplittingConfig, shards: int) -> list[TileAssignment]:
+def split_by_location(tiles: Sequence[Tile], config: SplittingConfig, shards: int) -> Assignments:
     """Assigns tiles to splits and shards by location, without regard to labels.
 
     Args:
@@ -91,23 +116,27 @@ def assign_by_location(tiles: Sequence[Tile], config: SplittingConfig) -> SplitA
     strategy = split_strategy(config, grid)
     block_ids, splits = strategy.assign(indices)
     close_tiles, close_blocks, close_splits = _find_close_blocks(indices, block_ids, strategy, config, grid)
-    block_splits = dict(zip(block_ids.tolist(), splits.tolist(), strict=True))
-    block_splits |= dict(zip(close_blocks.tolist(), close_splits.tolist(), strict=True))
+    block_splits = BlockSplits(np.concatenate([block_ids, close_blocks]), np.concatenate([splits, close_splits]))
     return SplitAssignment(block_ids, block_splits, close_tiles, close_blocks, tuple(config.shares.values()))
 
 
 def tile_assignments(
     tiles: Sequence[Tile], assignment: SplitAssignment, config: SplittingConfig, shards: int
-) -> list[TileAssignment]:
+) -> Assignments:
     """Returns each tile's row, in the order of the tiles; those that a guard drops or that have no split say so."""
-    names = [*config.shares, ""]
-    splits, conflicting = assignment.splits().tolist(), assignment.conflicting_splits().tolist()
-    rows = []
-    for tile, split, conflict, block in zip(tiles, splits, conflicting, assignment.block_ids.tolist(), strict=True):
-        reason = _drop_reason(config, names[split], names[conflict])
-        state = DROPPED if reason else PLANNED
-        rows.append(TileAssignment(tile.key, names[split], shard_of(tile.key, shards), state, reason, block))
-    return rows
+    names, keys = [*config.shares, ""], TileArray.of(tiles).keys
+    splits, conflicting = assignment.splits(), assignment.conflicting_splits()
+    reasons = [_drop_reason(config, split, near) for split in names for near in names]
+    cases = splits % len(names) * len(names) + conflicting % len(names)
+    columns = {
+        "key": keys.column,
+        "split": pa.array(names).take(pa.array(splits % len(names))),
+        "shard": pa.array([shard_of(key, shards) for key in keys], pa.int32()),
+        "state": pa.array([DROPPED if reason else PLANNED for reason in reasons]).take(pa.array(cases)),
+        "reason": pa.array(reasons).take(pa.array(cases)),
+        "block_id": pa.array(assignment.block_ids),
+    }
+    return Assignments(TileAssignment, pa.table(columns, schema=SCHEMA))
 
 
 def _drop_reason(config: SplittingConfig, split: str, conflicting: str) -> str:
@@ -133,5 +162,14 @@ def _find_close_blocks(
         differ = (nearby[at] == codes) & (nearby_blocks[at] != block_ids[positions]) & (nearby_splits[at] >= 0)
         at = at[differ]
         close.append(np.column_stack([positions[differ], nearby_blocks[at], nearby_splits[at]]))
-    tiles, blocks, splits = np.unique(np.concatenate(close), axis=0).T
+        if sum(map(len, close)) > max(_MAX_PAIRS, 2 * len(close[0])):
+            close = [_distinct_rows(close)]
+    tiles, blocks, splits = _distinct_rows(close).T
     return tiles, blocks, splits
+
+
+def _distinct_rows(parts: Sequence[Ints]) -> Ints:
+    """Returns the distinct rows of arrays (n, 3), ordered by the first two columns, from which the third follows."""
+    rows = np.concatenate(parts)
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    return rows[np.concatenate([[True], (rows[1:, :2] != rows[:-1, :2]).any(axis=1)])[: len(rows)]]

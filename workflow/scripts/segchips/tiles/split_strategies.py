@@ -11,7 +11,8 @@ from segchips.config.splitting import SplittingConfig
 from segchips.errors import InputError
 from segchips.grids.ground import metres_per_unit, tile_centres
 from segchips.grids.indices import encode_indices
-from segchips.grids.tile import Grid, Tile
+from segchips.grids.tile import Grid
+from segchips.grids.tile_array import TileArray
 from segchips.tiles.assignment import split_of
 from segchips.tiles.blocks import Blocks, split_numbers
 from segchips.vectors.antimeridian import to_lonlat_geometries
@@ -51,7 +52,7 @@ class ByTile:
     def assign(self, indices: Ints) -> tuple[Ints, Ints]:
         """See `SplitStrategy`."""
         seed, numbers = self.config.seed, {name: number for number, name in enumerate(self.config.shares)}
-        keys = (Tile(self.grid, *index).key for index in indices.tolist())
+        keys = TileArray(self.grid, indices).keys
         names = (split_of(f"{key}|{seed}" if seed else key, self.config.shares) for key in keys)
         return encode_indices(indices), np.array([numbers[name] for name in names], np.int64)
 

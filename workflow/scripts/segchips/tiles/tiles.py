@@ -49,10 +49,7 @@ def make_tiles(dataset: Dataset, path: Path, find_pixels: FindPixels | None = No
     pixels = find_pixels(_search_area(config, layers)) if find_pixels and config.grid == IMAGERY else None
     tiles = find_tiles(config, layers, pixels)
     write_manifest(path, split_by_location(tiles, dataset.splitting, dataset.tfrecords.shards))
-    repairs = [
-        f"{layer}: {layer.repaired} invalid polygons repaired, {layer.dropped} features without polygon left out"
-        for layer in layers
-    ]
+    repairs = [layer.repairs() for layer in layers]
     grid = tiles[0].grid
     notes = describe_points(read_points(config.centers, config.layer), grid) if config.centers else []
     return [*repairs, *notes, *_grid_notes(grid), f"{len(tiles)} tiles"]
