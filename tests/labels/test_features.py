@@ -135,10 +135,11 @@ def test_invalid_polygons_are_repaired_and_noted(tmp_path):
     west, south, east, north = TILE.bounds
     bow = shapely.Polygon([(west, south), (east, north), (east, south), (west, north)])
     flat = shapely.Polygon([(west, south), (east, north), (east, north)])
-    path = write_vectors(tmp_path / "a.gpkg", [bow, flat], UTM, number=[5, 6])
+    path = write_vectors(tmp_path / "a.gpkg", [bow, flat, None, None], UTM, number=[5, 6, 7, 8])
     features = read_features(path, attribute="number", all_touched=False)
     assert len(features) == 1 and len(features.notes) == 1
-    assert "1 invalid polygons repaired, 1 features without polygon left out" in features.notes[0]
+    left_out = "1 features without polygon left out, 2 features without geometry left out"
+    assert f"1 invalid polygons repaired, {left_out}" in features.notes[0]
     pixels = burn_tile(features)
     # of the bow-tie's four triangles, two are inside
     assert pixels[16, 2] == pixels[16, 29] == 5 and pixels[2, 16] == pixels[29, 16] == 255
@@ -236,6 +237,15 @@ def test_lines_burn_every_pixel_that_they_touch_and_points_their_own(tmp_path, c
     assert sure.mean() > 0.95 and len(np.unique(pixels)) == 10
     np.testing.assert_array_equal(pixels[sure], expected[sure])
     assert "mixes 1 polygons, 3 lines, 5 points" in " ".join(features.notes)
+    (note,) = read_features(path, buffer=20).notes
+    assert note.endswith("mixes 1 polygons, 3 lines, 5 points; all are burned, lines and points with their buffer")
+
+
+def test_a_buffer_that_has_no_effect_is_said(tmp_path):
+    path = write_vectors(tmp_path / "a.gpkg", [shapely.box(*TILE.bounds)], UTM)
+    (note,) = read_features(path, buffer=20).notes
+    assert note.endswith("has only polygons, and labels.buffer is for lines and points; remove the key")
+    assert read_features(path).notes == []
 
 
 @pytest.mark.parametrize("crs", [UTM, "EPSG:4326", "EPSG:3857", "EPSG:3035"])
@@ -262,8 +272,8 @@ def test_buffers_are_metres_on_the_ground(tmp_path, crs, buffer):
 
 
 def test_a_buffer_attribute_without_metres_is_named(tmp_path):
-    path = write_vectors(tmp_path / "a.gpkg", [shapely.Point(0, 0)] * 2, UTM, reach=[3.0, -1.0], name=["a", "b"])
-    with pytest.raises(InputError, match=r"attribute 'reach' .*1 points or lines have no length above 0 \(FID 2: -1\)"):
+    path = write_vectors(tmp_path / "a.gpkg", [shapely.Point(0, 0)] * 3, UTM, reach=[3.0, -1.0, None], name=["a"] * 3)
+    with pytest.raises(InputError, match=r"'reach' .* no metres .* for 2 points or lines \(FID 2: -1, 3: no value\)"):
         read_features(path, buffer="reach")
     with pytest.raises(InputError, match="attribute 'name' .*holds text; labels.buffer needs metres"):
         read_features(path, buffer="name")

@@ -7,6 +7,7 @@ import pytest
 import shapely
 from rasterio.transform import Affine
 
+from segchips.grids.tile_array import TileArray
 from segchips.labels.misplaced import describe_misplaced
 from support.label_features import TILE, UTM, read_features, reproject
 from support.label_rasters import read_labels, write_raster
@@ -23,7 +24,7 @@ def swapped(shape):
 
 def said_of(tmp_path, shapes, file_crs, **layer):
     features = read_features(write_vectors(tmp_path / "a.gpkg", shapes, file_crs), **layer)
-    return describe_misplaced(features, [TILE], features.intersecting([TILE]))
+    return describe_misplaced(features, TileArray.of([TILE]), np.unique(features.intersecting([TILE])[0]))
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,6 @@ def test_a_layer_of_which_some_features_meet_tiles_is_not_mentioned(tmp_path):
 def test_a_raster_that_meets_no_tile_is_described(tmp_path, crs, shift, words):
     transform = Affine(10, 0, WEST + shift, 0, -10, NORTH)
     features = read_labels(write_raster(tmp_path / "map.tif", np.ones((32, 32), "uint8"), crs, transform))
-    lines = describe_misplaced(features, [TILE], [[]])
+    lines = describe_misplaced(features, TileArray.of([TILE]), np.zeros(0, int))
     assert len(lines) == (words is not None)
     assert all("map.tif' meets no tile" in line and re.search(words, line) for line in lines), lines

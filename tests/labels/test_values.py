@@ -107,9 +107,11 @@ def test_the_class_map_that_a_message_suggests_works(tmp_path, text):
     assert burn_tile(features)[31, 0] == 1
 
 
-def test_utf_8_read_as_another_encoding_is_suspected(tmp_path):
-    path = write_vectors(tmp_path / "a.gpkg", squares(1), UTM, number=["WÃ¤lder"])
-    with pytest.raises(InputError, match="seems to be 'Wälder' in UTF-8: set labels.encoding to UTF-8"):
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+@pytest.mark.parametrize("text", ["Wälder", "Straße"])
+def test_utf_8_read_as_another_encoding_is_suspected(tmp_path, text, encoding):
+    path = write_vectors(tmp_path / "a.gpkg", squares(1), UTM, number=[text.encode().decode(encoding)])
+    with pytest.raises(InputError, match=f"seems to be '{text}' in UTF-8: set labels.encoding to UTF-8"):
         read_features(path, attribute="number", classes={"Wälder": 1})
 
 

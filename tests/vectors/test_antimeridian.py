@@ -89,3 +89,41 @@ def test_latitudes_beyond_the_poles_are_taken_for_swapped_axes(tmp_path):
     path = write_vectors(tmp_path / "sydney.gpkg", [shapely.box(-34, 151, -33.9, 151.1)], "EPSG:4326")
     with pytest.raises(InputError, match="layer 'sydney' .*latitudes from 151 to 151.1: its axes seem to be swapped"):
         read_layer(path)
+
+
+ACROSS = [(179.997, -16.998), (-179.998, -16.998)]
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4269", "EPSG:3857", "EPSG:32660", "EPSG:32701", "EPSG:3460"])
+def test_areas_around_lines_and_points_across_the_antimeridian(tmp_path, crs):
+    project = pyproj.Transformer.from_crs(4326, crs, always_xy=True).transform
+    point, halves = (
+        shapely.Point(project(179.9995, -17.002)),
+        [(ACROSS[0], (180, -16.998)), ((-180, -16.998), ACROSS[1])],
+    )
+    lines = [shapely.LineString([project(*place) for place in half]) for half in halves]
+    path = write_vectors(tmp_path / "roads.gpkg", [point, *lines], crs)
+    areas = to_lonlat_geometries(read_layer(path, options=ReadOptions(buffer=100, only_polygons=False)))
+    places = np.random.default_rng(2).uniform([179.995, -17.004], [180.005, -16.996], (2000, 2))
+    metres = 111_320 * np.cos(np.deg2rad(17)), 110_650
+    off_point = np.hypot((places[:, 0] - 179.9995) * metres[0], (places[:, 1] + 17.002) * metres[1])
+    beside = np.maximum(np.maximum(179.997 - places[:, 0], places[:, 0] - 180.002), 0)
+    off_line = np.hypot(beside * metres[0], (places[:, 1] + 16.998) * metres[1])
+    distance = np.minimum(off_point, off_line)
+    places[:, 0] = (places[:, 0] + 180) % 360 - 180
+    inside = shapely.intersects_xy(shapely.union_all(areas), *places.T)
+    sure = np.abs(distance - 100) > 2
+    assert (inside == (distance < 100))[sure].all() and inside.any()
+
+
+def test_web_mercator_beyond_180_degrees_lies_where_it_is_on_the_ground(tmp_path):
+    half_turn = np.pi * 6_378_137
+    path = write_vectors(
+        tmp_path / "a.gpkg", [shapely.box(half_turn - 500, -2e6, half_turn + 700, -1.999e6)], "EPSG:3857"
+    )
+    (area,) = read_layer(path).geometries
+    expected = [
+        shapely.box(half_turn - 500, -2e6, half_turn, -1.999e6),
+        shapely.box(-half_turn, -2e6, 700 - half_turn, -1.999e6),
+    ]
+    assert area.symmetric_difference(shapely.union_all(expected)).area < 1

@@ -120,7 +120,7 @@ def test_features_without_area_are_dropped_and_counted(tmp_path):
     flat = "POLYGON ((0 0, 4 0, 2 0, 0 0))"
     useless = [None, "POLYGON EMPTY", "POINT (1 1)", "LINESTRING (0 0, 1 1)", flat, nan, "GEOMETRYCOLLECTION EMPTY"]
     layer = read_layer(write(tmp_path / "mixed.gpkg", [*useless, SQUARE]), attribute="class")
-    assert (layer.dropped, layer.repaired) == (7, 0)
+    assert (layer.dropped, layer.absent, layer.repaired) == (6, 1, 0)
     assert (layer.fids.tolist(), layer.values.tolist()) == ([8], [7])
 
 
@@ -325,7 +325,7 @@ def test_surfaces_are_read_as_their_outline(tmp_path, kind, declared):
     assert sorted(layer_names(path)) == ["flat", "solid"]
     layer = read_layer(path, "solid", "class")
     assert [shape.area for shape in layer.geometries] == [4, 1] and layer.values.tolist() == [0, 1]
-    assert layer.geometries[0].equals(shapely.box(0, 0, 2, 2))
+    assert layer.geometries[0].equals(shapely.box(0, 0, 2, 2)) and layer.repaired == 0
     assert find_layer(path, "solid", "class") == ("solid", WGS84) and len(read_layer(path, "flat").geometries) == 1
 
 
@@ -371,7 +371,8 @@ def test_texts_in_another_encoding_than_declared_name_the_file(tmp_path, declare
 
 
 @pytest.mark.parametrize(
-    ("crs", "words"), [("EPSG:99999", "labels.crs"), ("EPSG:4978", "not one of places"), ("IAU_2015:49900", "no way")]
+    ("crs", "words"),
+    [("EPSG:99999", "labels.crs"), ("EPSG:4978", "not one of places"), ("IAU_2015:49900", "a CRS of the earth")],
 )
 def test_a_crs_that_cannot_be_used_is_named(tmp_path, crs, words):
     path = write(tmp_path / "a.gpkg", squares(1))

@@ -151,14 +151,14 @@ class LabelFeatures:
             boxes = shapely.box(*np.array([tiles[position].bounds for position in positions]).T)
             for layer, offset in zip(self.layers, self._offsets, strict=False):
                 box_numbers, candidates = layer.tree.query(boxes_in_layer(boxes, crs, layer.crs))
-                hits = shapely.intersects(boxes[box_numbers], self._geometries_in(crs, candidates + offset))
+                hits = shapely.intersects(boxes[box_numbers], self.geometries_in(crs, candidates + offset))
                 pairs = zip(box_numbers[hits].tolist(), (candidates[hits] + offset).tolist(), strict=True)
                 for box_number, feature in pairs:
                     matches[positions[box_number]].append(feature)
         return [sorted(features) for features in matches]
 
-    def _geometries_in(self, crs: str, features: npt.NDArray[np.intp]) -> Geometries:
-        """The features' geometries in a tile's CRS."""
+    def geometries_in(self, crs: str, features: npt.NDArray[np.intp]) -> Geometries:
+        """The geometries of features, by their indices (n), in a tile's CRS."""
         with self._lock:
             geometries = self._geometries_by_crs.setdefault(crs, np.full(len(self), None, dtype=object))
             missing = np.unique(features[shapely.is_missing(geometries[features])])
@@ -240,7 +240,7 @@ class LabelFeatures:
         """Which pixels lie along the edges of features; those of the background's value have none."""
         side = tile.grid.size + 2 * MARGIN
         numbers = np.arange(1, len(features) + 1, dtype=np.uint32)
-        numbers[self._values[list(features)] == self.config.background] = 0
+        numbers[self.label_values[list(features)] == self.config.background] = 0
         objects = np.zeros((side, side), np.uint32)
         burned = self._rasterize(tile, features, self.config.all_touched, objects, numbers, MARGIN)
         return find_boundaries(np.asarray(burned, np.uint32))
@@ -289,7 +289,7 @@ class LabelFeatures:
         if self._coverage is None:
             return None
         (features,) = self._coverage.intersecting([tile])
-        areas = self._coverage._geometries_in(tile.crs, np.asarray(features, np.intp))
+        areas = self._coverage.geometries_in(tile.crs, np.asarray(features, np.intp))
         shapely.prepare(areas)
         if shapely.contains_properly(areas, shapely.box(*tile.bounds)).any():
             return None
@@ -318,8 +318,8 @@ class LabelFeatures:
             return pixels
         indices = np.asarray(features, np.intp)
         geometries, values = (
-            thin_geometries(self._geometries_in(tile.crs, indices), tile),
-            self._values[indices] if values is None else values,
+            thin_geometries(self.geometries_in(tile.crs, indices), tile),
+            self.label_values[indices] if values is None else values,
         )
         present = ~shapely.is_empty(geometries)
         geometries, values = geometries[present], values[present]
@@ -340,16 +340,17 @@ class LabelFeatures:
         """
         if self._continuous or len(self.distinct_values(features)) < 2:
             return 0
-        ascending = sorted(features, key=self._values.__getitem__)
+        ascending = sorted(features, key=self.label_values.__getitem__)
         greatest, least = (self._rasterize(tile, order, all_touched=False) for order in (ascending, ascending[::-1]))
         return int((least != greatest).sum())
 
     def distinct_values(self, features: Sequence[int]) -> list[int]:
         """The distinct label values of the features, ascending."""
-        return sorted(set(self._values[list(features)].tolist()))
+        return sorted(set(self.label_values[list(features)].tolist()))
 
     @cached_property
-    def _values(self) -> LabelPixels:
+    def label_values(self) -> LabelPixels:
+        """The label value of each feature (n): uint8, or float32 for measurements."""
         return np.concatenate([np.zeros(0, self.config.dtype), *(layer.values for layer in self.layers)])
 
     @cached_property

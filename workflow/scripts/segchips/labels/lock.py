@@ -3,15 +3,30 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from segchips.config.layers import UNNAMED
+from segchips.errors import InputError
 from segchips.files import atomic_path, digest, read_parquet
 from segchips.grids.tile import Tile
+from segchips.grids.tile_array import ByTile, TileKeys
 from segchips.labels.features import LabelFeatures
+
+_SCHEMA = pa.schema(
+    [
+        ("tile", pa.string()),
+        ("digest", pa.string()),
+        ("features", pa.list_(pa.int32())),
+        ("values", pa.list_(pa.uint8())),
+        ("known", pa.int32()),
+    ]
+)
+_BATCH = 20_000
+"""Tiles whose features are in memory as Python objects at once."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +34,7 @@ class LabelLock:
     """What the label chip of each tile depends on, by tile key.
 
     Attributes:
+        keys: The tiles, in the order of all columns.
         digests: A digest of the features, how they are burned, the coverage and the code.
         feature_indices: The features that intersect the tile, in burning order.
         values: The distinct label values of these features and of rasters, ascending; empty for measurements.
@@ -26,10 +42,22 @@ class LabelLock:
             data, where labels come from rasters.
     """
 
-    digests: Mapping[str, str]
-    feature_indices: Mapping[str, Sequence[int]]
-    values: Mapping[str, Sequence[int]]
-    covered_pixels: Mapping[str, int]
+    keys: TileKeys
+    digests: ByTile[str]
+    feature_indices: ByTile[Sequence[int]]
+    values: ByTile[Sequence[int]]
+    covered_pixels: ByTile[int]
+
+    @classmethod
+    def of(cls, table: pa.Table, keys: TileKeys | None = None) -> "LabelLock":
+        """The lock in the columns of a file; `keys` are its tiles, where they are known."""
+        table = table.combine_chunks()
+        columns = [
+            table[name].combine_chunks() if len(table) else pa.array([], table[name].type)
+            for name in table.column_names
+        ]
+        keys = keys or TileKeys(columns[0])
+        return cls(keys, *(ByTile(keys, column) for column in columns[1:]))
 
 
 def lock_labels(features: LabelFeatures, tiles: Sequence[Tile], code_version: str) -> LabelLock:
@@ -40,13 +68,23 @@ def lock_labels(features: LabelFeatures, tiles: Sequence[Tile], code_version: st
         tiles: The dataset's tiles, in the order of the lock.
         code_version: A digest of the code that burns labels, so that changed code changes every chip's digest.
     """
-    indices = dict(zip((tile.key for tile in tiles), features.intersecting(tiles), strict=True))
-    digests, values, covered_pixels = {}, {}, {}
-    for tile in tiles:
-        labels = features.describe(tile, indices[tile.key])
-        digests[tile.key] = digest(code_version, labels.digest)
-        values[tile.key], covered_pixels[tile.key] = labels.values, labels.known
-    return LabelLock(digests, indices, values, covered_pixels)
+    batches = (tiles[start : start + _BATCH] for start in range(0, len(tiles), _BATCH))
+    return LabelLock.of(
+        pa.concat_tables([_SCHEMA.empty_table(), *(_lock(features, batch, code_version) for batch in batches)])
+    )
+
+
+def _lock(features: LabelFeatures, tiles: Sequence[Tile], code_version: str) -> pa.Table:
+    indices = features.intersecting(tiles)
+    labels = [features.describe(tile, some) for tile, some in zip(tiles, indices, strict=True)]
+    columns = {
+        "tile": [tile.key for tile in tiles],
+        "digest": [digest(code_version, one.digest) for one in labels],
+        "features": indices,
+        "values": [one.values for one in labels],
+        "known": [one.known for one in labels],
+    }
+    return pa.table(columns, schema=_SCHEMA)
 
 
 def write_label_locks(path: Path, locks: Mapping[str, LabelLock]) -> None:
@@ -58,35 +96,33 @@ def write_label_locks(path: Path, locks: Mapping[str, LabelLock]) -> None:
     """
     parts = []
     for target, lock in locks.items():
-        table = _table(lock)
+        columns = lock.digests, lock.feature_indices, lock.values, lock.covered_pixels
+        table = pa.table([lock.keys.column, *(column.column for column in columns)], schema=_SCHEMA)
         parts.append(table if target == UNNAMED else table.add_column(0, "target", [pa.array([target] * len(table))]))
     with atomic_path(path) as part:
         pq.write_table(pa.concat_tables(parts).combine_chunks(), part, compression="zstd")
 
 
-def _table(lock: LabelLock) -> pa.Table:
-    return pa.table(
-        {
-            "tile": pa.array(list(lock.digests), pa.string()),
-            "digest": pa.array(list(lock.digests.values()), pa.string()),
-            "features": pa.array([lock.feature_indices[key] for key in lock.digests], pa.list_(pa.int32())),
-            "values": pa.array([lock.values[key] for key in lock.digests], pa.list_(pa.uint8())),
-            "known": pa.array([lock.covered_pixels[key] for key in lock.digests], pa.int32()),
-        }
-    )
-
-
 def read_label_locks(path: Path) -> dict[str, LabelLock]:
-    """Read the lock of each target from a file that `write_label_locks` wrote."""
-    columns = read_parquet(path).to_pydict()
-    targets = columns.get("target") or [UNNAMED] * len(columns["tile"])
-    rows: dict[str, list[int]] = {}
-    for number, target in enumerate(targets):
-        rows.setdefault(target, []).append(number)
-    return {target: LabelLock(*_maps(columns, numbers)) for target, numbers in rows.items()}
+    """Read the lock of each target from a file that `write_label_locks` wrote; InputError where it is another one."""
+    try:
+        table = read_parquet(path)
+        table.select(_SCHEMA.names)
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not a label lock ({error}); delete it and run again") from error
+    if "target" not in table.column_names:
+        return {UNNAMED: LabelLock.of(table)}
+    locks: dict[str, LabelLock] = {}
+    for target in pc.unique(table["target"]).to_pylist():
+        of_target = table.filter(pc.equal(table["target"], target)).drop_columns("target")
+        keys = next(
+            (lock.keys for lock in locks.values() if of_target["tile"].equals(pa.chunked_array([lock.keys.column]))),
+            None,
+        )
+        locks[target] = LabelLock.of(of_target, keys)
+    return locks
 
 
-def _maps(columns: Mapping[str, Sequence[Any]], rows: Sequence[int]) -> list[dict[str, Any]]:
-    """The columns of some rows by tile key, in the order of the fields of `LabelLock`."""
-    names = ("digest", "features", "values", "known")
-    return [{columns["tile"][row]: columns[name][row] for row in rows} for name in names]
+def features_met(lock: LabelLock) -> np.ndarray:
+    """The features that meet any tile, ascending."""
+    return np.unique(lock.feature_indices.column.flatten().to_numpy())

@@ -1,15 +1,15 @@
 """Layers whose features meet no tile, or hardly any, and the likely cause."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pyproj
 import shapely
 
-from segchips.arrays import Floats
+from segchips.arrays import Floats, Ints
 from segchips.errors import InputError
-from segchips.grids.outlines import core_outlines
-from segchips.grids.tile import Tile
+from segchips.grids.outlines import outline_batches
+from segchips.grids.tile_array import TileArray
 from segchips.labels.features import LabelFeatures
 from segchips.vectors.geometry import reproject_geometries
 
@@ -19,17 +19,14 @@ _SAMPLE = 1000
 _WGS84 = pyproj.CRS(4326)
 
 
-def describe_misplaced(
-    features: LabelFeatures, tiles: Sequence[Tile], feature_indices: Sequence[Sequence[int]]
-) -> list[str]:
+def describe_misplaced(features: LabelFeatures, tiles: TileArray, met: Ints) -> list[str]:
     """Describes each layer of which no feature meets a tile, or less than 1 % do, and each of rasters that meet none.
 
     Args:
         features: The features of all layers.
         tiles: All tiles of the dataset.
-        feature_indices: The features that meet each tile.
+        met: The features that meet a tile.
     """
-    met = np.unique(np.concatenate([np.asarray(some, np.int64) for some in feature_indices] or [np.zeros(0, np.int64)]))
     lines, start = [], 0
     for layer in features.layers:
         count = len(layer.geometries)
@@ -41,19 +38,18 @@ def describe_misplaced(
             points = shapely.get_coordinates(shapely.centroid(layer.geometries[::step]))
             cause = _likely_cause(points, layer.crs, tiles, "its features lie", "set labels.crs")
             lines.append(f"{layer.name}: {found} a tile; {cause}")
-    if not tiles:
-        return lines
-    ground = shapely.STRtree(core_outlines(tiles))
     for raster in features.rasters:
-        if not ground.query(raster.outlines, predicate="intersects").size:
+        grounds = map(shapely.STRtree, outline_batches(tiles))
+        if not any(ground.query(raster.outlines, predicate="intersects").size for ground in grounds):
             remedy = "assign it with: gdal_edit.py -a_srs"
             cause = _likely_cause(*raster.sample_points(), tiles, "it lies", remedy)
             lines.append(f"{raster.name} meets no tile; {cause}")
     return lines
 
 
-def _likely_cause(points: Floats, crs: pyproj.CRS, tiles: Sequence[Tile], lies: str, remedy: str) -> str:
-    area = shapely.total_bounds(core_outlines(tiles))
+def _likely_cause(points: Floats, crs: pyproj.CRS, tiles: TileArray, lies: str, remedy: str) -> str:
+    boxes = np.array([shapely.total_bounds(outlines) for outlines in outline_batches(tiles)])
+    area = np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
     if _share_inside(points[:, ::-1], crs, area) > 0.5:
         return "its axes seem to be swapped: write x (longitude, easting) before y (latitude, northing)"
     for other in _other_crss(tiles):
@@ -64,10 +60,10 @@ def _likely_cause(points: Floats, crs: pyproj.CRS, tiles: Sequence[Tile], lies: 
     return f"{lies} in {_describe(extent)}, the tiles in {_describe(area)}; is its CRS {crs.name}?"
 
 
-def _other_crss(tiles: Sequence[Tile]) -> Iterator[pyproj.CRS]:
+def _other_crss(tiles: TileArray) -> Iterator[pyproj.CRS]:
     """CRSs that a layer over the tiles may have: lon/lat, UTM north and south, Web Mercator."""
     yield _WGS84
-    for crs in sorted({tile.crs for tile in tiles}):
+    for crs in sorted(map(tiles.grid.crs, np.unique(tiles.indices[:, 0]).tolist())):
         yield pyproj.CRS(crs)
         if crs.startswith("EPSG:326"):
             yield pyproj.CRS(crs.replace("EPSG:326", "EPSG:327"))

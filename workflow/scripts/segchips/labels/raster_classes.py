@@ -68,7 +68,7 @@ class RasterClasses:
 
     def encode(self, values: Pixels, valid: Mask, file: str) -> Codes:
         """Returns the code of each valid value of a file, in the shape of `values`."""
-        if self._keys is None and values.dtype == np.uint8 and not ((values == self._refused) & valid).any():
+        if self._keys is None and values.dtype == np.uint8 and not self._has_refused(values, valid):
             return values
         table = self._table(file)
         if values.dtype == np.uint8:
@@ -91,6 +91,12 @@ class RasterClasses:
         codes = np.zeros(values.shape, np.int32)
         codes[valid] = np.array([self._code(value, table) for value in numbers], np.int32)[places]
         return codes
+
+    def _has_refused(self, values: Pixels, valid: Mask) -> bool:
+        """Whether a valid pixel of type uint8 has the value that is refused, which is 255 where there is one."""
+        if self._refused is None or values.max() < self._refused:
+            return False
+        return bool((valid & (values == self._refused)).any())
 
     def _look_up(self, values: Pixels, table: _CodeTable) -> None:
         for value in np.unique(values).tolist():

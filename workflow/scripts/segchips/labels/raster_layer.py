@@ -37,7 +37,7 @@ class RasterPixels:
     """What a raster layer says of a tile's pixels; each array is row x column.
 
     Attributes:
-        values: Label values: uint8 classes or float32.
+        values: Label values: uint8 classes or float32; any where nothing is burned.
         valid: Which pixels have data.
         burned: Which of these have a label value: all but those whose value `classes` maps to null.
     """
@@ -94,21 +94,24 @@ class RasterLayer:
         Raises:
             InputError: A file cannot be read, or a value is no class; the message names file and value.
         """
-        shape = (tile.grid.size, tile.grid.size)
-        result = np.zeros(shape, np.float32 if self._continuous else np.uint8)
-        valid, burned = np.zeros(shape, bool), np.zeros(shape, bool)
+        dtype = np.dtype(np.float32 if self._continuous else np.uint8)
+        merged = None
         for number in self._files_under(tile):
-            values, known = self._read_file(number, tile)
+            codes, known = self._read_file(number, tile)
             here = known
             if not self._continuous:
-                self._classes.check(values, known, self._files[number])
-                here = known if values.dtype == np.uint8 else known & (values != LEFT_OUT)
-            if here.all():
-                result = values.astype(result.dtype)
+                self._classes.check(codes, known, self._files[number])
+                here = known if codes.dtype == np.uint8 else known & (codes != LEFT_OUT)
+            values = codes.astype(dtype, copy=False)
+            if merged is None:
+                merged = RasterPixels(values, known, here)
             else:
-                np.copyto(result, values, where=here, casting="unsafe")
-            burned, valid = (burned & ~known) | here, valid | known
-        return RasterPixels(result, valid, burned)
+                valid, burned = merged.valid | known, (merged.burned & ~known) | here
+                merged = RasterPixels(np.where(here, values, merged.values), valid, burned)
+        if merged is None:
+            nothing = np.zeros((tile.grid.size, tile.grid.size), bool)
+            merged = RasterPixels(nothing.astype(dtype), nothing, nothing)
+        return merged
 
     def _files_under(self, tile: Tile) -> list[int]:
         if len(self._files) == 1:

@@ -138,10 +138,11 @@ def _misread(layer: VectorLayer, chosen: Mask, classes: Mapping[str, int | None]
                 meant = value.encode("latin-1").decode(encoding)
                 if meant in classes:
                     return f"; '{value}' is '{meant}' in {encoding}: set labels.encoding to {encoding}"
-        with suppress(UnicodeError, AttributeError):
-            meant = value.encode("cp1252").decode("utf-8")
-            if meant != value:
-                return f"; '{value}' seems to be '{meant}' in UTF-8: set labels.encoding to UTF-8"
+        for encoding in ("cp1252", "latin-1") if isinstance(value, str) else ():
+            with suppress(UnicodeError):
+                meant = value.encode(encoding).decode("utf-8")
+                if meant != value:
+                    return f"; '{value}' seems to be '{meant}' in UTF-8: set labels.encoding to UTF-8"
     return ""
 
 

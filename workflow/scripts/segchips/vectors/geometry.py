@@ -115,7 +115,9 @@ def reproject_geometries(geometries: Geometries, source: pyproj.CRS, target: pyp
     try:
         project = pyproj.Transformer.from_crs(source, target, always_xy=True).transform
     except pyproj.exceptions.ProjError as problem:
-        raise InputError(f"{name} has the CRS {source.name}, from which no way leads to {target.name}") from problem
+        raise InputError(
+            f"{name} has the CRS {source.name}, which cannot be transformed to {target.name}; assign a CRS of the earth"
+        ) from problem
     dense = shapely.segmentize(geometries, max_segment_length=MAX_EDGE / _metres_per_unit(source))
     moved: Geometries = shapely.transform(dense, project, interleaved=False)
     if not np.isfinite(shapely.get_coordinates(moved)).all():

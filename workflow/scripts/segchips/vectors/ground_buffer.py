@@ -6,11 +6,14 @@ import shapely
 
 from segchips.arrays import Floats
 from segchips.vectors.geometry import EARTH_RADIUS, Geometries, reproject_geometries
+from segchips.vectors.longitudes import unwrap_longitudes
 
 _PIECE = 50_000.0
 """Metres along a line beyond which it is cut into pieces, each with the scale of its own place."""
 _QUADRANT = 16
 """Edges of a quarter circle: at most 0.12 % of the distance is lost between two vertices."""
+_WIDEST = 1e7
+"""More units of a CRS than an area around a point or a piece of a line is wide, unless it lies at both ends."""
 
 
 def buffer_on_ground(geometries: Geometries, crs: pyproj.CRS, metres: Floats) -> Geometries:
@@ -25,7 +28,7 @@ def buffer_on_ground(geometries: Geometries, crs: pyproj.CRS, metres: Floats) ->
     chosen = np.flatnonzero((shapely.get_dimensions(geometries) < 2) & ~shapely.is_missing(geometries))
     if not chosen.size:
         return result
-    lonlat = reproject_geometries(geometries[chosen], crs, pyproj.CRS(4326), "a layer")
+    lonlat, _ = unwrap_longitudes(reproject_geometries(geometries[chosen], crs, pyproj.CRS(4326), "a layer"))
     parts, owners = shapely.get_parts(_cut(lonlat), return_index=True)
     middle = shapely.get_coordinates(shapely.point_on_surface(parts))
     areas = np.full(len(parts), None, dtype=object)
@@ -36,13 +39,27 @@ def buffer_on_ground(geometries: Geometries, crs: pyproj.CRS, metres: Floats) ->
         scale = np.sqrt(np.asarray(pyproj.Proj(utm).get_factors(*middle[here].T).areal_scale))
         plane = reproject_geometries(parts[here], pyproj.CRS(4326), utm, "a layer")
         around = shapely.buffer(plane, metres[chosen][owners[here]] * scale, quad_segs=_QUADRANT)
-        areas[here] = reproject_geometries(around, utm, crs, "a layer")
+        areas[here] = _from_zone(around, utm, crs)
     first = np.searchsorted(owners, np.arange(len(chosen)))
     counts = np.bincount(owners, minlength=len(chosen))
     result[chosen] = areas[first]
     for index in np.flatnonzero(counts > 1):
         result[chosen[index]] = shapely.union_all(areas[first[index] : first[index] + counts[index]])
     return result
+
+
+def _from_zone(areas: Geometries, utm: pyproj.CRS, crs: pyproj.CRS) -> Geometries:
+    """Moves areas from a UTM zone to the CRS of their layer; those that lie at both its ends are cut in two."""
+    moved = reproject_geometries(areas, utm, crs, "a layer")
+    if crs.is_geographic:
+        return unwrap_longitudes(moved)[0]
+    bounds = shapely.bounds(moved)
+    at_both_ends = bounds[:, 2] - bounds[:, 0] > _WIDEST
+    if at_both_ends.any():
+        moved, wgs84 = moved.copy(), pyproj.CRS(4326)
+        halves, _ = unwrap_longitudes(reproject_geometries(areas[at_both_ends], utm, wgs84, "a layer"))
+        moved[at_both_ends] = reproject_geometries(halves, wgs84, crs, "a layer")
+    return moved
 
 
 def _cut(lonlat: Geometries) -> Geometries:

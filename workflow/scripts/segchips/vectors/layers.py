@@ -1,5 +1,6 @@
 """Reads the features of any vector layer as polygons, lines and points that can be burned."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +11,14 @@ from segchips.arrays import Array, Ints, Mask
 from segchips.errors import InputError
 from segchips.vectors.geometry import Geometries, check_edges, extract_shapes, repair_polygons
 from segchips.vectors.ground_buffer import buffer_on_ground
-from segchips.vectors.longitudes import unwrap_longitudes, within_globe
+from segchips.vectors.longitudes import unwrap_longitudes, within_globe, within_web_mercator
 from segchips.vectors.options import ReadOptions
 from segchips.vectors.sources import LayerInfo, layer_info, layer_name, layer_names, listed, read_features, suggestion
 from segchips.vectors.surfaces import as_polygons
 
 __all__ = ["ReadOptions", "VectorLayer", "find_layer", "layer_names", "read_layer"]
 
+_WEB_MERCATOR = 3857
 _MAX_LONGITUDE, _MAX_LATITUDE = 720, 90
 _ASSIGN = "assign the right one"
 
@@ -33,8 +35,11 @@ class VectorLayer:
         fids: Feature ids (n).
         values: The attribute's values (n), None where no attribute was asked for.
         repaired: How many of the features were invalid.
-        dropped: How many features of the file have no shape that was asked for, and are left out.
+        dropped: How many features of the file have a geometry, but no shape that was asked for, and are left out.
+        absent: How many features of the file have no geometry, and are left out.
+        counts: How many points, lines and polygons the file has, before any of them got a buffer.
         unwrapped: How many features had edges of more than 180 degrees, taken across the antimeridian.
+        is_buffered: Whether points and lines got a buffer.
     """
 
     path: str
@@ -45,22 +50,32 @@ class VectorLayer:
     values: Array | None
     repaired: int
     dropped: int
+    absent: int = 0
+    counts: Sequence[int] = (0, 0, 0)
     unwrapped: int = 0
+    is_buffered: bool = False
 
     def __str__(self) -> str:
         """The layer as messages name it."""
         return f"layer '{self.name}' of '{self.path}'"
 
+    def repairs(self) -> str:
+        """How many features were repaired or left out, and why."""
+        absent = f", {self.absent} features without geometry left out" if self.absent else ""
+        left_out = f"{self.dropped} features without polygon left out{absent}"
+        return f"{self}: {self.repaired} invalid polygons repaired, {left_out}"
+
     def notes(self) -> list[str]:
         """What was made of features that are not plain polygons."""
-        lines, counts = [], np.bincount(shapely.get_dimensions(self.geometries), minlength=3).tolist()
-        if self.repaired or self.dropped:
-            lines.append(
-                f"{self}: {self.repaired} invalid polygons repaired, {self.dropped} features without polygon left out"
-            )
+        lines, counts = [], self.counts
+        if self.repaired or self.dropped or self.absent:
+            lines.append(self.repairs())
         if sum(map(bool, counts)) > 1:
             kinds = ", ".join(f"{counts[kind]} {name}" for kind, name in ((2, "polygons"), (1, "lines"), (0, "points")))
-            lines.append(f"{self} mixes {kinds}; all are burned, lines and points by every pixel that they touch")
+            how = "with their buffer" if self.is_buffered else "by every pixel that they touch"
+            lines.append(f"{self} mixes {kinds}; all are burned, lines and points {how}")
+        elif self.is_buffered and counts[2]:
+            lines.append(f"{self} has only polygons, and labels.buffer is for lines and points; remove the key")
         if self.unwrapped:
             count = f"{self.unwrapped} feature{'s have' if self.unwrapped > 1 else ' has'} edges"
             lines.append(f"{self}: {count} of more than 180 degrees, taken to cross the antimeridian by the short way")
@@ -113,16 +128,16 @@ def read_layer(
     values = dict(zip(stored, features.columns, strict=True))
     title, crs = f"layer '{name}' of '{path}'", _crs(info.crs, path, name, options)
     geometries, repaired, unwrapped = _shapes(features.wkb, features.fids, crs, title, options)
+    if options.only_polygons and options.buffer is None:
+        geometries[shapely.get_dimensions(geometries) < 2] = None
+    counts = np.bincount(shapely.get_dimensions(geometries) + 1, minlength=4)[1:].tolist()
     if isinstance(options.buffer, str):
         metres = values.get(options.buffer, features.fids)
         geometries = buffer_on_ground(geometries, crs, _lengths(metres, geometries, features.fids, title, options))
     elif options.buffer is not None:
         geometries = buffer_on_ground(geometries, crs, np.full(len(geometries), float(options.buffer)))
-    elif options.only_polygons:
-        geometries[shapely.get_dimensions(geometries) < 2] = None
-    if options.buffer is not None and crs.is_geographic:
-        geometries, _ = unwrap_longitudes(geometries)
     kept = ~shapely.is_missing(geometries)
+    absent = np.array([wkb is None for wkb in features.wkb], dtype=bool)
     if not kept.any():
         wanted_kind = "polygon" if options.only_polygons else "shape"
         raise InputError(f"{title} has no {wanted_kind} among its {len(kept)} features; name a layer of polygons")
@@ -134,8 +149,11 @@ def read_layer(
         fids=features.fids[kept],
         values=None if attribute is None else values.get(attribute, features.fids)[kept],
         repaired=int((repaired & kept).sum()),
-        dropped=int((~kept).sum()),
+        dropped=int((~kept & ~absent).sum()),
+        absent=int(absent.sum()),
+        counts=counts,
         unwrapped=unwrapped,
+        is_buffered=options.buffer is not None,
     )
 
 
@@ -143,7 +161,7 @@ def _shapes(
     wkb: Geometries, fids: Ints, crs: pyproj.CRS, title: str, options: ReadOptions
 ) -> tuple[Geometries, Mask, int]:
     """Returns valid shapes (n), which were invalid (n), and how many had edges across the antimeridian."""
-    decoded, unclosed = _decode(wkb)
+    decoded, unclosed, surfaces = _decode(wkb)
     check_edges(decoded, fids, title)
     shapes, unwrapped = extract_shapes(decoded), 0
     if crs.is_geographic:
@@ -151,11 +169,14 @@ def _shapes(
         shapes, crossing = unwrap_longitudes(shapes)
         unwrapped = len(crossing)
     shapes, invalid = repair_polygons(shapes)
+    present = ~shapely.is_missing(shapes)
     if crs.is_geographic:
-        present = ~shapely.is_missing(shapes)
         shapes[present] = within_globe(shapes[present])
-        shapes[shapely.is_empty(shapes)] = None
-    return shapes, invalid | unclosed, unwrapped
+    elif crs.to_epsg() == _WEB_MERCATOR:
+        shapes[present] = within_web_mercator(shapes[present])
+    shapes[shapely.is_empty(shapes)] = None
+    # The triangles of a surface share edges, which polygons of one geometry must not; that is no fault of the file.
+    return shapes, (invalid & ~surfaces) | unclosed, unwrapped
 
 
 def _check_longitudes(shapes: Geometries, crs: pyproj.CRS, title: str, options: ReadOptions) -> None:
@@ -195,26 +216,29 @@ def _lengths(metres: Array, geometries: Geometries, fids: Ints, title: str, opti
     wrong &= ~shapely.is_missing(geometries)
     if wrong.any():
         examples = ", ".join(
-            f"{fid}: {length:g}" for fid, length in zip(fids[wrong][:5], lengths[wrong][:5], strict=True)
+            f"{fid}: {'no value' if np.isnan(length) else f'{length:g}'}"
+            for fid, length in zip(fids[wrong][:5], lengths[wrong][:5], strict=True)
         )
         raise InputError(
-            f"attribute '{options.buffer}' of {title}: {int(wrong.sum())} points or lines have no length above 0 "
-            f"(FID {examples}); labels.buffer needs metres"
+            f"attribute '{options.buffer}' of {title} has no metres above 0 for {int(wrong.sum())} points or lines "
+            f"(FID {examples}); give it a value there, or labels.buffer a number for all"
         )
     return lengths
 
 
-def _decode(wkb: Geometries) -> tuple[Geometries, Mask]:
-    """Returns geometries (n) from WKB (n), and which of them had rings that were not closed."""
+def _decode(wkb: Geometries) -> tuple[Geometries, Mask, Mask]:
+    """Returns geometries (n) from WKB (n), which of them had rings that were not closed, and which were surfaces."""
     with np.errstate(invalid="ignore"):
         geometries = shapely.from_wkb(wkb, on_invalid="ignore")
     broken = shapely.is_missing(geometries) & np.array([text is not None for text in wkb], dtype=bool)
+    surfaces = np.zeros_like(broken)
     for index in np.flatnonzero(broken):
         polygons = as_polygons(wkb[index])
         if polygons is not None and polygons != wkb[index]:
             geometries[index], broken[index] = shapely.from_wkb(polygons, on_invalid="fix"), False
+            surfaces[index] = True
     geometries[broken] = shapely.from_wkb(wkb[broken], on_invalid="fix")
-    return geometries, broken
+    return geometries, broken, surfaces
 
 
 def _crs(text: str | None, path: str, name: str, options: ReadOptions) -> pyproj.CRS:

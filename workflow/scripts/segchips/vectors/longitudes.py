@@ -10,10 +10,12 @@ import numpy as np
 import shapely
 
 from segchips.arrays import Ints
-from segchips.vectors.geometry import Geometries
+from segchips.vectors.geometry import EARTH_RADIUS, Geometries
 
 _ROUNDING = 1e-9
 """Degrees by which a longitude of 180 may be written too small."""
+_HALF_TURN = 180 * np.deg2rad(EARTH_RADIUS)
+"""Metres from the meridian of Greenwich to the antimeridian in EPSG:3857."""
 
 
 def within_globe(geometries: Geometries) -> Geometries:
@@ -37,6 +39,18 @@ def within_globe(geometries: Geometries) -> Geometries:
         pieces.append(shapely.transform(piece, lambda lonlat, turn=turn: lonlat - [turn, 0.0]))
     result = geometries.copy()
     result[outside] = shapely.union_all(np.stack(pieces), axis=0)
+    return result
+
+
+def within_web_mercator(geometries: Geometries) -> Geometries:
+    """Wraps coordinates of EPSG:3857 that lie beyond 180 degrees, as `within_globe` does longitudes."""
+    outside = (np.abs(shapely.bounds(geometries)[:, [0, 2]]) > _HALF_TURN).any(axis=1)
+    if not outside.any():
+        return geometries
+    scale = np.array([180, 90]) / _HALF_TURN
+    result = geometries.copy()
+    scaled = shapely.transform(geometries[outside], lambda points: points * scale)
+    result[outside] = shapely.transform(within_globe(scaled), lambda points: points / scale)
     return result
 
 

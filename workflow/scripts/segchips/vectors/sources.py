@@ -100,7 +100,9 @@ def layer_name(path: str, layer: str | None) -> str:
     """
     names = layer_names(path)
     if layer is None and len(names) > 1:
-        raise InputError(f"'{path}' has several layers; name one of them: {listed(names)}")
+        raise InputError(
+            f"'{path}' has several layers; name one with `layer` (for segchips init: --layer): {listed(names)}"
+        )
     name = names[0] if layer is None else layer
     if name not in names:
         raise InputError(f"'{path}' has no layer '{name}'{suggestion(name, names)}; it has {listed(names)}")
