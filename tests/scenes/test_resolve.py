@@ -58,6 +58,14 @@ def test_the_first_time_every_tile_gets_what_it_meets(place):
     assert place.scenes == {KEYS[0]: ["a", "b"], KEYS[1]: ["b"], KEYS[2]: []}
 
 
+def test_an_excluded_id_that_no_scene_has_is_named(place):
+    said = place.resolve(FIRST, exclude=["a", "A"])
+    assert said[1:] == [
+        "scene 'a' of product 's2' is left out: imagery.exclude names it",
+        "imagery.exclude: 'A' is not among the 2 scenes that the search found; correct or remove it",
+    ]
+
+
 def test_pinned_tiles_keep_their_scenes_when_the_catalogue_changes(place):
     place.resolve(FIRST, TILES[:3])
     before = place.lock.read_bytes()

@@ -42,4 +42,4 @@ def full_lock():
         scene("b", "2017-06-01T10:00:00+00:00", (0, 0, 1, 1), cloud=0.0),
         scene("b", "2017-06-01T12:00:00+02:00", product="masks"),
     )
-    return SceneLock(QUERY.text, scenes, {"t1": (0, 1), "t0": (1, 2), "bare": (), "t2": (2,)})
+    return SceneLock.of(QUERY.text, scenes, {"t1": (0, 1), "t0": (1, 2), "bare": (), "t2": (2,)})

@@ -45,7 +45,7 @@ def make(folder, items, catalog=None, **imagery):
         folder / "scenes.parquet", {"": pin_scenes(SceneQuery.of(dataset.imagery.first), scenes, [TILE.key], outlines)}
     )
     plan = image_plan(dataset, read_locks(folder / "scenes.parquet")[""])
-    if not plan.tiles_with_chips():
+    if plan.missing_scenes(TILE.key):
         return None, [], catalogue.skipped_items
     make_image(plan, TILE, folder / "chips" / "chip.tif")
     with rasterio.open(folder / "chips" / "chip.tif") as chip:

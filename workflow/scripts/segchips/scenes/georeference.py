@@ -24,11 +24,11 @@ def georeference_problem(dataset: Any) -> str | None:
             "has rational polynomial coefficients (RPC) in place of a geotransform; orthorectify it, such as with: "
             "gdalwarp -rpc -to RPC_DEM=dem.tif -t_srs EPSG:4326 IN.tif OUT.tif"
         )
-    missing = " and no ".join(["CRS"] * (not dataset.crs) + ["geotransform"] * bool(dataset.transform.is_identity))
-    return (
-        f"has no georeference: no {missing}; add it, such as with: "
-        "gdal_edit.py -a_srs EPSG:32633 -a_ullr WEST NORTH EAST SOUTH FILE.tif"
-    )
+    missing = {"CRS": "-a_srs EPSG:32633"} if not dataset.crs else {}
+    if dataset.transform.is_identity:
+        missing["geotransform"] = "-a_ullr WEST NORTH EAST SOUTH"
+    what, how = " and no ".join(missing), " ".join(missing.values())
+    return f"has no georeference: no {what}; add it, such as with: gdal_edit.py {how} FILE"
 
 
 def placed_grid(dataset: Any, placement: Placement) -> tuple[Any, Any] | None:

@@ -4,14 +4,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from segchips.config.imagery import ImageryConfig
 from segchips.config.model import Dataset
 from segchips.errors import InputError
 from segchips.grids.outlines import footprints
-from segchips.grids.tile import Tile
+from segchips.grids.tile_array import TileArray, TileKeys
 from segchips.scenes.catalogue import open_catalogue
 from segchips.scenes.lock import read_locks, write_locks
 from segchips.scenes.pinning import (
+    PinnedTiles,
     SceneLock,
     combine_pins,
     describe_changes,
@@ -22,8 +25,8 @@ from segchips.scenes.pinning import (
 )
 from segchips.scenes.product_collections import searched_imagery, unite_collections
 from segchips.scenes.query import SceneQuery, require_cloud_cover
-from segchips.scenes.usable import usable_scenes
-from segchips.tiles.manifest import read_manifest
+from segchips.scenes.usable import unknown_exclusions, usable_scenes
+from segchips.tiles.manifest import read_keys
 
 Completion = Callable[[ImageryConfig, SceneLock], SceneLock]
 
@@ -49,14 +52,14 @@ def resolve(
         InputError: No tile has a scene, no scene has the wanted bands, the catalogue cannot be used, or the existing
             lock is damaged.
     """
-    keys = [row.key for row in read_manifest(manifest)]
+    keys = read_keys(manifest)
     former = read_locks(path) if path.exists() else {}
     locks: dict[str, SceneLock] = {}
     lines: list[str] = []
     for layer, imagery in dataset.imagery.layers.items():
         old, title = former.get(layer), f"{layer}: " if layer else ""
         locks[layer], layer_lines = _resolve_layer(imagery, keys, None if refresh else old)
-        if not any(locks[layer].tiles.values()):
+        if not locks[layer].used:
             place = f"any of the {len(keys)} tiles"
             skipped = [line for line in layer_lines if "left out" in line]
             raise InputError(f"datasets.{dataset.name}: {title}{no_scenes_message(imagery, place, skipped)}")
@@ -65,6 +68,7 @@ def resolve(
         except InputError as error:
             key = f"imagery.layers.{layer}" if layer else "imagery"
             raise InputError(f"datasets.{dataset.name}: {key}.products: {error}") from error
+        layer_lines += unknown_exclusions(imagery, locks[layer])
         locks[layer] = complete(imagery, locks[layer]) if complete else locks[layer]
         layer_lines += describe_changes(old, locks[layer]) if old else []
         lines += [f"{title}{line}" for line in layer_lines]
@@ -72,13 +76,15 @@ def resolve(
     yield from lines
 
 
-def _resolve_layer(imagery: ImageryConfig, keys: list[str], old: SceneLock | None) -> tuple[SceneLock, list[str]]:
+def _resolve_layer(imagery: ImageryConfig, keys: TileKeys, old: SceneLock | None) -> tuple[SceneLock, list[str]]:
     """The lock of a layer, and lines for the log: skipped catalogue items and a summary."""
     query, lines = SceneQuery.of(imagery), list[str]()
     pinned = old if old and old.query == query.text and imagery.source != "files" else None
-    if pinned and not set(keys) - pinned.tiles.keys():
-        new = SceneLock(pinned.query, pinned.scenes, {key: pinned.tiles[key] for key in keys})
-    elif old and not set(keys) - old.tiles.keys() and (kept := query.shared_periods(old.query)):
+    rows = old.tiles.tiles.rows(keys) if old else np.full(len(keys), -1)
+    if pinned and (rows >= 0).all():
+        tiles = PinnedTiles.from_sets(keys, pinned.tiles.sets, pinned.tiles.numbers[rows])
+        new = SceneLock(pinned.query, pinned.scenes, tiles)
+    elif old and (rows >= 0).all() and (kept := query.shared_periods(old.query)):
         locks = [keep_periods(old, kept)]
         for first, last in imagery.steps:
             if (str(first), str(last)) not in kept:
@@ -90,13 +96,14 @@ def _resolve_layer(imagery: ImageryConfig, keys: list[str], old: SceneLock | Non
     else:
         new, lines = _search(imagery, query, keys)
         new = merge_pins(pinned, new) if pinned else new
-    used = len({index for indices in new.tiles.values() for index in indices})
-    return new, [*lines, f"{used} scenes for {sum(map(bool, new.tiles.values()))} of {len(keys)} tiles"]
+    counts = zip(new.tiles.sets, new.tiles.counts().tolist(), strict=True)
+    with_scenes = sum(count for indices, count in counts if indices)
+    return new, [*lines, f"{len(new.used)} scenes for {with_scenes} of {len(keys)} tiles"]
 
 
-def _search(imagery: ImageryConfig, query: SceneQuery, keys: list[str]) -> tuple[SceneLock, list[str]]:
+def _search(imagery: ImageryConfig, query: SceneQuery, keys: TileKeys) -> tuple[SceneLock, list[str]]:
     """Search for the scenes of all tiles; returns them pinned, and a line for each skipped catalogue item."""
-    outlines, catalogue = footprints([Tile.from_key(key) for key in keys]), open_catalogue(searched_imagery(imagery))
+    outlines, catalogue = footprints(TileArray.from_keys(keys)), open_catalogue(searched_imagery(imagery))
     scenes = unite_collections(imagery, catalogue.search(outlines))
     if query.periods:
         scenes = [scene for scene in scenes if is_within(scene, query.periods)]

@@ -33,6 +33,16 @@ class UsableScenes:
         ]
 
 
+def unknown_exclusions(imagery: ImageryConfig, lock: SceneLock) -> list[str]:
+    """Return a line for each id in `imagery.exclude` that no scene of the lock has."""
+    ids = {scene.id for scene in lock.scenes}
+    return [
+        f"imagery.exclude: '{name}' is not among the {len(ids)} scenes that the search found; correct or remove it"
+        for name in imagery.exclude
+        if name not in ids
+    ]
+
+
 def wanted_bands(imagery: ImageryConfig) -> dict[str, tuple[str, ...]]:
     """Return the names of the bands that scenes of each product need, that of a mask last."""
     mask = imagery.cloud_mask
@@ -126,5 +136,5 @@ def _labels(name: str, count: int) -> Sequence[str]:
 def _without(lock: SceneLock, left_out: Mapping[tuple[str, str], str]) -> SceneLock:
     kept = [index for index, scene in enumerate(lock.scenes) if (scene.product, scene.id) not in left_out]
     place = {index: number for number, index in enumerate(kept)}
-    tiles = {key: tuple(place[i] for i in indices if i in place) for key, indices in lock.tiles.items()}
-    return SceneLock(lock.query, tuple(lock.scenes[index] for index in kept), tiles)
+    sets = [tuple(place[index] for index in indices if index in place) for indices in lock.tiles.sets]
+    return SceneLock(lock.query, tuple(lock.scenes[index] for index in kept), lock.tiles.with_sets(sets))
