@@ -1,13 +1,15 @@
 """Tiles from scenes on a server that waits before each answer, beside the same tiles from local files.
 
 python tests/benchmarks/remote.py [--bands 3] [--scenes 6] [--side 11] [--pixels 4096] [--latency 0.02 0.1 0.3]
-                                  [--composite closest median] [--resolution 10] [--items 2000] [--folder FOLDER]
-                                  [--peers PYTHON]
+                                  [--composite closest median] [--resolution 10] [--full-resolution] [--items 2000]
+                                  [--folder FOLDER] [--before FOLDER] [--peers PYTHON] [--lazycogs PYTHON]
 
-Scenes are Cloud-Optimized GeoTIFFs with blocks of 512 px; the tiles are side x side of 256 px. The table has wall and
+Scenes are Cloud-Optimized GeoTIFFs with blocks of 512 px; the tiles are side x side of 256 px, or of 64 px with another
+resolution than 10 m, and `--full-resolution` reads no overviews. The table has wall and
 CPU seconds, requests and megabytes that the server answered, requests over distinct blocks under the tiles, requests
-under way on average while there are any, and the memory of all processes. `--peers` names a Python with rasterio and
-odc-stac, which reads the same tiles in loops over threads.
+under way on average while there are any, and the memory of all processes. `--before` names another checkout of this
+repository, with its environment in `.venv`. `--peers` names a Python with rasterio and odc-stac, and `--lazycogs` one
+with lazycogs: they read the same tiles in loops over threads, and make no labels and records of them.
 """
 
 import argparse
@@ -23,9 +25,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -35,6 +35,8 @@ SIZE, PAD, METRES, BLOCK = 256, 2, 10, 512
 CORE = (SIZE - 2 * PAD) * METRES
 EAST, SOUTH = 500_000, CORE * 2000
 CRS = "EPSG:32633"
+DISTINCT, DISTINCT_BANDS = 6, 3
+"""Scenes, and bands of each, that are written; others are links to these."""
 
 
 @dataclass(frozen=True)
@@ -46,90 +48,10 @@ class Figures:
     memory: float
 
 
-class Server(ThreadingHTTPServer):
-    """Serves ranges of the files of a folder after a wait, and counts what is under way."""
-
-    daemon_threads = True
-    request_queue_size = 512
-
-    def __init__(self, folder: Path, latency: float) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.folder, self.latency, self.lock = folder, latency, threading.Lock()
-        self.with_scenes = (folder / "scenes").exists()  # then only requests for parts of these are counted
-        self.now, self.most, self.requests, self.sent, self.area, self.busy, self.last = 0, 0, 0, 0, 0.0, 0.0, 0.0
-
-    def change(self, by: int) -> None:
-        """Count one more or one less request under way."""
-        with self.lock:
-            moment = time.monotonic()
-            if self.now:
-                self.area += self.now * (moment - self.last)
-                self.busy += moment - self.last
-            self.now, self.last = self.now + by, moment
-            self.most = max(self.most, self.now)
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def do_GET(self) -> None:  # noqa: N802
-        if self.path == "/counts":
-            server = self.server
-            counts = {name: getattr(server, name) for name in ("requests", "sent", "most", "area", "busy")}
-            return self._send(200, json.dumps(counts).encode())
-        counts = 0 if self.path.endswith(".json") and self.server.with_scenes else 1
-        self.server.change(counts)
-        try:
-            time.sleep(self.server.latency)
-            self._answer()
-        finally:
-            self.server.change(-counts)
-        return None
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def _answer(self) -> None:
-        path = self.server.folder / self.path.lstrip("/")
-        if not path.is_file():
-            return self.send_error(404)
-        size = path.stat().st_size
-        first, last = 0, size - 1
-        if ranged := self.headers.get("Range"):
-            start, _, stop = ranged.removeprefix("bytes=").partition("-")
-            first, last = int(start), min(last, int(stop) if stop else last)
-        with path.open("rb") as file:
-            content = os.pread(file.fileno(), last - first + 1, first) if self.command == "GET" else b""
-        with self.server.lock:
-            self.server.requests += not (path.suffix == ".json" and self.server.with_scenes)
-            self.server.sent += len(content)
-        headers = {"Accept-Ranges": "bytes", "Last-Modified": self.date_time_string(int(path.stat().st_mtime))}
-        if ranged:
-            headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-        self._send(206 if ranged else 200, content, headers, last - first + 1)
-        return None
-
-    def _send(self, status: int, content: bytes, headers: dict[str, str] | None = None, length: int = 0) -> None:
-        self.send_response(status)
-        for name, value in {**(headers or {}), "Content-Length": str(length or len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-def serve(folder: str, latency: str) -> None:
-    """Serve in this process, which says its address."""
-    server = Server(Path(folder), float(latency))
-    print(f"http://127.0.0.1:{server.server_port}", flush=True)
-    server.serve_forever()
-
-
 @contextmanager
 def served(folder: Path, latency: float) -> Iterator[str]:
-    command = [sys.executable, __file__, "serve", str(folder), str(latency)]
+    """Serve a folder in another process."""
+    command = [sys.executable, str(REPOSITORY / "tests/support/distant_server.py"), str(folder), str(latency)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
@@ -145,11 +67,27 @@ def hole(number: int, pixels: int) -> np.ndarray:
     return np.asarray(rows + columns < pixels // 3 * (number % 3))
 
 
+def write_bands(
+    folder: Path, number: int, bands: int, pixels: int, corner: tuple[float, float], random: np.random.Generator
+) -> None:
+    """The bands of one scene: waves and noise, compressed to 0.8 of their size."""
+    import rasterio
+
+    waves = 1000 + 300 * np.sin(np.arange(pixels) / 40 + number)[:, None] * np.cos(np.arange(pixels) / 60)
+    profile = {"driver": "COG", "width": pixels, "height": pixels, "count": 1, "dtype": "uint16", "nodata": 0}
+    profile |= {"crs": CRS, "transform": rasterio.Affine(METRES, 0, corner[0], 0, -METRES, corner[1])}
+    profile |= {"compress": "deflate", "level": 1, "blocksize": BLOCK, "overview_resampling": "average"}
+    for band in range(bands):
+        image = (waves * (band + 1) + random.integers(0, 60, (pixels, pixels))).astype(np.uint16)
+        image[hole(number, pixels)] = 0
+        with rasterio.open(folder / f"scenes/{number}-{band}.tif", "w", **profile) as file:
+            file.write(image, 1)
+
+
 def write_scenes(folder: Path, scenes: int, bands: int, pixels: int) -> None:
-    """Scenes of the same ground, one file a band, their catalogue, an AOI and some fields."""
+    """Scenes of the same ground, one file a band, their catalogue, an AOI and some fields; many are links to few."""
     import geopandas
     import pyproj
-    import rasterio
     import shapely
 
     (folder / "scenes").mkdir(parents=True)
@@ -159,17 +97,12 @@ def write_scenes(folder: Path, scenes: int, bands: int, pixels: int) -> None:
     outline = shapely.box(west, north - pixels * METRES, west + pixels * METRES, north)
     geometry = shapely.transform(outline, to_degrees, interleaved=False)
     for number in range(scenes):
-        waves = 1000 + 300 * np.sin(np.arange(pixels) / 40 + number)[:, None] * np.cos(np.arange(pixels) / 60)
-        for band in range(min(bands, 3)):
-            image = (waves * (band + 1) + random.integers(0, 60, (pixels, pixels))).astype(np.uint16)
-            image[hole(number, pixels)] = 0
-            profile = {"driver": "COG", "width": pixels, "height": pixels, "count": 1, "dtype": "uint16", "nodata": 0}
-            profile |= {"crs": CRS, "transform": rasterio.Affine(METRES, 0, west, 0, -METRES, north)}
-            profile |= {"compress": "deflate", "level": 1, "blocksize": BLOCK, "overview_resampling": "average"}
-            with rasterio.open(folder / f"scenes/{number}-{band}.tif", "w", **profile) as file:
-                file.write(image, 1)
-        for band in range(3, bands):
-            os.link(folder / f"scenes/{number}-{band % 3}.tif", folder / f"scenes/{number}-{band}.tif")
+        if number < DISTINCT:
+            write_bands(folder, number, min(bands, DISTINCT_BANDS), pixels, (west, north), random)
+        for band in range(bands):
+            if number >= DISTINCT or band >= DISTINCT_BANDS:
+                written = folder / f"scenes/{number % DISTINCT}-{band % DISTINCT_BANDS}.tif"
+                os.link(written, folder / f"scenes/{number}-{band}.tif")
         assets = {f"B{band}": {"href": f"./{number}-{band}.tif", "type": "image/tiff"} for band in range(bands)}
         item = {"type": "Feature", "stac_version": "1.0.0", "id": f"s{number}", "collection": "s2", "links": []}
         item |= {"geometry": shapely.geometry.mapping(geometry), "bbox": geometry.bounds, "assets": assets}
@@ -198,7 +131,9 @@ def write_area(folder: Path, out: Path, side: int, resolution: int) -> None:
 
 
 def distinct_blocks(options: argparse.Namespace, composite: str) -> int:
-    """The blocks of full resolution that the tiles need of all bands."""
+    """The blocks of full resolution that the tiles need of all bands; 0 where they read overviews."""
+    if options.resolution != METRES:
+        return 0
     pixels, found = options.pixels, set[tuple[int, int, int]]()
     order = range(options.scenes)
     holes = [hole(number, pixels) for number in order]
@@ -238,16 +173,24 @@ def write_config(out: Path, options: argparse.Namespace, folder: Path, catalog: 
         "labels": {"path": str(folder / "fields.gpkg"), "attribute": "crop"},
         "tfrecords": {"shards": 2},
     }
+    if options.full_resolution:
+        dataset["imagery"]["overviews"] = False
     config = {"requests": REQUESTS, "datasets": {"d": dataset}}
     (out / "config.yaml").write_text(yaml.safe_dump(config))
 
 
-def measured(command: Sequence[str]) -> Figures:
-    """Run a command and watch it and its children, twice a second."""
+def resident(process: int) -> int:
+    """Bytes of a process in memory; a page that several processes share counts in parts."""
+    text = Path(f"/proc/{process}/smaps_rollup").read_text()
+    return 1024 * int(text.partition("\nPss:")[2].split()[0])
+
+
+def measured(command: Sequence[str], folder: Path = REPOSITORY) -> Figures:
+    """Run a command in a folder, and watch it and its children, twice a second."""
     import psutil
 
     start, cpu, largest = time.perf_counter(), dict[int, float](), 0.0
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     output: list[str] = []
     reader = threading.Thread(target=lambda: output.append(process.stdout.read() if process.stdout else ""))
     reader.start()
@@ -255,10 +198,10 @@ def measured(command: Sequence[str]) -> Figures:
     while process.poll() is None:
         total = 0.0
         for each in (me, *me.children(recursive=True)):
-            with suppress(psutil.Error):
+            with suppress(psutil.Error, OSError):
                 times = each.cpu_times()
                 cpu[each.pid] = times.user + times.system
-                total += each.memory_full_info().pss / 1e6
+                total += resident(each.pid) / 1e6
         largest = max(largest, total)
         time.sleep(0.5)
     reader.join()
@@ -277,15 +220,18 @@ def checksum(chips: Path) -> int:
     return total
 
 
-def run(options: argparse.Namespace, folder: Path, composite: str, catalog: str, out: Path) -> Figures:
+def run(
+    options: argparse.Namespace, folder: Path, composite: str, catalog: str, out: Path, checkout: Path = REPOSITORY
+) -> Figures:
     """Make the dataset in an empty folder."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
     write_area(folder, out, options.side, options.resolution)
     write_config(out, options, folder, catalog, composite)
-    command = [sys.executable, "-m", "snakemake", "--cores", str(CORES), "--directory", str(out)]
-    snakefile = str(REPOSITORY / "workflow/Snakefile")
-    return measured([*command, "--snakefile", snakefile, "--configfile", str(out / "config.yaml")])
+    python = sys.executable if checkout == REPOSITORY else str(checkout / ".venv/bin/python")
+    command = [python, "-m", "snakemake", "--cores", str(CORES), "--directory", str(out)]
+    snakefile = str(checkout / "workflow/Snakefile")
+    return measured([*command, "--snakefile", snakefile, "--configfile", str(out / "config.yaml")], checkout)
 
 
 def show(name: str, figures: Figures, counts: dict[str, float] | None, blocks: int, base: float) -> None:
@@ -293,9 +239,10 @@ def show(name: str, figures: Figures, counts: dict[str, float] | None, blocks: i
     line = f"{name:34} {seconds:6.1f} s {seconds / base:5.2f} x  CPU {cpu:6.1f} s {memory:6.0f} MB"
     if counts:
         mean = counts["area"] / counts["busy"] if counts["busy"] else 0
-        line += f"  {counts['requests']:5} requests {counts['requests'] / blocks:5.2f} a block"
+        line += f"  {counts['requests']:5} requests"
+        line += f" {counts['requests'] / blocks:5.2f} a block" if blocks else ""
         line += f" {counts['sent'] / 1e6:6.0f} MB  under way {mean:4.1f}, at most {counts['most']}"
-        line += f", {counts['busy']:.1f} s"
+        line += f" for {counts['busy']:.1f} s, server's CPU {counts['cpu']:.1f} s"
     print(line, flush=True)
 
 
@@ -340,7 +287,8 @@ def counts_of(url: str) -> dict[str, float]:
 
 def compare(options: argparse.Namespace, folder: Path, composite: str) -> None:
     out, blocks = folder / "run", distinct_blocks(options, composite)
-    print(f"{composite} of {options.scenes} scenes, {options.bands} bands, {options.side**2} tiles, {blocks} blocks")
+    tiles = f"{options.side**2} tiles, {blocks} blocks" if blocks else f"tiles at {options.resolution} m"
+    print(f"{composite} of {options.scenes} scenes, {options.bands} bands, {tiles}")
     local = run(options, folder, composite, str(folder / "catalog.json"), out)
     expected = checksum(out / "results/d/images")
     show("local", local, None, blocks, local.seconds)
@@ -350,14 +298,25 @@ def compare(options: argparse.Namespace, folder: Path, composite: str) -> None:
             show(f"{latency * 1e3:.0f} ms", figures, counts_of(url), blocks, local.seconds)
         if checksum(out / "results/d/images") != expected:
             sys.exit("the chips differ from those of local files")
-        for kind in ("gdal", "odc") if options.peers else ():
-            with served(folder, latency) as url:
-                peers = str(Path(__file__).with_name("remote_peers.py"))
-                arguments = map(str, (composite, options.side, options.scenes, options.bands, REQUESTS))
-                figures = measured([options.peers, peers, kind, url, *arguments])
-                name = f"{latency * 1e3:.0f} ms, {kind} in {REQUESTS} threads"
-                show(name, figures, counts_of(url), blocks, local.seconds)
+        compare_others(options, folder, composite, latency, blocks, local.seconds)
     shutil.rmtree(out)
+
+
+def compare_others(
+    options: argparse.Namespace, folder: Path, composite: str, latency: float, blocks: int, base: float
+) -> None:
+    """The same tiles by an earlier state of the product, and by plain loops."""
+    if options.before:
+        with served(folder, latency) as url:
+            figures = run(options, folder, composite, f"{url}/catalog.json", folder / "run", options.before)
+            show(f"{latency * 1e3:.0f} ms, before", figures, counts_of(url), blocks, base)
+    for kind, python in {"gdal": options.peers, "odc": options.peers, "lazycogs": options.lazycogs}.items():
+        if not python:
+            continue
+        with served(folder, latency) as url:
+            arguments = map(str, (composite, options.side, options.scenes, options.bands, REQUESTS))
+            figures = measured([python, str(Path(__file__).with_name("remote_peers.py")), kind, url, *arguments])
+            show(f"{latency * 1e3:.0f} ms, {kind}", figures, counts_of(url), blocks, base)
 
 
 def main() -> None:
@@ -366,9 +325,12 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--latency", type=float, nargs="*", default=[0.02, 0.1, 0.3])
     parser.add_argument("--composite", nargs="*", default=["closest", "median"])
+    parser.add_argument("--full-resolution", action="store_true")
     parser.add_argument("--items", type=int, default=2000)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--before", type=Path)
     parser.add_argument("--peers")
+    parser.add_argument("--lazycogs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = options.folder or Path(name) / "far"
@@ -381,4 +343,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[2:4]) if sys.argv[1:2] == ["serve"] else main()
+    main()

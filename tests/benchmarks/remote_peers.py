@@ -1,10 +1,12 @@
-"""The tiles of remote.py by a plain loop over threads, with rasterio or odc-stac; remote.py starts it.
+"""The tiles of remote.py by a plain loop over threads, with rasterio, odc-stac or lazycogs; remote.py starts it.
 
-python tests/benchmarks/remote_peers.py gdal|odc URL closest|median SIDE SCENES BANDS THREADS
+python tests/benchmarks/remote_peers.py gdal|odc|lazycogs URL closest|median SIDE SCENES BANDS THREADS
 """
 
 import json
+import os
 import sys
+import tempfile
 import threading
 import urllib.request
 from collections.abc import Callable
@@ -12,8 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
-import rasterio
-from rasterio.windows import from_bounds
 
 SIZE, PAD, METRES = 256, 2, 10
 CORE = (SIZE - 2 * PAD) * METRES
@@ -37,6 +37,9 @@ def bounds(column: int, row: int) -> Bounds:
 
 def by_gdal(url: str, bands: int, number: int, box: Bounds) -> np.ndarray:
     """A scene's bands on a tile; each thread keeps its files open."""
+    import rasterio
+    from rasterio.windows import from_bounds
+
     opened = _local.__dict__.setdefault("opened", {})
     planes = []
     for band in range(bands):
@@ -68,6 +71,8 @@ def by_odc(url: str, bands: int, number: int, box: Bounds) -> np.ndarray:
 
 def tile(read: Callable[[int, Bounds], np.ndarray], composite: str, scenes: int, place: tuple[int, int]) -> int:
     """One tile, as its checksum."""
+    import rasterio
+
     box = bounds(*place)
     with rasterio.Env(**OPTIONS):
         if composite == "median":
@@ -81,13 +86,54 @@ def tile(read: Callable[[int, Bounds], np.ndarray], composite: str, scenes: int,
         return hash(result.tobytes())
 
 
+def write_items(url: str, scenes: int, path: str) -> None:
+    """The items of the scenes as stac-geoparquet, the only catalogue that lazycogs reads."""
+    import rustac
+
+    items = []
+    for number in range(scenes):
+        items.append(json.load(urllib.request.urlopen(f"{url}/scenes/{number}.json")))
+        for asset in items[-1]["assets"].values():
+            asset["href"] = f"{url}/scenes/{asset['href'].removeprefix('./')}"
+    rustac.write_sync(path, {"type": "FeatureCollection", "features": items})
+
+
+def lazy_tile(url: str, path: str, composite: str, bands: int, reads: int, place: tuple[int, int]) -> int:
+    """One tile by lazycogs, as its checksum; it reads scenes and bands of a tile at the same time."""
+    import lazycogs
+    import obstore
+    import rustac
+
+    if not hasattr(_local, "client"):  # DUCKDB_EXTENSIONS names a folder where nothing can be downloaded
+        offline = {"extension_directory": folder} if (folder := os.environ.get("DUCKDB_EXTENSIONS")) else {}
+        _local.client = rustac.DuckdbClient(**offline, install_extensions=not offline)
+    method = lazycogs.MedianMethod if composite == "median" else lazycogs.FirstMethod
+    names = [f"B{band}" for band in range(bands)]
+    how = {"bbox": bounds(*place), "crs": "EPSG:32633", "resolution": METRES, "bands": names, "nodata": 0}
+    how |= {
+        "mosaic_method": method,
+        "time_period": "P1Y",
+        "max_concurrent_reads": reads,
+        "duckdb_client": _local.client,
+    }
+    how |= {"store": obstore.store.HTTPStore(url, client_options={"allow_http": True})}
+    return hash(lazycogs.open(path, **how, **({} if composite == "median" else {"dtype": "uint16"})).values.tobytes())
+
+
 def main() -> None:
     kind, url, composite, *numbers = sys.argv[1:]
     side, scenes, bands, threads = map(int, numbers)
-    read = partial({"gdal": by_gdal, "odc": by_odc}[kind], url, bands)
     places = [(column, row) for row in range(side) for column in range(side)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(partial(tile, read, composite, scenes), places))
+    with tempfile.TemporaryDirectory() as folder:
+        if kind == "lazycogs":
+            path = f"{folder}/items.parquet"
+            write_items(url, scenes, path)
+            few = threads // 4
+            make, threads = partial(lazy_tile, url, path, composite, bands, few), few
+        else:
+            make = partial(tile, partial({"gdal": by_gdal, "odc": by_odc}[kind], url, bands), composite, scenes)
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(make, places))
 
 
 if __name__ == "__main__":

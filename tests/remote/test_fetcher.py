@@ -1,5 +1,8 @@
 """The fetcher against a real server: what comes is right, no byte comes twice, faults pass or are named."""
 
+import gc
+import itertools
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,8 +12,9 @@ import rasterio
 
 from segchips.errors import SceneError
 from segchips.remote import http_ranges
-from segchips.remote.fetcher import Address, Fetcher, FetcherSession
-from segchips.remote.tiff_layout import Window
+from segchips.remote.fetcher import Address, Fetcher
+from segchips.remote.session import FetcherSession
+from segchips.remote.tiff_layout import Window, WindowRead
 from support.range_server import RangeServer, cut, reset, stall, status
 
 
@@ -36,7 +40,7 @@ def address(server, name, patience=20.0):
 
 
 def window(copy, top, bottom, left, right):
-    return copy.layout.ranges(copy.layout.images[0].shape, [1], Window(top, bottom, left, right), False)
+    return [WindowRead(copy.shapes[0], (1,), Window(top, bottom, left, right), False)]
 
 
 def pixels(path, top, bottom, left, right):
@@ -68,8 +72,61 @@ def test_many_threads_get_the_right_pixels_and_no_byte_comes_twice(tmp_path, fil
         # Requests that save another one read again what lies between; the rest comes once.
         assert len(fetched) <= 1.02 * len(set(fetched))
         traffic = shared.traffic()
-        assert traffic.requests == len(server.asked) and not traffic.under_way and traffic.waited > 0
+        assert traffic.requests == len(server.asked) and not traffic.under_way
+        assert 0 < traffic.busy <= traffic.waited <= 8 * traffic.busy
         assert traffic.received == len(fetched)
+
+
+@pytest.fixture
+def queued(tmp_path, files):
+    """A server that is held up, and parts beside each other that were asked for one by one meanwhile."""
+    held = threading.Event()
+    with RangeServer(files) as server:
+        shared, where = fetcher(tmp_path, requests=1), address(server, "0.tif")
+        copy, local = shared.open(where).result()
+        server.guard = lambda _: not held.wait(60)
+        other = shared.open(address(server, "1.tif"))
+        while not server.now:
+            time.sleep(0.01)
+        base = len(server.asked)
+        columns = [window(local, 0, 100, left, left + 100) for left in range(0, 500, 130)]
+        waited = [shared.fetch(where, copy, copy.layout.ranges(*reads)) for reads in columns]
+        yield server, held, waited, local, lambda: len(server.asked) - base
+        other.result()
+
+
+def test_parts_that_wait_beside_each_other_come_with_one_request(queued, files):
+    _, held, waited, copy, answered = queued
+    assert all(waited) and answered() == 0
+    held.set()
+    for future in itertools.chain(*waited):
+        future.result(timeout=60)
+    np.testing.assert_array_equal(pixels(copy.path, 0, 100, 0, 490), pixels(files / "0.tif", 0, 100, 0, 490))
+    assert sum(path.startswith("/0.tif") for path, *_ in queued[0].asked[-answered() :]) == 1
+
+
+def test_a_joined_request_that_fails_fails_all_of_its_parts(queued):
+    server, held, waited, _, _ = queued
+    server.guard = lambda handler: status(404)(handler) if handler.path.startswith("/0.tif") else False
+    held.set()
+    errors = [str(future.exception(timeout=60)) for future in itertools.chain(*waited)]
+    assert len(errors) >= 4 and all("0.tif: cannot be read (HTTP 404)" in error for error in errors)
+
+
+def test_answers_are_not_kept_in_memory(tmp_path, files):
+    with RangeServer(files) as server:
+        shared, where = fetcher(tmp_path), address(server, "0.tif")
+        session = FetcherSession(shared)
+        copy = session.open([where])[where.name]
+        gc.collect()
+        gc.disable()
+        try:
+            for top in range(0, 600, 60):
+                session.fetch({where: window(copy, top, top + 60, 0, 600)})
+            assert len(server.asked) > 5
+            assert not [each for each in gc.get_objects() if isinstance(each, http_ranges.RangeResponse)]
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize("fault", [status(503), status(429, "0"), cut, reset], ids=["503", "429", "cut", "reset"])
@@ -199,7 +256,7 @@ def test_a_file_that_is_no_tiff_file_is_left_to_gdal(tmp_path, files):
     (files / "a.jp2").write_bytes(b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(100))
     with RangeServer(files) as server:
         where = address(server, "a.jp2")
-        assert FetcherSession(fetcher(tmp_path)).open([where])[where.name].layout is None
+        assert FetcherSession(fetcher(tmp_path)).open([where])[where.name].shapes == ()
 
 
 def test_copies_that_nobody_uses_are_removed_when_they_are_too_large(tmp_path, files):

@@ -7,7 +7,7 @@ import pytest
 import rasterio
 from rasterio.windows import Window as RasterWindow
 
-from segchips.remote.tiff_layout import Window, read_tiff_layout
+from segchips.remote.tiff_layout import Window, WindowRead, read_tiff_layout
 
 SHAPE = 3, 310, 420
 LAYOUTS = {
@@ -50,7 +50,7 @@ def test_named_ranges_hold_what_a_window_needs(tmp_path, layout, masked):
         top, left = random.integers(0, 300), random.integers(0, 410)
         bottom, right = random.integers(top + 1, 311), random.integers(left + 1, 421)
         bands = sorted(random.choice([1, 2, 3], random.integers(1, 4), replace=False).tolist())
-        wanted = found.ranges(SHAPE[1:], bands, Window(top, bottom, left, right), masked)
+        wanted = found.ranges(WindowRead(SHAPE[1:], tuple(bands), Window(top, bottom, left, right), masked))
         held = bytearray(len(content))
         for start, stop in (*found.header, *wanted):
             held[start:stop] = content[start:stop]
@@ -71,8 +71,8 @@ def test_blocks_that_are_not_stored_need_no_bytes(tmp_path):
         file.write(np.full((64, 64), 7, "uint8"), 1, window=RasterWindow(64, 64, 64, 64))
     content = path.read_bytes()
     found = read_tiff_layout(io.BytesIO(content), len(content))
-    assert found.ranges((256, 256), [1], Window(0, 64, 0, 256), False) == []
-    assert len(found.ranges((256, 256), [1], Window(0, 256, 0, 256), False)) == 1
+    assert found.ranges(WindowRead((256, 256), (1,), Window(0, 64, 0, 256), False)) == []
+    assert len(found.ranges(WindowRead((256, 256), (1,), Window(0, 256, 0, 256), False))) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"II*\0", b"II*\0\x08\0\0\0\xff\xff", b"\x89PNG\r\n"])

@@ -71,6 +71,9 @@ class RangeHandler(BaseHTTPRequestHandler):
             first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
             last = min(last, len(content) - 1)
         part = content[first : last + 1]
+        if keep == 1:  # before the client has it, which may look at once
+            with self.server.lock:
+                self.server.asked.append((self.path, first, last + 1))
         self.send_response(206 if ranged else 200)
         self.send_header("Content-Length", str(len(part)))
         self.send_header("Last-Modified", self.date_time_string(int(path.stat().st_mtime)))
@@ -80,9 +83,6 @@ class RangeHandler(BaseHTTPRequestHandler):
         self.wfile.write(part[: int(len(part) * keep)])
         if keep < 1:
             self.close_connection = True
-            return
-        with self.server.lock:
-            self.server.asked.append((self.path, first, last + 1))
 
     def log_message(self, *_: Any) -> None:
         pass

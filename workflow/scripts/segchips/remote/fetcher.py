@@ -4,15 +4,16 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from segchips.errors import RefusedError, SceneError, SegchipsError, ServiceError
+from segchips.errors import SceneError, ServiceError
 from segchips.files import storage_errors
 from segchips.remote.byte_ranges import ByteRange, ByteRanges, merge_ranges
 from segchips.remote.header_file import HeaderFile
@@ -30,6 +31,8 @@ _GAP = 4096
 """Bytes that are read for nothing where that saves a request."""
 _LONGEST = 8 * 1024**2
 """Bytes of one request."""
+_LONGEST_JOINED = 2 * 1024**2
+"""Bytes of one request for parts that were asked for one by one: more would keep other requests from starting."""
 _FIRST_ATTEMPTS = 3
 """Attempts to reach a host that has never answered, whose name may be wrong."""
 _MOST_HEADER = 32 * 1024**2
@@ -50,6 +53,11 @@ class Address:
     url: str
     patience: float = 300
 
+    @property
+    def host(self) -> str:
+        """The host, with its port."""
+        return urlsplit(self.url).netloc
+
 
 @dataclass(frozen=True)
 class LocalCopy:
@@ -57,20 +65,33 @@ class LocalCopy:
 
     Attributes:
         path: A file of the remote file's size; bytes that were not fetched are zeros.
-        layout: Where its blocks lie; None where it is not a TIFF file that can be read in parts.
+        shapes: Rows and columns of its images, the full resolution first; none where it is not a TIFF file that can be
+            read in parts.
     """
 
     path: Path
-    layout: TiffLayout | None
+    shapes: Sequence[tuple[int, int]]
+
+
+@dataclass(eq=False)
+class _Part:
+    """A part of a file that is not there yet, and whether its request is under way."""
+
+    range: ByteRange
+    done: "Future[None]" = field(default_factory=Future)
+    is_started: bool = False
 
 
 @dataclass
-class _Copy:
+class Copy:
+    """A local copy, with what is there of it and what was asked for."""
+
     path: Path
     size: int
     version: str
+    layout: TiffLayout | None = None
     present: ByteRanges = field(default_factory=ByteRanges)
-    pending: list[tuple[ByteRange, "Future[None]"]] = field(default_factory=list)
+    pending: list[_Part] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     received: int = 0
 
@@ -84,12 +105,14 @@ class Traffic:
         received: Bytes of their answers.
         under_way: Requests that wait for an answer.
         waited: Seconds that all requests together have waited so far.
+        busy: Seconds in which any request was under way.
     """
 
     requests: int = 0
     received: int = 0
     under_way: int = 0
     waited: float = 0.0
+    busy: float = 0.0
 
 
 class Fetcher:
@@ -105,14 +128,14 @@ class Fetcher:
         self._folder, self._limit = folder, limit
         self._hosts = Hosts(requests)
         self._lock = threading.Lock()
-        self._copies: dict[str, Future[tuple[_Copy, LocalCopy]]] = {}
+        self._copies: dict[str, Future[tuple[Copy, LocalCopy]]] = {}
         self._users: Counter[str] = Counter()
         self._last_used: dict[str, float] = {}
         self._held = 0
         self._serial = count(1)
         self._traffic, self._counted = Traffic(), time.monotonic()
 
-    def open(self, address: Address) -> "Future[tuple[_Copy, LocalCopy]]":
+    def open(self, address: Address) -> "Future[tuple[Copy, LocalCopy]]":
         """Return the copy of a remote file with its header, once it is there; one that failed is tried again.
 
         SceneError where the file cannot be read; the message names it.
@@ -127,7 +150,7 @@ class Fetcher:
         threading.Thread(target=_resolve, args=(future, lambda: self._open(address, path)), daemon=True).start()
         return future
 
-    def fetch(self, address: Address, copy: _Copy, ranges: Iterable[ByteRange]) -> "list[Future[None]]":
+    def fetch(self, address: Address, copy: Copy, ranges: Iterable[ByteRange]) -> "list[Future[None]]":
         """Start the requests for parts of a file that are neither there nor under way.
 
         Returns:
@@ -137,19 +160,18 @@ class Fetcher:
         with copy.lock:
             absent: list[ByteRange] = []
             for start, stop in ranges:
-                for part in copy.present.missing(_with_pages((start, stop), copy.size)):
+                for missing in copy.present.missing(_with_pages((start, stop), copy.size)):
                     rest = ByteRanges()
-                    for asked, future in copy.pending:
-                        if asked[0] < part[1] and part[0] < asked[1]:
-                            rest.add(asked)
-                            waited.append(future)
-                    absent += rest.missing(part)
-            for part in merge_ranges(absent, _GAP, _LONGEST):
-                done: Future[None] = Future()
-                copy.pending.append((part, done))
-                waited.append(done)
-                self._request_part(address, copy, part, done)
-        return waited
+                    for asked in copy.pending:
+                        if asked.range[0] < missing[1] and missing[0] < asked.range[1]:
+                            rest.add(asked.range)
+                            waited.append(asked.done)
+                    absent += rest.missing(missing)
+            parts = [_Part(merged) for merged in merge_ranges(absent, _GAP, _LONGEST)]
+            copy.pending += parts
+        for part in parts:
+            self._hosts.submit(address.host, partial(self._request_part, address, copy, part))
+        return [*waited, *(part.done for part in parts)]
 
     def use(self, name: str, change: int) -> None:
         """Count one that uses a copy, or one less; copies in use are not removed."""
@@ -170,57 +192,69 @@ class Fetcher:
                     os.truncate(copy.path, 0)  # a reader may have it open still, but asks for a new copy next
                     copy.path.unlink()
 
-    def _open(self, address: Address, path: Path) -> tuple[_Copy, LocalCopy]:
+    def _open(self, address: Address, path: Path) -> tuple[Copy, LocalCopy]:
         first: Future[RangeResponse] = Future()
-        self._request(address, (0, FIRST_BYTES), first)
+        self._hosts.submit(address.host, partial(self._ask, address, (0, FIRST_BYTES), first))
         response = first.result()
-        copy = _Copy(path, response.size, response.version)
+        copy = Copy(path, response.size, response.version)
         with storage_errors(path, path), path.open("wb") as file:
             file.truncate(response.size)
         self._write(copy, response)
         if response.content[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            return copy, LocalCopy(path, None)
+            return copy, LocalCopy(path, ())
         try:
             with HeaderFile(path, copy.size, lambda part: self._fetch_header(address, copy, part)) as stream:
                 layout = read_tiff_layout(stream, copy.size)
         except ValueError as error:
             raise SceneError(f"{address.name}: cannot be read ({error}); copy it whole, or repair it") from error
         if sum(stop - start for start, stop in layout.header) > _MOST_HEADER:
-            return copy, LocalCopy(path, None)
+            return copy, LocalCopy(path, ())
         for future in self.fetch(address, copy, layout.header):
             future.result()
-        return copy, LocalCopy(path, layout)
+        copy.layout = layout
+        return copy, LocalCopy(path, layout.shapes)
 
-    def _fetch_header(self, address: Address, copy: _Copy, part: ByteRange) -> None:
+    def _fetch_header(self, address: Address, copy: Copy, part: ByteRange) -> None:
         start, stop = part
         if copy.present.missing(part):
             whole = start - start % FIRST_BYTES, -(-stop // FIRST_BYTES) * FIRST_BYTES
             for future in self.fetch(address, copy, [whole]):
                 future.result()
 
-    def _request_part(self, address: Address, copy: _Copy, part: ByteRange, done: "Future[None]") -> None:
+    def _request_part(self, address: Address, copy: Copy, part: _Part) -> None:
+        """Request a part, with its neighbours that wait for their turn, unless it came with one of them."""
+        with copy.lock:
+            if part.is_started:
+                return
+            joined = _neighbours(part, copy.pending)
+            for each in joined:
+                each.is_started = True
         answer: Future[RangeResponse] = Future()
 
-        def finish(answer: "Future[RangeResponse]") -> None:
+        def finish(answered: "Future[RangeResponse]") -> None:
             def store() -> None:
                 try:
-                    self._store(address, copy, answer.result())
+                    self._store(address, copy, answered.result())
                 finally:
                     with copy.lock:
-                        copy.pending.remove((part, done))
+                        for each in joined:
+                            copy.pending.remove(each)
 
-            _resolve(done, store)
+            stored: Future[None] = Future()
+            _resolve(stored, store)
+            for each in joined:
+                _resolve(each.done, stored.result)
 
         answer.add_done_callback(finish)
-        self._request(address, part, answer)
+        self._ask(address, (joined[0].range[0], joined[-1].range[1]), answer)
 
-    def _store(self, address: Address, copy: _Copy, response: RangeResponse) -> None:
+    def _store(self, address: Address, copy: Copy, response: RangeResponse) -> None:
         if (response.size, response.version) != (copy.size, copy.version):
             raise SceneError(f"{address.name}: changed while it was read; run again")
         self._write(copy, response)
         self._remove_unused()
 
-    def _write(self, copy: _Copy, response: RangeResponse) -> None:
+    def _write(self, copy: Copy, response: RangeResponse) -> None:
         with storage_errors(copy.path, copy.path), copy.path.open("r+b") as file:
             os.pwrite(file.fileno(), response.content, response.start)
         with copy.lock:
@@ -229,7 +263,7 @@ class Fetcher:
         with self._lock:
             self._held += len(response.content)
 
-    def _request(
+    def _ask(
         self,
         address: Address,
         part: ByteRange,
@@ -237,39 +271,35 @@ class Fetcher:
         attempt: int = 1,
         begun: float | None = None,
     ) -> None:
-        """Ask for a part until it comes or the patience ends; no thread waits between two attempts."""
-        host = urlsplit(address.url).netloc
-
-        def ask() -> None:
-            since = begun or time.monotonic()
-            if silence := self._hosts.pause(host):
-                answer.set_exception(_given_up(address, silence, attempt - 1))
+        """Ask for a part, and again later where a fault may pass; no thread waits between two attempts."""
+        host, since = address.host, begun or time.monotonic()
+        if silence := self._hosts.pause(host):
+            answer.set_exception(_given_up(address, silence, attempt - 1))
+            return
+        self._count(started=1)
+        try:
+            response = request_range(address.url, address.name, part)
+        except PassingFaultError as fault:
+            self._hosts.failed(host)
+            wait = backoff(attempt) if fault.wait is None else fault.wait
+            is_last = time.monotonic() + wait > since + address.patience or self._hosts.is_given_up(host)
+            if is_last or (attempt == _FIRST_ATTEMPTS and fault.is_silent and not self._hosts.has_answered(host)):
+                self._hosts.give_up(host, since, str(fault) if fault.is_silent else None)
+                answer.set_exception(_given_up(address, str(fault), attempt))
                 return
-            self._count(started=1)
-            try:
-                response = request_range(address.url, address.name, part)
-            except PassingFaultError as fault:
-                self._hosts.failed(host)
-                wait = backoff(attempt) if fault.wait is None else fault.wait
-                is_last = time.monotonic() + wait > since + address.patience or self._hosts.is_given_up(host)
-                if is_last or (attempt == _FIRST_ATTEMPTS and fault.is_silent and not self._hosts.has_answered(host)):
-                    self._hosts.give_up(host, since, str(fault) if fault.is_silent else None)
-                    answer.set_exception(_given_up(address, str(fault), attempt))
-                    return
-                timer = threading.Timer(wait, self._request, (address, part, answer, attempt + 1, since))
-                timer.daemon = True
-                timer.start()
-            except BaseException as error:
-                self._hosts.answered(host)
-                answer.set_exception(error)
-            else:
-                self._hosts.answered(host)
-                self._count(answered=1, received=len(response.content))
-                answer.set_result(response)
-            finally:
-                self._count(started=-1)
-
-        self._hosts.submit(host, ask)
+            again = partial(self._ask, address, part, answer, attempt + 1, since)
+            timer = threading.Timer(wait, self._hosts.submit, (host, again))
+            timer.daemon = True
+            timer.start()
+        except BaseException as error:
+            self._hosts.answered(host)
+            answer.set_exception(error)
+        else:
+            self._hosts.answered(host)
+            self._count(answered=1, received=len(response.content))
+            answer.set_result(response)
+        finally:
+            self._count(started=-1)
 
     def traffic(self) -> Traffic:
         """Return what was fetched so far."""
@@ -283,6 +313,7 @@ class Fetcher:
                 so_far.received + received,
                 so_far.under_way + started,
                 so_far.waited + so_far.under_way * (now - self._counted),
+                so_far.busy + bool(so_far.under_way) * (now - self._counted),
             )
             self._counted = now
             return self._traffic
@@ -292,6 +323,22 @@ def _given_up(address: Address, fault: str, attempts: int) -> ServiceError:
     made = f", {attempts} attempts" if attempts else ""
     advice = "try again later, or raise `imagery.patience`"
     return ServiceError(f"{address.name}: cannot be read ({fault}{made}); {advice}")
+
+
+def _neighbours(part: _Part, pending: Iterable[_Part]) -> list[_Part]:
+    """A part with those around it that are not under way, in order, as far as one request is to reach."""
+    waiting = sorted((each for each in pending if not each.is_started), key=lambda each: each.range)
+    first = last = waiting.index(part)
+
+    def can_join(start: int, before: int, after: int, stop: int) -> bool:
+        gap = waiting[after].range[0] - waiting[before].range[1]
+        return gap <= _GAP and waiting[stop].range[1] - waiting[start].range[0] <= _LONGEST_JOINED
+
+    while last + 1 < len(waiting) and can_join(first, last, last + 1, last + 1):
+        last += 1
+    while first and can_join(first - 1, first - 1, first, last):
+        first -= 1
+    return waiting[first : last + 1]
 
 
 def _with_pages(part: ByteRange, size: int) -> ByteRange:
@@ -311,63 +358,3 @@ def _resolve(future: "Future[T]", work: Callable[[], T]) -> None:
         future.set_exception(error)
     else:
         future.set_result(result)
-
-
-class FetcherSession:
-    """What one thread uses of a fetcher; implements `RemoteFiles`."""
-
-    def __init__(self, fetcher: Fetcher) -> None:
-        self._fetcher = fetcher
-        self._opened: dict[str, Future[tuple[_Copy, LocalCopy]]] = {}
-        self._failed: dict[str, SegchipsError] = {}
-
-    def open(self, addresses: Iterable[Address]) -> dict[str, LocalCopy]:
-        """Return the local copies of remote files by name, with their headers; they stay until they are released.
-
-        Raises:
-            SceneError: A file cannot be read; the message names it. It is not tried again until the release, unless it
-                is refused, for another signature may be accepted.
-        """
-        addresses = list(addresses)
-        for address in addresses:
-            known = self._opened.get(address.name)
-            if known is None:
-                self._fetcher.use(address.name, 1)
-            if known is None or (known.done() and isinstance(known.exception(), RefusedError)):
-                self._opened[address.name] = self._fetcher.open(address)
-        return {address.name: self._wait(address, self._opened[address.name])[1] for address in addresses}
-
-    def fetch(self, wanted: Mapping[Address, Iterable[ByteRange]]) -> None:
-        """Wait until parts of open files are in their copies.
-
-        Raises:
-            SceneError: A part cannot be read; the message names the file. It is not tried again until the release.
-        """
-        started = []
-        for address, ranges in wanted.items():
-            copy, _ = self._wait(address, self._opened[address.name])
-            started += [(address, future) for future in self._fetcher.fetch(address, copy, ranges)]
-        for address, future in started:
-            self._wait(address, future)
-
-    def release(self) -> None:
-        """Use none of the open files any longer."""
-        for name in self._opened:
-            self._fetcher.use(name, -1)
-        self._opened.clear()
-        self._failed.clear()
-
-    def traffic(self) -> Traffic:
-        """Return what the fetcher fetched so far, for all."""
-        return self._fetcher.traffic()
-
-    def _wait(self, address: Address, future: "Future[T]") -> T:
-        if address.name in self._failed:
-            raise self._failed[address.name]
-        try:
-            return future.result()
-        except RefusedError:
-            raise
-        except SegchipsError as error:
-            self._failed[address.name] = error
-            raise

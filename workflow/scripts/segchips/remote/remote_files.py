@@ -12,8 +12,10 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any, Protocol
 
-from segchips.remote.byte_ranges import ByteRange
-from segchips.remote.fetcher import Address, Fetcher, FetcherSession, LocalCopy, Traffic
+from segchips.remote.fetcher import Address, Fetcher, LocalCopy, Traffic
+from segchips.remote.session import FetcherSession
+from segchips.remote.tiff_layout import WindowRead
+from segchips.remote.turn import waiting
 
 SOCKET_VARIABLE = "SEGCHIPS_FETCHER"
 """Names the socket of the run's fetcher."""
@@ -27,8 +29,8 @@ class RemoteFiles(Protocol):
     def open(self, addresses: Iterable[Address]) -> Mapping[str, LocalCopy]:
         """Return the local copies of remote files by name, with their headers; SceneError names one that fails."""
 
-    def fetch(self, wanted: Mapping[Address, Iterable[ByteRange]]) -> None:
-        """Wait until parts of open files are in their copies; SceneError names the file of one that fails."""
+    def fetch(self, wanted: Mapping[Address, Iterable[WindowRead]]) -> None:
+        """Wait until what some reads of open files need is in their copies; SceneError names a file that fails."""
 
     def release(self) -> None:
         """Use none of the open files any longer, so that their copies may be removed."""
@@ -48,9 +50,9 @@ class ConnectedFiles:
         """Return the local copies of remote files by name, with their headers; SceneError names one that fails."""
         return self._call("open", list(addresses))
 
-    def fetch(self, wanted: Mapping[Address, Iterable[ByteRange]]) -> None:
-        """Wait until parts of open files are in their copies; SceneError names the file of one that fails."""
-        self._call("fetch", {address: list(ranges) for address, ranges in wanted.items()})
+    def fetch(self, wanted: Mapping[Address, Iterable[WindowRead]]) -> None:
+        """Wait until what some reads of open files need is in their copies; SceneError names a file that fails."""
+        self._call("fetch", {address: list(reads) for address, reads in wanted.items()})
 
     def release(self) -> None:
         """Use none of the open files any longer, so that their copies may be removed."""
@@ -69,11 +71,47 @@ class ConnectedFiles:
         return result
 
 
+class KnownFiles:
+    """Remote files, with what is known of them: what is there already is not asked for again; implements `RemoteFiles`.
+
+    Other threads compute while this one waits.
+    """
+
+    def __init__(self, files: RemoteFiles) -> None:
+        self._files = files
+        self._opened: dict[str, LocalCopy] = {}
+        self._fetched: set[tuple[str, WindowRead]] = set()
+
+    def open(self, addresses: Iterable[Address]) -> Mapping[str, LocalCopy]:
+        """Return the local copies of remote files by name, with their headers; SceneError names one that fails."""
+        addresses = list(addresses)
+        if absent := [address for address in addresses if address.name not in self._opened]:
+            with waiting():
+                self._opened.update(self._files.open(absent))
+        return {address.name: self._opened[address.name] for address in addresses}
+
+    def fetch(self, wanted: Mapping[Address, Iterable[WindowRead]]) -> None:
+        """Wait until what some reads of open files need is in their copies; SceneError names a file that fails."""
+        absent = {
+            address: missing
+            for address, reads in wanted.items()
+            if (missing := [read for read in reads if (address.name, read) not in self._fetched])
+        }
+        if absent:
+            with waiting():
+                self._files.fetch(absent)
+            self._fetched.update((address.name, read) for address, reads in absent.items() for read in reads)
+
+    def release(self) -> None:
+        """Use none of the open files any longer, so that their copies may be removed."""
+        self._files.release()
+
+
 @contextmanager
 def remote_files() -> Iterator[RemoteFiles]:
     """Use remote files in this thread; their copies stay until the outermost block ends."""
     if not getattr(_local, "depth", 0):
-        _local.files, _local.depth = _connected_files() or FetcherSession(own_fetcher()), 0
+        _local.files, _local.depth = KnownFiles(_connected_files() or FetcherSession(own_fetcher())), 0
     _local.depth += 1
     try:
         yield _local.files

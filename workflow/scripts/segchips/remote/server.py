@@ -14,8 +14,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from segchips.errors import SegchipsError
-from segchips.remote.fetcher import Fetcher, FetcherSession, Traffic
+from segchips.remote.fetcher import Fetcher, Traffic
 from segchips.remote.remote_files import SOCKET_VARIABLE, ConnectedFiles, copies_limit
+from segchips.remote.session import FetcherSession
 
 
 class FetcherProcess:
@@ -54,8 +55,10 @@ class FetcherProcess:
         select.select([self._socket], [], [])
         command = [sys.executable, "-c", "from segchips.remote.server import serve; serve()"]
         number = self._socket.fileno()
+        # By default, each thread may keep the memory that it has freed for itself.
+        environment = {"MALLOC_ARENA_MAX": "1"} | os.environ
         self._process = subprocess.Popen(
-            [*command, str(number), *self._arguments], stdin=subprocess.PIPE, pass_fds=[number]
+            [*command, str(number), *self._arguments], stdin=subprocess.PIPE, pass_fds=[number], env=environment
         )
 
 

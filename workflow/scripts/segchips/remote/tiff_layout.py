@@ -25,6 +25,23 @@ class Window:
 
 
 @dataclass(frozen=True)
+class WindowRead:
+    """A read of a window of an image of a file.
+
+    Attributes:
+        shape: Rows and columns of the image: the full resolution or an overview.
+        bands: The bands, numbered from 1.
+        window: Rows and columns.
+        with_mask: Whether the file's mask or alpha band is read, too.
+    """
+
+    shape: tuple[int, int]
+    bands: tuple[int, ...]
+    window: Window
+    with_mask: bool
+
+
+@dataclass(frozen=True)
 class TiffImage:
     """One image of a TIFF file: the full resolution, an overview, or the mask of one of them.
 
@@ -88,28 +105,22 @@ class TiffLayout:
     images: Sequence[TiffImage]
     header: Sequence[ByteRange]
 
-    def has_image(self, shape: tuple[int, int]) -> bool:
-        """Return whether the full resolution or an overview has this shape."""
-        return any(image.shape == shape and not image.is_mask for image in self.images)
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Rows and columns of the full resolution and of the overviews."""
+        return [image.shape for image in self.images if not image.is_mask]
 
-    def ranges(self, shape: tuple[int, int], bands: Sequence[int], window: Window, with_mask: bool) -> list[ByteRange]:
-        """Return the bytes of the blocks under a window of the full resolution or an overview.
-
-        Args:
-            shape: Rows and columns of the full resolution or the overview.
-            bands: The bands, numbered from 1.
-            window: Rows and columns.
-            with_mask: Whether the file's mask or alpha band is read, too.
-        """
-        image = next(image for image in self.images if image.shape == shape and not image.is_mask)
-        planes = {0} if image.planes == 1 else {band - 1 for band in bands}
-        if with_mask and image.planes > 1:
+    def ranges(self, read: WindowRead) -> list[ByteRange]:
+        """Return the bytes of the blocks that a read needs."""
+        image = next(image for image in self.images if image.shape == read.shape and not image.is_mask)
+        planes = {0} if image.planes == 1 else {band - 1 for band in read.bands}
+        if read.with_mask and image.planes > 1:
             planes |= set(range(image.planes - image.extra_bands, image.planes))
-        ranges = list(image.ranges(window, sorted(planes)))
-        if with_mask:
+        ranges = list(image.ranges(read.window, sorted(planes)))
+        if read.with_mask:
             masks = (each for each in self.images if each.is_mask)
-            its_own = (mask for mask in masks if mask.shape == shape)
-            ranges += [part for mask in its_own for part in mask.ranges(window, range(mask.planes))]
+            its_own = (mask for mask in masks if mask.shape == read.shape)
+            ranges += [part for mask in its_own for part in mask.ranges(read.window, range(mask.planes))]
         return ranges
 
 
