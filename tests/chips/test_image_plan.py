@@ -162,7 +162,7 @@ def test_scenes_of_other_products_change_neither_plan_nor_chip(many, tmp_path):
     stranger = replace(plan.lock.scenes[0], product="aaa", assets={})
     scenes = (stranger, *plan.lock.scenes)
     tiles = {key: (0, *(index + 1 for index in indices)) for key, indices in plan.lock.tiles.items()}
-    other = replace(plan, lock=SceneLock(plan.lock.query, scenes, tiles))
+    other = replace(plan, lock=SceneLock.of(plan.lock.query, scenes, tiles))
     for tile in (TILE, NEIGHBOUR):
         assert other.digest(tile.key) == plan.digest(tile.key)
     make_image(plan, TILE, tmp_path / "a.tif")

@@ -69,8 +69,9 @@ def test_a_tile_that_lacks_a_product_gets_no_chip_and_says_why(tmp_path):
     ]
     plan = series.plan(products=PRODUCTS)
     assert (
-        plan.tiles_with_chips() == []
-        and plan.missing_scenes(TILE.key) == "no scene of coarse within the dates and the cloud limit"
+        plan.have_chips(plan.lock.tiles.tiles).tolist() == [False]
+        and plan.missing_scenes(TILE.key) == "no scene of coarse meets the tile within the dates"
     )
-    assert series.plan(products=PRODUCTS[1:]).tiles_with_chips() == [TILE.key]
+    plan = series.plan(products=PRODUCTS[1:])
+    assert plan.have_chips(plan.lock.tiles.tiles).tolist() == [True]
     assert series.plan(products=PRODUCTS[1:]).missing_scenes(TILE.key) is None

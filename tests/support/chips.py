@@ -67,6 +67,34 @@ def write_chip_folders(
     return arrays
 
 
+def write_png_pairs(folder: Path, count: int = 8) -> dict[str, tuple[Pixels, Pixels]]:
+    """Write pairs of chips as another tool would leave them, with world files, and some that do not fit.
+
+    Args:
+        folder: Where to make `chips/images` and `chips/labels`.
+        count: The number of pairs.
+
+    Returns:
+        The image (row x column x band) and label (row x column) of each pair, by its name.
+    """
+    rng = np.random.default_rng(1)
+    pairs = {}
+    for kind in ("images", "labels"):
+        (folder / "chips" / kind).mkdir(parents=True)
+    for number in range(count):
+        image, label = (rng.integers(0, 255, (bands, 20, 30), dtype=np.uint8) for bands in (3, 1))
+        for kind, pixels in (("images", image), ("labels", label)):
+            path = folder / "chips" / kind / f"chip {number}.png"
+            with rasterio.open(path, "w", "PNG", 30, 20, len(pixels), dtype="uint8") as file:
+                file.write(pixels)
+            path.with_suffix(".pgw").write_text(f"10\n0\n0\n-10\n{5000 + 300 * number}\n8000\n")
+        pairs[f"chip {number}"] = (image.transpose(1, 2, 0), label[0])
+    (folder / "chips/images/alone.png").write_bytes((folder / "chips/images/chip 0.png").read_bytes())
+    for kind in ("images", "labels"):
+        (folder / "chips" / kind / "torn.png").write_bytes(b"\x89PNG\r\n")
+    return pairs
+
+
 def records_config(
     storage: Any = "array",
     shards: int | None = 2,

@@ -1,10 +1,9 @@
-"""Chip files: LZW-compressed tiled GeoTIFFs on a tile's grid, with a checksum of their pixels."""
+"""Chip files: LZW-compressed tiled GeoTIFFs on a tile's grid, with a checksum of all of their bytes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import google_crc32c
-import numpy as np
 import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
@@ -14,6 +13,10 @@ from segchips.arrays import Mask, Pixels
 from segchips.files import atomic_write
 from segchips.grids.tile import Tile
 from segchips.scenes.model import Scaling
+
+_MARK = b'<Item name="CHECKSUM">'
+_BLANK = b"00000000"
+"""What stands in place of the checksum in the bytes that it is computed of."""
 
 
 def write_chip(
@@ -61,7 +64,7 @@ def write_chip(
     }
     with MemoryFile() as memory:  # GDAL does not report a full disk
         with memory.open(**profile) as chip:
-            chip.update_tags(**tags, TILE=tile.key, CHECKSUM=_checksum(pixels))
+            chip.update_tags(**tags, TILE=tile.key, CHECKSUM=_BLANK.decode())
             chip.descriptions = tuple(bands)
             if scaling and any(pair != (1.0, 0.0) for pair in scaling):
                 chip.scales, chip.offsets = [scale for scale, _ in scaling], [offset for _, offset in scaling]
@@ -69,7 +72,10 @@ def write_chip(
             if valid is not None and not valid.all():
                 with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
                     chip.write_mask(valid)
-        atomic_write(path, memory.getbuffer())
+        content = bytearray(memory.getbuffer())
+    place = _place_of_checksum(content)
+    content[place] = _checksum(content, place)
+    atomic_write(path, bytes(content))
 
 
 def chip_made_from(path: Path, key: str) -> str | None:
@@ -80,18 +86,30 @@ def chip_made_from(path: Path, key: str) -> str | None:
         key: The key of its tile.
 
     Returns:
-        The rerun digest in the chip; None where the file is not a chip of this tile with the pixels that were written.
+        The rerun digest in the chip; None where the file is not the chip of this tile that was written.
     """
     try:
-        with rasterio.open(path) as chip:
-            tags, pixels = chip.tags(), chip.read()
-    except RasterioError:
+        content = path.read_bytes()
+        place = _place_of_checksum(content)
+        if content[place] != _checksum(content, place):
+            return None
+        with MemoryFile(content) as memory, memory.open() as chip:
+            tags = chip.tags()
+    except (OSError, RasterioError):
         return None
-    is_intact = (tags.get("TILE"), tags.get("CHECKSUM")) == (key, _checksum(pixels))
-    return tags.get("MADE_FROM") if is_intact else None
+    return tags.get("MADE_FROM") if tags.get("TILE") == key else None
 
 
-def _checksum(pixels: Pixels) -> str:
-    """CRC32C of the pixels as little-endian bytes in band, row, column order: eight hexadecimal digits."""
-    little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
-    return f"{google_crc32c.value(little.tobytes()):08x}"
+def _place_of_checksum(content: bytes | bytearray) -> slice:
+    """Where the bytes of a chip file hold its checksum; of a file without one, some other place."""
+    start = content.rfind(_MARK) + len(_MARK)
+    return slice(start, start + len(_BLANK))
+
+
+def _checksum(content: bytes | bytearray, place: slice) -> bytes:
+    """CRC32C of the bytes of a chip file, with zeros in place of the checksum: eight hexadecimal digits."""
+    parts = bytes(content[: place.start]), _BLANK, bytes(content[place.stop :])
+    checksum = google_crc32c.Checksum()
+    for part in parts:
+        checksum.update(part)
+    return checksum.digest().hex().encode()

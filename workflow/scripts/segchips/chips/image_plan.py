@@ -1,17 +1,21 @@
 """Image plans: which scenes each image chip of a layer is made from, and in what order."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from functools import cached_property
 
+import numpy as np
+
+from segchips.arrays import Ints, Mask
 from segchips.chips.remote_rasters import is_on_http
 from segchips.chips.steps import Step, steps_of
 from segchips.config.imagery import ImageryConfig
 from segchips.files import digest
+from segchips.grids.tile_array import TileKeys
 from segchips.scenes.model import Scaling, Scene
-from segchips.scenes.pinning import SceneLock
+from segchips.scenes.pinning import Indices, SceneLock
 from segchips.scenes.query import closest_order, least_cloud_order, natural_order
 from segchips.scenes.usable import usable_scenes, wanted_bands
 
@@ -112,10 +116,10 @@ class ImagePlan:
             *([] if imagery.overviews is None else [f"overviews: {imagery.overviews}"]),
         )
 
-    def _indices(self, key: str, product: str, step: Step | None = None) -> list[int]:
-        """A tile's scenes of one product, or those in a step, in the order in which the composite takes them."""
+    def _ordered(self, pinned: Indices, product: str, step: Step | None = None) -> list[int]:
+        """Those of some scenes of one product, or those in a step, in the order in which the composite takes them."""
         scenes = self.lock.scenes
-        indices = [index for index in self.lock.tiles[key] if scenes[index].product == product]
+        indices = [index for index in pinned if scenes[index].product == product]
         if step is None:
             return sorted(indices, key=self._ranks.__getitem__)
         within = [index for index in indices if step.holds(scenes[index])]
@@ -126,7 +130,7 @@ class ImagePlan:
 
     def scenes(self, key: str, product: str, step: Step | None = None) -> list[Scene]:
         """Return a tile's scenes of one product, or those in a step, in the order in which the composite takes them."""
-        return [self.lock.scenes[index] for index in self._indices(key, product, step)]
+        return [self.lock.scenes[index] for index in self._ordered(self.lock.tiles[key], product, step)]
 
     def scenes_of(self, product: str) -> Iterator[Scene]:
         """Yield the scenes of a product on all tiles."""
@@ -134,42 +138,75 @@ class ImagePlan:
 
     def steps(self, key: str) -> list[Step]:
         """Return the steps of a tile's time series; none where the layer is no time series."""
+        return self._steps(self.lock.tiles[key])
+
+    def _steps(self, pinned: Indices) -> list[Step]:
         products = {product.id for product in self.imagery.products}
-        scenes = (self.lock.scenes[index] for index in self.lock.tiles[key])
+        scenes = (self.lock.scenes[index] for index in pinned)
         return steps_of(self.imagery, [scene for scene in scenes if scene.product in products])
 
     def digest(self, key: str) -> str:
         """Return a digest of everything that a tile's chip depends on."""
-        if self.imagery.is_series:
-            return digest(*((*step.days, self.step_digest(key, step)) for step in self.steps(key)))
-        return self.step_digest(key, None)
+        return self._digest(self.lock.tiles.set_number(key))
+
+    def digests(self, keys: Sequence[str]) -> list[str]:
+        """Return the digest of each of several tiles; KeyError where the lock has none of them."""
+        numbers = self.lock.tiles.numbers[self.lock.tiles.tiles.known_rows(keys)]
+        return list(map(self._digest, numbers.tolist()))
+
+    def _digest(self, number: int) -> str:
+        """The digest of tiles with a set of scenes."""
+        if number not in self._digests:
+            pinned = self.lock.tiles.sets[number]
+            if self.imagery.is_series:
+                steps = self._steps(pinned)
+                found = digest(*((*step.days, self._step_digest(pinned, step)) for step in steps))
+            else:
+                found = self._step_digest(pinned, None)
+            self._digests[number] = found
+        return self._digests[number]
+
+    @cached_property
+    def _digests(self) -> dict[int, str]:
+        """The digests of the sets of scenes that were asked for."""
+        return {}
 
     def step_digest(self, key: str, step: Step | None) -> str:
         """Return a digest of everything that one step of a tile's chip depends on; None stands for the whole chip."""
+        return self._step_digest(self.lock.tiles[key], step)
+
+    def _step_digest(self, pinned: Indices, step: Step | None) -> str:
         imagery = self.imagery
-        images = [index for product in imagery.products for index in self._indices(key, product.id, step)]
+        images = [index for product in imagery.products for index in self._ordered(pinned, product.id, step)]
         masks: list[int] = []
         if imagery.cloud_mask and imagery.cloud_mask.product:
             times = {self.lock.scenes[index].acquired for index in images}
-            indices = sorted(self._indices(key, imagery.cloud_mask.product))
+            indices = sorted(self._ordered(pinned, imagery.cloud_mask.product))
             masks = [index for index in indices if self.lock.scenes[index].acquired in times]
         return digest(self._common_digest, *(self._pins[index] for index in (*images, *masks)))
 
-    def tiles_with_chips(self) -> list[str]:
-        """Return the keys of the tiles that have a scene of every product, and so get a chip."""
-        required = {product.id for product in self.imagery.products}
-        products = [scene.product for scene in self.lock.scenes]
-        return [key for key, indices in self.lock.tiles.items() if required <= {products[index] for index in indices}]
+    def have_chips(self, keys: TileKeys) -> Mask:
+        """Return which tiles (n) have a scene of every product, and so get a chip."""
+        complete = np.array([not self._missing(pinned) for pinned in self.lock.tiles.sets], bool)
+        rows = self.lock.tiles.tiles.rows(keys)
+        return np.asarray((rows >= 0) & complete[self.lock.tiles.numbers[rows]])
 
     def missing_scenes(self, key: str) -> str | None:
         """Return why a tile gets no chip: the products of which it has no scene; None where it gets one."""
-        present = {self.lock.scenes[index].product for index in self.lock.tiles[key]}
+        return self._missing(self.lock.tiles[key])
+
+    def _missing(self, pinned: Indices) -> str | None:
+        present = {self.lock.scenes[index].product for index in pinned}
         missing = [product.id for product in self.imagery.products if product.id not in present]
         if not missing:
             return None
         left_out = sum(product in missing for product, _ in self.left_out)
         more = f"; {left_out} scenes are left out, see the log of the scenes" if left_out else ""
-        return f"no scene of {', '.join(missing)} within the dates and the cloud limit{more}"
+        if self.imagery.source == "files":
+            return f"no raster of '{self.imagery.path}' meets the tile{more}"
+        limits = {"the dates": self.imagery.start or self.imagery.end, "the cloud limit": self.imagery.max_cloud}
+        within = " and ".join(limit for limit, is_set in limits.items() if is_set is not None)
+        return f"no scene of {', '.join(missing)} meets the tile{' within ' if within else ''}{within}{more}"
 
 
 @dataclass(frozen=True)
@@ -178,11 +215,13 @@ class ImagePlans:
 
     layers: Mapping[str, ImagePlan]
 
-    def tiles_with_chips(self) -> list[str]:
-        """Return the keys of the tiles that have scenes of every layer that is not optional, and so get chips."""
-        required = [plan for plan in self.layers.values() if not plan.imagery.optional]
-        with_scenes = [set(plan.tiles_with_chips()) for plan in required]
-        return [key for key in required[0].lock.tiles if all(key in keys for keys in with_scenes)]
+    def have_chips(self, keys: TileKeys) -> Mask:
+        """Return which tiles (n) have scenes of every layer that is not optional, and so get chips."""
+        return np.all([plan.have_chips(keys) for plan in self._required], axis=0)
+
+    @property
+    def _required(self) -> list[ImagePlan]:
+        return [plan for plan in self.layers.values() if not plan.imagery.optional]
 
     def missing_scenes(self, key: str) -> str | None:
         """Return why a tile gets no chips: the layers and products without scenes of it; None where it gets them."""
@@ -193,6 +232,11 @@ class ImagePlans:
         ]
         return "; ".join(reasons) or None
 
-    def count_scenes(self, key: str) -> int:
-        """Return how many scenes a tile is pinned to in all layers."""
-        return sum(len(plan.lock.tiles.get(key, ())) for plan in self.layers.values())
+    def scene_counts(self, keys: TileKeys) -> Ints:
+        """Return how many scenes each of several tiles (n) is pinned to in all layers."""
+        total = np.zeros(len(keys), np.int64)
+        for plan in self.layers.values():
+            tiles, rows = plan.lock.tiles, plan.lock.tiles.tiles.rows(keys)
+            counts = np.array([0, *map(len, tiles.sets)])
+            total += counts[np.where(rows < 0, 0, tiles.numbers[rows] + 1)]
+        return total

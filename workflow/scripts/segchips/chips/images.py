@@ -15,7 +15,7 @@ from segchips.chips.chip_file import write_chip
 from segchips.chips.former_chip import FormerChip, read_former_chip
 from segchips.chips.image_plan import ImagePlan
 from segchips.chips.nodata import ProductNodata, avoid_nodata, chip_nodata, is_nodata
-from segchips.chips.open_rasters import GDAL_OPTIONS
+from segchips.chips.open_rasters import GDAL_OPTIONS, REMOTE_GDAL_OPTIONS
 from segchips.chips.product_compositor import NO_ORIGIN, ProductCompositor
 from segchips.chips.steps import Step
 from segchips.config.imagery import Product
@@ -65,7 +65,7 @@ def make_image(
     tile = tile.coarsened(plan.imagery.resolution)
     steps: Sequence[Step | None] = plan.steps(tile.key) or [None]
     former = FormerChip() if steps == [None] or provenance else read_former_chip(path, tile)
-    with rasterio.Env(**GDAL_OPTIONS):
+    with rasterio.Env(**(REMOTE_GDAL_OPTIONS if plan.reads_http else GDAL_OPTIONS)):
         parts = _composite_steps(plan, tile, steps, former, provenance is not None)
     pixels, valid = (
         np.concatenate(planes) for planes in zip(*((part.pixels, part.valid) for part in parts), strict=True)

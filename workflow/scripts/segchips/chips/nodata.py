@@ -43,10 +43,10 @@ def _limits(nodata: float, dtype: np.dtype[Any]) -> tuple[Any, Any]:
 
 def any_nodata(values: Pixels, nodata: Iterable[float | None]) -> Mask:
     """Return which values equal one of several nodata values; None among these equals nothing."""
-    equal = np.zeros(values.shape, bool)
-    for value in {value for value in nodata if value is not None and not math.isnan(value)}:
-        equal |= is_nodata(values, value)
-    return equal
+    masks = [is_nodata(values, value) for value in {*nodata} if value is not None and not math.isnan(value)]
+    if not masks:
+        return np.zeros(values.shape, bool)
+    return masks[0] if len(masks) == 1 else np.logical_or.reduce(masks)
 
 
 @lru_cache(1024)

@@ -32,6 +32,8 @@ GDAL_OPTIONS = {
     "GDAL_HTTP_LOW_SPEED_TIME": "60",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
 }
+REMOTE_GDAL_OPTIONS = GDAL_OPTIONS | {"GDAL_CACHEMAX": 256 * 1024**2}
+"""For scenes on servers: compressed blocks of these are kept in files, too, so that a smaller cache costs less."""
 _Opened = tuple[str, int | None, Placement | None]
 """The address of an open raster, the number of its overview, and where its catalogue places it."""
 _WEB_MERCATOR_TURN = 2 * math.pi * 6378137

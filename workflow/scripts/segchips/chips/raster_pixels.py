@@ -113,24 +113,31 @@ def _read_window(source: OpenRaster, bands: Sequence[Band], window: Window, noda
     if source.remote:
         also = [source.shadowed_alpha] if source.shadowed_alpha else []
         source.remote.fetch([*indexes, *also], window, source.masked)
-    dtype = _stored_dtype(source, bands)
-    if all(source.dtypes[index - 1] == dtype for index in indexes):
+    if len({source.dtypes[index - 1] for index in indexes}) == 1:
         data = source.dataset.read(indexes, window=window)
     else:  # which GDAL reads one by one
+        dtype = _stored_dtype(source, bands)
         data = np.stack([source.dataset.read(index, window=window) for index in indexes]).astype(dtype)
-    valid = source.dataset.read_masks(indexes, window=window) != 0 if source.masked else np.ones(data.shape, bool)
-    if nodata is None:
-        for number, band in enumerate(bands):
-            valid[number] &= ~any_nodata(data[number], declared_nodata(source, band))
-    else:
-        equal = any_nodata(data, [nodata.value])
-        valid &= ~(equal.all(axis=0) if nodata.when == "all" else equal)
+    valid = ~_equal_nodata(source, bands, data, nodata)
+    if source.masked:
+        valid &= source.dataset.read_masks(indexes, window=window) != 0
     if source.shadowed_alpha:
         alpha = source.dataset.read(source.shadowed_alpha, window=window) != 0
         valid &= alpha | (np.array(indexes) == source.shadowed_alpha)[:, None, None]
     if data.dtype.kind == "f":
         valid &= np.isfinite(data)
     return data, valid
+
+
+def _equal_nodata(source: OpenRaster, bands: Sequence[Band], data: Pixels, nodata: Nodata | None) -> Mask:
+    """Which values of bands equal nodata, in the shape of `data`."""
+    if nodata is not None:
+        equal = any_nodata(data, [nodata.value])
+        return np.broadcast_to(equal.all(axis=0), data.shape) if nodata.when == "all" else equal
+    declared = [declared_nodata(source, band) for band in bands]
+    if all(values == declared[0] for values in declared):
+        return any_nodata(data, declared[0])
+    return np.stack([any_nodata(values, of_band) for values, of_band in zip(data, declared, strict=True)])
 
 
 def _stored_dtype(source: OpenRaster, bands: Sequence[Band]) -> np.dtype[Any]:

@@ -24,9 +24,9 @@ from segchips.chips.remote_rasters import PlannedRead, RemoteRaster, fetch_parts
 from segchips.config.imagery import Nodata
 from segchips.errors import SceneError, redact_library_message
 from segchips.grids.tile import Tile
-from segchips.remote.byte_ranges import ByteRange
 from segchips.remote.fetcher import Address
 from segchips.remote.remote_files import remote_files
+from segchips.remote.tiff_layout import WindowRead
 from segchips.scenes.model import Band, file_scaling
 from segchips.scenes.signing import strip_signature
 
@@ -81,13 +81,13 @@ class RasterReader:
         with suppress(SceneError), remote_files():
             with suppress(SceneError):
                 open_copies({self._address(bands[0].href) for bands, _ in files})
-            parts: dict[Address, list[ByteRange]] = {}
+            parts: dict[Address, list[WindowRead]] = {}
             for bands, resampling in files:
                 how = bands, tile, resampling, overviews
                 with suppress(SceneError), self._open(bands) as full, self._coarsest(full, *how) as source:
                     if source.remote:
                         parts.setdefault(source.remote.address, []).extend(
-                            _planned_ranges(source, source.remote, bands, tile, resampling)
+                            _planned_reads(source, source.remote, bands, tile, resampling)
                         )
             fetch_parts(parts)
 
@@ -227,27 +227,26 @@ class RasterReader:
         address = self._address(href)
         with remote_files():
             copy = open_copies([address])[address.name]
-            path = str(copy.path) if copy.layout else address.url
-            with self._pool.acquire(path, level, copy.layout is not None, placement) as source:
-                source.remote = (
-                    RemoteRaster(address, copy.layout, (source.height, source.width)) if copy.layout else None
-                )
+            path = str(copy.path) if copy.shapes else address.url
+            with self._pool.acquire(path, level, bool(copy.shapes), placement) as source:
+                shape = source.height, source.width
+                source.remote = RemoteRaster(address, copy.shapes, shape) if copy.shapes else None
                 yield source
 
     def _address(self, href: str) -> Address:
         return Address(strip_signature(href), self._sign(href) if self._sign else href, self._patience)
 
 
-def _planned_ranges(
+def _planned_reads(
     source: OpenRaster, remote: RemoteRaster, bands: Sequence[Band], tile: Tile, resampling: str
-) -> list[ByteRange]:
-    """The bytes that a read needs: it ends where it would fetch them, which is before the pixels are read."""
-    ranges: list[ByteRange] = []
-    remote.planned = ranges
+) -> list[WindowRead]:
+    """What a read needs of a remote file: it ends where it would fetch them, which is before the pixels are read."""
+    reads: list[WindowRead] = []
+    remote.planned = reads
     try:
         read_pixels(source, bands, tile, resampling, None)
     except PlannedRead:
-        return ranges
+        return reads
     finally:
         remote.planned = None
     return []

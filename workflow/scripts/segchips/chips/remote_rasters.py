@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 from rasterio.windows import Window as RasterWindow
 
-from segchips.remote.byte_ranges import ByteRange
 from segchips.remote.fetcher import Address, LocalCopy
 from segchips.remote.remote_files import remote_files
-from segchips.remote.tiff_layout import TiffLayout, Window
-from segchips.remote.turn import waiting
+from segchips.remote.tiff_layout import Window, WindowRead
 
 
 class PlannedRead(Exception):  # noqa: N818 - it ends the planning of a read, and is no error
@@ -22,20 +20,20 @@ class RemoteRaster:
 
     Attributes:
         address: The file.
-        layout: Where its blocks lie.
+        shapes: Rows and columns of the images of which it is known where their blocks lie.
         shape: Rows and columns of the image that is read: the full resolution, or an overview.
         planned: Collects what a read needs; None where the read is to take place.
     """
 
     address: Address
-    layout: TiffLayout
+    shapes: Sequence[tuple[int, int]]
     shape: tuple[int, int]
-    planned: list[ByteRange] | None = None
+    planned: list[WindowRead] | None = None
 
     @property
     def is_known(self) -> bool:
         """Whether it is known where the blocks of the image lie."""
-        return self.layout.has_image(self.shape)
+        return self.shape in self.shapes
 
     def fetch(self, bands: Sequence[int], window: RasterWindow, with_mask: bool) -> None:
         """Wait until a window of some bands, and of the file's mask, is in the copy.
@@ -46,11 +44,11 @@ class RemoteRaster:
         """
         top, left = int(window.row_off), int(window.col_off)
         wanted = Window(top, top + int(window.height), left, left + int(window.width))
-        ranges = self.layout.ranges(self.shape, bands, wanted, with_mask)
+        read = WindowRead(self.shape, tuple(bands), wanted, with_mask)
         if self.planned is not None:
-            self.planned += ranges
+            self.planned.append(read)
             raise PlannedRead
-        fetch_parts({self.address: ranges})
+        fetch_parts({self.address: [read]})
 
 
 def is_on_http(href: str) -> bool:
@@ -60,11 +58,11 @@ def is_on_http(href: str) -> bool:
 
 def open_copies(addresses: Iterable[Address]) -> Mapping[str, LocalCopy]:
     """Return the local copies of remote files by name, with their headers; SceneError names one that fails."""
-    with remote_files() as files, waiting():
+    with remote_files() as files:
         return files.open(addresses)
 
 
-def fetch_parts(wanted: Mapping[Address, Iterable[ByteRange]]) -> None:
-    """Wait until parts of open files are in their copies; SceneError names the file of one that fails."""
-    with remote_files() as files, waiting():
+def fetch_parts(wanted: Mapping[Address, Iterable[WindowRead]]) -> None:
+    """Wait until what some reads of open files need is in their copies; SceneError names a file that fails."""
+    with remote_files() as files:
         files.fetch(wanted)

@@ -1,12 +1,13 @@
 """A look at the rasters of a layer before any image is made: whether they can be read, and what users should know."""
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from segchips.chips.nodata import check_configured_nodata, fits_dtype
-from segchips.chips.readers import FileSceneReader
+from segchips.chips.readers import FileSceneReader, open_reader
 from segchips.config.imagery import ImageryConfig, Product
 from segchips.errors import InputError, UnusableRasterError
 from segchips.scenes.model import Scene
@@ -58,6 +59,25 @@ def check_rasters(
         members = [scene for scene in scenes if scene.product == product.id]
         for scene in _sample(members, former):
             _note(reader, scene, product, imagery.on_failure, {})
+
+
+def chip_dtypes(imagery: ImageryConfig, scenes: Sequence[Scene]) -> dict[str, str]:
+    """Return the dtype of each product's pixels, as its first scene that can be described has it.
+
+    Args:
+        imagery: The layer.
+        scenes: Its pinned scenes.
+
+    Returns:
+        NumPy names by product; a product without such a scene is missing.
+    """
+    reader, dtypes = open_reader(imagery), dict[str, str]()
+    for product in imagery.products:
+        for scene in scenes:
+            if scene.product == product.id and product.id not in dtypes:
+                with suppress(InputError):  # left to the tiles that the scene meets
+                    dtypes[product.id] = str(reader.describe(scene, product)[0])
+    return dtypes
 
 
 def _note(
