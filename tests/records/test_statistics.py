@@ -1,6 +1,7 @@
 """Pixel counts and statistics against NumPy over all pixels at once, and normalised images against the formula."""
 
 import json
+import math
 from collections import Counter
 from fractions import Fraction
 
@@ -47,9 +48,10 @@ def count_chips(pairs, dtype, nodata):
     return counts
 
 
-def summarise(counts, names, background, dtype="uint8", nodata=None):
+def summarise(counts, names, background, dtype="uint8", nodata=None, label_dtype="uint8"):
     """The statistics of counts of one layer and one target."""
-    image, label = ChipLayout(dtype, (1, 1, len(names)), "", nodata, tuple(names)), ChipLayout("", (), "", background)
+    image = ChipLayout(dtype, (1, 1, len(names)), "", nodata, tuple(names))
+    label = ChipLayout(label_dtype, (), "", background)
     return summarise_counts(counts, DatasetInfo("d", "array", None, {}, {"": image}, {"": label}, {"": None}))
 
 
@@ -224,6 +226,11 @@ def test_pixels_that_are_all_nodata_give_no_figures(tmp_path):
     found = summarise(PartCounts.read(tmp_path / "empty", [""], [""]), ["a", "b"], 255)
     assert (found.chips, found.pixels, found.classes) == (0, 0, {})
     assert found.bands[0] == BandStatistics("a", 0, 0.0)
+
+
+def test_a_split_without_chips_has_measurements_without_figures():
+    found = summarise(PartCounts([""], [""]), ["a"], math.nan, label_dtype="float32")
+    assert found.measurements == {"": BandStatistics(None, 0, 0.0)}
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32"])

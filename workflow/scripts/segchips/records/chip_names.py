@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from segchips.errors import InputError
 from segchips.grids.tile import Tile, chip_key
@@ -30,6 +30,7 @@ _IMAGE_WORDS = frozenset([
 _PART = re.compile(r"[^/_\-. ]+")
 _SEPARATOR = re.compile(r"[_\-. ]")
 _MAX_RUN = 3
+_Taken = TypeVar("_Taken", str, tuple[str, str])
 _MAX_PARTS = 2
 """How many parts of a name, at its beginning or end, images and labels may differ in."""
 
@@ -108,23 +109,46 @@ def paired_by_ending(images: Sequence[str], labels: Sequence[str]) -> tuple[Name
         The paths by name of images and of labels, and a sentence that says what was left out; empty names if no
         beginnings and endings make names agree, or several do alike.
     """
-    options = []
-    for cut_image, cut_label in product(_cuts(images), _cuts(labels)):
-        names = [{_without(file, cut) for file in files} for files, cut in ((images, cut_image), (labels, cut_label))]
-        agreeing = len(names[0] & names[1] - {""})
-        distinct = len(names[0]) == len(images)
-        if agreeing and distinct:
-            options.append((-agreeing, sum(map(len, cut_image + cut_label)), cut_image, cut_label))
-    options.sort()
-    if not options or len(options) > 1 and options[0][:2] == options[1][:2]:
+    found = _find_cuts(images, labels, product(_cuts(images), _cuts(labels)), _without)
+    if found is None:
         return {}, {}, ""
-    _, _, cut_image, cut_label = options[0]
+    cut_image, cut_label = found
     note = f"images are named {_describe(cut_image)}, labels {_describe(cut_label)}"
     return (
         group_by_name(images, lambda file: _without(file, cut_image)),
-        group_by_name(labels, lambda f: _without(f, cut_label)),
+        group_by_name(labels, lambda file: _without(file, cut_label)),
         note,
     )
+
+
+def _find_cuts(
+    images: Sequence[str],
+    labels: Sequence[str],
+    cuts: Iterable[tuple[_Taken, _Taken]],
+    without: Callable[[str, _Taken], str],
+) -> tuple[_Taken, _Taken] | None:
+    """What to take off names of images and of labels, so that most agree: the shortest.
+
+    Args:
+        images: Paths of image chips.
+        labels: Paths of label chips.
+        cuts: What may be taken off the names of images and off those of labels.
+        without: Returns a path without it, which ends with "/" if nothing of the name is left.
+
+    Returns:
+        None if no name agrees, or several cuts do alike.
+    """
+    options = []
+    for of_image, of_label in cuts:
+        names = {without(file, of_image) for file in images}
+        agreeing = sum(not name.endswith("/") for name in names & {without(file, of_label) for file in labels} - {""})
+        if agreeing and len(names) == len(images):
+            length = len("".join(of_image)) + len("".join(of_label))
+            options.append((-agreeing, length, of_image, of_label))
+    options.sort(key=lambda option: option[:2])
+    if not options or len(options) > 1 and options[0][:2] == options[1][:2]:
+        return None
+    return options[0][2:]
 
 
 def paired_by_words(files: Sequence[str]) -> tuple[Names, Names, str]:
@@ -151,19 +175,11 @@ def paired_by_part(images: Sequence[str], labels: Sequence[str]) -> tuple[Names,
     Returns:
         As `paired_by_ending`; empty names if no part makes names agree, or several do alike.
     """
-    options = []
-    for image_part, label_part in product(_parts_of_all(images, labels), _parts_of_all(labels, images)):
-        names = [
-            {_without_part(file, image_part) for file in images},
-            {_without_part(file, label_part) for file in labels},
-        ]
-        agreeing = sum(not name.endswith("/") for name in names[0] & names[1] - {""})
-        if agreeing and len(names[0]) == len(images):
-            options.append((-agreeing, len(image_part + label_part), image_part, label_part))
-    options.sort()
-    if not options or len(options) > 1 and options[0][:2] == options[1][:2]:
+    parts = product(_parts_of_all(images, labels), _parts_of_all(labels, images))
+    found = _find_cuts(images, labels, parts, _without_part)
+    if found is None:
         return {}, {}, ""
-    _, _, image_part, label_part = options[0]
+    image_part, label_part = found
     note = f"names of images have '{image_part}' where names of labels have '{label_part}'"
     return (
         group_by_name(images, lambda file: _without_part(file, image_part)),

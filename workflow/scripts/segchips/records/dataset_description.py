@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from segchips.errors import InputError
@@ -63,6 +64,7 @@ def describe_shards(
     parts: RecordParts = UNNAMED_PARTS,
     nodata: float | None = None,
     kinds: Sequence[str] = (),
+    object_classes: Mapping[str, Mapping[int, str]] = MappingProxyType({}),
 ) -> None:
     """Write the files that describe shards; see `describe_dataset`.
 
@@ -77,6 +79,7 @@ def describe_shards(
         parts: The names of layers and targets.
         nodata: The nodata value of all images; None for those of the reference.
         kinds: For each target what its pixels hold; empty where all hold classes.
+        object_classes: By target of kind "instances" the names of classes by number.
 
     Raises:
         InputError: The images of a shard differ from the reference in size, bands or dtype.
@@ -94,7 +97,9 @@ def describe_shards(
     records = {split: tuple(count for count, _ in shards) for split, shards in sizes.items()}
     values = dict(zip(parts.targets, unknown, strict=True))
     by_target = dict(zip(parts.targets, kinds, strict=False))
-    info = DatasetInfo(dataset, config.storage, config.compression, records, images, labels, values, by_target)
+    info = DatasetInfo(
+        dataset, config.storage, config.compression, records, images, labels, values, by_target, object_classes
+    )
     write_description(directory, info, {split: sum(size for _, size in shards) for split, shards in sizes.items()})
 
 
@@ -108,6 +113,7 @@ def describe_dataset(
     background: Sequence[int | None],
     unknown: Sequence[int | None] = (None,),
     kinds: Sequence[str] = (),
+    object_classes: Mapping[str, Mapping[int, str]] = MappingProxyType({}),
 ) -> None:
     """Write the files that describe shards, and their statistics.
 
@@ -124,6 +130,7 @@ def describe_dataset(
         background: For each target the label value of the background; None without one.
         unknown: For each target the label value of pixels whose class is not known; None without one.
         kinds: For each target what its pixels hold; empty where all hold classes.
+        object_classes: By target of kind "instances" the names of classes by number.
 
     Raises:
         InputError: The images of a shard differ from `images` in size, bands or dtype.
@@ -132,5 +139,7 @@ def describe_dataset(
 
     parts = RecordParts(tuple(images), tuple(labels))
     reference = tuple(map(read_header, images.values())), tuple(map(read_header, labels.values()))
-    describe_shards(directory, dataset, config, indices, reference, background, unknown, parts, kinds=kinds)
+    describe_shards(
+        directory, dataset, config, indices, reference, background, unknown, parts, None, kinds, object_classes
+    )
     write_statistics(directory, {split: [counts_path(path) for path in paths] for split, paths in indices.items()})

@@ -42,10 +42,16 @@ def missing_shards(directory: Path) -> int:
     return sum(not path.exists() for shard in shards for path in (shard, index_path(shard)))
 
 
+def index_paths(directory: Path, info: DatasetInfo) -> list[Path]:
+    """The paths of the indices of all shards of a dataset."""
+    return [index_path(directory / name) for split in info.splits for name in info.shards(split)]
+
+
 def made_entries(directory: Path, info: DatasetInfo) -> dict[str, IndexEntry]:
     """The index entries of all records of a dataset, by tile; RecordError if an index is missing or damaged."""
-    indices = (index_path(directory / name) for split in info.splits for name in info.shards(split))
-    return {entry.tile: entry for path in indices for entry in read_index(path) if entry.state == MADE}
+    return {
+        entry.tile: entry for path in index_paths(directory, info) for entry in read_index(path) if entry.state == MADE
+    }
 
 
 def _metadata(info: DatasetInfo) -> dict[str, Any]:
@@ -53,6 +59,8 @@ def _metadata(info: DatasetInfo) -> dict[str, Any]:
     labels = {target: _layout(layout) for target, layout in info.labels.items()}
     for target, kind in info.kinds.items():
         labels[target] |= {"kind": kind} if kind != "classes" else {}
+    for target, names in info.object_classes.items():
+        labels[target]["classes"] = {str(number): name for number, name in names.items()}
     about: dict[str, Any] = {"storage": info.storage, "compression": info.compression}
     about |= {"image": images[UNNAMED]} if UNNAMED in images else {"layers": _as_list(images)}
     if UNNAMED in labels:
@@ -157,6 +165,11 @@ def read_info(directory: str | Path) -> DatasetInfo:
             {target: _parse_layout(content) for target, content in targets.items()},
             {target: content.get("unknown") for target, content in targets.items()},
             {target: str(content.get("kind", "classes")) for target, content in targets.items()},
+            {
+                target: {int(number): str(name) for number, name in content["classes"].items()}
+                for target, content in targets.items()
+                if "classes" in content
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(

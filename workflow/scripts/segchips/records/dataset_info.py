@@ -45,6 +45,7 @@ class DatasetInfo:
         unknown: By target the value of label pixels whose class is not known, which training must ignore; None without
             one.
         kinds: By target what its pixels hold: "classes", "continuous" or "instances"; "classes" where none is named.
+        object_classes: By target of kind "instances" the names of classes by number.
     """
 
     name: str
@@ -55,6 +56,7 @@ class DatasetInfo:
     labels: Mapping[str, ChipLayout]
     unknown: Mapping[str, int | None]
     kinds: Mapping[str, str] = field(default_factory=dict)
+    object_classes: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
     @property
     def image(self) -> ChipLayout:

@@ -1,12 +1,19 @@
 """The index of a shard: a CSV file that says where each record lies, and why a tile has none."""
 
+from __future__ import annotations
+
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segchips.errors import RecordError
+from segchips.files import read_csv
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -66,11 +73,35 @@ def read_index(path: Path) -> list[IndexEntry]:
         raise RecordError(f"{path} cannot be read as the index of a shard: {error}") from error
 
 
+def read_index_columns(paths: Iterable[Path], names: Sequence[str]) -> pa.Table:
+    """Read some fields of the entries of several indices as columns; times and scenes as texts, as the files have them.
+
+    Raises:
+        RecordError: A file is missing or damaged.
+    """
+    import pyarrow as pa
+
+    types = {"valid": pa.float64(), "offset": pa.int64(), "length": pa.int64()}
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
+    tables = [schema.empty_table()]
+    for path in paths:
+        try:
+            tables.append(read_csv(path, schema))
+        except (OSError, KeyError, ValueError) as error:  # those of Arrow are ValueErrors and KeyErrors
+            raise RecordError(f"{path} cannot be read as the index of a shard: {error}") from error
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def parse_scenes(text: str) -> tuple[tuple[str, str], ...]:
+    """Parse product and id of scenes as an index has them."""
+    return tuple((product, scene) for product, scene in json.loads(text or "[]"))
+
+
 def _parse_entry(
     tile: str, state: str, reason: str, valid: str, offset: str, length: str, acquired: str, scenes: str
 ) -> IndexEntry:
     start, size = (int(text) if text else None for text in (offset, length))
     if min(start or 0, size or 0) < 0:
         raise ValueError(f"byte {offset} and length {length} of {tile}")
-    pairs = tuple((product, scene) for product, scene in json.loads(scenes or "[]"))
-    return IndexEntry(tile, state, reason, float(valid) if valid else None, start, size, tuple(acquired.split()), pairs)
+    times = tuple(acquired.split())
+    return IndexEntry(tile, state, reason, float(valid) if valid else None, start, size, times, parse_scenes(scenes))

@@ -87,7 +87,8 @@ def summarise_counts(counts: PartCounts, info: DatasetInfo) -> SplitStatistics:
     targets: dict[str, dict[int, ClassStatistics] | None] = {}
     measurements, first = {}, next(iter(info.labels))
     for target, layout in info.labels.items():
-        if values := counts.values_of(target):
+        if np.dtype(layout.dtype).kind == "f":
+            values = counts.values_of(target) or PixelCounts(layout.dtype, 1, layout.nodata)
             measurements[target] = _band(values, None, 0, target or None)
         has_classes = info.kinds.get(target, "classes") == "classes"
         of_target = counts.of_target(target) if has_classes else {}

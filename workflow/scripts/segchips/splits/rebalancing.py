@@ -8,7 +8,7 @@ import numpy as np
 from segchips.arrays import Mask
 from segchips.config.splitting import SplittingConfig
 from segchips.files import digest
-from segchips.splits.class_presence import ANY_CLASS, missing_classes
+from segchips.splits.class_presence import ANY_CLASS, ClassTable, missing_classes
 from segchips.tiles.split_assignment import SplitAssignment
 
 _MAX_CANDIDATES = 200
@@ -20,12 +20,12 @@ class BalanceInput:
     """What the labels say about tiles (n).
 
     Attributes:
-        classes: The classes (n, 257) of each tile, from `class_table`.
+        classes: The classes of each tile.
         selected: The tiles (n) that selection keeps.
         frozen: The tiles (n) that an earlier run assigned: neither they nor blocks close to them may change.
     """
 
-    classes: Mask
+    classes: ClassTable
     selected: Mask
     frozen: Mask
 
@@ -76,7 +76,7 @@ def _candidates(
     assignment: SplitAssignment, tiles: BalanceInput, config: SplittingConfig, movable: set[int], split: int, value: int
 ) -> Sequence[int]:
     """Returns the blocks that could give a class to a split: those of the largest splits first, then by the seed."""
-    with_class = set(assignment.block_ids[tiles.classes[:, value] & tiles.selected].tolist())
+    with_class = set(assignment.block_ids[tiles.classes.tiles_with(value) & tiles.selected].tolist())
     donors = [block for block in with_class & movable if assignment.block_splits[block] not in (split, -1)]
 
     def order(block: int) -> tuple[float, str]:

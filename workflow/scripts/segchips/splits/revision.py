@@ -3,31 +3,31 @@
 A block that was moved to give a split a class stays there in later runs, which read it from the former result.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from segchips.arrays import Ints, Mask
+from segchips.arrays import Array, Ints, Mask
 from segchips.config.splitting import SplittingConfig
 from segchips.grids.tile import Tile
-from segchips.splits.class_presence import ANY_CLASS, class_table, missing_classes
+from segchips.grids.tile_array import TileArray, TileKeys
+from segchips.splits.class_presence import ANY_CLASS, ClassTable, missing_classes
 from segchips.splits.rebalancing import BalanceInput, rebalance
-from segchips.tiles.assignment import DROPPED, PLANNED, TileAssignment
+from segchips.tiles.assignment import DROPPED, PLANNED, Assignments, TileAssignment, to_assignments
 from segchips.tiles.split_assignment import assign_by_location, tile_assignments
 from segchips.tiles.split_strategies import block_side
 
-Rows = list[TileAssignment]
-
 
 def revise_splits(
-    rows: Sequence[TileAssignment],
+    rows: Iterable[TileAssignment],
     config: SplittingConfig,
     shards: int,
-    classes: Sequence[Sequence[int]],
+    classes: pa.ListArray | Sequence[Sequence[int]],
     deselected: Mapping[str, str],
-    former: Sequence[TileAssignment] = (),
-) -> tuple[Rows, list[str]]:
+    former: Iterable[TileAssignment] = (),
+) -> tuple[Assignments, list[str]]:
     """Revises the assignment of tiles by what their labels say.
 
     Splits are computed again only where a block has to move, or has moved in a former run.
@@ -43,67 +43,78 @@ def revise_splits(
     Returns:
         The tiles in the same order, and lines that say what was moved, what is missing, and how many tiles there are.
     """
-    table, selected = class_table(classes), np.array([row.key not in deselected for row in rows])
-    kept = selected & np.array([row.state == PLANNED for row in rows])
-    revised, moves = list(rows), list[str]()
-    if config.cover and (_has_moved(rows, former) or _missing(rows, config, table, kept)):
-        revised, moves = _rebalance(rows, config, shards, BalanceInput(table, selected, _are_in(rows, former)), former)
-    revised = [_deselect(row, deselected.get(row.key)) for row in revised]
-    kept = np.array([row.state == PLANNED for row in revised])
-    missing = _describe_missing(revised, config, _missing(revised, config, table, kept))
-    dropped = len(revised) - int(kept.sum())
-    count = f"{len(revised)} tiles: {len(revised) - dropped} planned, {dropped} dropped"
+    located, before, table = to_assignments(rows), to_assignments(former), ClassTable.of(classes)
+    keys, revised, moves = TileKeys(located.column("key")), located, list[str]()
+    out = keys.rows(TileKeys(deselected))
+    selected = np.ones(len(keys), bool)
+    selected[out] = False
+    place = TileKeys(before.column("key")).rows(keys)
+    if config.cover and (_has_moved(located, before, place) or _missing(located, config, table, selected)):
+        balance = BalanceInput(table, selected, place >= 0)
+        revised, moves = _rebalance(keys, config, shards, balance, before)
+    revised = _deselect(revised, out, list(deselected.values()))
+    missing = _describe_missing(revised, config, _missing(revised, config, table, selected))
+    kept = int(_are(revised, PLANNED).sum())
+    count = f"{len(revised)} tiles: {kept} planned, {len(revised) - kept} dropped"
     return revised, [*moves, *missing, count]
 
 
-def _has_moved(rows: Sequence[TileAssignment], former: Sequence[TileAssignment]) -> bool:
-    """Whether a former run assigned a tile to another split than its location does."""
-    splits = {row.key: row.split for row in former}
-    return any(splits.get(row.key, row.split) != row.split for row in rows)
+def _are(rows: Assignments, state: str) -> Mask:
+    return np.asarray(pc.equal(rows.column("state"), state).to_numpy(zero_copy_only=False), bool)
 
 
-def _are_in(rows: Sequence[TileAssignment], former: Sequence[TileAssignment]) -> Mask:
-    keys = {row.key for row in former}
-    return np.array([row.key in keys for row in rows])
+def _has_moved(rows: Assignments, former: Assignments, place: Ints) -> bool:
+    """Whether a former run, which has tiles at these places, assigned one to another split than its location does."""
+    known = np.flatnonzero(place >= 0)
+    now, before = rows.column("split").take(pa.array(known)), former.column("split").take(pa.array(place[known]))
+    return not now.equals(before)
 
 
-def _missing(rows: Sequence[TileAssignment], config: SplittingConfig, table: Mask, kept: Mask) -> list[tuple[int, int]]:
+def _missing(rows: Assignments, config: SplittingConfig, table: ClassTable, selected: Mask) -> list[tuple[int, int]]:
+    kept = selected & _are(rows, PLANNED)
     return missing_classes(table, _split_numbers(rows, config), kept, len(config.shares))
 
 
-def _split_numbers(rows: Sequence[TileAssignment], config: SplittingConfig) -> Ints:
-    numbers = {name: number for number, name in enumerate(config.shares)} | {"": -1}
-    return np.array([numbers[row.split] for row in rows], np.int64)
+def _split_numbers(rows: Assignments, config: SplittingConfig) -> Ints:
+    numbers = pc.fill_null(pc.index_in(rows.column("split"), value_set=pa.array(list(config.shares), pa.string())), -1)
+    return np.asarray(numbers.to_numpy(zero_copy_only=False), np.int64)
 
 
 def _rebalance(
-    rows: Sequence[TileAssignment],
-    config: SplittingConfig,
-    shards: int,
-    balance: BalanceInput,
-    former: Sequence[TileAssignment],
-) -> tuple[Rows, list[str]]:
-    tiles, names = [Tile.from_key(row.key) for row in rows], list(config.shares)
+    keys: TileKeys, config: SplittingConfig, shards: int, balance: BalanceInput, former: Assignments
+) -> tuple[Assignments, list[str]]:
+    tiles = TileArray.from_keys(keys)
     assignment = assign_by_location(tiles, config)
-    keys = {row.key for row in rows}
-    for row in former:
-        if row.key in keys and row.split:
-            assignment.block_splits[row.block_id] = names.index(row.split)
+    splits = _split_numbers(former, config)
+    known = (keys.rows(TileKeys(former.column("key"))) >= 0) & (splits >= 0)
+    blocks = assignment.block_splits
+    blocks.splits[blocks.positions(former.values("block_id")[known])] = splits[known]
     moves = rebalance(assignment, balance, config)
     return tile_assignments(tiles, assignment, config, shards), moves
 
 
-def _deselect(row: TileAssignment, reason: str | None) -> TileAssignment:
-    return replace(row, state=DROPPED, reason=reason) if reason else row
+def _deselect(rows: Assignments, out: Ints, reasons: Sequence[str]) -> Assignments:
+    """Drops tiles at some places, for these reasons."""
+    if not len(out):
+        return rows
+    states, texts = (
+        _with(rows.column(name), out, values) for name, values in (("state", [DROPPED]), ("reason", reasons))
+    )
+    return rows.replaced(state=states, reason=texts)
 
 
-def _describe_missing(
-    rows: Sequence[TileAssignment], config: SplittingConfig, missing: Sequence[tuple[int, int]]
-) -> Iterator[str]:
+def _with(column: pa.Array, places: Ints, values: Sequence[str]) -> pa.Array:
+    """Returns a column of texts with other values at some places: one for all, or one for each."""
+    positions: Array = np.arange(len(column))
+    positions[places] = len(column) + (np.arange(len(places)) if len(values) > 1 else 0)
+    return pa.concat_arrays([column, pa.array(values, pa.string())]).take(pa.array(positions))
+
+
+def _describe_missing(rows: Assignments, config: SplittingConfig, missing: Sequence[tuple[int, int]]) -> Iterator[str]:
     names = list(config.shares)
     for split, value in missing:
         if value == ANY_CLASS:
-            blocks, side = len({row.block_id for row in rows}), block_side(config, Tile.from_key(rows[0].key).grid)
+            blocks, side = len(np.unique(rows.values("block_id"))), block_side(config, Tile.from_key(rows[0].key).grid)
             advice = f": {len(rows)} tiles lie in {blocks} blocks of {side:g} m; take smaller ones"
             yield f"split {names[split]} has no tile{advice if config.by == 'block' else ''}"
         else:

@@ -1,20 +1,64 @@
 """Which tiles the config selects by the pixels of their labels, before any image is retrieved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from segchips.arrays import Ints
 from segchips.config.labels import LabelsConfig
 from segchips.config.splitting import SelectConfig
 from segchips.files import digest, read_parquet
 from segchips.grids.tile import Tile
+from segchips.grids.tile_array import TileKeys
 from segchips.labels.features import LabelFeatures
 from segchips.labels.lock import LabelLock
 
 Counts = Mapping[str, Ints]
 """The number of pixels (256) of each label value, by tile key."""
+_COLUMNS = {"label": pa.string(), "values": pa.list_(pa.uint8()), "pixels": pa.list_(pa.int32())}
+"""The columns of a file of splits that hold counts: the label chip's digest, its values and their pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredCounts(Mapping[str, Ints]):
+    """Counts in columns.
+
+    Attributes:
+        keys_counted: The tiles (n).
+        values: The label values of each (n).
+        pixels: The pixels of each of these values (n).
+    """
+
+    keys_counted: TileKeys
+    values_counted: pa.ListArray
+    pixels: pa.ListArray
+
+    @classmethod
+    def of(cls, keys: Sequence[str], counts: Iterator[Ints]) -> "StoredCounts":
+        """Stores the counts of tiles."""
+        values, pixels = list[bytes](), list[bytes]()
+        for some in counts:
+            present = np.flatnonzero(some)
+            values.append(present.astype(np.uint8).tobytes())
+            pixels.append(some[present].astype(np.int32).tobytes())
+        ends = pa.array(np.cumsum([0, *map(len, values)]), pa.int32())
+        flat = np.frombuffer(b"".join(values), np.uint8), np.frombuffer(b"".join(pixels), np.int32)
+        return cls(TileKeys(keys), *(pa.ListArray.from_arrays(ends, pa.array(part)) for part in flat))
+
+    def __getitem__(self, key: str) -> Ints:
+        row, counts = self.keys_counted.row(key), np.zeros(256, np.int64)
+        counts[self.values_counted[row].values.to_numpy()] = self.pixels[row].values.to_numpy()
+        return counts
+
+    def __len__(self) -> int:
+        return len(self.keys_counted)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys_counted)
 
 
 def count_classes(labels: LabelsConfig, lock: LabelLock, keys: Sequence[str], former: Counts) -> Counts:
@@ -27,15 +71,15 @@ def count_classes(labels: LabelsConfig, lock: LabelLock, keys: Sequence[str], fo
         former: Counts that still hold, whose tiles are not burned again.
     """
     if labels.kind != "classes":
-        return {key: np.zeros(256, np.int64) for key in keys}
-    if all(key in former for key in keys):
-        return {key: former[key] for key in keys}
-    features = LabelFeatures(labels)
+        return StoredCounts.of(keys, (np.zeros(256, np.int64) for _ in keys))
+    features = None if all(key in former for key in keys) else LabelFeatures(labels)
 
     def count(key: str) -> Ints:
+        if features is None or key in former:
+            return former[key]
         return np.bincount(features.burn(Tile.from_key(key), lock.feature_indices[key]).ravel(), minlength=256)
 
-    return {key: former[key] if key in former else count(key) for key in keys}
+    return StoredCounts.of(keys, map(count, keys))
 
 
 def deselect(config: SelectConfig, labels: LabelsConfig, counts: Counts, seed: int) -> dict[str, str]:
@@ -68,26 +112,21 @@ def _reason(config: SelectConfig, labels: LabelsConfig, key: str, pixels: Ints, 
 
 def read_counts(path: Path, lock: LabelLock) -> Counts:
     """Returns the counts in a file of splits for tiles whose labels are still the same."""
-    names, counts = ["key", "label", "values", "pixels"], {}
-    table = read_parquet(path, names)
-    if len(table.column_names) < len(names):
+    table = read_parquet(path, ["key", *_COLUMNS])
+    if len(table.column_names) <= len(_COLUMNS):
         return {}
-    for key, label, values, pixels in zip(*(table[name].to_pylist() for name in names), strict=True):
-        if label and lock.digests.get(key) == label:
-            counts[key] = np.zeros(256, np.int64)
-            counts[key][values] = pixels
-    return counts
+    keys = TileKeys(table["key"])
+    place = lock.keys.rows(keys)
+    now = lock.digests.column.take(pa.array(place, pa.int64(), mask=place < 0))
+    same = pc.fill_null(pc.equal(table["label"], now), False)
+    kept = table.filter(same).combine_chunks()
+    columns = (kept[name].combine_chunks() for name in ("values", "pixels"))
+    return StoredCounts(TileKeys(kept["key"]), *columns)
 
 
-def count_columns(keys: Sequence[str], lock: LabelLock, counts: Counts) -> dict[str, object]:
-    """Returns columns for `read_counts`: the label chip's digest, its values and their pixels, null if not counted."""
-    import pyarrow as pa
-
-    values = [np.flatnonzero(counts[key]) if key in counts else None for key in keys]
-    pixels = [None if some is None else counts[key][some] for key, some in zip(keys, values, strict=True)]
-    labels = [lock.digests[key] if key in counts else None for key in keys]
-    return {
-        "label": pa.array(labels, pa.string()),
-        "values": pa.array(values, pa.list_(pa.uint8())),
-        "pixels": pa.array(pixels, pa.list_(pa.int32())),
-    }
+def count_columns(keys: Sequence[str], lock: LabelLock, counts: Counts) -> dict[str, pa.Array]:
+    """Returns the columns that `read_counts` reads, null where nothing was counted."""
+    if not isinstance(counts, StoredCounts):
+        return {name: pa.nulls(len(keys), kind) for name, kind in _COLUMNS.items()}
+    labels = lock.digests.column.take(pa.array(lock.keys.rows(counts.keys_counted)))
+    return dict(zip(_COLUMNS, (labels, counts.values_counted, counts.pixels), strict=True))

@@ -1,21 +1,22 @@
 """The splits step: writes each tile's final split, shard and state, before any image is made."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from segchips.config.model import Dataset
 from segchips.errors import InputError
 from segchips.files import read_parquet
-from segchips.grids.outlines import core_outlines
-from segchips.grids.tile import Tile
+from segchips.grids.tile_array import TileKeys
 from segchips.labels.lock import LabelLock
 from segchips.splits.revision import revise_splits
 from segchips.splits.selection import Counts, count_classes, count_columns, deselect, read_counts
-from segchips.tiles.assignment import COLUMNS, DROPPED, TileAssignment
-from segchips.tiles.manifest import read_manifest
-from segchips.vectors.geoparquet import write_geoparquet
+from segchips.tiles.assignment import COLUMNS, DROPPED, Assignments, TileAssignment, to_assignments
+from segchips.tiles.manifest import assignments_of, read_manifest, write_assignments
 
 OUTSIDE_COVERAGE = "it lies outside labels.coverage: no pixel's label is known"
 NO_LABEL = "no pixel's label is known: label rasters have no data there, or no feature lies there"
@@ -40,44 +41,43 @@ def make_splits(
         InputError: No tile is left, or a file cannot be read.
     """
     rows, config, select = read_manifest(manifest), dataset.splitting, dataset.select
-    keys = [row.key for row in rows]
-    former, former_digest = _read(path) if path.exists() else ([], "")
+    keys = TileKeys(rows.column("key"))
+    former, former_digest = _read(path) if path.exists() else (to_assignments([]), "")
     counts: Counts = {}
     if lock and select.by_label:
         counts = count_classes(dataset.labels.first, lock, keys, read_counts(path, lock) if former else {})
     deselected = deselect(select, dataset.labels.first, counts, config.seed)
     no_label = OUTSIDE_COVERAGE if dataset.labels.first.coverage else NO_LABEL
-    deselected |= {key: no_label for key in keys if lock and not lock.covered_pixels[key]}
-    classes: list[Sequence[int]] = [lock.values[key] if lock else () for key in keys]
+    classes: pa.ListArray | Sequence[Sequence[int]] = [()] * len(keys)
+    if lock:
+        place = pa.array(lock.keys.rows(keys))
+        classes = lock.values.column.take(place)
+        unknown = pc.equal(lock.covered_pixels.column.take(place), 0)
+        deselected |= dict.fromkeys(keys.column.filter(unknown).to_pylist(), no_label)
     if former_digest != splitting_digest:
-        former = []
+        former = to_assignments([])
     rows, notes = revise_splits(rows, config, dataset.tfrecords.shards, classes, deselected, former)
-    if all(row.state == DROPPED for row in rows):
+    if pc.all(pc.equal(rows.column("state"), DROPPED)).as_py():
         raise InputError(f"none of the {len(rows)} tiles is left; the first is dropped: {rows[0].reason}")
     write_splits(path, rows, splitting_digest, count_columns(keys, lock, counts) if lock else {})
     return notes
 
 
-def write_splits(path: Path, rows: Sequence[TileAssignment], splitting_digest: str, counts: Mapping[str, Any]) -> None:
+def write_splits(path: Path, rows: Iterable[TileAssignment], splitting_digest: str, counts: Mapping[str, Any]) -> None:
     """Writes tiles as GeoParquet with their core boxes, the columns of counts, and the digest as metadata."""
-    columns: dict[str, Any] = {column: [getattr(row, field) for row in rows] for field, column in COLUMNS.items()}
-    about = {"segchips": json.dumps({"scheme": splitting_digest})}
-    write_geoparquet(path, {**columns, **counts}, core_outlines([Tile.from_key(row.key) for row in rows]), about)
+    write_assignments(path, to_assignments(rows), counts, {"segchips": json.dumps({"scheme": splitting_digest})})
 
 
-def read_splits(path: Path) -> list[TileAssignment]:
+def read_splits(path: Path) -> Assignments:
     """Returns the tiles of a file of splits; raises InputError where the file is something else."""
     return _read(path)[0]
 
 
-def _read(path: Path) -> tuple[list[TileAssignment], str]:
+def _read(path: Path) -> tuple[Assignments, str]:
     """Returns the tiles and the digest of the config that they were made from."""
-    import pyarrow as pa
-
     try:
-        table = read_parquet(path, list(COLUMNS.values()))
+        table = read_parquet(path, COLUMNS)
         splitting_digest = str(json.loads(table.schema.metadata[b"segchips"])["scheme"])
-        columns = [table[column].to_pylist() for column in COLUMNS.values()]
-        return [TileAssignment(*row) for row in zip(*columns, strict=True)], splitting_digest
+        return assignments_of(table), splitting_digest
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a file of splits ({error}); delete it and run again") from error
