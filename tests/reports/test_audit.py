@@ -3,11 +3,13 @@
 import json
 from collections import Counter
 
+import pyarrow as pa
 import pytest
 
 from segchips.errors import InputError
 from segchips.grids.outlines import core_outlines
 from segchips.grids.tile import Grid, Tile
+from segchips.grids.tile_array import ByTile, TileKeys
 from segchips.reports.audit import audit_splits, check_audit, write_audit
 from segchips.reports.ledger import LedgerRow, write_ledger
 from segchips.tiles.assignment import DROPPED, MADE
@@ -67,7 +69,9 @@ def test_lacking_classes_and_empty_splits_are_named():
         LedgerRow(tile.key, split, 0, MADE, "", 1.0, 1) for tile, split in zip(tiles, ("train", "val"), strict=True)
     ]
     classes = {"train": Counter({1: 3000, 2: 1000, 255: 96}), "val": Counter({1: 4096}), "test": Counter()}
-    content, lines = audit_splits(make_dataset(), rows, classes, {tiles[0].key: 0, tiles[1].key: 7})
+    content, lines = audit_splits(
+        make_dataset(), rows, classes, ByTile(TileKeys([tile.key for tile in tiles]), pa.array([0, 7]))
+    )
     assert content["tiles"] == {"train": 1, "val": 1, "test": 0} and content["empty_splits"] == ["test"]
     assert content["lacking"] == [{"split": "val", "class": 2}]
     assert content["class_shares"]["train"] == {"1": 0.732422, "2": 0.244141, "255": 0.023438}

@@ -1,5 +1,7 @@
 """The ledger as a file, its summary, and the tiles that moved since the last one."""
 
+from dataclasses import replace
+
 from segchips.reports.ledger import (
     COLUMNS,
     FAILED,
@@ -36,3 +38,16 @@ def test_tiles_without_another_reason_say_where_they_were():
     moved = mark_moved_tiles(ROWS, before)
     assert moved[0].reason == "moved from test/5" and moved[1:] == ROWS[1:]
     assert mark_moved_tiles(ROWS, ROWS) == ROWS
+
+
+def test_former_moves_are_repeated_on_demand():
+    moved = [ROWS[0], LedgerRow("60:2:10.0:33:3:8500", "train", 0, MADE, "", 1.0, 1)]
+    before = [replace(row, reason=f"moved from test/{n}") for n, row in enumerate(moved)]
+    failed = replace(moved[1], state=FAILED, reason="no file", valid=None)
+    again = replace(moved[1], split="val")
+    said = replace(again, reason="moved from train/0")
+    assert mark_moved_tiles(moved, before) == moved
+    assert mark_moved_tiles(moved, before, repeats=True) == before
+    assert mark_moved_tiles([moved[0], failed], before, repeats=True) == [before[0], failed]
+    assert mark_moved_tiles([moved[0], again], before) == [moved[0], said]
+    assert mark_moved_tiles([moved[0], again], before, repeats=True) == [before[0], said]

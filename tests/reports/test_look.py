@@ -3,9 +3,13 @@
 import base64
 import json
 import re
+import shutil
 import zlib
+from collections import Counter
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import rasterio
 
@@ -13,11 +17,14 @@ from segchips.cli import main
 from segchips.grids.tile import Grid, Tile, chip_filename, chip_name
 from segchips.records.shard_index import IndexEntry, write_index
 from segchips.reports.look import write_look
-from segchips.reports.progress_rows import READY, progress_rows
+from segchips.reports.progress_rows import READY, read_progress
+from segchips.scenes.lock import write_locks
+from segchips.scenes.pinning import SceneLock
 from segchips.splits.splits import write_splits
 from segchips.tiles.assignment import DROPPED, MADE, PLANNED, TileAssignment
 from segchips.tiles.manifest import write_manifest
 from support.chips import write_chip
+from support.report_results import make_scene
 
 TILES = [Tile(Grid(16, 2, 10.0), 33, path, 8465) for path in range(-60, -52)]
 KEYS = [tile.key for tile in TILES]
@@ -52,7 +59,7 @@ def folder(tmp_path):
 
 
 def states(folder):
-    rows = progress_rows(folder, folder.parents[1] / "logs" / "d")
+    rows = read_progress(folder, folder.parents[1] / "logs" / "d").rows
     assert [row.tile for row in rows] == KEYS
     return [(row.state, row.reason) for row in rows]
 
@@ -91,20 +98,21 @@ def look(folder, count=60):
 
 def test_the_page_holds_tiles_states_and_reasons(folder):
     page, data = look(folder)
-    assert data["tiles"].split("\n") == KEYS
-    assert [data["states"][number] for number in data["state"]] == [
+    assert data["tiles"]["keys"].split("\n") == KEYS and "squares" not in data
+    assert [data["states"][number] for number in data["tiles"]["state"]] == [
         *("made", "chips ready", "unfinished", "failed", "excluded", "dropped", "unfinished", "unfinished")
     ]
     assert "sig=1" not in page + json.dumps(data), "signatures are no part of a page"
     assert "scene a: &#39;http://x.org/a.tif&#39; cannot be read" in page
-    quads = np.cumsum(np.array(data["quads"]).reshape(-1, 8), axis=0)
-    assert quads.min() == 0 and quads.max() == 65535 and (np.diff(quads[:, 0]) > 0).all(), "from west to east"
+    quads = np.cumsum(np.array(data["tiles"]["quads"]).reshape(-1, 8), axis=0)
+    assert quads.min() > 0 and (quads.max(axis=0) < data["size"] * 4).all() and (np.diff(quads[:, 0]) > 0).all()
+    assert set(re.findall(r'<tr><td><button class="go id" data-tile="([^"]+)"', page)) == {KEYS[3], KEYS[4]}
     assert "8 tiles: 1 made, 1 failed, 4 unfinished, 1 excluded, 1 dropped" in page
 
 
 def test_pictures_are_files_beside_the_page(folder):
     _, data = look(folder)
-    shown = {KEYS[one["tile"]]: one for one in data["shown"]}
+    shown = {one["tile"]: one for one in data["shown"]}
     assert [KEYS.index(key) for key in shown] == [0, 1, 2], "an empty file is no chip"
     assert shown[KEYS[2]]["labels"] == [] and [value for value, *_ in data["legend"][""]] == [1, 2]
     ((title, name),) = shown[KEYS[0]]["labels"]
@@ -156,14 +164,92 @@ def test_a_folder_of_something_else_is_said(tmp_path):
         main(["look", str(tmp_path)])
 
 
-def test_a_hundred_thousand_tiles_stay_light(tmp_path):
-    """Positions, states and keys are packed; that of 4,000 tiles tells that of a hundred thousand."""
-    rows = [
-        TileAssignment(Tile(Grid(16, 2, 10.0), 33, number % 80, 8000 + number // 80).key, "train", 0)
-        for number in range(4000)
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A dataset of 12,100 tiles of which 1 is made, 70 failed and 3 are excluded; its folder and those states."""
+    folder = tmp_path_factory.mktemp("many") / "results" / "d"
+    tiles = [Tile(Grid(16, 2, 10.0), 33, path, 8000 + row) for row in range(110) for path in range(-60, 50)]
+    rows = [TileAssignment(tile.key, ("train", "test")[tile.row % 2], 0) for tile in tiles]
+    folder.mkdir(parents=True)
+    write_manifest(folder / "tiles.parquet", rows)
+    states = dict.fromkeys((row.key for row in rows), "unfinished")
+    logs = folder.parents[1] / "logs" / "d" / "images"
+    logs.mkdir(parents=True)
+    for number, row in enumerate(rows[5000:5073]):
+        states[row.key] = "excluded" if number < 3 else "failed"
+        (logs / f"{chip_name(row.key)}.log").write_text(f"scene {number} cannot be read\n")
+    for key, state in states.items():
+        if state == "excluded":
+            (folder / "images").mkdir(exist_ok=True)
+            (folder / "images" / chip_filename(key)).touch()
+    write_chip(folder / "images" / chip_filename(rows[9].key), np.full((16, 16, 3), 100, "uint16"))
+    (folder / "tfrecords").mkdir()
+    made = IndexEntry(rows[9].key, MADE, "", 0.5, 0, 9)
+    write_index(folder / "tfrecords" / "d-test.index-00000-of-00001.csv", [made])
+    states[rows[9].key] = "made"
+    return folder, states
+
+
+def blocks_of(folder):
+    """The tiles of all files beside the page."""
+    texts = [path.read_text() for path in sorted((folder / "look" / "tiles").iterdir())]
+    packed = [re.fullmatch(r'addTiles\(\d+, "(.+)"\);\n', text)[1] for text in texts]
+    return [json.loads(zlib.decompress(base64.b64decode(text))) for text in packed]
+
+
+def test_the_page_of_many_tiles_has_squares_and_files_of_tiles(many):
+    folder, states = many
+    page, data = look(folder)
+    assert len(page) < 300_000
+    found, place = {}, {}
+    for block in blocks_of(folder):
+        quads = np.cumsum(np.array(block["quads"]).reshape(-1, 4, 2), axis=0).mean(axis=1)
+        for key, state, middle in zip(block["keys"].split("\n"), block["state"], quads, strict=True):
+            found[key], place[key] = data["states"][state], middle
+    assert found == states, "each tile once"
+    assert dict(zip(data["states"], data["state_counts"], strict=True)) == Counter(states.values())
+    squares = data["squares"]
+    counts = Counter()
+    for key, state in states.items():
+        counts[tuple((place[key] // squares["side"]).astype(int).tolist()), state] += 1
+    shown = {
+        ((squares["x"][square], squares["y"][square]), data["states"][state]): count
+        for square, state, count in np.array(squares["state"]).reshape(-1, 3).tolist()
+    }
+    assert shown == counts
+
+
+def test_failed_tiles_are_listed_up_to_a_limit_that_is_said(many):
+    folder, states = many
+    page, data = look(folder)
+    listed = re.findall(r'<tr><td><button class="go id" data-tile="([^"]+)"', page)
+    assert len(listed) == 50 and [states[key] for key in listed[:4]] == ["excluded", "excluded", "excluded", "failed"]
+    assert "and 23 more; the map shows them alone without the other states" in page
+    assert set(listed) <= set(data["tiles"]["keys"].split("\n")), "they are shown without reading a file"
+
+
+def test_chips_of_a_portion_under_way_count_where_others_have_no_folder_yet(folder):
+    """Locks tell which layers and targets are still to come."""
+    scenes = [make_scene("s2", "a", 1, None)]
+    pinned = SceneLock.of("{}", scenes, dict.fromkeys(KEYS, (0,)))
+    others = SceneLock.of("{}", scenes, {key: (0,) if key in KEYS[:6] else () for key in KEYS})
+    write_locks(folder / "scenes.parquet", {"s2": pinned, "dem": pinned})
+    for part in ("images", "labels"):
+        for path in (folder / part).iterdir():
+            path.unlink()
+    write_chip(folder / "images" / "s2" / chip_filename(KEYS[6]), np.full((16, 16, 3), 1, "uint16"))
+    write_chip(folder / "labels" / chip_filename(KEYS[6]), np.full((16, 16, 1), 1, "uint8"), nodata=255)
+    assert states(folder)[6:] == [
+        ("unfinished", "not made yet: image dem"),
+        ("unfinished", "not made yet: image s2, image dem, label"),
     ]
-    (tmp_path / "d").mkdir()
-    write_manifest(tmp_path / "d" / "tiles.parquet", rows)
-    write_look(tmp_path / "d", tmp_path / "logs", tmp_path / "look", 0)
-    template = 30_000
-    assert ((tmp_path / "look" / "index.html").stat().st_size - template) * 25 < 5_000_000
+    write_chip(folder / "images" / "dem" / chip_filename(KEYS[6]), np.full((16, 16, 3), 1, "uint16"))
+    assert states(folder)[6] == ("unfinished", READY)
+    write_locks(folder / "scenes.parquet", {"s2": others, "dem": pinned})
+    assert states(folder)[6:] == [("unfinished", READY), ("no scenes", "s2: no scene of the tile")]
+
+
+def test_image_chips_alone_are_not_ready_before_any_label_is_made(folder):
+    shutil.rmtree(folder / "labels")
+    pq.write_table(pa.table({"tile": KEYS}), folder / "labels.parquet")
+    assert states(folder)[1] == ("unfinished", "not made yet: label")

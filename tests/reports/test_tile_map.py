@@ -5,12 +5,18 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyproj
 import pytest
 import shapely
 
+from segchips.grids.outlines import core_outlines
 from segchips.grids.tile import Grid, Tile
-from segchips.reports.ledger import NO_SCENES, write_ledger
+from segchips.grids.tile_array import ByTile
+from segchips.reports.ledger import NO_SCENES, LedgerRow, to_ledger, write_ledger
+from segchips.reports.tile_boxes import TileBoxes
+from segchips.reports.tile_map import CONFLICT_LEVELS, MAX_SQUARES, MapView, conflict_map, tile_map
+from segchips.tiles.assignment import MADE
 from support.assignments import write_dataset_manifest
 from support.report_page import Page, corners
 from support.report_results import (
@@ -114,3 +120,65 @@ def test_conflicts_are_counted_and_mapped(page):
         levels |= dict.fromkeys(re.findall(r"<title>([^ ]*): ", group), colours.index(colour))
     share = {key: count / 256 for key, count in in_conflict.items()}
     assert levels == {key: 1 + (part > 0.01) + (part > 0.05) + (part > 0.2) for key, part in share.items()}
+
+
+def many_tiles():
+    """More tiles than a map draws one by one, with their rows of the ledger and boxes."""
+    tiles = [Tile(Grid(16, 2, 10.0), 33, column, 8000 + row) for row in range(90) for column in range(130)]
+    rng = np.random.default_rng(3)
+    splits, states = rng.choice(["train", "val"], len(tiles)).tolist(), rng.choice([MADE, NO_SCENES], len(tiles))
+    rows = [
+        LedgerRow(tile.key, split, 0, state, "", None, 1)
+        for tile, split, state in zip(tiles, splits, states.tolist(), strict=True)
+    ]
+    outlines = core_outlines(tiles)
+    boxes = TileBoxes.of(dict(zip([tile.key for tile in tiles], outlines, strict=True)))
+    return rows, boxes, shapely.get_coordinates(shapely.centroid(outlines))
+
+
+def drawn_squares(variables):
+    """Middle and key of each square of a map, and the side of the squares."""
+    found, sides = [], set()
+    for key, shapes in variables["shapes"].items():
+        for _, path in shapes:
+            for x, y, side in re.findall(r"M([\d.-]+) ([\d.-]+)h([\d.]+)", path):
+                sides.add(float(side))
+                found.append((float(x) + float(side) / 2, float(y) + float(side) / 2, key))
+    return found, sides.pop()
+
+
+def test_a_square_of_many_tiles_shows_the_one_nearest_to_its_middle():
+    rows, boxes, lonlat = many_tiles()
+    variables = tile_map(to_ledger(rows), boxes, np.array([], object))
+    squares, side = drawn_squares(variables)
+    assert 1000 < variables["squares"] == len(squares) <= MAX_SQUARES
+    view = MapView.around(boxes)
+    places = np.column_stack([view.x(lonlat[:, 0]), view.y(lonlat[:, 1])])
+    right = 0
+    for x, y, key in squares:
+        distance = np.hypot(*(places - (x, y)).T)
+        nearest = np.flatnonzero(distance <= distance.min() + 0.2)  # coordinates of paths are rounded
+        inside = (np.abs(places[nearest] - (x, y)) <= side / 2 + 0.1).all(axis=1)
+        assert inside.any()
+        right += key in {(rows[row].split, rows[row].state) for row in nearest[inside].tolist()}
+    assert right == len(squares)
+
+
+def conflict_level(pixels):
+    """The number of the highest limit that the share of 256 pixels exceeds; -1 without conflicts."""
+    return sum(pixels / 256 > limit for limit in CONFLICT_LEVELS) - 1
+
+
+def test_a_square_of_many_tiles_shows_its_most_conflicts():
+    rows, boxes, lonlat = many_tiles()
+    rng = np.random.default_rng(5)
+    pixels = np.where(rng.random(len(rows)) < 0.05, rng.integers(1, 257, len(rows)), 0)
+    conflicts = ByTile(boxes.keys, pa.array(pixels))
+    squares, side = drawn_squares(conflict_map(conflicts, boxes, np.array([], object), 16))
+    view = MapView.around(boxes)
+    places = np.column_stack([view.x(lonlat[:, 0]), view.y(lonlat[:, 1])])
+    for x, y, level in squares:
+        away = np.abs(places - (x, y)).max(axis=1) - side / 2
+        surely, perhaps = pixels[away < -0.1], pixels[away < 0.1]
+        least, most = (max([-1, *map(conflict_level, some.tolist())]) for some in (surely, perhaps))
+        assert least <= (-1 if level is None else level) <= most

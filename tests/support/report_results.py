@@ -80,7 +80,7 @@ def state_of_tile(number):
 
 REASONS = {
     MADE: "",
-    NO_SCENES: "no scene of s2 within the dates and the cloud limit",
+    NO_SCENES: "no scene of s2 meets the tile within the dates and the cloud limit",
     TOO_FEW_VALID: "{} of the pixels are valid, min_valid is 0.5",
     FAILED: "<script>alert(1)</script> https://me:pw@host.org/a.tif?sig=SECRET: cut short, see /secret/folder/b.tif",
     UNFINISHED: "not sharded yet; run again",
@@ -184,7 +184,7 @@ def build_results(folder, rows=None, dtype="uint16", bands=BANDS, nodata=0, spli
     write_conflicts(folder, TILES)
     write_dataset_manifest(folder / "tiles.parquet", TILES, report_dataset())
     tiles = {tile.key: tuple(pinned_scenes(number)) for number, tile in enumerate(TILES)}
-    write_locks(folder / "scenes.parquet", {"": SceneLock("{}", SCENES, tiles)})
+    write_locks(folder / "scenes.parquet", {"": SceneLock.of("{}", SCENES, tiles)})
     write_ledger(folder / "ledger.csv", rows)
     for number, (tile, row) in enumerate(zip(TILES, rows, strict=True)):
         if row.state in (MADE, TOO_FEW_VALID):

@@ -10,8 +10,10 @@ import colorsys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from segchips.files import atomic_write, write_json
-from segchips.grids.tile import Tile, chip_filename
+from segchips.grids.tile import chip_filename
 from segchips.reports.dataset_summary import DatasetSummary, LabelClass
 
 _MODE = "Classified_Tiles"
@@ -21,7 +23,7 @@ _BANDS = ["CoastalAerosol", "Blue", "Green", "Red", "RedEdge", "NearInfrared", "
 
 def write_arcgis(summary: DatasetSummary) -> None:
     """Write map.txt, stats.txt, esri_model_definition.emd and esri_accumulated_stats.json into the dataset's folder."""
-    names = [chip_filename(row.tile) for row in summary.rows_with_chips]
+    names = map(chip_filename, summary.rows_with_chips.texts("tile"))
     classes = [label_class for label_class in summary.classes if label_class.pixels]
     images, labels = summary.first_chip_folders
     atomic_write(summary.folder / "map.txt", "".join(f"{images}/{name}\t{labels}/{name}\n" for name in names))
@@ -46,10 +48,10 @@ def _statistics_text(summary: DatasetSummary, classes: Sequence[LabelClass]) -> 
 
 def _common_fields(summary: DatasetSummary) -> dict[str, Any]:
     height, width, _ = summary.info.image.shape[-3:]
-    tiles = [Tile.from_key(row.tile) for row in summary.rows_with_chips]
-    codes = sorted({tile.crs for tile in tiles})
+    tiles = summary.tiles_with_chips
+    codes = sorted(map(tiles.grid.crs, np.unique(tiles.indices[:, 0]).tolist()))
     resolution = summary.dataset.imagery.first.resolution or (
-        tiles[0].grid.resolution if tiles else summary.dataset.tiles.resolution
+        tiles.grid.resolution if len(tiles) else summary.dataset.tiles.resolution
     )
     cell: dict[str, Any] = {"x": resolution, "y": resolution}
     if len(codes) == 1:

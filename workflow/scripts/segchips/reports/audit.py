@@ -5,22 +5,26 @@ The audit compares the chips that are in the shards, pair by pair. It does not d
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from segchips.config.model import Dataset
 from segchips.errors import InputError
 from segchips.files import atomic_write
 from segchips.grids.tile import Tile
+from segchips.grids.tile_array import ByTile, TileArray, TileKeys
 from segchips.labels.conflicts import read_conflicts
 from segchips.records.statistics import statistics
-from segchips.reports.ledger import LedgerRow, read_ledger
-from segchips.reports.overlaps import OverlappingPair, find_overlaps, min_distances
+from segchips.reports.ledger import LedgerRow, is_in, read_ledger, to_ledger
+from segchips.reports.overlaps import OverlappingPair, Overlaps, find_overlaps, min_distances
 from segchips.tiles.assignment import MADE
 
 MAX_LISTED_PAIRS = 1000
-"""How many overlapping pairs of tiles audit.json lists."""
+"""How many overlapping pairs of tiles audit.json and the log list."""
 
 ClassPixels = Mapping[str, Counter[int]]
 """How many label pixels of each value each split has."""
@@ -36,7 +40,7 @@ def read_class_pixels(directory: Path) -> ClassPixels:
 
 
 def audit_splits(
-    dataset: Dataset, rows: Sequence[LedgerRow], class_pixels: ClassPixels, conflicts: Mapping[str, int]
+    dataset: Dataset, rows: Iterable[LedgerRow], class_pixels: ClassPixels, conflicts: ByTile[int]
 ) -> tuple[dict[str, Any], list[str]]:
     """Compare the splits of a dataset.
 
@@ -49,16 +53,21 @@ def audit_splits(
     Returns:
         The content of audit.json, and the same as lines for the log.
     """
-    with_chips = [row for row in rows if row.state == MADE]
-    tiles, splits = [Tile.from_key(row.tile) for row in with_chips], [row.split for row in with_chips]
+    ledger = to_ledger(rows)
+    made = is_in(ledger, MADE)
+    with_chips, tiles = ledger.where(made), TileArray.from_keys(TileKeys(ledger.column("tile"))).where(made)
+    keys, splits = tiles.keys, with_chips.column("split")
     pairs, distances = find_overlaps(tiles, splits), min_distances(tiles, splits)
-    count = {split: splits.count(split) for split in dataset.tfrecords.splits}
+    by_split = with_chips.counts("split")
+    count = {split: by_split[split] for split in dataset.tfrecords.splits}
     no_class = {dataset.labels.first.background, dataset.labels.first.unknown}
     classes = sorted({value for counts in class_pixels.values() for value in counts} - no_class)
     lacking = [
         (split, value) for split in count for value in classes if count[split] and not class_pixels[split][value]
     ]
-    tiles_in_conflict = {row.tile: conflicts[row.tile] for row in with_chips if conflicts[row.tile]}
+    pixels = conflicts.column.take(pa.array(conflicts.tiles.known_rows(keys)))
+    some = pc.greater(pixels, 0)
+    tiles_in_conflict = dict(zip(keys.column.filter(some).to_pylist(), pixels.filter(some).to_pylist(), strict=True))
     content = {
         "passed": not pairs or dataset.splitting.allow_overlap,
         "tiles": count,
@@ -66,9 +75,12 @@ def audit_splits(
         "least_distance": {"-".join(pair): metres for pair, metres in distances.items()},
         "shared": {
             "pairs": len(pairs),
-            "pairs_between_zones": sum(pair.between_zones for pair in pairs),
-            "pixels": round(sum(pair.pixels for pair in pairs), 3),
-            "by_splits": _overlaps_by_splits(pairs),
+            "pairs_between_zones": int(pairs.between_zones.sum()),
+            "pixels": pairs.total_pixels() if pairs else 0,
+            "by_splits": {
+                "-".join(both): {"pairs": int(chosen.sum()), "pixels": pairs.total_pixels(chosen)}
+                for both, chosen in pairs.by_splits().items()
+            },
             "listed": [vars(pair) for pair in pairs[:MAX_LISTED_PAIRS]],
         },
         "empty_splits": [split for split in count if not count[split]],
@@ -87,20 +99,11 @@ def audit_splits(
     return content, [*_lines(content, pairs)]
 
 
-def _overlaps_by_splits(pairs: Sequence[OverlappingPair]) -> dict[str, dict[str, float]]:
-    """The number of overlapping pairs and the pixels that they share, by pair of splits."""
-    totals: dict[str, dict[str, float]] = {}
-    for pair in pairs:
-        total = totals.setdefault("-".join(sorted(pair.splits)), {"pairs": 0, "pixels": 0.0})
-        total["pairs"], total["pixels"] = total["pairs"] + 1, round(total["pixels"] + pair.pixels, 3)
-    return dict(sorted(totals.items()))
-
-
 def _class_shares(counts: Counter[int]) -> dict[str, float]:
     return {str(value): round(count / counts.total(), 6) for value, count in sorted(counts.items())}
 
 
-def _lines(content: Mapping[str, Any], pairs: Sequence[OverlappingPair]) -> Iterator[str]:
+def _lines(content: Mapping[str, Any], pairs: Overlaps) -> Iterator[str]:
     yield ", ".join(f"{split}: {count} tiles" for split, count in content["tiles"].items())
     for splits, metres in content["least_distance"].items():
         yield f"{splits}: at least {metres:g} m apart"
@@ -109,11 +112,15 @@ def _lines(content: Mapping[str, Any], pairs: Sequence[OverlappingPair]) -> Iter
     yield from (f"split {lack['split']} has no pixel of class {lack['class']}" for lack in content["lacking"])
     conflicts = content["conflicts"]
     yield f"{conflicts['pixels']} pixels of {conflicts['tiles']} tiles lie in features of different classes"
-    yield from map(_describe_pair, pairs)
+    yield from map(_describe_pair, pairs[:MAX_LISTED_PAIRS])
+    if len(pairs) > MAX_LISTED_PAIRS:
+        yield f"and {len(pairs) - MAX_LISTED_PAIRS} more such pairs"
 
 
 def _describe_pair(pair: OverlappingPair) -> str:
-    where = ", across UTM zones" if pair.between_zones else ""
+    zones = {Tile.from_key(key).zone for key in (pair.first, pair.second)}
+    ends = "UTM zones" if len(zones) == 2 else "the ends of the grid"
+    where = f", across {ends}" if pair.between_zones else ""
     first, second = pair.splits
     return f"{pair.first} ({first}) and {pair.second} ({second}) share {pair.pixels:g} pixels{where}"
 

@@ -1,24 +1,27 @@
 """The chips that the report shows, read and reduced in size, and the scenes that each chip was made from."""
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import rasterio
 
 from segchips.arrays import Array, Mask, Pixels
 from segchips.errors import InputError
 from segchips.grids.tile import chip_filename
-from segchips.records.shard_index import IndexEntry
-from segchips.reports.ledger import LedgerRow
+from segchips.grids.tile_array import TileKeys
+from segchips.records.shard_index import parse_scenes, read_index_columns
+from segchips.reports.ledger import Ledger, LedgerRow
 from segchips.tiles.assignment import MADE
 
 MAX_PREVIEW_SIZE = 256
 """Pixels along the longest side of a preview; of larger chips every n-th row and column is shown."""
 
+SceneUse = Sequence[tuple[frozenset[tuple[str, str]], int]]
+"""Sets of scenes, by product and scene id, each with the number of chips that took pixels from exactly these."""
 Scalings = tuple[tuple[float, float], ...]
 """The scale and offset of each band."""
 
@@ -62,30 +65,30 @@ class ChipPreviews:
     """What the report needs to know about the chips.
 
     Attributes:
-        tiles_by_scene: The keys of the tiles that took pixels from each scene, by product and scene id.
+        scene_use: How many chips took pixels from each set of scenes.
         scaling: The scale and offset of each band; empty without a preview.
         previews: The selected chips, by tile key.
     """
 
-    tiles_by_scene: Mapping[tuple[str, str], set[str]]
+    scene_use: SceneUse
     scaling: Scalings
     previews: Mapping[str, PreviewChip]
 
 
 def preview_chips(
-    rows: Iterable[LedgerRow],
-    entries: Mapping[str, IndexEntry],
+    rows: Ledger,
+    indices: Iterable[Path],
     folders: tuple[Path, Path],
-    selected: set[str],
+    selected: Sequence[str],
     display_bands: Sequence[int],
     unknown: int | None,
     steps: int = 1,
 ) -> ChipPreviews:
-    """Read the selected chips, and collect the scenes of all chips.
+    """Read the selected chips, and count the scenes of all chips.
 
     Args:
         rows: The ledger.
-        entries: The index entry of each record, by tile key.
+        indices: The index files of all shards.
         folders: The folders of the image chips and label chips to show.
         selected: The keys of the tiles to preview.
         display_bands: The bands to show, from 0.
@@ -95,20 +98,24 @@ def preview_chips(
     Raises:
         InputError: A selected chip cannot be read.
     """
-    tiles_by_scene: dict[tuple[str, str], set[str]] = defaultdict(set)
     previews: dict[str, PreviewChip] = {}
     scaling: Scalings = ()
-    for row in (row for row in rows if row.state == MADE):
-        for scene in entries[row.tile].scenes:
-            tiles_by_scene[scene].add(row.tile)
-        if row.tile in selected:
-            name = chip_filename(row.tile)
-            images, labels = folders
-            chip = _read_chip_pair(images / name, labels / name, steps)
-            if unknown is not None:
-                chip.label[~chip.valid.reshape(steps, -1, *chip.label.shape).all(axis=1).any(axis=0)] = unknown
-            scaling, previews[row.tile] = chip.scaling, _reduced(row, chip, list(display_bands))
-    return ChipPreviews(tiles_by_scene, scaling, previews)
+    for number in sorted(TileKeys(rows.column("tile")).known_rows(selected).tolist()):
+        row = rows[number]
+        name = chip_filename(row.tile)
+        images, labels = folders
+        chip = _read_chip_pair(images / name, labels / name, steps)
+        if unknown is not None:
+            chip.label[~chip.valid.reshape(steps, -1, *chip.label.shape).all(axis=1).any(axis=0)] = unknown
+        scaling, previews[row.tile] = chip.scaling, _reduced(row, chip, list(display_bands))
+    return ChipPreviews(_count_scenes(indices), scaling, previews)
+
+
+def _count_scenes(indices: Iterable[Path]) -> SceneUse:
+    entries = read_index_columns(indices, ["state", "scenes"])
+    counted = pc.value_counts(entries["scenes"].filter(pc.equal(entries["state"], MADE)))
+    pairs = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
+    return [(frozenset(parse_scenes(text)), count) for text, count in pairs]
 
 
 def _read_chip_pair(image_path: Path, label_path: Path, steps: int) -> ChipPair:

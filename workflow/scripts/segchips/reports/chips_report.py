@@ -28,6 +28,7 @@ from segchips.reports.measurements import measurement_groups
 from segchips.reports.public_config import public_conversion
 from segchips.reports.report_page import MAX_SHOWN_CHIPS, chip_variables, tile_variables, write_page
 from segchips.reports.software_versions import software_versions
+from segchips.reports.tile_boxes import TileBoxes
 
 
 def write_chips_report(
@@ -59,11 +60,12 @@ def write_chips_report(
     shown = dict(read_chips(shards, selected))
     chips = [_preview(shown[name], info, by_name[name], display_bands(bands)) for name in selected]
     split_statistics = {split: entry for split, entry in statistics(shards).items() if entry.chips}
-    boxes = dict(zip(grounds, chip_outlines(grounds), strict=True))
+    outlines = zip(grounds, chip_outlines(grounds), strict=True)
+    boxes = {name: outline for name, outline in outlines if outline is not None}
     no_area = np.array([], object)
     histograms = chain(*band_histograms(shards, info, split_statistics).values())
     variables = {
-        **tile_variables(rows, splits, {name: box for name, box in boxes.items() if box is not None}, no_area, "chip"),
+        **tile_variables(rows, splits, TileBoxes.of(boxes), no_area, "chip"),
         **chip_variables(conversion.chips, chips, bands, split_statistics),
         "histograms": [*histograms, *measurement_histograms(shards, info, split_statistics)],
         "bands": band_groups(split_statistics, "", bands, [(1.0, 0.0)] * len(bands))
@@ -79,7 +81,7 @@ def write_chips_report(
         "splitting": conversion.splitting,
     }
     about = {"name": conversion.name, "labels": conversion.chips, "info": info}
-    write_page(output, {**about, "rows": rows, "splits": splits, **variables})
+    write_page(output, {**about, "splits": splits, **variables})
 
 
 def _preview(chip: Example, info: DatasetInfo, row: LedgerRow, bands: Sequence[int]) -> PreviewChip:

@@ -28,6 +28,7 @@ from segchips.reports.stac_files import (
     ANY_TIME,
     GEOTIFF,
     ChipItem,
+    Extent,
     make_collection,
     make_item,
     rounded_outlines,
@@ -75,7 +76,8 @@ def write_chips_stac(
     items = (
         _item(conversion, folder, info, chip, pairs[row.tile], classes) for chip, row in zip(chips, made, strict=True)
     )
-    write_stac_files(folder / "stac", make_collection(conversion.name, conversion.tfrecords.splits, chips), items)
+    collection = make_collection(conversion.name, conversion.tfrecords.splits, Extent.of(chips))
+    write_stac_files(folder / "stac", collection, [chip.id for chip in chips], items)
 
 
 def _classes(config: ChipsConfig, shards: Path) -> list[LabelClass]:

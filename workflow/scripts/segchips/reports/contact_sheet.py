@@ -3,17 +3,19 @@
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import chain, islice, zip_longest
 
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from segchips.arrays import Array, Mask
 from segchips.files import digest
 from segchips.reports.chip_previews import MAX_PREVIEW_SIZE, PreviewChip
 from segchips.reports.colours import BACKGROUND, Colour
-from segchips.reports.ledger import LedgerRow
+from segchips.reports.ledger import LedgerRow, is_in, to_ledger
 from segchips.tiles.assignment import MADE
 
 CLASS_TINT = 0.35
@@ -32,8 +34,14 @@ def choose_tiles(rows: Iterable[LedgerRow], splits: Sequence[str], count: int) -
     Returns:
         Keys of tiles that have chips, grouped by split.
     """
-    shuffled = sorted((row for row in rows if row.state == MADE), key=lambda row: digest("report", row.tile))
-    queues = [[row.tile for row in shuffled if row.split == split] for split in splits]
+    made = to_ledger(rows)
+    made = made.where(is_in(made, MADE))
+    queues = []
+    for split in splits:
+        of_split = pc.equal(made.column("split"), split)
+        queues.append(
+            nsmallest(count, made.column("tile").filter(of_split).to_pylist(), lambda tile: digest("report", tile))
+        )
     chosen = set(islice((tile for turn in zip_longest(*queues) for tile in turn if tile), count))
     return [tile for tile in chain(*queues) if tile in chosen]
 

@@ -48,7 +48,7 @@ def _metadata(name: str, folder: Path, chips: int, chip_files: list[dict[str, An
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": name,
-        "description": f"{chips} image chips and label chips for semantic segmentation.",
+        "description": f"{chips} image chips and label chips.",
         "license": "other",
         "version": "1.0.0",
         "distribution": [

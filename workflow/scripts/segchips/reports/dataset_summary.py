@@ -1,21 +1,24 @@
 """A finished dataset's config, statistics and ledger in one place, from which all descriptors are written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
+import pyarrow.compute as pc
+
 from segchips.config.labels import LabelsConfig
 from segchips.config.model import Dataset
+from segchips.grids.tile_array import ByTile, TileArray, TileKeys
 from segchips.labels.legend import read_legend
-from segchips.records.dataset_files import made_entries, read_info
+from segchips.records.dataset_files import index_paths, read_info
 from segchips.records.dataset_info import ChipLayout, DatasetInfo
 from segchips.records.exact_sums import ExactSums
-from segchips.records.shard_index import IndexEntry
+from segchips.records.shard_index import read_index_columns
 from segchips.records.statistics import statistics
 from segchips.records.statistics_file import SplitStatistics
-from segchips.reports.ledger import LedgerRow, read_ledger
+from segchips.reports.ledger import Ledger, is_in, read_ledger
 from segchips.tiles.assignment import MADE
 
 _UNNAMED = "unnamed"
@@ -48,15 +51,15 @@ class DatasetSummary:
         info: The description of the shards.
         splits: Statistics of each split.
         rows: The ledger, one row for each tile.
-        entries: The index entry of each record, by tile key.
+        acquired: The acquisition times of each record as texts, by tile key.
     """
 
     dataset: Dataset
     folder: Path
     info: DatasetInfo
     splits: Mapping[str, SplitStatistics]
-    rows: Sequence[LedgerRow]
-    entries: Mapping[str, IndexEntry]
+    rows: Ledger
+    acquired: ByTile[str]
 
     @classmethod
     def read(cls, dataset: Dataset, folder: Path) -> "DatasetSummary":
@@ -67,12 +70,21 @@ class DatasetSummary:
         """
         shards = folder / "tfrecords"
         info, rows = read_info(shards), read_ledger(folder / "ledger.csv")
-        return cls(dataset, folder, info, statistics(shards), rows, made_entries(shards, info))
+        entries = read_index_columns(index_paths(shards, info), ["tile", "state", "acquired"])
+        entries = entries.filter(pc.equal(entries["state"], MADE)).combine_chunks()
+        acquired = ByTile[str](TileKeys(entries["tile"]), entries["acquired"].combine_chunks())
+        return cls(dataset, folder, info, statistics(shards), rows, acquired)
 
     @cached_property
-    def rows_with_chips(self) -> list[LedgerRow]:
+    def rows_with_chips(self) -> Ledger:
         """The ledger rows of the tiles whose chips are in the shards."""
-        return [row for row in self.rows if row.state == MADE]
+        return self.rows.where(is_in(self.rows, MADE))
+
+    @cached_property
+    def tiles_with_chips(self) -> TileArray:
+        """The tiles whose chips are in the shards, as the ledger orders them."""
+        keys = TileKeys(self.rows_with_chips.column("tile"))
+        return TileArray.from_keys(keys if len(keys) else TileKeys(self.rows.column("tile")))[: len(keys)]
 
     @property
     def first_chip_folders(self) -> tuple[str, str]:

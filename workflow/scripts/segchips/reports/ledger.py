@@ -19,21 +19,35 @@ A tile is in one of these states, in the order in which reports list them:
 from __future__ import annotations
 
 import csv
-import io
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segchips.files import atomic_write
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from segchips.columns import Rows
+from segchips.files import atomic_path, read_csv
 from segchips.grids.tile import chip_filename, chip_name
-from segchips.records.shard_index import IndexEntry, read_index
-from segchips.tiles.assignment import DROPPED, EXCLUDED, MADE, PLANNED, REJECTED, TOO_FEW_VALID
+from segchips.grids.tile_array import TileKeys
+from segchips.records.shard_index import IndexEntry, read_index, read_index_columns
+from segchips.tiles.assignment import (
+    DROPPED,
+    EXCLUDED,
+    MADE,
+    PLANNED,
+    REJECTED,
+    TOO_FEW_VALID,
+    Assignments,
+    TileAssignment,
+    to_assignments,
+)
 
 if TYPE_CHECKING:
+    from segchips.arrays import Mask
     from segchips.chips.image_plan import ImagePlans
-    from segchips.tiles.assignment import TileAssignment
 
 NO_SCENES = "no scenes"
 FAILED = "failed"
@@ -66,11 +80,30 @@ class LedgerRow:
     scenes: int
 
 
-_Outcome = tuple[str, str, float | None]
-"""A tile's state, reason and share of valid pixels."""
+Ledger = Rows[LedgerRow]
+"""The rows of many tiles."""
+_MOVED = "moved from "
+_INDEXED = "tile", "state", "reason", "valid"
+"""What the ledger takes from the indices of shards."""
+_SCHEMA = pa.schema(
+    [
+        ("tile", pa.string()),
+        ("split", pa.string()),
+        ("shard", pa.int32()),
+        ("state", pa.string()),
+        ("reason", pa.string()),
+        ("valid", pa.float64()),
+        ("scenes", pa.int32()),
+    ]
+)
 
 
-def finished_rows(assignments: Sequence[TileAssignment], plan: ImagePlans, indices: Iterable[Path]) -> list[LedgerRow]:
+def to_ledger(rows: Iterable[LedgerRow]) -> Ledger:
+    """Rows of the ledger as columns."""
+    return Rows.of(LedgerRow, rows, _SCHEMA)
+
+
+def finished_rows(assignments: Iterable[TileAssignment], plan: ImagePlans, indices: Iterable[Path]) -> Ledger:
     """The ledger of a dataset whose shards are all written.
 
     Args:
@@ -78,31 +111,82 @@ def finished_rows(assignments: Sequence[TileAssignment], plan: ImagePlans, indic
         plan: The image plan of each layer, which says which tiles lack scenes.
         indices: The index files of all shards.
     """
-    entries = {entry.tile: entry for path in indices for entry in read_index(path)}
-    return [_row(assignment, plan, _outcome(assignment, plan, entries)) for assignment in assignments]
+    return _rows(to_assignments(assignments), plan, read_index_columns(indices, _INDEXED))
+
+
+def _rows(tiles: Assignments, plan: ImagePlans, entries: pa.Table) -> Ledger:
+    """The row of each tile: from its entry of an index, or with the reason why it has none."""
+    keys = TileKeys(tiles.column("key"))
+    place = TileKeys(entries["tile"]).rows(keys)
+    planned, indexed = is_in(tiles, PLANNED), place >= 0
+    places = pa.array(place, mask=~indexed | ~planned)
+    columns = {name: entries[name].take(places) for name in ("state", "reason", "valid")}
+    others = np.flatnonzero(planned & ~indexed)
+    waiting = pa.chunked_array([pa.array([], pa.string()), keys.column.take(pa.array(others))])
+    missing = [plan.missing_scenes(key) for key in waiting.to_pylist()]
+    texts = {
+        "state": [NO_SCENES if reason else UNFINISHED for reason in missing],
+        "reason": [reason or "not sharded yet; run again" for reason in missing],
+    }
+    for name, values in texts.items():
+        known = pc.if_else(pa.array(planned), columns[name], tiles.table[name])
+        columns[name] = pc.replace_with_mask(
+            known.combine_chunks(), pa.array(planned & ~indexed), pa.array(values, pa.string())
+        )
+    scenes = pa.array(plan.scene_counts(keys), pa.int32())
+    columns = {"tile": keys.column, "split": tiles.column("split"), "shard": tiles.column("shard"), **columns}
+    return Ledger(LedgerRow, pa.table(columns | {"scenes": scenes}, schema=_SCHEMA))
+
+
+def is_in(rows: Rows[LedgerRow] | Rows[TileAssignment], state: str) -> Mask:
+    """Which of many rows have a state."""
+    return np.asarray(pc.equal(rows.column("state"), state).to_numpy(zero_copy_only=False), bool)
 
 
 def unfinished_rows(
-    assignments: Sequence[TileAssignment], plan: ImagePlans, folder: Path, logs: Path, parts: Sequence[tuple[str, str]]
-) -> list[LedgerRow]:
+    assignments: Iterable[TileAssignment],
+    plan: ImagePlans,
+    indices: Mapping[str, Sequence[Path]],
+    parts: Sequence[tuple[str, Path, Path]],
+) -> Ledger:
     """The ledger of a run that stopped: what the shards hold, which chips failed, and what is still to do.
 
     Args:
         assignments: Every tile with its split and shard.
         plan: The image plan of each layer, which says which tiles lack scenes.
-        folder: The dataset's folder of results.
-        logs: The dataset's folder of logs, which hold the messages of failed jobs.
-        parts: The kinds of chips (images, labels), each with the name of a layer or target.
+        indices: The index files of the shards of each split, of which some may be missing, or from before tiles moved.
+        parts: The names of layers and targets, with the folders of their chips and of the logs of failed jobs.
     """
-    indices = sorted((folder / "tfrecords").glob("*.index-*.csv"))
-    entries = {entry.tile: entry for path in indices for entry in read_index(path)}
-    return [
-        _row(assignment, plan, _failure(assignment, parts, folder, logs) or _outcome(assignment, plan, entries))
-        for assignment in assignments
-    ]
+    tiles = to_assignments(assignments)
+    rows = _rows(tiles, plan, _entries_in_place(tiles, indices))
+    planned = np.flatnonzero(is_in(tiles, PLANNED)).tolist()
+    keys = tiles.column("key")
+    failed = {row: failure for row in planned if (failure := _failure(keys[row].as_py(), parts))}
+    places = pa.array(list(failed), pa.int64())
+    columns = {"state": [state for state, _ in failed.values()], "reason": [reason for _, reason in failed.values()]}
+    chosen = np.isin(np.arange(len(tiles)), places)
+    texts = {
+        name: pc.replace_with_mask(rows.column(name), pa.array(chosen), pa.array(values, pa.string()))
+        for name, values in columns.items()
+    }
+    return rows.replaced(**texts, valid=pc.if_else(pa.array(chosen), None, rows.column("valid")))
 
 
-def converted_rows(entries: Iterable[IndexEntry], folder: Path) -> list[LedgerRow]:
+def _entries_in_place(tiles: Assignments, indices: Mapping[str, Sequence[Path]]) -> pa.Table:
+    """The entries of tiles in the indices of the shards that they are assigned to."""
+    paths = [(split, shard, path) for split in indices for shard, path in enumerate(indices[split]) if path.exists()]
+    tables = [read_index_columns([path], _INDEXED) for *_, path in paths]
+    entries = pa.concat_tables([read_index_columns([], _INDEXED), *tables]).combine_chunks()
+    place = TileKeys(tiles.column("key")).rows(TileKeys(entries["tile"]))
+    assigned = tiles.table.take(pa.array(place, mask=place < 0))
+    read_from = pa.array(np.repeat(np.arange(len(paths)), list(map(len, tables))))
+    splits = pa.array([split for split, *_ in paths], pa.string()).take(read_from)
+    shards = pa.array([shard for _, shard, _ in paths], pa.int32()).take(read_from)
+    same = pc.and_(pc.equal(assigned["split"], splits), pc.equal(assigned["shard"], shards))
+    return entries.filter(pc.fill_null(same, False)).combine_chunks()
+
+
+def converted_rows(entries: Iterable[IndexEntry], folder: Path) -> Ledger:
     """The ledger of a converted dataset, sorted by the chips' names.
 
     Args:
@@ -118,40 +202,40 @@ def converted_rows(entries: Iterable[IndexEntry], folder: Path) -> list[LedgerRo
     for entry in sorted(entries, key=lambda entry: entry.tile):
         split, number = shards.get(entry.tile, ("", None))
         rows.append(LedgerRow(entry.tile, split, number, entry.state, entry.reason, entry.valid, 0))
-    return rows
+    return to_ledger(rows)
 
 
-def mark_moved_tiles(rows: Sequence[LedgerRow], previous: Sequence[LedgerRow]) -> list[LedgerRow]:
-    """Name the previous split and shard as the reason of tiles that moved and have no other reason."""
-    shards = {row.tile: (row.split, row.shard) for row in previous}
-    return [
-        replace(row, reason=f"moved from {shards[row.tile][0]}/{shards[row.tile][1]}")
-        if not row.reason and shards.get(row.tile, (row.split, row.shard)) != (row.split, row.shard)
-        else row
-        for row in rows
-    ]
+def mark_moved_tiles(rows: Iterable[LedgerRow], previous: Iterable[LedgerRow], repeats: bool = False) -> Ledger:
+    """Name the previous split and shard as the reason of tiles that moved and have no other reason.
+
+    Args:
+        rows: The rows of now.
+        previous: Those of the last whole ledger.
+        repeats: Whether what the previous rows say of moves is said again of tiles that have not moved since.
+    """
+    now, before = to_ledger(rows), to_ledger(previous)
+    place = TileKeys(before.column("tile")).rows(TileKeys(now.column("tile")))
+    former = before.table.take(pa.array(place, mask=place < 0))
+    differs = pc.or_(*(pc.not_equal(former[name], now.table[name]) for name in ("split", "shard")))
+    has_no_reason = pc.equal(now.table["reason"], "")
+    moved = pc.and_(pc.fill_null(differs, False), has_no_reason)
+    places = zip(*(former.filter(moved)[name].to_pylist() for name in ("split", "shard")), strict=True)
+    reasons = pa.array([f"{_MOVED}{split}/{shard}" for split, shard in places], pa.string())
+    marked = now.replaced(reason=pc.replace_with_mask(now.column("reason"), moved.combine_chunks(), reasons))
+    if not repeats:
+        return marked
+    moved_before = pc.and_(pc.invert(moved), pc.fill_null(pc.starts_with(former["reason"], _MOVED), False))
+    repeated = pc.and_(moved_before, has_no_reason)
+    return marked.replaced(reason=pc.if_else(repeated, former["reason"], marked.column("reason")))
 
 
-def _outcome(assignment: TileAssignment, plan: ImagePlans, entries: Mapping[str, IndexEntry]) -> _Outcome:
-    if assignment.state != PLANNED:
-        return assignment.state, assignment.reason, None
-    if assignment.key in entries:
-        entry = entries[assignment.key]
-        return entry.state, entry.reason, entry.valid
-    missing = plan.missing_scenes(assignment.key)
-    if missing:
-        return NO_SCENES, missing, None
-    return UNFINISHED, "not sharded yet; run again", None
-
-
-def _failure(assignment: TileAssignment, parts: Sequence[tuple[str, str]], folder: Path, logs: Path) -> _Outcome | None:
-    """The outcome of a tile that lacks a chip and has a message in the chip's log."""
-    for kind, part in parts if assignment.state == PLANNED else ():
-        chip = folder / kind / part / chip_filename(assignment.key)
-        log = logs / kind / part / f"{chip_name(assignment.key)}.log"
+def _failure(key: str, parts: Sequence[tuple[str, Path, Path]]) -> tuple[str, str] | None:
+    """State and reason of a tile that lacks a chip and has a message in the chip's log."""
+    for part, chips, logs in parts:
+        chip, log = chips / chip_filename(key), logs / f"{chip_name(key)}.log"
         if (is_exclusion_marker(chip) or not chip.exists()) and log.exists() and log.stat().st_size:
             reason = log.read_text(encoding="utf-8").strip()
-            return EXCLUDED if chip.exists() else FAILED, f"{part}: {reason}" if part else reason, None
+            return EXCLUDED if chip.exists() else FAILED, f"{part}: {reason}" if part else reason
     return None
 
 
@@ -160,38 +244,22 @@ def is_exclusion_marker(chip: Path) -> bool:
     return chip.exists() and chip.stat().st_size == 0
 
 
-def _row(assignment: TileAssignment, plan: ImagePlans, outcome: _Outcome) -> LedgerRow:
-    scenes = plan.count_scenes(assignment.key)
-    return LedgerRow(assignment.key, assignment.split, assignment.shard, *outcome, scenes)
-
-
-def write_ledger(path: Path, rows: Sequence[LedgerRow]) -> None:
+def write_ledger(path: Path, rows: Iterable[LedgerRow]) -> None:
     """Write the rows as CSV with a header."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(vars(row).values() for row in rows)
-    atomic_write(path, text.getvalue())
+    with atomic_path(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for batch in to_ledger(rows).batches():
+            writer.writerows(zip(*batch, strict=True))
 
 
-def read_ledger(path: Path) -> list[LedgerRow]:
+def read_ledger(path: Path) -> Ledger:
     """Read a file that `write_ledger` wrote."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [
-            LedgerRow(
-                row["tile"],
-                row["split"],
-                int(row["shard"]) if row["shard"] else None,
-                row["state"],
-                row["reason"],
-                float(row["valid"]) if row["valid"] else None,
-                int(row["scenes"]),
-            )
-            for row in csv.DictReader(stream)
-        ]
+    return Ledger(LedgerRow, read_csv(path, _SCHEMA))
 
 
-def summarise_states(rows: Sequence[LedgerRow], unit: str = "tile") -> str:
+def summarise_states(rows: Iterable[LedgerRow], unit: str = "tile") -> str:
     """Count the rows of each state, such as `48 tiles: 45 made, 3 no scenes`."""
-    counts = Counter(row.state for row in rows)
-    return f"{len(rows)} {unit}s: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    counts = to_ledger(rows).counts("state")
+    by_state = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    return f"{counts.total()} {unit}s: {by_state}"

@@ -5,10 +5,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from segchips.config.model import Dataset
 from segchips.labels.conflicts import read_conflicts
 from segchips.labels.legend import read_legend
-from segchips.records.dataset_files import made_entries, read_info
+from segchips.records.dataset_files import index_paths, read_info
 from segchips.records.dataset_info import DatasetInfo
 from segchips.records.statistics import statistics
 from segchips.reports.audit import read_audit
@@ -18,17 +20,15 @@ from segchips.reports.contact_sheet import choose_tiles, display_bands
 from segchips.reports.dataset_summary import band_names
 from segchips.reports.histograms import band_histograms, measurement_histograms
 from segchips.reports.layer_previews import LayerPicture, layer_pictures, layer_scaling
-from segchips.reports.ledger import (
-    LedgerRow,
-    read_ledger,
-)
+from segchips.reports.ledger import LedgerRow, read_ledger
 from segchips.reports.measurements import measurement_groups
 from segchips.reports.pixel_size import pixel_size
 from segchips.reports.public_config import public_config
-from segchips.reports.report_page import MAX_SHOWN_CHIPS, chip_variables, tile_variables, write_page
+from segchips.reports.report_page import MAX_SHOWN_CHIPS, MAX_SHOWN_TILES, chip_variables, tile_variables, write_page
 from segchips.reports.software_versions import software_versions
 from segchips.reports.target_previews import target_pictures
-from segchips.reports.tile_map import conflict_map, read_area, read_boxes
+from segchips.reports.tile_boxes import TileBoxes
+from segchips.reports.tile_map import conflict_map, read_area
 from segchips.reports.timelines import scene_table, timelines
 from segchips.scenes.lock import read_locks
 from segchips.vectors.geometry import Geometries
@@ -48,17 +48,17 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
     rows, info = read_ledger(folder / "ledger.csv"), read_info(folder / "tfrecords")
     locks, area = read_locks(folder / "scenes.parquet"), read_area(dataset.tiles)
     layers, labels = dataset.imagery.layers, dataset.labels.first
-    splits = list(dict.fromkeys([*dataset.tfrecords.splits, *(row.split for row in rows)]))
+    splits = list(dict.fromkeys([*dataset.tfrecords.splits, *rows.column("split").unique().to_pylist()]))
     selected = choose_tiles(rows, splits, MAX_SHOWN_CHIPS)
     bands = tuple(name or f"band {number}" for number, name in enumerate(info.image.bands, 1))
-    entries = made_entries(folder / "tfrecords", info)
+    indices, boxes = index_paths(folder / "tfrecords", info), TileBoxes.read(folder / "tiles.parquet")
     folders = folder / "images" / next(iter(layers)), folder / "labels" / next(iter(dataset.labels.targets))
     steps = info.image.shape[0] if len(info.image.shape) == 4 else 1
-    previews = preview_chips(rows, entries, folders, set(selected), display_bands(bands), labels.unknown, steps)
+    previews = preview_chips(rows, indices, folders, selected, display_bands(bands), labels.unknown, steps)
     shown = [previews.previews[tile].row for tile in selected]
     split_statistics = {split: entry for split, entry in statistics(folder / "tfrecords").items() if entry.chips}
     variables = {
-        **tile_variables(rows, splits, read_boxes(folder / "tiles.parquet"), area, "tile"),
+        **tile_variables(rows, splits, boxes, area, "tile"),
         **chip_variables(
             labels, [previews.previews[tile] for tile in selected], bands, split_statistics, read_legend(labels)
         ),
@@ -74,15 +74,15 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
         + measurement_groups(split_statistics),
         "pictures": _pictures(dataset, info, folder, shown),
         "audit": read_audit(folder / "audit.json"),
-        "conflicts": _conflict_variables(folder, area, dataset.tiles.size),
+        "conflicts": _conflict_variables(folder, boxes, area, dataset.tiles.size),
         "scenes": [
-            row for name, layer in layers.items() for row in scene_table(layer, locks[name], previews.tiles_by_scene)
+            row for name, layer in layers.items() for row in scene_table(layer, locks[name], previews.scene_use)
         ],
         "timelines": [
             (layer, line)
             for name, layer in layers.items()
             if layer.source != "files"
-            for line in timelines(layer, locks[name], previews.tiles_by_scene)
+            for line in timelines(layer, locks[name], previews.scene_use)
         ],
         "pixel_size": pixel_size(rows[0].tile),
         "versions": software_versions(),
@@ -92,7 +92,7 @@ def write_report(dataset: Dataset, folder: Path, output: Path) -> None:
         "splitting": dataset.splitting,
     }
     about = {"name": dataset.name, "dataset": dataset, "imagery": dataset.imagery.first, "labels": labels, "info": info}
-    write_page(output, {**about, "rows": rows, "splits": splits, **variables})
+    write_page(output, {**about, "splits": splits, **variables})
 
 
 def _pictures(
@@ -104,9 +104,16 @@ def _pictures(
     return pictures if any(pictures.values()) else {}
 
 
-def _conflict_variables(folder: Path, area: Geometries, size: int) -> dict[str, Any]:
-    """The tiles with pixels in conflict, those with most first, and the map of conflicts."""
-    pixels = read_conflicts(folder / "conflicts.parquet")
-    tiles = sorted(((tile, count) for tile, count in pixels.items() if count), key=lambda item: -item[1])
-    map_variables = conflict_map(pixels, folder / "tiles.parquet", area, size) if tiles else {}
-    return {"tiles": tiles, "pixels": sum(count for _, count in tiles), "map": map_variables}
+def _conflict_variables(folder: Path, boxes: TileBoxes, area: Geometries, size: int) -> dict[str, Any]:
+    """How many tiles have pixels in conflict, those with most, and the map of conflicts."""
+    conflicts = read_conflicts(folder / "conflicts.parquet")
+    pixels = conflicts.column.to_numpy()
+    most = np.argsort(-pixels, kind="stable")[:MAX_SHOWN_TILES].tolist()
+    tiles = [(conflicts.tiles[row], int(pixels[row])) for row in most if pixels[row]]
+    map_variables = conflict_map(conflicts, boxes, area, size) if tiles else {}
+    return {
+        "tiles": tiles,
+        "count": int(np.count_nonzero(pixels)),
+        "pixels": int(pixels.sum()),
+        "map": map_variables,
+    }

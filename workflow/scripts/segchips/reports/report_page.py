@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from segchips.files import atomic_write
+from segchips.grids.tile_array import TileKeys
 from segchips.labels.legend import ClassLegend
 from segchips.records.statistics_file import SplitStatistics
 from segchips.reports.chip_previews import PreviewChip
@@ -23,9 +25,20 @@ from segchips.reports.colours import (
     palette,
 )
 from segchips.reports.contact_sheet import contact_sheet, display_bands, is_true_colour
-from segchips.reports.ledger import FAILED, NO_SCENES, STATES, UNFINISHED, LedgerRow, summarise_states
+from segchips.reports.ledger import (
+    FAILED,
+    NO_SCENES,
+    STATES,
+    UNFINISHED,
+    Ledger,
+    LedgerRow,
+    is_in,
+    summarise_states,
+    to_ledger,
+)
 from segchips.reports.redaction import redact_message
 from segchips.reports.target_previews import shade_values
+from segchips.reports.tile_boxes import TileBoxes
 from segchips.reports.tile_map import CONFLICT_LEVELS, tile_map
 from segchips.tiles.assignment import DROPPED, EXCLUDED, MADE, REJECTED, TOO_FEW_VALID
 from segchips.vectors.geometry import Geometries
@@ -59,28 +72,34 @@ def write_page(output: Path, variables: Mapping[str, Any]) -> None:
 
 
 def tile_variables(
-    rows: Sequence[LedgerRow], splits: Sequence[str], boxes: Mapping[str, Any], area: Geometries, unit: str
+    ledger: Iterable[LedgerRow], splits: Sequence[str], boxes: TileBoxes, area: Geometries, unit: str
 ) -> dict[str, Any]:
     """The variables of the section about tiles, or chips made elsewhere.
 
     Args:
-        rows: The ledger.
+        ledger: The ledger.
         splits: The splits in the order of the page; "" is none.
-        boxes: The box in lon/lat of each tile or chip that has a location.
+        boxes: The box of each tile or chip that has a location.
         area: The area of interest in lon/lat.
         unit: "tile" or "chip".
     """
-    named_splits = [split for split in splits if split]
+    rows, named_splits = to_ledger(ledger), [split for split in splits if split]
     colours = dict(zip(named_splits, palette(SPLIT_COLOURS, len(named_splits)), strict=True))
-    located = [row for row in rows if row.tile in boxes]
+    located = rows.where(boxes.keys.rows(TileKeys(rows.column("tile"))) >= 0)
+    states = rows.counts("state")
+    omitted = sum(count for state, count in states.items() if state != MADE)
     return {
         "summary": summarise_states(rows, unit),
         "unit": unit,
-        "states": [state for state in STATES if any(row.state == state for row in rows)],
-        "tile_counts": Counter((row.state, row.split) for row in rows),
+        "states": [state for state in STATES if states[state]],
+        "tile_counts": rows.counts("state", "split"),
+        "state_counts": states,
+        "split_counts": rows.counts("split"),
         "reasons": group_reasons(rows),
-        "omitted": tiles_without_chips(rows),
-        "map": tile_map(located, boxes, area) if located else None,
+        "omitted": omitted,
+        "listed": omitted - states[DROPPED],
+        "without_chips": tiles_without_chips(rows, MAX_SHOWN_ROWS),
+        "map": tile_map(located, boxes.at(TileKeys(located.column("tile"))), area) if len(located) else None,
         "colours": {split: css_colour(colours.get(split, NO_SPLIT)) for split in splits},
     }
 
@@ -145,21 +164,30 @@ def group_reasons(rows: Iterable[LedgerRow]) -> list[tuple[str, str, int]]:
     Returns:
         State, reason and number of tiles, by state; within a state the most frequent reason first.
     """
-    counts = Counter((row.state, redact_message(_general_reason(row))) for row in rows if row.state != MADE)
+    ledger = to_ledger(rows)
+    left_out = ledger.where(~is_in(ledger, MADE))
+    counts = Counter[tuple[str, str]]()
+    for (state, reason, valid), count in (
+        left_out.where(~is_in(left_out, REJECTED)).counts("state", "reason", "valid").items()
+    ):
+        counts[state, redact_message(general_reason(reason, valid))] += count
+    for row in left_out.where(is_in(left_out, REJECTED)):
+        counts[row.state, redact_message(general_reason(row.reason, row.valid).replace(row.tile, "…"))] += 1
     order = sorted(counts, key=lambda group: (STATES.index(group[0]), -counts[group], group[1]))
     return [(state, reason, counts[state, reason]) for state, reason in order]
 
 
-def _general_reason(row: LedgerRow) -> str:
-    """The reason without the tile's own figures, and without the names of chips made elsewhere."""
-    reason = row.reason if row.valid is None else row.reason.replace(str(row.valid), "…")
+def general_reason(reason: str, valid: float | None) -> str:
+    """The reason without the tile's own figures."""
+    reason = reason if valid is None else reason.replace(str(valid), "…")
     reason = re.sub(r"^select: \d+ of", "select: … of", reason)
-    reason = _GUARDED.sub(r"\1 a chip of split", reason)
-    return reason.replace(row.tile, "…") if row.state == REJECTED else reason
+    return _GUARDED.sub(r"\1 a chip of split", reason)
 
 
-def tiles_without_chips(rows: Sequence[LedgerRow]) -> list[tuple[LedgerRow, str]]:
-    """The tiles without chips with their redacted reasons, those of the rarest state first."""
-    counts = Counter(row.state for row in rows)
-    by_frequency = sorted(rows, key=lambda row: counts[row.state])
-    return [(row, redact_message(row.reason)) for row in by_frequency if row.state != MADE]
+def tiles_without_chips(rows: Ledger, count: int) -> list[tuple[LedgerRow, str]]:
+    """The first tiles without chips, except dropped ones, with redacted reasons, those of the rarest state first."""
+    states = rows.counts("state")
+    order = sorted(dict.fromkeys(rows.column("state").unique().to_pylist()), key=lambda state: states[state])
+    places = [np.flatnonzero(is_in(rows, state))[:count] for state in order if state not in (MADE, DROPPED)]
+    chosen = rows.where(np.concatenate([np.empty(0, np.int64), *places])[:count])
+    return [(row, redact_message(row.reason)) for row in chosen]

@@ -11,16 +11,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pystac
 import shapely
 from pystac.extensions.classification import Classification, ClassificationExtension
 from pystac.extensions.label import LabelClasses, LabelExtension, LabelTask, LabelType
 from pystac.extensions.projection import ProjectionExtension
 
+from segchips.arrays import Floats
 from segchips.files import atomic_write, write_json
 from segchips.reports.dataset_summary import LabelClass
 from segchips.vectors.geometry import Geometries
 
+ITEMS_TABLE = "items.parquet"
+"""The file of the items of many chips."""
 GEOTIFF = "image/tiff; application=geotiff"
 ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """The time of chips whose sources have none; STAC demands one."""
@@ -30,7 +34,7 @@ _EXTENSIONS = (
     ProjectionExtension.get_schema_uri(),
     ClassificationExtension.get_schema_uri(),
 )
-_ML_AOI_SPLITS = {"train": "train", "val": "validate", "validate": "validate", "validation": "validate", "test": "test"}
+ML_AOI_SPLITS = {"train": "train", "val": "validate", "validate": "validate", "validation": "validate", "test": "test"}
 # Decimal places of degrees: a centimetre, on which every version of PROJ agrees.
 _DEGREE_DIGITS = 7
 _GLOBE = [-180.0, -90.0, 180.0, 90.0]
@@ -69,12 +73,19 @@ class ChipItem:
 
 def rounded_outlines(outlines: Geometries) -> Geometries:
     """Outlines (n), exterior rings counter-clockwise as GeoJSON prescribes, with rounded coordinates."""
-    rounded: Geometries = shapely.orient_polygons(shapely.set_precision(outlines, 10.0**-_DEGREE_DIGITS))
+    rounded: Geometries = shapely.orient_polygons(
+        shapely.set_precision(outlines, 10.0**-_DEGREE_DIGITS, mode="pointwise")
+    )
     return rounded
 
 
 def _rounded(bounds: Sequence[float]) -> list[float]:
     return [round(float(bound), _DEGREE_DIGITS) for bound in bounds]
+
+
+def rounded(bounds: Floats) -> Floats:
+    """Degrees as items have them."""
+    return np.array(_rounded(bounds.ravel().tolist())).reshape(bounds.shape)
 
 
 def make_item(collection: str, chip: ChipItem, values: Sequence[int], description: str) -> pystac.Item:
@@ -109,8 +120,8 @@ def make_item(collection: str, chip: ChipItem, values: Sequence[int], descriptio
     label.label_tasks = [LabelTask.SEGMENTATION]
     label.label_classes = [LabelClasses({"name": None, "classes": list(values)})]
     label.label_description = description
-    if chip.split in _ML_AOI_SPLITS:
-        item.properties["ml-aoi:split"] = _ML_AOI_SPLITS[chip.split]
+    if chip.split in ML_AOI_SPLITS:
+        item.properties["ml-aoi:split"] = ML_AOI_SPLITS[chip.split]
     item.properties |= {"segchips:split": chip.split, "segchips:valid": chip.valid}
     for rel in ("root", "parent", "collection"):
         item.add_link(pystac.Link(rel, "../collection.json", pystac.MediaType.JSON))
@@ -126,44 +137,75 @@ def set_classes(asset: pystac.Asset, classes: Iterable[LabelClass]) -> None:
     ClassificationExtension.ext(asset).classes = named
 
 
-def make_collection(name: str, splits: Iterable[str], chips: Sequence[ChipItem]) -> pystac.Collection:
+@dataclass(frozen=True)
+class Extent:
+    """Where and when the chips of a collection are.
+
+    Attributes:
+        bounds: West, south, east and north in lon/lat; None if no chip has a location.
+        times: The first and last acquisition; None without chips.
+        codes: The CRSs as authority and code, sorted.
+    """
+
+    bounds: Sequence[float] | None
+    times: tuple[datetime | None, datetime | None]
+    codes: Sequence[str]
+
+    @classmethod
+    def of(cls, chips: Sequence[ChipItem]) -> "Extent":
+        """The extent of some chips."""
+        outlines = [chip.outline for chip in chips if chip.outline is not None]
+        return cls(
+            shapely.total_bounds(outlines).tolist() if outlines else None,
+            (
+                min((chip.times[0] for chip in chips), default=None),
+                max((chip.times[1] for chip in chips), default=None),
+            ),
+            sorted({chip.crs for chip in chips if chip.crs}),
+        )
+
+
+def make_collection(name: str, splits: Iterable[str], extent: Extent) -> pystac.Collection:
     """Make the collection of a dataset.
 
     Args:
         name: The dataset's name.
         splits: The names of its splits.
-        chips: Its chips.
+        extent: Where and when its chips are.
     """
-    outlines = [chip.outline for chip in chips if chip.outline is not None]
-    start = min((chip.times[0] for chip in chips), default=None)
-    end = max((chip.times[1] for chip in chips), default=None)
     collection = pystac.Collection(
         id=name,
-        description="Image chips and label chips for semantic segmentation.",
+        description="Image chips and label chips.",
         extent=pystac.Extent(
-            pystac.SpatialExtent([_rounded(shapely.total_bounds(outlines)) if outlines else _GLOBE]),
-            pystac.TemporalExtent([[start, end]]),
+            pystac.SpatialExtent([_rounded(extent.bounds) if extent.bounds else _GLOBE]),
+            pystac.TemporalExtent([list(extent.times)]),
         ),
         title=name,
         license="other",
-        summaries=pystac.Summaries(
-            {"segchips:split": list(splits), "proj:code": sorted({chip.crs for chip in chips if chip.crs})}
-        ),
+        summaries=pystac.Summaries({"segchips:split": list(splits), "proj:code": list(extent.codes)}),
     )
     collection.clear_links()
     collection.add_link(pystac.Link("root", "./collection.json", pystac.MediaType.JSON))
     collection.add_link(pystac.Link("describedby", "../README.md", "text/markdown"))
-    for chip in chips:
-        collection.add_link(pystac.Link("item", f"./items/{chip.id}.json", pystac.MediaType.GEOJSON))
     return collection
 
 
-def write_stac_files(folder: Path, collection: pystac.Collection, items: Iterable[pystac.Item]) -> None:
+def write_stac_files(
+    folder: Path, collection: pystac.Collection, ids: Iterable[str], items: Iterable[pystac.Item]
+) -> None:
     """Write collection.json and items/<id>.json into a folder.
 
     Files of unchanged items are not touched, and files of other items are removed.
     """
+    for item_id in ids:
+        collection.add_link(pystac.Link("item", f"./items/{item_id}.json", pystac.MediaType.GEOJSON))
     _write_items(folder / "items", items)
+    (folder / ITEMS_TABLE).unlink(missing_ok=True)
+    write_collection(folder, collection)
+
+
+def write_collection(folder: Path, collection: pystac.Collection) -> None:
+    """Write collection.json into a folder."""
     content = collection.to_dict(include_self_link=False, transform_hrefs=False)
     write_json(folder / "collection.json", _in_order({"stac_extensions": [], **content}, _COLLECTION_KEYS))
 
@@ -172,15 +214,19 @@ def _write_items(folder: Path, items: Iterable[pystac.Item]) -> None:
     stale = {path.name for path in folder.glob("*.json")}
     for item in items:
         path = folder / f"{item.id}.json"
-        fields = item.to_dict(include_self_link=False, transform_hrefs=False)
-        fields["assets"] = {name: _in_order(asset, _ASSET_KEYS) for name, asset in fields["assets"].items()}
-        ordered = _in_order(fields, (*_ITEM_KEYS, "geometry"))
-        content = json.dumps(ordered, ensure_ascii=False, allow_nan=False).encode()
+        content = json.dumps(item_fields(item), ensure_ascii=False, allow_nan=False).encode()
         if path.name not in stale or path.read_bytes() != content:
             atomic_write(path, content)
         stale.discard(path.name)
     for name in stale:
         (folder / name).unlink()
+
+
+def item_fields(item: pystac.Item) -> dict[str, Any]:
+    """The fields of an item in the order of the specification."""
+    fields = item.to_dict(include_self_link=False, transform_hrefs=False)
+    fields["assets"] = {name: _in_order(asset, _ASSET_KEYS) for name, asset in fields["assets"].items()}
+    return _in_order(fields, (*_ITEM_KEYS, "geometry"))
 
 
 def _in_order(fields: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

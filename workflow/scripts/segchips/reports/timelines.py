@@ -1,18 +1,15 @@
 """The report's table of scenes, and a timeline of each product's scenes."""
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import chain
 
 from segchips.config.imagery import ImageryConfig
+from segchips.reports.chip_previews import SceneUse
 from segchips.scenes.model import Scene
 from segchips.scenes.pinning import SceneLock
-
-TilesByScene = Mapping[tuple[str, str], set[str]]
-"""The keys of the tiles that took pixels from each scene, by product and scene id."""
 
 
 @dataclass(frozen=True)
@@ -30,23 +27,27 @@ class SceneRow:
     chips: int | None
 
 
-def scene_table(imagery: ImageryConfig, lock: SceneLock, tiles_by_scene: TilesByScene) -> list[SceneRow]:
+def scene_table(imagery: ImageryConfig, lock: SceneLock, scene_use: SceneUse) -> list[SceneRow]:
     """The rows of the table of scenes.
 
     Args:
         imagery: The config of the layer.
         lock: The pinned scenes.
-        tiles_by_scene: The tiles that took pixels from each scene.
+        scene_use: How many chips took pixels from each set of scenes.
 
     Returns:
         All pinned scenes, product by product in the config's order, those of the cloud mask product last; within a
         product by acquisition and id.
     """
     products = [product.id for product in imagery.products]
-    tile_counts = Counter(chain.from_iterable(lock.tiles.values()))
+    tile_counts, chip_counts = Counter[int](), Counter[tuple[str, str]]()
+    for indices, count in _pinned(lock):
+        tile_counts.update(dict.fromkeys(indices, count))
+    for used, count in scene_use:
+        chip_counts.update(dict.fromkeys(used, count))
     rows = []
     for index, scene in enumerate(lock.scenes):
-        chips = len(tiles_by_scene.get((scene.product, scene.id), ()))
+        chips = chip_counts[scene.product, scene.id]
         rows.append(SceneRow(scene, tile_counts[index], chips if scene.product in products else None))
 
     def order(row: SceneRow) -> tuple[int, datetime, str]:
@@ -106,23 +107,19 @@ class _TimeAxis:
         return self.position(datetime.combine(day, time.min, UTC))
 
 
-def timelines(imagery: ImageryConfig, lock: SceneLock, tiles_by_scene: TilesByScene) -> list[Timeline]:
+def timelines(imagery: ImageryConfig, lock: SceneLock, scene_use: SceneUse) -> list[Timeline]:
     """Build the timeline of each product over the searched period, or that of its scenes where it has no limit.
 
     Args:
         imagery: The imagery block of the config.
         lock: The pinned scenes.
-        tiles_by_scene: The tiles that took pixels from each scene.
+        scene_use: How many chips took pixels from each set of scenes.
     """
     days = [scene.acquired.date() for scene in lock.scenes]
     if not days:
         return []
     start, end = imagery.start or min(days), imagery.end or max(days)
     axis = _TimeAxis(start, end)
-    tiles: dict[int, set[str]] = defaultdict(set)
-    for tile, indices in lock.tiles.items():
-        for index in indices:
-            tiles[index].add(tile)
     reference = imagery.reference_date if imagery.takes_first else None
     reference_position = axis.midnight(reference) if reference and start <= reference <= end else None
     ticks = [(axis.midnight(day), label) for day, label in day_ticks(start, end)]
@@ -130,24 +127,28 @@ def timelines(imagery: ImageryConfig, lock: SceneLock, tiles_by_scene: TilesBySc
     for product in imagery.products:
         members = [(index, scene) for index, scene in enumerate(lock.scenes) if scene.product == product.id]
         scenes = [(axis.position(scene.acquired), scene) for _, scene in members]
-        product_days = _days(members, tiles, tiles_by_scene, axis)
+        product_days = _days(members, lock, scene_use, axis)
         product_timelines.append(Timeline(product.id, scenes, product_days, ticks, reference_position))
     return product_timelines
 
 
-def _days(
-    members: Sequence[tuple[int, Scene]],
-    tiles: Mapping[int, set[str]],
-    tiles_by_scene: TilesByScene,
-    axis: _TimeAxis,
-) -> list[Day]:
-    pinned: dict[date, set[str]] = defaultdict(set)
-    used: dict[date, set[str]] = defaultdict(set)
-    for index, scene in members:
-        pinned[scene.acquired.date()] |= tiles.get(index, set())
-        used[scene.acquired.date()] |= tiles_by_scene.get((scene.product, scene.id), set())
-    noon = {day: axis.position(datetime.combine(day, time(12), UTC)) for day in pinned}
-    return [Day(noon[day], day, len(pinned[day]), len(used[day])) for day in sorted(pinned)]
+def _days(members: Sequence[tuple[int, Scene]], lock: SceneLock, scene_use: SceneUse, axis: _TimeAxis) -> list[Day]:
+    day_of = {index: scene.acquired.date() for index, scene in members}
+    day_by_name = {(scene.product, scene.id): scene.acquired.date() for _, scene in members}
+    pinned, used = Counter[date](), Counter[date]()
+    for indices, count in _pinned(lock):
+        pinned.update(dict.fromkeys({day_of[index] for index in indices if index in day_of}, count))
+    for names, count in scene_use:
+        used.update(dict.fromkeys({day_by_name[name] for name in names if name in day_by_name}, count))
+    return [
+        Day(axis.position(datetime.combine(day, time(12), UTC)), day, pinned[day], used[day])
+        for day in sorted(set(day_of.values()))
+    ]
+
+
+def _pinned(lock: SceneLock) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Sets of pinned scenes, each with the number of its tiles."""
+    return zip(lock.tiles.sets, lock.tiles.counts().tolist(), strict=True)
 
 
 def day_ticks(start: date, end: date) -> list[tuple[date, str]]:
