@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,8 @@ from pycocotools.coco import COCO
 from segchips.cli import main
 from segchips.grids.tile import chip_filename
 from segchips.labels.chip import make_label
+from segchips.records.dataset_files import write_description
+from segchips.records.dataset_info import ChipLayout, DatasetInfo
 from support.chips import write_chip
 from support.label_features import TILE, UTM, read_features, star_polygons
 from support.vectors import write_vectors
@@ -58,6 +61,27 @@ def test_coco_reads_the_masks_of_the_chips(dataset, capsys):
             left, top, width, height = annotation["bbox"]
             assert mask[top : top + height, left : left + width].sum() == mask.sum()
             assert annotation["category_id"] == value
+
+
+def test_classes_have_the_names_of_the_config_in_every_split(dataset):
+    folder, keys = dataset
+    with (folder / "ledger.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["tile", "split", "state"], [keys[0], "train", "made"], [keys[1], "test", "made"]])
+    layout = ChipLayout("uint16", (32, 32), "GTiff", 0)
+    names = {1: "house", 2: "shed, barn", 4: "silo"}
+    parts = {"": layout}, {"": layout}, {"": None}, {"": "instances"}, {"": names}
+    (folder / "tfrecords").mkdir()
+    write_description(folder / "tfrecords", DatasetInfo("a", "array", None, {"train": (2,)}, *parts), {"train": 1})
+    main(["coco", str(folder)])
+    for file in ("train.json", "test.json", "panoptic_train.json"):
+        categories = json.loads((folder / "coco" / file).read_text())["categories"]
+        assert {one["id"]: one["name"] for one in categories} == names | {3: "class 3"}
+    for key in keys:
+        (folder / "images").mkdir(exist_ok=True)
+        shutil.copy(folder / "labels" / chip_filename(key), folder / "images")
+    main(["rcnn-masks", str(folder)])
+    described = json.loads((folder / "rcnn_masks" / "esri_model_definition.emd").read_text())["Classes"]
+    assert [one["Name"] for one in described] == ["house", "shed, barn", "3"]
 
 
 def test_panoptic_images_hold_the_numbers(dataset):

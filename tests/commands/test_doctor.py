@@ -121,6 +121,15 @@ def test_slurm_is_asked_for_its_partitions(here, monkeypatch, answer, partition,
     assert any(words in text for text in found(state, "SLURM"))
 
 
+@pytest.mark.parametrize(("answer", "noted"), [("echo 'accounting is disabled' >&2; exit 1", True), ("exit 0", False)])
+def test_a_cluster_without_accounting_is_said(here, answer, noted):
+    program(here, "sbatch", "exit 0")
+    program(here, "sinfo", "echo 'main* up'")
+    program(here, "sacct", answer)
+    has_plugin = any(each.name == "snakemake-executor-plugin-slurm" for each in metadata.distributions())
+    assert any("slurm-status-command: squeue" in text for text in found("note", "SLURM")) == (noted and has_plugin)
+
+
 def test_a_disk_that_is_full_or_closed_is_said(monkeypatch, here):
     monkeypatch.setattr(machine_checks, "_LOW_DISK", 1e9)
     assert any("name another folder with results:" in text for text in found("note", "disk"))

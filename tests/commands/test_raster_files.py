@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
+import rasterio.vrt
 import yaml
 from rasterio.control import GroundControlPoint
 from rasterio.transform import Affine
@@ -102,6 +104,24 @@ def test_a_raster_that_is_south_up_is_taken():
     assert init("--imagery", "ortho.tif")[0].tiles.grid == "imagery"
 
 
+def test_a_virtual_mosaic_is_taken():
+    ortho("parts/a.tif")
+    with rasterio.open("parts/a.tif") as file, rasterio.vrt.WarpedVRT(file) as warped:
+        rasterio.shutil.copy(warped, "mosaic.vrt", driver="VRT")
+    imagery = init("--imagery", "mosaic.vrt")[0].imagery.first
+    assert (imagery.source, imagery.path) == ("files", "mosaic.vrt")
+
+
+@pytest.mark.parametrize(("angle", "advised"), [(0, True), (12, False)])
+def test_a_grid_is_advised_only_to_imagery_that_has_one(angle, advised):
+    shift = transform_over(TILE, (320, 320), 2.0, "EPSG:3035")
+    for number, offset in enumerate((0, 0.4)):
+        place = shift @ Affine.translation(offset, 0) @ Affine.rotation(angle)
+        write_raster(Path(f"in/{number}.tif"), np.ones((3, 320, 320), "uint8"), place, "EPSG:3035")
+    dataset, text = init("--imagery", "in")
+    assert dataset.tiles.grid == "dltile" and ("grid: imagery without resolution" in text) == advised
+
+
 def gcps(path):
     with rasterio.open(path, "w", driver="GTiff", width=9, height=9, count=1, dtype="uint8") as file:
         file.gcps = [GroundControlPoint(0, 0, 14, 46), GroundControlPoint(9, 0, 14, 45)], rasterio.CRS.from_epsg(4326)
@@ -109,7 +129,10 @@ def gcps(path):
 
 REFUSED = {
     "control points": (gcps, "'x.tif' has ground control points .* gdalwarp"),
-    "no CRS": (lambda path: ortho(path, crs=TILE.crs) or strip_crs(path), "'x.tif' has no georeference: no CRS"),
+    "no CRS": (
+        lambda path: ortho(path, crs=TILE.crs) or strip_crs(path),
+        "no CRS; .* gdal_edit.py -a_srs EPSG:32633 FILE",
+    ),
     "Mars": (lambda path: ortho(path) or set_crs(path, "+proj=longlat +R=3396190"), "3396.19 km, which cannot"),
     "no raster": (lambda path: Path(path).write_text("text"), "'x.tif' cannot be read .* repair it or move it"),
     "a missing file": (lambda path: None, "'x.tif' does not exist; name a raster, a folder"),

@@ -82,3 +82,11 @@ def test_an_alternative_of_a_shared_key_is_described_as_it_is_written(value):
         load_config(raw)
     (line,) = str(caught.value).splitlines()
     assert line.startswith(f"datasets.sample.labels.buffer: {value} is not usable; it must be above 0")
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "many", True, None])
+def test_a_wrong_value_of_a_key_with_alternatives_has_one_line(value):
+    with pytest.raises(ConfigError) as caught:
+        load_config(shipped() | {"tiles_per_job": value})
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"tiles_per_job: {value!r} is not usable; ")

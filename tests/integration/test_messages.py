@@ -171,6 +171,11 @@ CASES: dict[str, Do] = {
     "an unknown compression": configured("defaults.tfrecords.compression", "ZIP"),
     "a class above 255": configured("defaults.labels.classes", {"water": 300}),
     "measurements with classes": configured("defaults.labels.kind", "continuous"),
+    "measurements spread over splits by class": configured(
+        "defaults.labels",
+        {"path": LABELS, "kind": "continuous", "attribute": "class_id"},
+        ("defaults.splitting", {"by": "block", "cover": True}),
+    ),
     "one pattern of names without the other": configured(
         "datasets", {"old": {"chips": {**CHIPS["chips"], "image_names": "{name}_sat"}}}
     ),

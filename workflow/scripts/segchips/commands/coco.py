@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import rasterio
 
-from segchips.commands.object_chips import ObjectChip, read_object_chip, tiles_by_split
+from segchips.commands.object_chips import ObjectChip, read_class_names, read_object_chip, tiles_by_split
 from segchips.files import atomic_path, write_json
 from segchips.grids.tile import chip_filename
 
@@ -28,11 +28,17 @@ def write_coco(folder: Path, target: str = "", layer: str = "") -> list[Path]:
     Raises:
         InputError: The folder has no ledger, or its labels are no objects.
     """
-    written = []
-    for split, tiles in tiles_by_split(folder).items():
-        chips = [read_object_chip(folder, target, layer, tile) for tile in tiles]
-        values = sorted({one.value for chip in chips for one in chip.instances})
-        categories = [{"id": value, "name": f"class {value}", "supercategory": target or "label"} for value in values]
+    written, names = [], read_class_names(folder, target)
+    chips_by_split = {
+        split: [read_object_chip(folder, target, layer, tile) for tile in tiles]
+        for split, tiles in tiles_by_split(folder).items()
+    }
+    values = {one.value for chips in chips_by_split.values() for chip in chips for one in chip.instances}
+    categories = [
+        {"id": value, "name": names.get(value, f"class {value}"), "supercategory": target or "label"}
+        for value in sorted(values | names.keys())
+    ]
+    for split, chips in chips_by_split.items():
         images = [
             {"id": number, "file_name": chip.file_name, "height": chip.numbers.shape[0], "width": chip.numbers.shape[1]}
             for number, chip in enumerate(chips, 1)

@@ -78,7 +78,7 @@ def _is_catalogue(place: str) -> bool:
     path = Path(place)
     if path.is_dir() and not is_raster_name(path):
         return _has_items(path)
-    return not is_raster_name(path)
+    return not is_raster_name(path) and path.suffix.lower() != ".vrt"
 
 
 def _has_items(folder: Path) -> bool:

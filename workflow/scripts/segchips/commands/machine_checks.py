@@ -17,7 +17,8 @@ _LOW_TEMPORARY = 1.0
 _LOW_MEMORY = 2.0
 _LOW_FILES = 1024
 _PATIENCE = 20
-_EXECUTORS = ("snakemake-executor-plugin-cluster-generic", "snakemake-executor-plugin-slurm")
+_SLURM_PLUGIN = "snakemake-executor-plugin-slurm"
+_EXECUTORS = ("snakemake-executor-plugin-cluster-generic", _SLURM_PLUGIN)
 
 
 def check_machine(folder: Path) -> Iterator[Finding]:
@@ -83,6 +84,9 @@ def check_slurm() -> Iterator[Finding]:
         yield Finding("ok", "SLURM", f"partition {wanted or 'by default'}; up: {', '.join(up)}")
     if not os.environ.get("SBATCH_ACCOUNT"):
         yield Finding("note", "SLURM", "SBATCH_ACCOUNT is not set; export it if your site wants an account")
+    if _SLURM_PLUGIN in plugins and shutil.which("sacct") and _answer("sacct", "--noheader") is None:
+        advice = "set slurm-status-command: squeue in a profile of the SLURM plugin, which else never sees a job end"
+        yield Finding("note", "SLURM", f"sacct does not answer, as without accounting; {advice}")
 
 
 def _answer(*command: str) -> str | None:

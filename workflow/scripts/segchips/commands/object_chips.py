@@ -1,6 +1,7 @@
 """Label chips of objects, as annotations for other tools need them."""
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rasterio.errors import RasterioError
 from segchips.errors import InputError
 from segchips.grids.tile import chip_filename
 from segchips.labels.instances import TAG, Instance, instances_from_text
+from segchips.records.dataset_files import read_info
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,14 @@ def tiles_by_split(folder: Path) -> dict[str, list[str]]:
     for row in rows:
         splits.setdefault(row["split"], []).append(row["tile"])
     return splits
+
+
+def read_class_names(folder: Path, target: str) -> Mapping[int, str]:
+    """Returns the names of a target's classes by number, as the description of the records has them; may be empty."""
+    try:
+        return read_info(folder / "tfrecords").object_classes.get(target, {})
+    except InputError:
+        return {}
 
 
 def read_object_chip(folder: Path, target: str, layer: str, tile: str) -> ObjectChip:

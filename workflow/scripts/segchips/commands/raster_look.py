@@ -20,7 +20,7 @@ class RasterLook:
         nodata: The nodata value of the first band.
         alpha: The numbers of alpha bands, from 1.
         is_picture: Whether bands of 8 bits are marked as red, green and blue.
-        off_utm: Whether the CRS is projected, but no UTM zone.
+        off_utm: Whether the CRS is projected, but no UTM zone, and the pixels are squares that are not rotated.
         crs: The CRS as text.
     """
 
@@ -64,7 +64,8 @@ def look_at(href: str) -> RasterLook:
 def _is_off_utm(file: Any) -> bool:
     import pyproj
 
-    return bool(file.crs.is_projected) and pyproj.CRS(file.crs.to_wkt()).utm_zone is None
+    squares = file.transform.is_rectilinear and file.res[0] == file.res[1]
+    return squares and bool(file.crs.is_projected) and pyproj.CRS(file.crs.to_wkt()).utm_zone is None
 
 
 def _pixel_size(file: Any) -> float:

@@ -6,6 +6,7 @@ of each class, where 0 is no object, and takes any other value for one object.
 
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import rasterio
 from rasterio.errors import RasterioError
 
-from segchips.commands.object_chips import ObjectChip, read_object_chip, tiles_by_split
+from segchips.commands.object_chips import ObjectChip, read_class_names, read_object_chip, tiles_by_split
 from segchips.errors import InputError
 from segchips.files import atomic_path, atomic_write, write_json
 from segchips.reports.arcgis import class_colour
@@ -57,7 +58,7 @@ def write_rcnn_masks(folder: Path, target: str = "", layer: str = "") -> Path:
     if not lines:
         raise InputError(f"'{folder}' has no object in any chip, so there are no masks to write")
     atomic_write(out / "map.txt", "".join(lines))
-    _write_descriptions(out, objects, chips, per_image, shape)
+    _write_descriptions(out, objects, chips, per_image, shape, read_class_names(folder, target))
     return out
 
 
@@ -79,7 +80,12 @@ def _write_masks(image: Path, path: Path, chip: ObjectChip, value: int) -> None:
 
 
 def _write_descriptions(
-    out: Path, objects: Counter[int], chips: Counter[int], per_image: list[int], shape: tuple[int, ...]
+    out: Path,
+    objects: Counter[int],
+    chips: Counter[int],
+    per_image: list[int],
+    shape: tuple[int, ...],
+    names: Mapping[int, str],
 ) -> None:
     common: dict[str, Any] = {
         "MetaDataMode": MODE,
@@ -88,7 +94,9 @@ def _write_descriptions(
         "ImageWidth": shape[1],
     }
     classes = sorted(objects)
-    described = [{"Value": value, "Name": str(value), "Color": class_colour(value)} for value in classes]
+    described = [
+        {"Value": value, "Name": names.get(value, str(value)), "Color": class_colour(value)} for value in classes
+    ]
     write_json(out / "esri_model_definition.emd", {**common, "Classes": described})
     features = {
         "NumImagesTotal": len(per_image),

@@ -159,8 +159,8 @@ def _pixels(dataset: Dataset) -> PixelGrid:
 
 
 def with_splitting(config: dict[str, Any], tiles: int) -> dict[str, Any]:
-    """Returns the config, with `cover` for few tiles: split at random, these may leave a split empty."""
-    if tiles < FEW_TILES:
+    """Returns the config, with `cover` for few tiles with classes: split at random, these may leave a split empty."""
+    if tiles < FEW_TILES and config["defaults"]["labels"].get("kind") != "continuous":
         config["defaults"]["splitting"] = {"cover": True}
     return config
 

@@ -115,10 +115,13 @@ class LabelsConfig(Block):
 
     @property
     def names(self) -> dict[int, str]:
-        """Names of values: those in `classes`, or the layer's name where a layer burns one value."""
+        """Names of the values of pixels, which are classes; empty for other kinds."""
+        return self.class_names if self.kind == "classes" else {}
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Names of classes, also of objects: those in `classes`, or the layer's name where a layer burns one value."""
         names: dict[int, list[str]] = {}
-        if self.kind != "classes":
-            return {}
         for layer in self.layers:
             one_value = not layer.attribute and not layer.may_be_raster
             values = {layer.layer or Path(layer.path).stem: layer.value} if one_value else layer.classes or {}

@@ -47,7 +47,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
             layers = dataset.imagery.layers.items()
             imagery = ImageLayers({key: replace(layer, requests=file.requests) for key, layer in layers})
             datasets[name] = replace(dataset, name=name, imagery=imagery)
-    return Config(Path(file.results), file.requests, datasets, conversions, file.publish)
+    return Config(Path(file.results), file.requests, datasets, conversions, file.publish, file.tiles_per_job)
 
 
 def check_block(block: type[T], raw: Mapping[str, Any], where: str) -> T:

@@ -101,7 +101,9 @@ def _data_path(location: Path, raw: Any) -> tuple[Path, Path | None]:
 
 def _is_alternative(part: str | int) -> bool:
     """Whether a part of pydantic's path may name an alternative of a value, in contrast to a key."""
-    return isinstance(part, str) and part != _KEY and (part[:1].isupper() or "[" in part or part.endswith("str"))
+    if not isinstance(part, str) or part == _KEY:
+        return False
+    return part in ("int", "float", "bool") or part[:1].isupper() or "[" in part or part.endswith("str")
 
 
 def _as_written(path: Path, raw: Any, problem: bool) -> Path:

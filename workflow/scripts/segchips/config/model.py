@@ -12,7 +12,7 @@ from segchips.config.blocks import Block, Derived, Integer, Name, Text, problem
 from segchips.config.chips import ChipsConfig
 from segchips.config.layers import UNNAMED, ImageLayers, LabelTargets
 from segchips.config.splitting import SelectConfig, SplittingConfig
-from segchips.config.tfrecords import TFRecordsConfig
+from segchips.config.tfrecords import PICTURES, TFRecordsConfig, picture_fault
 from segchips.config.tiles import IMAGERY, TilesConfig
 
 
@@ -42,13 +42,13 @@ class Dataset(Block):
             raise problem("tfrecords.shards", f"null is for datasets of chips; give a number ({reason})")
         for layer in self.imagery.layers.values():
             storage, bands = self.tfrecords.storage, sum(len(product.bands) for product in layer.products)
-            if storage in ("png", "jpeg") and layer.is_series:
+            if storage in PICTURES and layer.is_series:
                 raise problem("tfrecords.storage", f"'{storage}' holds no time series; choose 'array' or 'encoded'")
-            if storage in ("png", "jpeg") and bands not in (1, 3):
-                text = f"'{storage}' holds 1 or 3 bands, and the products have {bands}; choose 'array', or other bands"
-                raise problem("tfrecords.storage", text)
+            # Products of files may name no bands: the step `scenes` finds them in the files, and checks them.
+            if all(product.bands for product in layer.products) and (fault := picture_fault(storage, bands)):
+                raise problem("tfrecords.storage", fault)
         for target in self.labels.targets.values():
-            if self.tfrecords.storage in ("png", "jpeg") and target.kind != "classes":
+            if self.tfrecords.storage in PICTURES and target.kind != "classes":
                 text = f"'{self.tfrecords.storage}' holds classes, and labels.kind is '{target.kind}'; choose 'array'"
                 raise problem("tfrecords.storage", text)
         if self.tiles.grid == IMAGERY and self.imagery.first.on_platform:
@@ -57,6 +57,9 @@ class Dataset(Block):
         self._check_resolutions()
         for name in (self.imagery.layers.keys() & self.labels.targets.keys()) - {UNNAMED}:
             raise problem(f"labels.targets.{name}", f"'{name}' is also a layer of imagery; choose another name")
+        if self.splitting.cover and self.labels.first.kind == "continuous":
+            text = "true gives splits the classes that they lack, and labels.kind 'continuous' has none; remove the key"
+            raise problem("splitting.cover", text)
         splitting = self.splitting.completed(self.tiles, self.tfrecords.splits)
         return replace(self, splitting=splitting, select=self.select.completed(self.labels.first))
 
@@ -101,6 +104,7 @@ class Conversion(Block):
         return replace(self, splitting=self.splitting.completed_for_chips(self.tfrecords.splits))
 
 
+AUTO = "auto"
 _STORES = ("s3", "gs", "az", "file")
 
 
@@ -121,6 +125,12 @@ def _store_address(address: str) -> str:
     return address
 
 
+def _count_or_auto(count: int | str) -> int | str:
+    if count != AUTO and (isinstance(count, str) or count < 1):
+        raise problem("", f"{count!r} is not usable; write auto, or a whole number from 1 on")
+    return count
+
+
 @dataclass(frozen=True)
 class ConfigFile(Block):
     """One file: a `defaults` block, and named datasets that override it key by key."""
@@ -134,13 +144,16 @@ class ConfigFile(Block):
     requests: Annotated[Integer, Field(ge=1, le=128)] = 32
     """Requests for pixels that are under way at the same time, to a platform or to the servers of a catalogue's files,
     whatever the number of cores."""
+    tiles_per_job: Annotated[Integer | Text, AfterValidator(_count_or_auto)] = AUTO
+    """Of how many tiles, about, one job makes the chips; `auto` is 1, and 1000 for datasets of 1,000 tiles or more.
+    Results are the same."""
     defaults: Annotated[Mapping[str, Any], Field(json_schema_extra={"default": {}})] = field(default_factory=dict)
     """Values that every dataset starts from; same keys as a dataset."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """The checked config: results folder, concurrent requests, and datasets by name.
+    """The checked config: results folder, concurrent requests, tiles of a job, and datasets by name.
 
     `datasets` start from an area, imagery and labels, `conversions` from folders of chips.
     """
@@ -150,3 +163,4 @@ class Config:
     datasets: Mapping[str, Dataset]
     conversions: Mapping[str, Conversion]
     publish: str | None = None
+    tiles_per_job: int | str = AUTO

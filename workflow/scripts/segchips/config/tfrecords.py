@@ -9,6 +9,8 @@ from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_v
 
 from segchips.config.blocks import KEEP_INTEGER, NAME_PATTERN, Block, Integer, Name, Number, problem
 
+PICTURES = ("png", "jpeg")
+"""The storages that are 8-bit pictures."""
 _SPLITS = {"train": 0.8, "val": 0.1, "test": 0.1}
 _Shards = Annotated[Integer, Field(ge=1, le=99999)]
 
@@ -49,6 +51,21 @@ class TFRecordsConfig(Block):
             if fault := split_name_fault(split):
                 raise problem(f"splits.{split}", fault)
         return self
+
+
+def picture_fault(storage: str, bands: int) -> str:
+    """Why pictures cannot hold chips of so many bands; empty if they can, or if records hold no pictures."""
+    if storage not in PICTURES or bands in (1, 3):
+        return ""
+    return f"'{storage}' holds 1 or 3 bands, and the products have {bands}; choose 'array', or other bands"
+
+
+def picture_dtype_fault(storage: str, dtypes: Mapping[str, str]) -> str:
+    """Why pictures cannot hold chips of products with these dtypes; empty if they can, or if records hold none."""
+    wrong = [f"product '{product}' has {dtype}" for product, dtype in dtypes.items() if dtype != "uint8"]
+    if storage not in PICTURES or not wrong:
+        return ""
+    return f"'{storage}' holds 8-bit pixels, and {', '.join(wrong)}; choose 'array' or 'encoded'"
 
 
 def split_name_fault(split: str) -> str:
