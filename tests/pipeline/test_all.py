@@ -1,3 +1,4 @@
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -51,6 +52,38 @@ def test_a_deleted_chip_is_made_again_with_its_shard(project: Project) -> None:
     chip.unlink()
     assert chips_and_shards(project.run_and_count()) == {"images": 1, "tfrecords": 1}
     assert project.file_bytes("results/**/*.tif") == before
+
+
+def test_a_deleted_shard_is_made_again(project: Project) -> None:
+    deleted_and_made_again(project, next((project.results() / "tfrecords").glob("*.tfrecord-*")))
+
+
+@pytest.mark.slow
+def test_every_deleted_result_is_made_again(project: Project) -> None:
+    kinds = {re.sub("[0-9]+|train|val|test", "", path): path for path in project.file_bytes("results/*/**/*")}
+    assert len(kinds) > 20
+    for path in kinds.values():
+        if "/stac/items/" not in path:  # written with the collection, and no results by themselves
+            deleted_and_made_again(project, project.folder / path)
+
+
+def deleted_and_made_again(project: Project, path: Path) -> None:
+    before = project.file_bytes("results/**/*")
+    path.unlink()
+    assert project.run().returncode == 0
+    assert project.file_bytes("results/**/*") == before, path
+
+
+@pytest.mark.slow
+def test_the_ledger_of_a_failed_run_is_not_taken_for_a_changed_file(project: Project) -> None:
+    scene = next(project.folder.glob("resources/sample/sample-l2a/*20230705*/B04.tif"))
+    content = scene.read_bytes()
+    scene.write_bytes(content[: len(content) // 2])
+    project.change("defaults.imagery.composite", "median")
+    assert project.run().returncode == 1
+    scene.write_bytes(content)
+    result = project.run()
+    assert result.returncode == 0 and "not the file that was made" not in result.stdout
 
 
 @pytest.mark.slow

@@ -41,6 +41,13 @@ def test_tiles_that_fail_for_one_reason_take_two_lines() -> None:
     ]
 
 
+def test_shards_that_did_not_exist_before_are_not_missed() -> None:
+    shown = Shown()
+    for message in ("Cannot restore results/a/tfrecords/a-val.tfrecord-00000: no backup found.", "Cannot restore it"):
+        shown.handle(logging.LogRecord("snakemake", logging.WARNING, "", 0, message, None, None))
+    assert shown.messages == ["Cannot restore it"]
+
+
 def test_many_reasons_end_in_one_line() -> None:
     shown = Shown()
     for tile in range(35):

@@ -5,34 +5,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import rasterio
 
 import segchips
+from support.chips import write_png_pairs
 from support.projects import Project
 
 
-def write_pairs(project: Project, count: int = 8) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Chips as another tool would leave them: PNG with world files, and some that do not fit."""
-    rng = np.random.default_rng(1)
-    pairs = {}
-    for kind in ("images", "labels"):
-        (project.folder / "chips" / kind).mkdir(parents=True)
-    for number in range(count):
-        image, label = (rng.integers(0, 255, (bands, 20, 30), dtype=np.uint8) for bands in (3, 1))
-        for kind, pixels in (("images", image), ("labels", label)):
-            path = project.folder / "chips" / kind / f"chip {number}.png"
-            with rasterio.open(path, "w", "PNG", 30, 20, len(pixels), dtype="uint8") as file:
-                file.write(pixels)
-            path.with_suffix(".pgw").write_text(f"10\n0\n0\n-10\n{5000 + 300 * number}\n8000\n")
-        pairs[f"chip {number}"] = (image.transpose(1, 2, 0), label[0])
-    (project.folder / "chips/images/alone.png").write_bytes((project.folder / "chips/images/chip 0.png").read_bytes())
-    for kind in ("images", "labels"):
-        (project.folder / "chips" / kind / "torn.png").write_bytes(b"\x89PNG\r\n")
-    return pairs
-
-
 def test_chips_made_elsewhere_become_shards(fresh: Project) -> None:
-    pairs = write_pairs(fresh)
+    pairs = write_png_pairs(fresh.folder)
     fresh.write(
         {
             "defaults": fresh.config["defaults"],
@@ -68,7 +48,7 @@ def made_and_reused(project: Project) -> str:
 
 @pytest.mark.slow
 def test_contents_decide_and_records_of_unchanged_chips_are_reused(fresh: Project) -> None:
-    write_pairs(fresh, 8)
+    write_png_pairs(fresh.folder, 8)
     fresh.write({"datasets": {"foreign": {"chips": {"images": "chips/images", "labels": "chips/labels"}}}})
     for path in (fresh.folder / "chips").rglob("*"):
         os.utime(path, (1e9, 1e9))

@@ -1,6 +1,7 @@
 """Descriptors of a finished dataset, read by the tools that they are for, or as these tools read them."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
+import rustac
 import shapely
 import yaml
 from pystac.extensions.label import LabelExtension, LabelType
@@ -19,6 +21,8 @@ from pystac.validation import JsonSchemaSTACValidator, set_validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
+from segchips.config.loading import load_config
+from segchips.reports.descriptors import write_descriptors
 from segchips.scenes.stac_catalogue import StacCatalogue
 from support.datasets import make_dataset
 from support.projects import Project
@@ -125,6 +129,42 @@ def test_the_stac_output_is_a_catalogue_for_a_next_dataset(sample_run: Project) 
             assert [chip.descriptions[band.index - 1] for band in bands] == names
             assert [band.scaling for band in bands] == list(zip(chip.scales, chip.offsets, strict=True))
             assert {band.nodata for band in bands} == {chip.nodata} and bands[0].scale != 1.0
+
+
+def without_nulls(value: Any) -> Any:
+    """JSON without fields that are null, which a table has and a file of an item may lack."""
+    if isinstance(value, dict):
+        return {key: without_nulls(entry) for key, entry in value.items() if entry is not None}
+    return [without_nulls(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def test_items_of_many_chips_lie_in_a_table(
+    sample_run: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "sample"
+    shutil.copytree(sample_run.results(), folder)
+    items = {path.stem: json.loads(path.read_text()) for path in (folder / "stac" / "items").glob("*.json")}
+    monkeypatch.chdir(sample_run.folder)
+    monkeypatch.setattr("segchips.reports.stac.MAX_ITEM_FILES", 2)
+    write_descriptors(load_config(sample_run.config).datasets["sample"], folder)
+    assert sorted(path.name for path in (folder / "stac").iterdir()) == ["collection.json", "items.parquet"]
+    assert "item" not in {link["rel"] for link in json.loads((folder / "stac/collection.json").read_text())["links"]}
+
+    table = rustac.read_sync(str(folder / "stac" / "items.parquet"))
+    found = {item["id"]: without_nulls(item) for item in table["features"]}
+    for item in items.values():
+        for asset in item["assets"].values():
+            asset["href"] = asset["href"].removeprefix("../")
+        for link in item["links"]:
+            link["href"] = link["href"].removeprefix(".")
+    assert found == {name: without_nulls(item) for name, item in items.items()}
+    imagery = {"catalog": str(folder / "stac" / "items.parquet"), "products": [{"id": "sample", "bands": ["B02"]}]}
+    catalogue = StacCatalogue(make_dataset(imagery={**imagery, "start": None, "end": None}).imagery.first)
+    assert len(catalogue.search(np.array([shapely.box(-180, -90, 180, 90)]))) == len(items)
+    monkeypatch.undo()
+    monkeypatch.chdir(sample_run.folder)
+    write_descriptors(load_config(sample_run.config).datasets["sample"], folder)
+    assert not (folder / "stac" / "items.parquet").exists()
 
 
 def test_croissant_is_valid_and_reads_the_tiles(sample_run: Project) -> None:

@@ -1,7 +1,4 @@
-"""Runs in which a file cannot be written: the next run ends in the bytes of a run from nothing.
-
-The failure is that of a full disk: `os.replace`, by which every file takes its place, fails for files of one pattern.
-"""
+"""Runs in which a file cannot be written: the next run ends in the bytes of a run from nothing."""
 
 import os
 import shutil
@@ -12,17 +9,9 @@ import geopandas
 import pytest
 import shapely
 
+from support.full_disk import MESSAGE, with_full_disk
 from support.projects import Project
 
-FULL_DISK = """
-import errno, fnmatch, os
-replace = os.replace
-def fail(source, target, **options):
-    if any(fnmatch.fnmatch(str(target), pattern) for pattern in os.environ["FULL_FOR"].split("|")):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), None, str(target))
-    replace(source, target, **options)
-os.replace = fail
-"""
 RESULTS = "results/**/*"
 HISTORY = ("/ledger.csv", "/croissant.json")
 """Files that say where tiles have moved from, and so differ from those of a first run."""
@@ -58,28 +47,29 @@ def cover_a_part(project: Project) -> None:
 LOCKS = "*/scenes.parquet|*/labels.parquet|*/splits.parquet"
 CHIPS = "*/images/*3.tif|*/labels/*3.tif|*/images/*/*3.tif|*/labels/*/*3.tif|*/provenance/*3.tif"
 SHARDS = "*-train.tfrecord-*|*-val.index-*|*-test.statistics-*"
-LAST = ("*/ledger.csv", "*/audit.json|*/README.md|*/croissant.json", "*/report/index.html|*/stac/*")
+INFO = ("*/tfrecords/features.json", "*/tfrecords/dataset_info.json", "*/metadata.json|*/statistics.json")
+RECORDS_OF_LOCKS = "*/.scenes.parquet.made_from|*/.labels.parquet.made_from|*/.splits.parquet.made_from"
+RECORDS_OF_SHARDS = ("*/tfrecords/.*0-of*.made_from", "*/.features.json.made_from")
+LAST = (
+    "*/ledger.csv|*/conflicts.parquet",
+    "*/.ledger.csv.made_from|*/.conflicts.parquet.made_from",
+    "*/audit.json|*/README.md|*/croissant.json",
+    "*/.audit.json.made_from|*/map.txt|*/*.emd",
+    "*/.README.md.made_from|*/report/index.html",
+    "*/report/.index.html.made_from|*/stac/*",
+)
+FROM_SHARDS = (SHARDS, *RECORDS_OF_SHARDS, *INFO, *LAST)
+FROM_LOCKS = (LOCKS, RECORDS_OF_LOCKS, CHIPS, *FROM_SHARDS)
+FROM_TILES = ("*/tiles.parquet", "*/.tiles.parquet.made_from", *FROM_LOCKS)
 CHANGES: dict[str, tuple[Callable[[Project], None], tuple[str, ...]]] = {
-    "labels": (move_labels, (LOCKS, f"{CHIPS}|*/conflicts.parquet", SHARDS, "*/statistics.json", *LAST)),
-    "composite": (change_composite, (CHIPS, SHARDS, "*/statistics.json", *LAST, "*.made_from")),
-    "dates": (lambda project: project.change("defaults.imagery.end", "2023-06-30"), (LOCKS, CHIPS, SHARDS, *LAST)),
-    "storage": (
-        lambda project: project.change("defaults.tfrecords.storage", "encoded"),
-        (SHARDS, "*/metadata.json", "*/ledger.csv", "*/README.md|*/report/index.html"),
-    ),
-    "shards": (
-        lambda project: project.change("defaults.tfrecords.shards", 3),
-        ("*/tiles.parquet", LOCKS, SHARDS, *LAST),
-    ),
-    "splits": (
-        lambda project: project.change("defaults.splitting.seed", 7),
-        ("*/tiles.parquet", LOCKS, SHARDS, *LAST),
-    ),
-    "larger area": (
-        lambda project: resize_area(project, 600),
-        ("*/tiles.parquet", LOCKS, f"{CHIPS}|*/conflicts.parquet", SHARDS, "*/statistics.json", *LAST),
-    ),
-    "coverage": (cover_a_part, ("*/labels.parquet", CHIPS, SHARDS, *LAST)),
+    "labels": (move_labels, FROM_LOCKS),
+    "composite": (change_composite, (CHIPS, *FROM_SHARDS, "*.made_from")),
+    "dates": (lambda project: project.change("defaults.imagery.end", "2023-06-30"), FROM_LOCKS),
+    "storage": (lambda project: project.change("defaults.tfrecords.storage", "encoded"), FROM_SHARDS),
+    "shards": (lambda project: project.change("defaults.tfrecords.shards", 3), FROM_TILES),
+    "splits": (lambda project: project.change("defaults.splitting.seed", 7), FROM_TILES),
+    "larger area": (lambda project: resize_area(project, 600), FROM_TILES),
+    "coverage": (cover_a_part, FROM_LOCKS),
 }
 """What the user changes, and which writes fail then, in one run after another."""
 
@@ -111,13 +101,9 @@ def test_failed_writes_leave_nothing_that_is_out_of_date(
     project: Project, from_nothing: Callable[[str], dict[str, bytes]], name: str, patterns: tuple[str, ...]
 ) -> None:
     CHANGES[name][0](project)
-    fault = project.folder / "fault"
-    fault.mkdir()
-    (fault / "sitecustomize.py").write_text(FULL_DISK)
     for number, pattern in enumerate(patterns):
-        failing = Project(project.folder, os.environ | {"PYTHONPATH": str(fault), "FULL_FOR": pattern})
-        result = failing.run()
-        has_failed = result.returncode != 0 and "No space left on device" in result.stdout
+        result = with_full_disk(project, pattern).run()
+        has_failed = result.returncode != 0 and MESSAGE in result.stdout
         finished_before = number > 0 and result.returncode == 0  # what is the same as before the change is not written
         assert has_failed or finished_before, (pattern, result.stdout)
     again = project.run()
@@ -158,10 +144,6 @@ def test_snakemake_without_its_private_parts_makes_the_same(
     assert first.returncode == 0 and "is used without checkpoints, groups, " in first.stdout
     assert fresh.file_bytes(RESULTS) == project.file_bytes(RESULTS)
     move_labels(fresh)
-    fault = fresh.folder / "fault"
-    fault.mkdir()
-    (fault / "sitecustomize.py").write_text(FULL_DISK)
-    failing = Project(fresh.folder, plain | {"PYTHONPATH": str(fault), "FULL_FOR": "*.tfrecord-*"})
-    assert failing.run().returncode != 0
+    assert with_full_disk(fresh, "*.tfrecord-*", plain).run().returncode != 0
     assert fresh.run().returncode == 0
     assert fresh.file_bytes(RESULTS) == from_nothing("labels")

@@ -109,6 +109,7 @@ def test_no_ground_is_shared_between_splits(project: Project, dataset: str) -> N
         for other, second in zip(made, boxes, strict=True):
             assert one["split"] == other["split"] or first.intersection(second).area < 1e-6
     assert json.loads((project.results(dataset) / "audit.json").read_text())["passed"]
+    assert "UTM zone" not in (project.results(dataset) / "report" / "index.html").read_text()
 
 
 def test_a_mosaic_of_labels_is_read_back_equal(project: Project, tmp_path: Path) -> None:

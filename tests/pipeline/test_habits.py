@@ -260,6 +260,29 @@ def test_the_environment_does_not_matter(sample_run: Project, fresh: Project) ->
 
 
 @slow
+def test_generated_unit_tests_pass(fresh: Project) -> None:
+    """With absolute paths and the chips that the report shows, as the documentation says."""
+    for name in ("workflow", "profiles", "environment.yml"):
+        (fresh.folder / name).symlink_to(REPOSITORY / name)
+    data = (fresh.folder / "resources/sample").rename(fresh.folder / "data")
+    config = yaml.safe_load(yaml.safe_dump(fresh.config).replace("resources/sample", str(data)))
+    (fresh.folder / "config.yaml").unlink()
+    (fresh.folder / "config").mkdir()
+    (fresh.folder / "config/config.yaml").write_text(yaml.safe_dump(config))
+    python = Path(sys.executable)
+    environment = os.environ | {"PATH": f"{python.parent}:{os.environ['PATH']}"}
+    for arguments in ("snakemake --cores 2", "snakemake --cores 2 --generate-unit-tests", "pytest -q .tests/unit"):
+        if arguments.startswith("pytest"):
+            for chips in ("images", "labels"):
+                target = fresh.folder / ".tests/unit/report/data/results/sample" / chips
+                shutil.copytree(fresh.results() / chips, target)
+        command = [python, "-m", *arguments.split()]
+        result = subprocess.run(command, cwd=fresh.folder, env=environment, text=True, capture_output=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+    assert "14 passed" in result.stdout, result.stdout
+
+
+@slow
 def test_the_profile_is_where_snakedeploy_looks() -> None:
     assert (REPOSITORY / "profiles").is_symlink()
     assert (REPOSITORY / "profiles/default/config.yaml").read_bytes()

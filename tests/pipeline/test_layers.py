@@ -178,3 +178,17 @@ def test_a_period_added_searches_and_makes_that_period_alone(layered: Project) -
     assert (jobs["series"], jobs["images"], jobs["labels"]) == (6, 0, 0)
     assert layered.file_bytes("results/*/images/mean/*") == mean
     assert read_info(layered.results() / "tfrecords").images["s2"].shape == (3, 64, 64, 2)
+
+
+@pytest.mark.slow
+def test_chips_of_a_removed_layer_and_target_are_pruned_alone(layered: Project) -> None:
+    before = layered.file_bytes("results/*/*/*/*.tif")
+    gone = {path for path in before if path.split("/")[3] in ("mean", "road")}
+    layered.change("defaults.imagery.layers", {name: LAYERS[name] for name in ("s2", "dem")})
+    layered.change("defaults.labels.targets", {"cover": TARGETS["cover"]})
+    shown = " ".join(layered.run().stdout.split())
+    assert f"sample: {len(gone)} chips belong to no tile, layer or target any more" in shown
+    layered.run_and_count("prune")
+    kept = layered.file_bytes("results/*/*/*/*.tif")
+    assert len(gone) == 12 and kept == {path: content for path, content in before.items() if path not in gone}
+    assert not layered.run_and_count()

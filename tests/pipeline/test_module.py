@@ -1,5 +1,7 @@
 """Another workflow may have this one as a module, also moved by a prefix, and twice."""
 
+import re
+
 import pytest
 
 from support.modules import outer_workflow
@@ -16,6 +18,18 @@ def test_a_workflow_with_this_one_as_a_module(fresh: Project) -> None:
     assert {row["state"] for row in fresh.ledger()} == {"made"}
     again = fresh.run()
     assert "Nothing to be done" in again.stdout and "localrules" not in again.stdout
+
+
+@pytest.mark.slow
+def test_a_module_that_fails_writes_its_ledger(fresh: Project) -> None:
+    for band in fresh.folder.glob("resources/sample/sample-l2a/*/*B04.tif"):
+        band.write_bytes(band.read_bytes()[: band.stat().st_size // 2])
+    outer_workflow(fresh, one="first", two="second/part")
+    result = fresh.run("-k")
+    assert result.returncode == 1
+    for prefix in ("first", "second/part"):
+        text = (fresh.folder / prefix / "results/sample/ledger.csv").read_text()
+        assert len(re.findall(r"^.*,failed,.*B04.tif: cannot be read", text, re.MULTILINE)) == 6, text
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pytest
 from segchips.config.loading import load_config
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.job_times import JobTimes
+from segchips.pipeline.steps import plan
 from segchips.pipeline.steps.plan import make_plan
 from support.projects import Project
 
@@ -36,6 +37,19 @@ def test_a_plan_says_what_is_missing_and_how_long_it_takes(project: Project, mon
             chip.with_suffix(".hidden").rename(chip)
         times.unlink(missing_ok=True)
     assert Path("results/sample/plan.json").stat().st_mtime_ns == age
+
+
+@pytest.mark.parametrize(("tiles_per_job", "time"), [(1, "2 min"), (2, "1 s")])
+def test_a_chip_in_a_portion_costs_no_job(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tiles_per_job: int, time: str
+) -> None:
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setattr(plan, "_SNAKEMAKE_SECONDS", 50)
+    project.change("tiles_per_job", tiles_per_job)
+    datasets = Datasets(load_config(project.config))
+    for chip in datasets.label_chips("sample", datasets.tiles_with_chips("sample"))[:2]:
+        Path(chip).unlink()
+    assert f"2 label chips are missing; to make them takes about {time} with 4 cores" in make_plan(datasets, 4)[-1]
 
 
 def test_the_times_of_jobs_are_those_of_the_last_run_that_had_many(tmp_path: Path) -> None:

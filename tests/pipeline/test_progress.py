@@ -6,7 +6,7 @@ import sys
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from segchips.pipeline import progress
-from segchips.pipeline.progress import Progress
+from segchips.pipeline.progress import Progress, network_summary
 from segchips.remote.fetcher import Traffic
 from support.projects import Project
 
@@ -46,6 +46,15 @@ def event(kind: LogEvent, **values: object) -> logging.LogRecord:
     return record
 
 
+def test_a_job_that_is_tried_again_has_not_failed() -> None:
+    shown = Progress(print)
+    for kind in (LogEvent.JOB_INFO, LogEvent.JOB_ERROR, LogEvent.JOB_INFO):
+        shown.emit(event(kind, jobid=1, rule_name="images"))
+    assert shown.line(1.0).endswith("; 0 failed")
+    shown.emit(event(LogEvent.JOB_ERROR, jobid=1))
+    assert shown.line(1.0).endswith("; 1 failed")
+
+
 def test_rates_count_from_the_first_job_of_a_step(monkeypatch) -> None:
     shown = Progress(print)
     for second, rule in ((10.0, "images"), (20.0, "labels")):
@@ -61,6 +70,22 @@ def test_rates_count_from_the_first_job_of_a_step(monkeypatch) -> None:
     assert shown.line(30.0) == line
     shown.emit(event(LogEvent.PROGRESS, done=200, total=200))
     assert shown.line(30.0) == "images: 40, 2 a second; labels: 0; 200 of 200 jobs; 1 failed"
+
+
+def test_tiles_of_portions_are_counted_and_not_the_portions(monkeypatch) -> None:
+    shown = Progress(print, tiles_in_portions=lambda: {"images": 3000, "labels": 3000})
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 10.0)
+    shown.emit(event(LogEvent.JOB_INFO, jobid=1, rule_name="image_portions"))
+    for tiles in (200, 1000):
+        shown.count("images", "the first", tiles, 0)
+    shown.count("images", "the second", 500, 2)
+    shown.emit(event(LogEvent.PROGRESS, done=4, total=20))
+    assert shown.line(20.0) == "images: 1,500 of 3,000, 150 a second; 4 of 20 jobs, 0:00:30 left; 2 failed"
+
+
+def test_a_run_says_in_the_end_what_it_has_fetched() -> None:
+    line = network_summary(Traffic(1140, 1_456_700_000, 0, waited=1000.0, busy=40.0))
+    assert line == "network: 1,140 requests, 1,456.7 MB; 25 requests under way on average in 40.0 s"
 
 
 def test_what_is_fetched_is_shown_on_average_since_the_last_line() -> None:

@@ -4,6 +4,7 @@ Rules make a result again when its digest changes or when a file that it is made
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import geopandas
@@ -69,6 +70,7 @@ CHANGES: dict[str, tuple[str, Any, set[str]]] = {
     "cloud mask": ("defaults.imagery.cloud_mask", None, IMAGERY),
     "dates": ("defaults.imagery.end", "2023-06-30", {"scenes", "descriptors", "report"}),
     "cloud limit that drops no scene": ("defaults.imagery.max_cloud", 0.91, {"scenes", "descriptors", "report"}),
+    "an excluded id that no scene has": ("defaults.imagery.exclude", ["none"], {"scenes", "descriptors", "report"}),
     "requests": ("requests", 3, set()),
     "patience": ("defaults.imagery.patience", 60, set()),
     "min_valid": ("defaults.imagery.min_valid", 0.97, {"tfrecords", "descriptors", "report"}),
@@ -150,6 +152,19 @@ def test_a_touched_or_copied_label_file_outdates_nothing(here: Project) -> None:
     here.change("defaults.labels.path", "mine.gpkg")
     lock_labels(here)
     assert "labels" not in outdated(before, digests(here))
+
+
+def test_a_shard_is_outdated_when_another_of_its_tiles_is_excluded(here: Project) -> None:
+    datasets = datasets_of(here)
+    shards = [("sample", split, shard) for split in datasets["sample"].tfrecords.splits for shard in range(4)]
+    shard = max(shards, key=lambda shard: len(datasets.shard_tiles(*shard)))
+    seen = [Digests(datasets).shard(*shard)]
+    for chip in map(Path, datasets.image_chips("sample", datasets.shard_tiles(*shard))):
+        content = chip.read_bytes()
+        chip.write_bytes(b"")  # as while a run excludes the tile
+        seen.append(Digests(datasets).shard(*shard))
+        chip.write_bytes(content)
+    assert len(seen) > 2 and len(set(seen)) == len(seen)
 
 
 def test_another_region_outdates_the_splits(here: Project) -> None:

@@ -3,8 +3,10 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import rasterio
 
 from support.projects import Project
 
@@ -35,6 +37,30 @@ def test_scenes_stay_pinned_until_resolved(project: Project) -> None:
     assert locked(project) == [scene for scene in before if scene != gone]
     assert project.run_and_count()["images"] > 0
     assert project.file_bytes("results/*/images/*") != chips
+
+
+@pytest.mark.parametrize(
+    ("bands", "message"),
+    [
+        (2, "'png' holds 1 or 3 bands, and the products have 2; choose 'array', or other bands"),
+        (3, "'png' holds 8-bit pixels, and product 'files' has uint16; choose 'array' or 'encoded'"),
+    ],
+)
+def test_files_that_pictures_cannot_hold_are_refused_before_images_are_made(
+    bands: int, message: str, project: Project
+) -> None:
+    scenes = sorted((project.folder / "resources/sample/sample-l2a").glob("*/B04.tif"))
+    with rasterio.open(scenes[0]) as band:
+        pixels, profile = band.read(1), band.profile
+    with rasterio.open(project.folder / "bands.tif", "w", **profile | {"count": bands}) as file:
+        file.write(np.stack([pixels] * bands))
+    chips = project.file_bytes("results/*/images/*")
+    project.change("defaults.imagery", {"source": "files", "path": "bands.tif"})
+    project.change("defaults.tfrecords.storage", "png")
+    result = project.run()
+    assert result.returncode == 1
+    assert f"tfrecords.storage: {message}" in " ".join(result.stdout.split())
+    assert project.file_bytes("results/*/images/*") == chips
 
 
 @pytest.mark.slow

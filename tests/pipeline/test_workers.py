@@ -71,6 +71,26 @@ def test_only_calls_that_wait_run_beside_others_of_their_process(tmp_path: Path,
     assert len({process for process, _ in found}) == 2
 
 
+def test_calls_near_each_other_go_to_one_process_unless_another_has_far_fewer(tmp_path: Path) -> None:
+    workers = pool(2, 40)
+    for _ in range(2):
+        workers.start_one_ahead()
+
+    def processes(places: str) -> list[int]:
+        with ThreadPoolExecutor(len(places)) as callers:
+            calls = (
+                callers.submit(workers.call, overlap, str(tmp_path), waits=True, near=place)
+                for place in places
+                if not time.sleep(0.005)
+            )
+            return [call.result()[0] for call in list(calls)]
+
+    found = processes("abababab")
+    assert len({*found[::2]}) == len({*found[1::2]}) == 1 and len({*found}) == 2
+    alone = processes("c" * 20)
+    assert min(alone.count(process) for process in {*alone}) >= 4 and len({*alone}) == 2
+
+
 def test_an_exception_of_a_call_is_raised_here() -> None:
     workers = pool(1, 2)
     for _ in range(3):

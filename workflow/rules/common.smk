@@ -28,7 +28,8 @@ from segchips.pipeline.digests import Digests
 from segchips.pipeline.exclusive_results import remove_partial_files
 from segchips.pipeline.execution import check_config_files, check_storage, supervise
 from segchips.pipeline.made_from import glance_made_from, read_made_from, write_made_from
-from segchips.pipeline.progress import show_progress
+from segchips.pipeline.portions import Portions
+from segchips.pipeline.progress import network_summary, show_progress
 from segchips.pipeline.result_records import OwnRecord, checked_digest, marked_digest
 from segchips.pipeline.rule_functions import with_parameters
 from segchips.pipeline.runner import JobRunner
@@ -76,6 +77,7 @@ except SegchipsError as error:
 
 DATASETS, DIGESTS = RUNNER.datasets, Digests(RUNNER.datasets)
 RECORDS = internals.SnakemakeRecords(workflow)
+PORTIONS = Portions(DATASETS, RUNNER.lacks_wanted_scene)
 CONFIG = DATASETS.config
 RESULTS = str(CONFIG.results)
 DATASET = f"{RESULTS}/{{dataset}}"
@@ -83,9 +85,10 @@ DATASET = f"{RESULTS}/{{dataset}}"
 MANIFEST, LABEL_LOCK = (f"{DATASET}/{lock}.parquet" for lock in ("tiles", "labels"))
 
 workflow.register_resource("requests", RUNNER.network_places)
-supervise(workflow, DATASETS, lambda: images.clear_exclusion_markers(DATASETS))
-if IS_RUN:
-    show_progress(workflow, logger, RUNNER.traffic)
+supervise(
+    workflow, DATASETS, PORTIONS, partial(images.clear_exclusion_markers, DATASETS), lambda success: end_run(success)
+)
+PROGRESS = show_progress(workflow, logger, RUNNER.traffic, lambda: tiles_in_portions()) if IS_RUN else None
 if workflow.is_main_process:
     shorten_console(workflow.logger_manager, logger)
 
@@ -108,6 +111,7 @@ wildcard_constraints:
     layer=parts_pattern(DATASETS.layers),
     target=parts_pattern(DATASETS.targets),
     tile=r"[0-9][0-9A-Zs.#+-]*",
+    portion=r"[0-9][0-9A-Zs.#+-]*",
 
 
 def layers_where(wanted):
@@ -223,21 +227,6 @@ def shard_tiles(wildcards):
     return DATASETS.shard_tiles(wildcards.dataset, wildcards.split, int(wildcards.shard))
 
 
-@after_all_locks
-def shard_images(wildcards):
-    return DATASETS.image_chips(wildcards.dataset, shard_tiles(wildcards))
-
-
-@after_all_locks
-def shard_labels(wildcards):
-    return DATASETS.label_chips(wildcards.dataset, shard_tiles(wildcards))
-
-
-def example_chips(chips):
-    """An input function of the chips that show what all chips of the dataset are like."""
-    return after_all_locks(lambda wildcards: chips(wildcards.dataset, DATASETS.tiles_with_chips(wildcards.dataset)[:1]))
-
-
 def sample_report(_):
     """The report of the sample, whose files the notebooks read where the shipped config puts them."""
     if RESULTS != "results" or "sample" not in CONFIG.datasets:
@@ -318,11 +307,11 @@ def digest_of_chip(rule, kinds, ask, lock):
 
 
 def lacking_scene(dataset, layer, tile, chip):
-    """What to compare with the digest of a chip that lacks a scene which can be read now; None for other chips."""
-    if not CONFIG.datasets[dataset].imagery.layers[layer].skips_scenes:
+    """What to compare with the digest of a chip that lacks a scene which it should have; None for other chips."""
+    if not images.may_lack_scenes(DATASETS, dataset, layer, tile):
         return None
-    lacks = DATASETS.read_once("lacks", Path(chip), lambda _: RUNNER.lacks_readable_scene(dataset, layer, tile, chip))
-    return "made without a scene that can be read now" if lacks else None
+    lacks = DATASETS.read_once("lacks", Path(chip), lambda _: RUNNER.lacks_wanted_scene(dataset, layer, tile, chip))
+    return "made without a scene that it should have" if lacks else None
 
 
 def compared(digest, rule, files, own):
@@ -334,7 +323,8 @@ def compared(digest, rule, files, own):
 
 
 def shard_digest(wildcards):
-    return DIGESTS.shard(wildcards.dataset, wildcards.split, int(wildcards.shard))
+    digest = DIGESTS.shard(wildcards.dataset, wildcards.split, int(wildcards.shard))
+    return digest + PORTIONS.note_of_shard(wildcards.dataset, shard_tiles(wildcards))
 
 
 def conversion_digest(wildcards):
@@ -382,14 +372,23 @@ def print_plan(log):
     return error
 
 
+def end_run(success):
+    """What Snakemake's `onsuccess` and `onerror` would do, which it ignores in a module."""
+    RUNNER.times.save()
+    if success:
+        remove_partial_files(CONFIG.results)
+        show_reports()
+    else:
+        for dataset in CONFIG.datasets:
+            ledger.write_unfinished_ledger(DATASETS, dataset)
+    images.clear_exclusion_markers(DATASETS)
+
+
 def show_reports():
-    """Name each report that this run made."""
+    """Name each report that this run made, and sum up what it has fetched."""
     for dataset in (*CONFIG.datasets, *CONFIG.conversions):
         page = DATASETS.folder(dataset) / "report" / "index.html"
         if page.exists() and page.stat().st_mtime >= STARTED:
             logger.warning(f"{dataset}: look at {page}")
-
-
-def write_unfinished_ledgers():
-    for dataset in CONFIG.datasets:
-        ledger.write_unfinished_ledger(DATASETS, dataset)
+    if traffic := RUNNER.traffic():
+        logger.info(network_summary(traffic))

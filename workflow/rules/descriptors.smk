@@ -4,7 +4,10 @@
 rule descriptors:
     input:
         ledger=f"{DATASET}/ledger.csv",
-        statistics=f"{DATASET}/tfrecords/statistics.json",
+        description=INFO_FILES[1:],
+        indices=lambda wildcards: DATASETS.indices(wildcards.dataset),
+        images=example_chips(DATASETS.image_chips),
+        legends=outside(sources.legend_sources),
     output:
         DESCRIPTOR_FILES,
     log:

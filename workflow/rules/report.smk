@@ -6,6 +6,13 @@ rule report:
         ledger=f"{DATASET}/ledger.csv",
         audit=f"{DATASET}/audit.json",
         conflicts=f"{DATASET}/conflicts.parquet",
+        manifest=ancient(MANIFEST),
+        lock=scene_lock,
+        description=INFO_FILES[1:],
+        shards=lambda wildcards: DATASETS.shards(wildcards.dataset),
+        indices=lambda wildcards: DATASETS.indices(wildcards.dataset),
+        pixel_counts=lambda wildcards: DATASETS.pixel_counts(wildcards.dataset),
+        sources=outside(sources.report_sources),
     output:
         report(
             f"{DATASET}/report/index.html",

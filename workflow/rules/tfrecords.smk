@@ -32,6 +32,7 @@ rule tfrecords_info:
         assignments=assignments,
         lock=scene_lock,
         label_lock=label_lock,
+        shards=lambda wildcards: DATASETS.shards(wildcards.dataset),
         indices=lambda wildcards: DATASETS.indices(wildcards.dataset),
         pixel_counts=lambda wildcards: DATASETS.pixel_counts(wildcards.dataset),
         images=example_chips(DATASETS.image_chips),

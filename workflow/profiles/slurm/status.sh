@@ -17,7 +17,8 @@ case $state:$(field Reason) in
 COMPLETED:*) echo success ;;
 PENDING:BadConstraints | PENDING:PartitionConfig | PENDING:PartitionTimeLimit | PENDING:*PerJob*)
   scancel "$1"
-  failed "$1" "can never start ($(field Reason)) and is cancelled; correct its resources in workflow/profiles/slurm/config.yaml"
+  asked="$(field TimeLimit), $(field NumCPUs) CPUs and $(field MinMemoryNode) in partition $(field Partition)"
+  failed "$1" "can never start ($(field Reason)) and is cancelled: it asks for $asked; lower runtime, cores, mem_mb or the chips of a job (group-components) in workflow/profiles/slurm/config.yaml, or take another partition"
   ;;
 BOOT_FAIL:* | CANCELLED* | DEADLINE:* | FAILED:* | FORGOTTEN:* | NODE_FAIL:* | OUT_OF_MEMORY:* | TIMEOUT:*)
   log=$(ls logs/slurm/*-"$1".log 2>/dev/null)

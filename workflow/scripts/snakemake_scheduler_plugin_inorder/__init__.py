@@ -103,15 +103,19 @@ class Scheduler(SchedulerBase):
     def _first_of_queues(self) -> list[JobSchedulerInterface]:
         ready = self.dag.ready_jobs
         found: list[JobSchedulerInterface] = []
-        for queue in self._queues.values():
+        free = self.dag.workflow.scheduler.resources.get("requests", 0)
+        for (_, needs), queue in self._queues.items():
             while queue and queue[0] not in ready:
                 self._queued_jobs.discard(queue.popleft())
-            found += [job for job in islice(queue, _AHEAD) if job in ready]
+            places = free // dict(needs).get("requests", free + 1)  # all that may wait for a network start at once
+            found += [job for job in islice(queue, max(_AHEAD, places)) if job in ready]
         return found
 
     def _enqueue(self, jobs: Iterable[JobSchedulerInterface]) -> None:
+        from segchips.grids.squares import order_of
+
         new = [job for job in jobs if job not in self._queued_jobs]
-        for job in sorted(new, key=lambda job: next(map(str, job.output), "")):
+        for job in sorted(new, key=lambda job: order_of(next(map(str, job.output), ""))):
             asked = job.scheduler_resources.items()
             needs = tuple((name, amount) for name, amount in asked if amount and isinstance(amount, int))
             self._queues.setdefault((not job.is_group() and job.is_run, needs), deque()).append(job)

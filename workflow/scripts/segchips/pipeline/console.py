@@ -12,6 +12,8 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from segchips import errors
 
 _JOB_ERROR = re.compile(r'RuleException:\n(\w+) in file "[^"]*", line \d+:\n(.*?)(?:\n  File .*)?', re.DOTALL)
+_NOTHING_TO_RESTORE = re.compile("Cannot restore .*: no backup found[.]")
+"""Snakemake warns so for each shard of a failed job that did not exist before, which is no loss."""
 _OURS = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
 _REASONS = 10
 """Reasons that are shown; the logs and the ledger have all."""
@@ -37,6 +39,8 @@ class ConsoleFilter(logging.Filter):
         """Whether to show a record; an error of a job is shown in another form."""
         if getattr(record, "is_short", False):
             return True
+        if _NOTHING_TO_RESTORE.fullmatch(record.getMessage()):
+            return False
         event = getattr(record, "event", None)
         if event == LogEvent.JOB_ERROR and self._explained:
             self._explained -= 1

@@ -6,22 +6,27 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from segchips.chips.image_plan import ImagePlan, ImagePlans
 from segchips.config.model import Config, Dataset
 from segchips.errors import InputError
 from segchips.files import content_digest
 from segchips.grids.tile import chip_filename
+from segchips.grids.tile_array import TileKeys
 from segchips.labels.features import LabelFeatures
 from segchips.labels.lock import LabelLock, read_label_locks
 from segchips.labels.shared_folder import is_own_folder
 from segchips.pipeline.code_versions import foreign_to_images, module_version
 from segchips.pipeline.sources import target_sources
-from segchips.records.file_names import counts_path, index_name
+from segchips.records.file_names import counts_path, index_name, shard_path
 from segchips.scenes.lock import read_locks
 from segchips.scenes.pinning import SceneLock
 from segchips.splits.splits import read_splits
-from segchips.tiles.assignment import PLANNED, TileAssignment
-from segchips.tiles.manifest import read_parquet_columns
+from segchips.tiles.assignment import PLANNED, Assignments
+from segchips.tiles.manifest import read_keys
 
 T = TypeVar("T")
 
@@ -72,7 +77,15 @@ class Datasets:
 
     def chip_folder(self, name: str, kind: str, part: str) -> Path:
         """The folder of chips of one kind (images, labels or provenance) of one layer or target."""
-        return self.folder(self.label_owner(name) if kind == "labels" else name) / kind / part
+        return self.folder(self.chip_owner(name, kind)) / kind / part
+
+    def chip_logs(self, name: str, kind: str, part: str) -> Path:
+        """The folder of the logs of the jobs that make the chips in `chip_folder`, named after these."""
+        return self.logs(self.chip_owner(name, kind)) / kind / part
+
+    def chip_owner(self, name: str, kind: str) -> str:
+        """The dataset whose chips of one kind this one uses; only those of labels can be another's."""
+        return self.label_owner(name) if kind == "labels" else name
 
     def chips(self, name: str, kind: str, part: str, keys: Sequence[str]) -> list[str]:
         """The chip files of tiles by key; `kind` is images, labels or provenance, `part` the layer or target."""
@@ -114,6 +127,10 @@ class Datasets:
         """The files of pixel counts of all shards, split by split."""
         return [str(counts_path(Path(index))) for index in self.indices(name)]
 
+    def shards(self, name: str) -> list[str]:
+        """The shards, split by split."""
+        return [str(shard_path(Path(index))) for index in self.indices(name)]
+
     # What the config asks for
 
     def asks_platform(self, name: str, layer: str | None = None) -> bool:
@@ -141,12 +158,11 @@ class Datasets:
         """Whether the dataset's folder has these files."""
         return all((self.folder(name) / file).exists() for file in files)
 
-    def keys(self, name: str) -> list[str]:
+    def keys(self, name: str) -> TileKeys:
         """The keys of all tiles of the manifest."""
-        path = self.folder(name) / "tiles.parquet"
-        return self.read_once("keys", path, lambda path: read_parquet_columns(path, ["key"])[0])
+        return self.read_once("keys", self.folder(name) / "tiles.parquet", read_keys)
 
-    def assignments(self, name: str) -> Sequence[TileAssignment]:
+    def assignments(self, name: str) -> Assignments:
         """Every tile with its split, shard and state."""
         return self.read_once("assignments", self.folder(name) / "splits.parquet", read_splits)
 
@@ -185,8 +201,15 @@ class Datasets:
         return self.read_once("label locks", self.folder(name) / "labels.parquet", read_label_locks)
 
     def label_lock(self, name: str, target: str) -> LabelLock:
-        """What label chips of a target are made from."""
-        return self.label_locks(name)[target]
+        """What label chips of a target are made from.
+
+        Raises:
+            InputError: The label lock is damaged, or older than the target.
+        """
+        if target not in (locks := self.label_locks(name)):
+            path = self.folder(name) / "labels.parquet"
+            raise InputError(f"{path}: has no labels of target '{target}'; run again to lock them")
+        return locks[target]
 
     def features(self, name: str, target: str) -> LabelFeatures:
         """The label features of a target, read once for all datasets with equal labels."""
@@ -194,23 +217,35 @@ class Datasets:
         first = Path(target_sources(labels)[0])
         return self.read_once(("features", repr(labels)), first, lambda _: LabelFeatures(labels))
 
-    def shard_tiles(self, name: str, split: str, shard: int) -> list[str]:
+    def shard_tiles(self, name: str, split: str, shard: int) -> TileKeys:
         """The keys of the tiles of one shard that have scenes."""
-        return self._tiles_by_shard(name).get((split, shard), [])
+        return self._tiles_by_shard(name).get((split, shard), TileKeys([]))
 
-    def tiles_with_chips(self, name: str) -> list[str]:
+    def tiles_with_chips(self, name: str) -> TileKeys:
         """The keys of the tiles that get chips: neither dropped nor without scenes."""
-        chosen = {key for keys in self._tiles_by_shard(name).values() for key in keys}
-        return [row.key for row in self.assignments(name) if row.key in chosen]
+        return TileKeys(self._with_chips(name).column("key"))
 
-    def _tiles_by_shard(self, name: str) -> Mapping[tuple[str, int], list[str]]:
-        def group(_: Path) -> Mapping[tuple[str, int], list[str]]:
-            with_scenes = set(self.image_plans(name).tiles_with_chips())
-            groups: dict[tuple[str, int], list[str]] = {}
-            for row in self.assignments(name):
-                if row.state == PLANNED and row.key in with_scenes:
-                    groups.setdefault((row.split, row.shard), []).append(row.key)
-            return groups
+    def _with_chips(self, name: str) -> Assignments:
+        def choose(_: Path) -> Assignments:
+            rows = self.assignments(name)
+            planned = rows.where(pc.equal(rows.column("state"), PLANNED).to_numpy(zero_copy_only=False))
+            return planned.where(self.image_plans(name).have_chips(TileKeys(planned.column("key"))))
+
+        lock = self.folder(name) / "scenes.parquet"
+        return self.read_once(("tiles with chips", _identity(lock)), self.folder(name) / "splits.parquet", choose)
+
+    def _tiles_by_shard(self, name: str) -> Mapping[tuple[str, int], TileKeys]:
+        def group(_: Path) -> Mapping[tuple[str, int], TileKeys]:
+            rows = self._with_chips(name)
+            splits = rows.column("split").dictionary_encode()
+            numbers = splits.indices.to_numpy().astype(np.int64) << 32 | rows.values("shard")
+            order = np.argsort(numbers, kind="stable")
+            shards, first = np.unique(numbers[order], return_index=True)
+            keys = rows.column("key")
+            return {
+                (splits.dictionary[shard >> 32].as_py(), shard & 0xFFFFFFFF): TileKeys(keys.take(pa.array(some)))
+                for shard, some in zip(shards.tolist(), np.split(order, first[1:]), strict=True)
+            }
 
         lock = self.folder(name) / "scenes.parquet"
         return self.read_once(("tiles by shard", _identity(lock)), self.folder(name) / "splits.parquet", group)

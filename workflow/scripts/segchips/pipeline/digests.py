@@ -5,6 +5,8 @@ age. What depends on a chip or lock takes its digest in place of its bytes, so t
 """
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,10 +51,12 @@ class Digests:
         return digest(module_version("tiles.tiles"), *how, *contents, *_pixel_grid_query(dataset))
 
     def keys(self, name: str) -> str:
-        """Of the set of tiles; empty while there is no manifest."""
+        """Of the set of tiles; empty while there is no manifest, or a damaged one that is to be made again."""
         if not self._datasets.has_result(name, "tiles.parquet"):
             return ""
-        return digest(*self._datasets.keys(name))
+        with suppress(InputError):
+            return digest(*self._datasets.keys(name))
+        return ""
 
     def scenes(self, name: str) -> str:
         """Of the scene lock: pinned scenes stay while tiles and query do, whatever the catalogue holds by now."""
@@ -61,6 +65,7 @@ class Digests:
             modules = ("scenes.resolve",) if imagery.on_platform else ("scenes.resolve", "chips.file_metadata")
             versions = [module_version(module, *foreign_modules(imagery.source)) for module in modules]
             how += [layer, *versions, SceneQuery.of(imagery).text]
+            how += [("exclude", *imagery.exclude)] if imagery.exclude else []  # the step says which ids are unknown
             how += file_states(imagery) if imagery.source == "files" else []
         return digest(*how, self.keys(name))
 
@@ -100,16 +105,23 @@ class Digests:
 
     def provenance(self, name: str, layer: str, tile: str) -> str:
         """Of a tile's image chip with its provenance, which counts days from the reference date."""
-        return digest(self.image(name, layer, tile), self._datasets[name].imagery.layers[layer].reference_date)
-
-    def imagery(self, name: str, layer: str, tile: str) -> str:
-        """Of what the images rule makes of a tile in one layer: its chip, or its chip and provenance."""
-        with_provenance = self._datasets[name].imagery.layers[layer].provenance
-        return self.provenance(name, layer, tile) if with_provenance else self.image(name, layer, tile)
+        return self._with_date(name, layer, self.image(name, layer, tile))
 
     def label(self, name: str, target: str, tile: str) -> str:
         """Of a tile's label chip of one target."""
         return self._datasets.label_lock(name, target).digests[Tile.from_name(tile).key]
+
+    def chips(self, name: str, kind: str, part: str, keys: Sequence[str]) -> list[str]:
+        """Of the chips of many tiles by key: label chips of a target, or what is made of a layer."""
+        if kind == "labels":
+            return self._datasets.label_lock(name, part).digests.of(keys)
+        digests = self._datasets.image_plan(name, part).digests(keys)
+        has_provenance = self._datasets[name].imagery.layers[part].provenance
+        return [self._with_date(name, part, each) for each in digests] if has_provenance else digests
+
+    def _with_date(self, name: str, layer: str, image: str) -> str:
+        """The digest of an image chip with the date that its provenance counts days from."""
+        return digest(image, self._datasets[name].imagery.layers[layer].reference_date)
 
     def record_recipe(self, name: str, split: str) -> str:
         """Of all that the records of a split depend on but their chips."""
@@ -120,17 +132,18 @@ class Digests:
         return digest(module_version("records.shard_writer"), *how, split)
 
     def shard(self, name: str, split: str, shard: int) -> str:
-        """Of a shard: the recipe of its records, and every chip in it, with a mark where one is missing."""
+        """Of a shard: the recipe of its records, and every chip in it, with a note of those missing or excluded."""
         keys = self._datasets.shard_tiles(name, split, shard)
         layers, targets = self._datasets.layers(name), self._datasets.targets(name)
-        chips: list[str] = []
-        for key in keys:
-            chips += [key, *(self.imagery(name, layer, key) for layer in layers)]
-            chips += [self.label(name, target, key) for target in targets]
+        parts = [("images", layer) for layer in layers] + [("labels", target) for target in targets]
+        columns = [self.chips(name, kind, part, keys) for kind, part in parts]
+        chips = [text for row in zip(keys, *columns, strict=True) for text in row]
         files = [*self._datasets.image_chips(name, keys), *self._datasets.label_chips(name, keys)]
-        missing = sum(not os.path.exists(chip) for chip in files)
+        sizes = [_size(chip) for chip in files]
+        lacking = {"missing": [size is None for size in sizes], "excluded": [size == 0 for size in sizes]}
         made_from = digest(self.record_recipe(name, split), *chips)
-        return f"{made_from}, {missing} chips missing" if missing else made_from
+        notes = (f"{sum(which)} chips {note} ({digest(which)})" for note, which in lacking.items() if any(which))
+        return ", ".join([made_from, *notes])
 
     def dataset_info(self, name: str) -> str:
         """Of the description of the shards."""
@@ -139,7 +152,8 @@ class Digests:
         values = [
             (name, target.background, target.unknown, target.kind) for name, target in dataset.labels.targets.items()
         ]
-        how = dataset.tfrecords, products, values
+        objects = [one.class_names for one in dataset.labels.targets.values() if one.kind == "instances"]
+        how = dataset.tfrecords, products, values, *objects
         made_from = self._datasets.content_digests([*self._datasets.indices(name), *self._datasets.pixel_counts(name)])
         return digest(module_version("records.dataset_description"), *how, *made_from)
 
@@ -201,3 +215,11 @@ class Digests:
     def _results(self, name: str, *files: str) -> list[str]:
         """Digests of the contents of some of the dataset's results."""
         return self._datasets.content_digests([str(self._datasets.folder(name) / file) for file in files])
+
+
+def _size(file: str) -> int | None:
+    """The size of a file in bytes; None where there is none, or none in reach."""
+    try:
+        return os.stat(file).st_size
+    except OSError:
+        return None

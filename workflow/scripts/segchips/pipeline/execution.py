@@ -2,12 +2,15 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from snakemake.exceptions import WorkflowError
 from snakemake.settings.enums import RerunTrigger
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
@@ -19,6 +22,8 @@ from segchips.pipeline import snakemake_internals as internals
 from segchips.pipeline.checks import check_writable
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.exclusive_results import exclusive_results
+from segchips.pipeline.portion_options import delete_portions, files_of_portions, touch_portions, translate_options
+from segchips.pipeline.portions import Portions
 from segchips.pipeline.progress import tile_rules
 
 Execute = Callable[..., bool]
@@ -27,6 +32,7 @@ _SCHEDULER = "inorder"
 _CONTENT_TRIGGERS = {RerunTrigger.MTIME, RerunTrigger.PARAMS, RerunTrigger.INPUT}
 _LOCKS = ("scenes.parquet", "labels.parquet", "splits.parquet")
 _INTERRUPTED = 130
+_interrupted = threading.Event()
 _GROUP_CORES = 4
 
 
@@ -36,42 +42,73 @@ def check_config_files(workflow: Any) -> None:
         check_duplicate_keys(Path(path))
 
 
-def supervise(workflow: Any, datasets: Datasets, prepare: Callable[[], None]) -> None:
-    """Have a run of the workflow prepared, and its jobs run only while no other run works in the results.
+def supervise(
+    workflow: Any,
+    datasets: Datasets,
+    portions: Portions,
+    prepare: Callable[[], None],
+    finish: Callable[[bool], None],
+) -> None:
+    """Have a run of the workflow prepared and ended, and its jobs run only while no other run works in the results.
 
     Args:
         workflow: Snakemake's workflow.
         datasets: The datasets that the run makes.
+        portions: Their portions.
         prepare: Called once the results are held, before the first job.
+        finish: Called after the last job, with whether all jobs succeeded.
     """
     # Submitted jobs name the results, so that a later run can cancel them, and the Python that submits them.
     os.environ["SEGCHIPS_RESULTS"] = str(datasets.config.results.absolute())
     os.environ["SEGCHIPS_PYTHON"] = sys.executable
     if workflow.is_main_process:
-        internals.wrap_execution(workflow, partial(_execute, workflow, datasets, prepare))
+        internals.wrap_execution(workflow, partial(_execute, workflow, datasets, portions, prepare, finish))
+        internals.wrap_deletion(
+            workflow, partial(files_of_portions, datasets, portions), partial(delete_portions, datasets, portions)
+        )
     elif workflow.remote_exec:
         internals.wrap_execution(workflow, partial(_execute_job, workflow))
 
 
+def is_stopping(workflow: Any) -> bool:
+    """Whether a run is about to end: it was told to, or a job has failed and no other is to start."""
+    return _interrupted.is_set() or internals.is_stopping(workflow)
+
+
+def _note_interrupt(number: int, frame: Any) -> None:
+    _interrupted.set()
+    signal.default_int_handler(number, frame)
+
+
 def _execute(
-    workflow: Any, datasets: Datasets, prepare: Callable[[], None], execute: Execute, options: Options
+    workflow: Any,
+    datasets: Datasets,
+    portions: Portions,
+    prepare: Callable[[], None],
+    finish: Callable[[bool], None],
+    execute: Execute,
+    options: Options,
 ) -> bool:
     results, mode = datasets.config.results, options["executor_plugin"].common_settings
     try:
         check_storage(workflow)
         _check_locks(workflow, datasets, mode.touch_exec)
         _use_settings(workflow, options)
+        translate_options(workflow, datasets, portions)
         if mode.dryrun_exec:
             return _execute_dry(execute, options)
         check_writable(results)
         if not internals.is_usable("execution"):
-            return execute(**options)
+            return _execute_to_end(workflow, finish, execute, options)
         logging.raiseExceptions = False  # logger plugins show logs of failed jobs, which may not exist
         with exclusive_results(results, lambda: internals.stop_scheduling(workflow)) as is_held:
             if is_held:
                 internals.remove_stale_locks(results)
             prepare()
-            return execute(**options)
+            if mode.touch_exec:
+                touch_portions(datasets, portions)
+            signal.signal(signal.SIGINT, _note_interrupt)
+            return _execute_to_end(workflow, finish, execute, options)
     except SegchipsError as error:
         raise SystemExit(final_message(error)) from error
     except KeyboardInterrupt:  # the second one: Snakemake stops at the first
@@ -87,6 +124,17 @@ def _execute_dry(execute: Execute, options: Options) -> bool:
             f"'{error.filename}' cannot be written, where Snakemake keeps its records of a dry run, too; "
             "name a folder that you can write to with --directory"
         ) from error
+
+
+def _execute_to_end(workflow: Any, finish: Callable[[bool], None], execute: Execute, options: Options) -> bool:
+    try:
+        result = execute(**options)
+    except WorkflowError:
+        if internals.has_begun(workflow):
+            finish(False)
+        raise
+    finish(True)
+    return result
 
 
 def _execute_job(workflow: Any, execute: Execute, options: Options) -> bool:
@@ -142,7 +190,7 @@ def check_storage(workflow: Any) -> None:
 
 
 def _check_locks(workflow: Any, datasets: Datasets, touches: bool) -> None:
-    """InputError where `--touch` or `--until` need the locks of the datasets, which do not exist yet."""
+    """InputError where `--touch` or `--until` need locks of the datasets that do not exist yet, or are damaged."""
     missing = [
         f"{datasets.folder(name) / lock}"
         for name in datasets.config.datasets
@@ -152,6 +200,9 @@ def _check_locks(workflow: Any, datasets: Datasets, touches: bool) -> None:
     until = [name for name in workflow.dag_settings.until if name in tile_rules(workflow)]
     if touches and missing:
         raise InputError(f"--touch: there is no {missing[0]} to mark as up to date; run without --touch first")
+    for name in datasets.config.datasets if touches else ():
+        for read in (datasets.keys, datasets.scene_locks, datasets.label_locks, datasets.assignments):
+            read(name)
     if until and missing:
         targets = " ".join(missing)
         raise InputError(

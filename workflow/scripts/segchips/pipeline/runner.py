@@ -2,19 +2,21 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVarTuple
+from typing import Any, Literal, TypeVarTuple
 
 from segchips.config.loading import load_config
 from segchips.config.model import Config
 from segchips.errors import SegchipsError
 from segchips.files import atomic_write
+from segchips.grids.squares import square_of
 from segchips.pipeline.checks import check_conversion, check_inputs, check_pinned_scenes
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.job_times import JobTimes
-from segchips.pipeline.steps.images import lacks_readable_scene
+from segchips.pipeline.steps.images import lacks_wanted_scene
 from segchips.pipeline.steps.scenes import check_scenes
 from segchips.pipeline.workers import WorkerPool, WorkerProcess
 from segchips.remote.fetcher import Traffic
@@ -28,6 +30,29 @@ how many of these a job takes that asks a platform: it makes fewer requests at a
 Arguments = TypeVarTuple("Arguments")
 Body = Callable[[Datasets, *Arguments], Iterable[str] | None]
 """What does a job: a function of the datasets that returns lines for the job's log."""
+Place = Literal["core", "platform", "remote files"]
+"""Where a body runs: on a core, or where it waits for a platform or for files on HTTP servers."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One of the tasks of a job of many.
+
+    Attributes:
+        job: The task as messages name it, such as `tile 60:2:10.0:33:-58:8465`.
+        log: The task's log.
+        body: What does the task.
+        arguments: Its arguments after the datasets, of which the first is the dataset's name.
+        step: The step whose times it counts to; None for no one's.
+        near: Tasks that name the same read the same files, and go to the same process where they wait for them.
+    """
+
+    job: str
+    log: str
+    body: Callable[..., Iterable[str] | None]
+    arguments: tuple[object, ...]
+    step: str | None
+    near: Hashable
 
 
 class JobRunner:
@@ -91,10 +116,42 @@ class JobRunner:
         return self._run(self._platform_worker, job, log, body, arguments, _run_logged, waits=True)
 
     def run_on_remote_files(
-        self, job: str, log: str, body: Body[*Arguments], *arguments: *Arguments
+        self,
+        job: str,
+        log: str,
+        body: Callable[..., Iterable[str] | None],
+        name: str,
+        part: str,
+        tile: str,
+        *others: str,
     ) -> SegchipsError | None:
-        """Run a job's body that reads files on HTTP servers; as `run`."""
-        return self._run(self._workers, job, log, body, arguments, _run_with_files, waits=True)
+        """Run a body that reads files on HTTP servers for a tile of a layer; as `run`.
+
+        Tiles of a square go to the same process, which finds blocks decoded that it has read for their neighbours.
+        """
+        arguments, near = (name, part, tile, *others), (name, part, square_of(tile))
+        return self._run(self._workers, job, log, body, arguments, _run_with_files, waits=True, near=near)
+
+    def run_batch(self, place: Place, tasks: Sequence[Task]) -> list[SegchipsError | None]:
+        """Run tasks one after another in one process, logged as jobs of their own; returns the error of each, or None.
+
+        Raises:
+            Exception: What is no SegchipsError ends all of them.
+        """
+        pool = self._platform_worker if place == "platform" else self._workers
+        near = tasks[0].near if place == "remote files" else None
+        call = partial(pool.call, waits=place != "core", near=near) if pool else self._call_here
+        outcomes = call(_run_batch, _RUNS[place], tasks)
+        for task, (error, seconds) in zip(tasks, outcomes, strict=True):
+            if error is None and task.step:
+                self.times.add(str(task.arguments[0]), task.step, seconds)
+        return [error for error, _ in outcomes]
+
+    def place(self, name: str, layer: str) -> Place:
+        """Where image chips of a layer are made."""
+        if self.datasets.asks_platform(name, layer):
+            return "platform"
+        return "remote files" if self.datasets.reads_http(name, layer) else "core"
 
     def places(self, name: str, layer: str, is_submitted: bool) -> int:
         """Return how many places for jobs that wait for a network an image chip of a layer takes.
@@ -104,6 +161,13 @@ class JobRunner:
         if self.datasets.asks_platform(name, layer):
             return PLATFORM_PLACES
         return (PLACES if is_submitted else 1) * self.datasets.reads_http(name, layer)
+
+    def places_of_many(self, name: str, layer: str) -> int:
+        """Return how many places a job takes that makes image chips of a layer for many tiles: half of all.
+
+        Two such jobs fill the places while one of them ends. They are those of whole requests, of one at least.
+        """
+        return self.places(name, layer, False) and PLACES * max(1, self.network_places // PLACES // 2)
 
     def traffic(self) -> Traffic | None:
         """Return what was fetched from HTTP servers so far; None where nothing was."""
@@ -129,10 +193,10 @@ class JobRunner:
         for conversion in config.conversions.values():
             check_conversion(conversion)
 
-    def lacks_readable_scene(self, name: str, layer: str, tile_name: str, path: str) -> bool:
-        """Whether a chip lacks a scene that could not be read when it was made, and that can be read now."""
+    def lacks_wanted_scene(self, name: str, layer: str, tile_name: str, path: str) -> bool:
+        """Whether a chip lacks a scene that it should have, such as one that can be read now."""
         pool = self._platform_worker if self.datasets.asks_platform(name, layer) else self._workers
-        return bool(self._ask(pool, lacks_readable_scene, name, layer, tile_name, path))
+        return bool(self._ask(pool, lacks_wanted_scene, name, layer, tile_name, path))
 
     def _run(
         self,
@@ -143,8 +207,9 @@ class JobRunner:
         arguments: tuple[object, ...],
         run: Callable[..., tuple[SegchipsError | None, float]],
         waits: bool = False,
+        near: Hashable = None,
     ) -> SegchipsError | None:
-        call = partial(pool.call, waits=waits) if pool else self._call_here
+        call = partial(pool.call, waits=waits, near=near) if pool else self._call_here
         error, seconds = call(run, job, log, body, arguments)
         if error is None and arguments:
             self.times.add(str(arguments[0]), body.__module__.rpartition(".")[2], seconds)
@@ -196,6 +261,15 @@ def _run_with_files(
     """As `_run_in_turn`; while the body waits for remote files, another thread computes."""
     with computing(), remote_files():
         return _run_logged(datasets, job, log, body, arguments)
+
+
+_RUNS = {"core": _run_in_turn, "platform": _run_logged, "remote files": _run_with_files}
+
+
+def _run_batch(
+    datasets: Datasets, run: Callable[..., tuple[SegchipsError | None, float]], tasks: Sequence[Task]
+) -> list[tuple[SegchipsError | None, float]]:
+    return [run(datasets, task.job, task.log, task.body, task.arguments) for task in tasks]
 
 
 def _add_library_to_path() -> None:

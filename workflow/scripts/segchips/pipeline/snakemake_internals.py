@@ -233,10 +233,40 @@ def wrap_execution(workflow: Any, wrapper: Callable[[Callable[..., bool], dict[s
     workflow.execute = lambda **options: wrapper(execute, options)
 
 
+def wrap_deletion(workflow: Any, find: Callable[[], list[str]], forget: Callable[[], None]) -> None:
+    """Let `--delete-all-output` delete further files: those that `find` returns, after which `forget` is called."""
+    delete = workflow.delete_output
+
+    def delete_all(only_temp: bool = False, dryrun: bool = False) -> None:
+        files = [] if only_temp else find()
+        delete(only_temp=only_temp, dryrun=dryrun)
+        for file in files:
+            logger.info(f"{'Would delete' if dryrun else 'Deleting'} {file}")
+            if not dryrun:
+                Path(file).unlink(missing_ok=True)
+        if not (only_temp or dryrun):
+            forget()
+
+    workflow.delete_output = delete_all
+
+
+def has_begun(workflow: Any) -> bool:
+    """Whether jobs may have run."""
+    return workflow.scheduler is not None
+
+
 def stop_scheduling(workflow: Any) -> None:
     """Let no further job start once one has failed, whatever `--keep-going` says."""
     if is_usable("execution"):
         workflow.scheduler.keepgoing = False
+
+
+def is_stopping(workflow: Any) -> bool:
+    """Whether Snakemake is about to end: it was terminated, or a job has failed and no other is to start."""
+    scheduler = workflow.scheduler
+    if not is_usable("execution"):
+        return False
+    return bool(scheduler._user_kill or (scheduler._errors and not scheduler.keepgoing))
 
 
 def remove_stale_locks(results: Path) -> None:

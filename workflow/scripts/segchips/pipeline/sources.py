@@ -51,6 +51,11 @@ def legend_sources(dataset: Dataset) -> list[str]:
     return list(dict.fromkeys(_layer_files([layer for layer in layers if raster_files(layer.path, layer.asset)])))
 
 
+def report_sources(dataset: Dataset) -> list[str]:
+    """The files that say where tiles are, and that name and colour the classes of labels; each once."""
+    return list(dict.fromkeys([*tile_sources(dataset), *legend_sources(dataset)]))
+
+
 def target_sources(target: LabelsConfig) -> list[str]:
     """The files that hold the features, pixels and coverage of one target."""
     coverage = [target.coverage.path] if target.coverage else []

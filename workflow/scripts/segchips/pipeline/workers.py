@@ -12,10 +12,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+
+_UNEVEN = 8
+"""How many more calls than another a process may have for the sake of calls that are near each other."""
 
 
 class WorkerConnection:
@@ -45,7 +48,9 @@ class WorkerProcess:
         pairs = [socket.socketpair() for _ in range(2)]
         far = [end.fileno() for _, end in pairs]
         code = f"from {__name__} import serve; serve()"
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        # By default, each thread may keep the memory that it has freed for itself.
+        environment = {"MALLOC_ARENA_MAX": "1"} | os.environ
+        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
         command = [sys.executable, "-c", code, module, *map(str, far)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=far, env=environment)
         self._doorbell, first = (near for near, _ in pairs)
@@ -101,13 +106,19 @@ class WorkerPool:
     ) -> None:
         self._state, self._threads = (make_state, arguments), threads
         self._workers = [_Worker(threads) for _ in range(count)]
+        self._nearest: dict[Hashable, _Worker] = {}
         self._changed = threading.Condition()
         self.processes: list[subprocess.Popen[bytes]] = []
         if started and count:
             self._use(self._workers[0], started)
 
     def call(
-        self, function: Callable[..., Any], *arguments: object, start_ahead: bool = True, waits: bool = False
+        self,
+        function: Callable[..., Any],
+        *arguments: object,
+        start_ahead: bool = True,
+        waits: bool = False,
+        near: Hashable = None,
     ) -> Any:
         """Call a function of a module in a worker process, with its state as the first argument.
 
@@ -116,6 +127,7 @@ class WorkerPool:
             arguments: Its arguments after the state.
             start_ahead: Whether further calls are to be expected, for which another process starts.
             waits: Whether the function mostly waits for a network, so that it runs beside others of one process.
+            near: Calls that name the same go to the same process, unless others have far fewer.
 
         Returns:
             What the function returns; both have to be picklable.
@@ -124,7 +136,7 @@ class WorkerPool:
             Exception: Whatever the function raises.
             RuntimeError: The process died.
         """
-        worker, connection = self._take(waits)
+        worker, connection = self._take(waits, near)
         if start_ahead:
             self.start_one_ahead()
         try:
@@ -153,7 +165,7 @@ class WorkerPool:
             if waiting and all(worker.calls for worker in self._workers if worker.process):
                 self._use(waiting[0], WorkerProcess())
 
-    def _take(self, waits: bool) -> tuple[_Worker, WorkerConnection]:
+    def _take(self, waits: bool, near: Hashable) -> tuple[_Worker, WorkerConnection]:
         with self._changed:
             while True:
                 free = [one for one in self._workers if one.calls < one.limit and (waits or not one.computing)]
@@ -161,9 +173,13 @@ class WorkerPool:
                     self._changed.wait()
                     continue
                 worker = min(free, key=lambda one: (one.calls, not one.process))
+                if near and (same := self._nearest.get(near)) in free and same.calls <= worker.calls + _UNEVEN:
+                    worker = same
                 if connection := self._connection(worker):
                     worker.calls += 1
                     worker.computing += not waits
+                    if near:
+                        self._nearest[near] = worker
                     return worker, connection
 
     def _connection(self, worker: _Worker) -> WorkerConnection | None:

@@ -40,10 +40,17 @@ def make_image(
         return [str(error)]
 
 
-def lacks_readable_scene(datasets: Datasets, name: str, layer: str, tile_name: str, path: str) -> bool:
-    """Whether a chip lacks a scene that could not be read when it was made, and that can be read now.
+def may_lack_scenes(datasets: Datasets, name: str, layer: str, tile_name: str) -> bool:
+    """Whether an image chip may lack scenes: they are skipped, or were when its job wrote lines to its log."""
+    log = datasets.chip_logs(name, "images", layer) / f"{tile_name}.log"
+    return datasets[name].imagery.layers[layer].skips_scenes or (log.exists() and log.stat().st_size > 0)
 
-    A scene is read for one of the tiles that lack it; the others follow.
+
+def lacks_wanted_scene(datasets: Datasets, name: str, layer: str, tile_name: str, path: str) -> bool:
+    """Whether a chip lacks a scene that it should have.
+
+    That is one which could not be read when it was made and can be read now or, where the config skips no scenes (any
+    more), any. A scene is read for one of the tiles that lack it; the others follow.
 
     Args:
         datasets: The datasets.
@@ -55,13 +62,13 @@ def lacks_readable_scene(datasets: Datasets, name: str, layer: str, tile_name: s
     from segchips.chips.skipped_scenes import can_be_read, skipped_scenes
 
     plan, tile = datasets.image_plan(name, layer), Tile.from_name(tile_name)
-    lock = datasets.folder(name) / "scenes.parquet"
+    lock, skips = datasets.folder(name) / "scenes.parquet", plan.imagery.skips_scenes
 
     def is_readable(product: str, scene: str) -> bool:
         key = "readable", layer, product, scene
         return datasets.read_once(key, lock, lambda _: can_be_read(plan, product, scene, tile))
 
-    return any(is_readable(product, scene) for product, scene in skipped_scenes(Path(path)))
+    return any(not skips or is_readable(product, scene) for product, scene in skipped_scenes(Path(path)))
 
 
 def exclusion_reasons(datasets: Datasets, name: str, keys: Sequence[str]) -> dict[str, str]:
@@ -70,7 +77,7 @@ def exclusion_reasons(datasets: Datasets, name: str, keys: Sequence[str]) -> dic
     for layer in datasets.layers(name):
         for key, chip in zip(keys, map(Path, datasets.chips(name, "images", layer, keys)), strict=True):
             if key not in reasons and is_exclusion_marker(chip):
-                log = datasets.logs(name) / "images" / layer / f"{chip.stem}.log"
+                log = datasets.chip_logs(name, "images", layer) / f"{chip.stem}.log"
                 reason = log.read_text(encoding="utf-8").strip()
                 reasons[key] = f"{layer}: {reason}" if layer else reason
     return reasons

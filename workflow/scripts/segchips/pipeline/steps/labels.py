@@ -11,7 +11,8 @@ from segchips.pipeline.datasets import Datasets
 
 def make_label_lock(datasets: Datasets, name: str, path: str) -> list[str]:
     """Write to `path` which features each label chip depends on, or copy the lock of the dataset that has the chips."""
-    from segchips.labels.lock import lock_labels, write_label_locks
+    from segchips.grids.tile_array import TileArray
+    from segchips.labels.lock import features_met, lock_labels, write_label_locks
     from segchips.labels.misplaced import describe_misplaced
     from segchips.labels.shared_folder import link_label_folder
 
@@ -20,11 +21,11 @@ def make_label_lock(datasets: Datasets, name: str, path: str) -> list[str]:
     if owner != folder:
         atomic_write(path, (owner / "labels.parquet").read_bytes())
         return [f"the labels are those of {owner.name}"]
-    tiles, locks, lines = [Tile.from_key(key) for key in datasets.keys(name)], {}, list[str]()
+    tiles, locks, lines = TileArray.from_keys(datasets.keys(name)), {}, list[str]()
     for target in datasets.targets(name):
         features, title = datasets.features(name, target), f"{target}: " if target else ""
         lock = locks[target] = lock_labels(features, tiles, module_version("labels.chip"))
-        notes = [*features.notes, *describe_misplaced(features, tiles, list(lock.feature_indices.values()))]
+        notes = [*features.notes, *describe_misplaced(features, tiles, features_met(lock))]
         for note in notes:
             print(f"{name}: {title}{note}", file=sys.stderr)
         lines += [f"{title}{line}" for line in (f"{len(features)} features", *notes)]

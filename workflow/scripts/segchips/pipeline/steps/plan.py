@@ -7,6 +7,7 @@ from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.digests import Digests
 from segchips.pipeline.job_times import JobTimes
 from segchips.pipeline.made_from import read_made_from, write_made_from
+from segchips.pipeline.portions import Portions
 from segchips.reports.plan import plan_lines, write_plan
 
 _USUAL_SECONDS = {"images": 0.05, "labels": 0.01}
@@ -14,7 +15,7 @@ _USUAL_SECONDS = {"images": 0.05, "labels": 0.01}
 _USUAL_NETWORK_SECONDS = 2.0
 """As above, of an image chip from a platform or a remote catalogue."""
 _SNAKEMAKE_SECONDS = 0.007
-"""Seconds that Snakemake itself takes for each job, however many cores there are."""
+"""Seconds that Snakemake itself takes for each chip that has a job of its own, however many cores there are."""
 
 
 def make_plan(datasets: Datasets, cores: int) -> list[str]:
@@ -50,7 +51,8 @@ def _time_line(datasets: Datasets, name: str, cores: int) -> str:
     measured = {step: times.seconds(name, step) for step in missing}
     usual = _USUAL_SECONDS | ({"images": _USUAL_NETWORK_SECONDS} if is_remote else {})
     seconds = sum((measured[step] or usual[step]) * count / parallel[step] for step, count in missing.items())
-    seconds = max(seconds, _SNAKEMAKE_SECONDS * sum(missing.values()))
+    if not Portions(datasets, lambda *_: False).are_used(name):
+        seconds = max(seconds, _SNAKEMAKE_SECONDS * sum(missing.values()))
     what = f"{missing['images']:,} image chips and {missing['labels']:,} label chips are missing"
     guessed = [step for step, count in missing.items() if count and measured[step] is None]
     basis = "at the speed of the last run"

@@ -4,6 +4,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from segchips.config.tfrecords import PICTURES, picture_dtype_fault, picture_fault
 from segchips.errors import InputError
 from segchips.pipeline.datasets import Datasets
 
@@ -11,7 +12,7 @@ from segchips.pipeline.datasets import Datasets
 def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
     """Search the dataset's catalogue and pin the scenes of each tile in the lock at `path`."""
     from segchips.chips.file_metadata import complete_from_files
-    from segchips.chips.source_check import check_rasters
+    from segchips.chips.source_check import check_rasters, chip_dtypes
     from segchips.scenes.lock import read_locks
     from segchips.scenes.resolve import resolve
     from segchips.scenes.usable import usable_scenes
@@ -22,12 +23,19 @@ def make_scenes(datasets: Datasets, name: str, path: str) -> list[str]:
             former = {scene.pin for lock in read_locks(Path(path)).values() for scene in lock.scenes}
     lines = list(resolve(datasets[name], manifest, Path(path), refresh=False, complete=complete_from_files))
     for line in lines:
-        if " is left out: " in line:
+        if " is left out: " in line or " is not among " in line:
             print(f"{name}: {line}", file=sys.stderr)
     check_grid(datasets, name, Path(path))
     locks = read_locks(Path(path))
     for layer, imagery in datasets[name].imagery.layers.items():
         usable = usable_scenes(imagery, locks[layer])
+        bands = sum(len(product.bands) for product in usable.imagery.products)
+        storage = datasets[name].tfrecords.storage
+        fault = picture_fault(storage, bands)
+        if storage in PICTURES and not fault:
+            fault = picture_dtype_fault(storage, chip_dtypes(usable.imagery, usable.lock.scenes))
+        if fault:
+            raise InputError(f"datasets.{name}.tfrecords.storage: {fault}")
         key = datasets.imagery_key(name, layer)
         for note in check_rasters(usable.imagery, usable.lock.scenes, former, key):
             print(f"{name}: {note}", file=sys.stderr)

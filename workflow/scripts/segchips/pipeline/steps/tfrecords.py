@@ -53,9 +53,9 @@ def make_dataset_info(datasets: Datasets, name: str) -> list[str]:
     targets = dataset.labels.targets.values()
     values = [target.background for target in targets], [target.unknown for target in targets]
     kinds = [target.kind for target in targets]
-    describe_dataset(
-        folder, name, dataset.tfrecords, datasets.indices_by_split(name), *_example(datasets, name), *values, kinds
-    )
+    objects = {part: one.class_names for part, one in dataset.labels.targets.items() if one.kind == "instances"}
+    about = *_example(datasets, name), *values, kinds, objects
+    describe_dataset(folder, name, dataset.tfrecords, datasets.indices_by_split(name), *about)
     removed = _remove_former_shards(datasets, name, folder)
     return [f"removed {path}, which is not one of the shards any more" for path in removed]
 

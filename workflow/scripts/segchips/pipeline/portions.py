@@ -1,0 +1,303 @@
+"""Portions: sets of neighbouring tiles of a large dataset, whose chips one job makes.
+
+The tiles are ordered by zone, and in it along a curve that keeps near tiles together (Morton order). The order is cut
+before tiles whose keys have the lowest hashes, until no portion is too large. A tile that comes or goes so changes the
+portion that it lies in, and seldom a neighbour.
+
+Each portion has a hidden file that says of each chip what it was made from, and when. A chip that is still that file is
+up to date, or outdated, without being opened.
+"""
+
+import json
+import os
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segchips.chips.skipped_scenes import skipped_scenes
+from segchips.config.model import AUTO
+from segchips.errors import InputError
+from segchips.files import atomic_write, digest
+from segchips.grids.tile import chip_name
+from segchips.pipeline.datasets import Datasets
+from segchips.pipeline.digests import Digests
+
+TILES = 1000
+"""Tiles of a portion on average, and tiles of a dataset from which on it has portions, unless the config says so."""
+FORCED = "SEGCHIPS_FORCED"
+"""The environment variable of a run that makes chips again: when it began, in nanoseconds since 1970, and the kinds or
+files of these chips, as JSON."""
+FOLDER = ".portions"
+MISSING, OUTDATED, UNKNOWN, REPEATED = "missing", "outdated", "changed or unknown", "forced"
+INCOMPLETE = "made without a scene that they should have"
+_EXAMPLES = 3
+"""Tiles that a line names."""
+_FAR = 2**31
+"""Added to columns and rows, which may be negative."""
+
+
+@dataclass(frozen=True)
+class Portion:
+    """A portion of a dataset's chips.
+
+    Attributes:
+        dataset: The dataset's name.
+        kind: `images`, with provenance where the config asks for it, or `labels`.
+        part: The layer or target.
+        name: The name of the first tile.
+    """
+
+    dataset: str
+    kind: str
+    part: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A chip of a portion that is not known to be right.
+
+    Attributes:
+        key: The key of its tile.
+        digest: The rerun digest of the chip as it should be.
+        files: The image and its provenance file, or the label chip.
+        reason: What is wrong with it.
+        ages: When the files were written; None where they are missing.
+    """
+
+    key: str
+    digest: str
+    files: tuple[str, ...]
+    reason: str
+    ages: Sequence[int] | None
+
+
+def divide(keys: Sequence[str], size: int) -> dict[str, list[str]]:
+    """Divide tiles into portions.
+
+    Args:
+        keys: The keys of the tiles, of which there is one at least.
+        size: How many tiles a portion has on average, and half of what it has at most.
+
+    Returns:
+        The keys of each portion's tiles, in the order in which they are to be made, by the name of its first tile.
+    """
+    zones, columns, rows = zip(*(key.rsplit(":", 2) for key in keys), strict=True)
+    curve = _spread(columns) | _spread(rows) << np.uint64(1)
+    order = np.lexsort((curve, np.array(zones, dtype=np.str_)))
+    hashes = np.fromiter((zlib.crc32(keys[place].encode()) for place in order), np.uint32, len(keys))
+    starts, todo = [0], [(0, len(keys))]
+    while todo:
+        first, end = todo.pop()
+        if end - first > 2 * size:
+            cut = first + 1 + int(np.argmin(hashes[first + 1 : end]))
+            starts.append(cut)
+            todo += [(first, cut), (cut, end)]
+    starts.sort()
+    portions = ([keys[place] for place in order[a:b]] for a, b in zip(starts, [*starts[1:], len(keys)], strict=True))
+    return {chip_name(portion[0]): portion for portion in portions}
+
+
+def _spread(numbers: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """Columns or rows with a zero before each of their 32 bits."""
+    bits = (np.fromiter(map(int, numbers), np.int64, len(numbers)) + _FAR).astype(np.uint64)
+    for shift, mask in (
+        (16, 0x0000FFFF0000FFFF),
+        (8, 0x00FF00FF00FF00FF),
+        (4, 0x0F0F0F0F0F0F0F0F),
+        (2, 0x3333333333333333),
+        (1, 0x5555555555555555),
+    ):
+        bits = (bits | bits << np.uint64(shift)) & np.uint64(mask)
+    return bits
+
+
+class Portions:
+    """The portions of all datasets.
+
+    Args:
+        datasets: The datasets.
+        lacks_scene: Whether the chip of a dataset, layer and tile, at a path, lacks a scene that can be read now.
+    """
+
+    def __init__(self, datasets: Datasets, lacks_scene: Callable[[str, str, str, str], bool]) -> None:
+        self._datasets, self._digests, self._lacks_scene = datasets, Digests(datasets), lacks_scene
+
+    def are_used(self, name: str) -> bool:
+        """Whether a dataset, whose tiles have splits, is made in portions."""
+        size = self._datasets.config.tiles_per_job
+        return len(self._datasets.assignments(name)) >= TILES if size == AUTO else size != 1
+
+    def are_known_to_be_used(self, name: str) -> bool:
+        """As `are_used`, before it is known whether the splits are there and can be read."""
+        with suppress(InputError, OSError):
+            return self.are_used(name)
+        return False
+
+    def all(self, name: str) -> list[Portion]:
+        """All portions of a dataset; none where it is not made in portions."""
+        if not self.are_used(name):
+            return []
+        parts = [("images", layer) for layer in self._datasets.layers(name)]
+        parts += [("labels", target) for target in self._datasets.targets(name)]
+        return [Portion(name, kind, part, portion) for kind, part in parts for portion in self._keys(name)]
+
+    def folder(self, name: str) -> Path:
+        """The folder of what is known of a dataset's portions."""
+        return self._datasets.folder(name) / FOLDER
+
+    def record(self, portion: Portion) -> str:
+        """The file that stands for a finished portion."""
+        return f"{self.folder(portion.dataset) / portion.kind / portion.part / portion.name}.json"
+
+    def keys(self, portion: Portion) -> list[str]:
+        """The keys of the portion's tiles that get chips."""
+        return self._keys(portion.dataset).get(portion.name, [])
+
+    def count(self, name: str, portion: str) -> int:
+        """How many tiles a portion, given by name, has that get chips."""
+        return len(self._keys(name).get(portion, ()))
+
+    def _keys(self, name: str) -> Mapping[str, list[str]]:
+        folder = self._datasets.folder(name)
+        manifest, lock, splits = (folder / f"{file}.parquet" for file in ("tiles", "scenes", "splits"))
+
+        def divide_all(_: Path) -> Mapping[str, list[str]]:
+            size = self._datasets.config.tiles_per_job
+            return divide(list(self._datasets.keys(name)), TILES if size == AUTO else int(size))
+
+        def choose(_: Path) -> Mapping[str, list[str]]:
+            chosen = set(self._datasets.tiles_with_chips(name))
+            portions = self._datasets.read_once("portions", manifest, divide_all).items()
+            kept = {portion: [key for key in keys if key in chosen] for portion, keys in portions}
+            return {portion: keys for portion, keys in kept.items() if keys}
+
+        others = tuple(file.stat().st_mtime_ns for file in (manifest, lock))
+        return self._datasets.read_once(("tiles by portion", others), splits, choose)
+
+    def digest(self, portion: Portion) -> str:
+        """The rerun digest of a portion: of all of its chips."""
+        keys = self.keys(portion)
+        chips = self._digests.chips(portion.dataset, portion.kind, portion.part, keys)
+        return digest(*map(" ".join, zip(keys, chips, strict=True)))
+
+    def digest_of_all(self, name: str) -> str:
+        """The rerun digest of what stands for all portions: of their names, with a note of missing ones."""
+        portions = self.all(name)
+        missing = sum(not os.path.exists(self.record(portion)) for portion in portions)
+        made_from = digest(*((portion.kind, portion.part, portion.name) for portion in portions))
+        return f"{made_from}, {missing} portions missing" if missing else made_from
+
+    def note_of_shard(self, name: str, keys: Sequence[str]) -> str:
+        """What the digest of a shard says of chips that lack scenes: their own digests are those of whole ones."""
+        layers, gathered = self._datasets[name].imagery.layers, self.folder(name) / "all.json"
+        if not any(imagery.skips_scenes for imagery in layers.values()) or not gathered.exists():
+            return ""
+
+        def read(_: Path) -> set[str]:
+            of_images = (portion for portion in self.all(name) if portion.kind == "images")
+            return {key for portion in of_images for key in self._read_state(portion)[1]}
+
+        incomplete = self._datasets.read_once("incomplete", gathered, read)
+        lacking = [key for key in keys if key in incomplete]
+        return f", {digest(*lacking)} made without scenes" if lacking else ""
+
+    def outdated(self, portion: Portion) -> list[Chip]:
+        """The chips of a portion that are not known to be right, in the order in which they are to be made."""
+        keys = self.keys(portion)
+        digests = self._digests.chips(portion.dataset, portion.kind, portion.part, keys)
+        known, incomplete = self._read_state(portion)
+        since, *names = json.loads(os.environ.get(FORCED, "[0]"))
+        forced, chips = set(names), list[Chip]()
+        for key, wanted, files in zip(keys, digests, self.files(portion, keys), strict=True):
+            ages = file_ages(files)
+            made_from, *made = known.get(key, [None])
+            if ages is None:
+                reason = MISSING
+            elif not forced.isdisjoint((portion.kind, *files)) and not since <= min(ages) <= time.time_ns():
+                reason = REPEATED
+            elif made != ages:
+                reason = UNKNOWN
+            elif made_from != wanted:
+                reason = OUTDATED
+            elif key in incomplete and self._lacks_scene(portion.dataset, portion.part, chip_name(key), files[0]):
+                reason = INCOMPLETE
+            else:
+                continue
+            chips.append(Chip(key, wanted, files, reason, ages))
+        return chips
+
+    def describe(self, portion: Portion) -> str:
+        """How many chips of a portion are not known to be right, with the first of them; empty where all are."""
+        by_reason: dict[str, list[str]] = {}
+        for chip in self.outdated(portion):
+            by_reason.setdefault(chip.reason, []).append(chip.key)
+        texts = []
+        for reason, keys in by_reason.items():
+            more = ", ..." if len(keys) > _EXAMPLES else ""
+            texts.append(f"{len(keys):,} {reason} ({', '.join(keys[:_EXAMPLES])}{more})")
+        return f"{portion.kind} of {len(self.keys(portion)):,} tiles: {'; '.join(texts)}" if texts else ""
+
+    def files(self, portion: Portion, keys: Sequence[str]) -> list[tuple[str, ...]]:
+        """The chip files of tiles: for each tile, the image and its provenance file, or the label chip."""
+        name, part = portion.dataset, portion.part
+        kinds = self._datasets.image_kinds(name, part) if portion.kind == "images" else [portion.kind]
+        return list(zip(*(self._datasets.chips(name, kind, part, keys) for kind in kinds), strict=True))
+
+    def lacks_scenes(self, portion: Portion, chip: Chip) -> bool:
+        """Whether a chip that exists was made without scenes that could not be read."""
+        layers = self._datasets[portion.dataset].imagery.layers
+        may_lack = portion.kind == "images" and layers[portion.part].skips_scenes
+        return may_lack and bool(skipped_scenes(Path(chip.files[0])))
+
+    def _state(self, portion: Portion) -> Path:
+        record = Path(self.record(portion))
+        return record.with_name(f".{record.stem}.chips")
+
+    def _read_state(self, portion: Portion) -> tuple[Mapping[str, list[Any]], Sequence[str]]:
+        """Digest and ages of each chip as it was made, and the tiles whose chips lack scenes; none if it is damaged."""
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            state = json.loads(self._state(portion).read_bytes())
+            chips = {str(key): [str(made_from), *map(int, ages)] for key, (made_from, *ages) in state["chips"].items()}
+            return chips, [str(key) for key in state["incomplete"]]
+        return {}, []
+
+    def remember(self, portion: Portion, chips: Sequence[Chip], right: Mapping[str, bool]) -> None:
+        """Write what is known of the chips of a portion.
+
+        Args:
+            portion: The portion.
+            chips: What `outdated` has returned.
+            right: The keys of those that are right now, and whether they lack scenes.
+        """
+        known, incomplete = self._read_state(portion)
+        wanted = set(self.keys(portion)) - {chip.key for chip in chips}
+        state = {key: value for key, value in known.items() if key in wanted}
+        for chip in chips:
+            if chip.key in right and (ages := file_ages(chip.files)):
+                state[chip.key] = [chip.digest, *ages]
+        lacking = [key for key in incomplete if key in wanted] + [key for key, lacks in right.items() if lacks]
+        atomic_write(self._state(portion), json.dumps({"chips": state, "incomplete": lacking}))
+
+    def forget_former(self, name: str) -> None:
+        """Remove what is known of portions that the dataset does not have any more."""
+        current = {Path(self.record(portion)) for portion in self.all(name)}
+        for path in self.folder(name).rglob("*#*"):
+            if path.with_name(f"{path.stem.removeprefix('.')}.json") not in current:
+                path.unlink()
+
+
+def file_ages(files: Sequence[str]) -> list[int] | None:
+    """When files were written, in nanoseconds; None where one is missing, empty or out of reach."""
+    try:
+        found = [os.stat(file) for file in files]
+    except OSError:
+        return None
+    return [status.st_mtime_ns for status in found] if all(status.st_size for status in found) else None
