@@ -1,25 +1,31 @@
-"""A run over many tiles beside its two parts: its job graph with empty bodies, and a plain loop over the same calls.
+"""A run over many tiles beside a plain loop over the same calls, both with two processes.
 
-python tests/benchmarks/tiles.py [columns rows]      100 x 60 tiles of 256 px, three bands, unless named
+python tests/benchmarks/tiles.py 40 25 256 --scenes 6 --composite median      1,000 tiles
+python tests/benchmarks/tiles.py 400 250 64 --alone                           100,000 tiles, without the loop
+python tests/benchmarks/tiles.py 1000 1000 64 --alone --stand-ins             a million, whose chips are made up
 """
 
-import json
-import resource
+import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import geopandas
 import numpy as np
-import pyproj
-import rasterio
+import psutil
 import shapely
 import yaml
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from segchips.chips.chip_file import write_chip
 from segchips.chips.image_plan import ImagePlan, ImagePlans
 from segchips.chips.images import make_image
 from segchips.config.loading import load_config
@@ -29,6 +35,9 @@ from segchips.labels.chip import make_label
 from segchips.labels.conflicts import write_conflicts
 from segchips.labels.features import LabelFeatures
 from segchips.labels.lock import lock_labels, read_label_locks, write_label_locks
+from segchips.pipeline.datasets import Datasets
+from segchips.pipeline.portion_options import touch_portions
+from segchips.pipeline.portions import Portions
 from segchips.records.dataset_description import describe_dataset
 from segchips.records.file_names import index_name, shard_name
 from segchips.records.shard_writer import write_shard
@@ -40,140 +49,16 @@ from segchips.scenes.lock import read_locks
 from segchips.scenes.resolve import resolve
 from segchips.splits.splits import make_splits, read_splits
 from segchips.tiles.assignment import TileAssignment
-from segchips.tiles.manifest import read_manifest
+from segchips.tiles.manifest import read_keys, read_manifest
 from segchips.tiles.tiles import make_tiles
+from support.landscape import Landscape
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CORES = 2
 SPLITS, SHARDS = ("train", "val", "test"), 4
-SIZE, PAD, METRES, ZONE = 256, 2, 10, 33
-CORE = (SIZE - 2 * PAD) * METRES
-CONFIG = {
-    "datasets": {
-        "many": {
-            "tiles": {"size": SIZE, "pad": PAD, "resolution": METRES, "aoi": "aoi.gpkg"},
-            "imagery": {
-                "catalog": "catalog.json",
-                "products": [{"id": "aerial", "bands": ["rgb:1", "rgb:2", "rgb:3"]}],
-                "start": "2023-01-01",
-                "end": "2023-12-31",
-                "reference_date": "2023-06-30",
-            },
-            "labels": {"path": "fields.gpkg", "attribute": "crop"},
-            "tfrecords": {"shards": SHARDS},
-        }
-    }
-}
-
-# The workflow's jobs, dependencies and params, made by hand, with nothing to do in any of them.
-EMPTY = """
-KEYS = open("keys.txt").read().split()
-SHARDS = [f"{split}-{shard}" for split in ("train", "val", "test") for shard in range(4)]
-CHIPS = [f"out/{kind}/{key}.tif" for kind in ("images", "labels") for key in KEYS]
-DIGESTS = {key: "digest of " + key for key in KEYS}
-
-def touch(path):
-    open(str(path), "w").close()
-
-rule all:
-    input: "out/ledger", "out/report"
-checkpoint tiles:
-    output: "out/tiles"
-    run: touch(output[0])
-checkpoint scenes:
-    input: "out/tiles"
-    output: "out/scenes"
-    run: touch(output[0])
-checkpoint label_lock:
-    input: "out/tiles"
-    output: "out/label_lock"
-    run: touch(output[0])
-rule images:
-    input: lambda wildcards: ancient(checkpoints.scenes.get().output[0])
-    output: "out/images/{tile}.tif"
-    params: digest=lambda wildcards: DIGESTS[wildcards.tile]
-    run: touch(output[0])
-rule labels:
-    input: lambda wildcards: ancient(checkpoints.label_lock.get().output[0])
-    output: "out/labels/{tile}.tif"
-    params: digest=lambda wildcards: DIGESTS[wildcards.tile]
-    run: touch(output[0])
-rule shards:
-    input:
-        lambda wildcards: CHIPS[SHARDS.index(wildcards.shard)::12]
-    output: "out/shards/{shard}"
-    run: touch(output[0])
-rule info:
-    input: expand("out/shards/{shard}", shard=SHARDS)
-    output: "out/info"
-    run: touch(output[0])
-rule ledger:
-    input: "out/info"
-    output: "out/ledger"
-    run: touch(output[0])
-rule report:
-    input: "out/ledger"
-    output: "out/report"
-    run: touch(output[0])
-"""
-
-
-def write_landscape(folder: Path, columns: int, rows: int) -> None:
-    """Scenes of 10 x 10 tiles each side by side, an AOI that has `columns` x `rows` tiles, and 20,000 fields."""
-    (folder / "scenes").mkdir(parents=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    west, south = 500_000 + CORE, CORE * 2000
-    blocks = [(column, row) for column in range(0, columns, 10) for row in range(0, rows, 10)]
-    items = [write_scene(folder, west + column * CORE, south + row * CORE) for column, row in blocks]
-    links = [{"rel": "item", "href": f"./{item}"} for item in items]
-    about = {"stac_version": "1.0.0", "description": "Scenes made for a benchmark"}
-    extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
-    write_json(
-        folder / "scenes/collection.json",
-        {"type": "Collection", "id": "aerial", "license": "CC0-1.0", "extent": extent, "links": links, **about},
-    )
-    child = [{"rel": "child", "href": "./scenes/collection.json"}]
-    write_json(folder / "catalog.json", {"type": "Catalog", "id": "benchmark", "links": child, **about})
-    write_vectors(folder, west, south, west + columns * CORE, south + rows * CORE)
-
-
-def write_scene(folder: Path, west: float, south: float) -> str:
-    """A smooth RGB scene with some noise, and its STAC item."""
-    pixels, name = 10 * (SIZE - 2 * PAD) + 2 * PAD, f"scene-{west:.0f}-{south:.0f}"
-    west, north = west - PAD * METRES, south + (pixels - PAD) * METRES
-    random = np.random.default_rng(abs(hash((west, south))) % 2**32)
-    waves = np.sin(np.arange(pixels) / 40)[:, None] * np.cos(np.arange(pixels) / 60)
-    image = (100 + 60 * waves + random.integers(0, 40, (3, pixels, pixels))).astype(np.uint8)
-    profile = {"driver": "GTiff", "width": pixels, "height": pixels, "count": 3, "dtype": "uint8", "compress": "lzw"}
-    profile |= {"crs": f"EPSG:326{ZONE}", "transform": rasterio.Affine(METRES, 0, west, 0, -METRES, north)}
-    tiled = {"tiled": True, "interleave": "pixel", "blockxsize": 256, "blockysize": 256}
-    with rasterio.open(folder / f"scenes/{name}.tif", "w", **profile, **tiled) as file:
-        file.write(image)
-    outline = shapely.box(west, north - pixels * METRES, west + pixels * METRES, north)
-    to_degrees = pyproj.Transformer.from_crs(f"EPSG:326{ZONE}", "EPSG:4326", always_xy=True).transform
-    geometry = shapely.transform(outline, to_degrees, interleaved=False)
-    item = {"type": "Feature", "stac_version": "1.0.0", "id": name, "collection": "aerial", "links": []}
-    item |= {"geometry": shapely.geometry.mapping(geometry), "bbox": geometry.bounds}
-    item |= {"properties": {"datetime": "2023-06-15T10:00:00Z"}}
-    item |= {"assets": {"rgb": {"href": f"./{name}.tif", "type": "image/tiff", "bands": [{}, {}, {}]}}}
-    write_json(folder / f"scenes/{name}.json", item)
-    return f"{name}.json"
-
-
-def write_json(path: Path, content: dict[str, object]) -> None:
-    path.write_text(json.dumps(content))
-
-
-def write_vectors(folder: Path, west: float, south: float, east: float, north: float) -> None:
-    """The AOI, a step inside its tiles, and fields of five crops."""
-    random = np.random.default_rng(1)
-    centres = random.uniform((west, south), (east, north), (20_000, 2))
-    fields = shapely.buffer(shapely.points(centres), random.uniform(100, 900, 20_000), quad_segs=4)
-    crops = random.integers(1, 6, 20_000)
-    crs = f"EPSG:326{ZONE}"
-    geopandas.GeoDataFrame({"crop": crops}, geometry=fields, crs=crs).to_file(folder / "fields.gpkg")
-    area = shapely.box(west + 50, south + 50, east - 50, north - 50)
-    geopandas.GeoDataFrame(geometry=[area], crs=crs).to_file(folder / "aoi.gpkg")
+MANIFEST = "tiles_per_job-auto/many/tiles.parquet"
+MANY = 10_000
+"""Tiles from which on a job for each chip is not tried."""
 
 
 def move_field(folder: Path) -> None:
@@ -182,36 +67,75 @@ def move_field(folder: Path) -> None:
     fields.to_file(folder / "fields.gpkg")
 
 
-def snakemake(folder: Path, *arguments: str) -> float:
-    start = time.perf_counter()
-    command = [sys.executable, "-m", "snakemake", "--directory", str(folder), "--cores", str(CORES), *arguments]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - start
+@dataclass(frozen=True)
+class Cost:
+    """What a command and its descendants took: seconds by the clock, CPU seconds, and MiB of the largest process."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:.1f} s, {self.cpu:.1f} s of CPU, largest process {self.memory:.0f} MiB"
 
 
-def real_run(folder: Path) -> float:
-    workflow = str(REPOSITORY / "workflow/Snakefile")
-    return snakemake(folder, "--snakefile", workflow, "--configfile", str(folder / "config.yaml"))
+def cost(folder: Path, *command: str) -> Cost:
+    """Run a command, and watch it and its descendants four times a second."""
+    begin, cpu, memory = time.perf_counter(), dict[int, float](), 0.0
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    root = psutil.Process(process.pid)
+    while process.poll() is None:
+        for each in (root, *root.children(recursive=True)):
+            with suppress(psutil.Error):
+                times, used = each.cpu_times(), each.memory_info().rss / 2**20
+                cpu[each.pid], memory = times.user + times.system, max(memory, used)
+        time.sleep(0.25)
+    assert process.returncode == 0, f"{' '.join(command)} ended with {process.returncode}"
+    return Cost(time.perf_counter() - begin, sum(cpu.values()), memory)
 
 
-def start(folder: Path) -> float:
-    """Snakemake's own start, on a workflow that has nothing to do."""
-    folder.mkdir()
-    (folder / "Snakefile").write_text("rule all:\n")
-    return snakemake(folder, "--snakefile", str(folder / "Snakefile"))
+def run(folder: Path, tiles_per_job: str | int, *arguments: str) -> Cost:
+    workflow = "--snakefile", str(REPOSITORY / "workflow/Snakefile"), "--configfile", f"{tiles_per_job}.yaml"
+    return cost(folder, sys.executable, "-m", "snakemake", *workflow, "--cores", str(CORES), *arguments)
 
 
-def empty_run(folder: Path, keys: list[str]) -> float:
-    folder.mkdir()
-    (folder / "Snakefile").write_text(EMPTY)
-    (folder / "keys.txt").write_text("\n".join(key.replace(":", "#") for key in keys))
-    profile = str(REPOSITORY / "workflow/profiles/default")
-    options = "--workflow-profile", profile, "--force-use-threads"  # as the workflow asks for itself
-    return snakemake(folder, "--snakefile", str(folder / "Snakefile"), *options)
+def write_stand_ins(folder: Path) -> None:
+    """Chips of one colour in place of those that a run would make, which portions take for theirs."""
+    folder_of_locks = Path(MANIFEST).parent
+    run(folder, "auto", *(str(folder_of_locks / f"{lock}.parquet") for lock in ("scenes", "labels", "splits")))
+    count = len(read_keys(folder / MANIFEST))
+    with get_context("spawn").Pool(CORES) as pool:
+        pool.starmap(stand_in, [(folder, start) for start in range(0, count, MANY)], chunksize=1)
+        pool.apply(record_stand_ins, [folder])
+
+
+def stand_in(folder: Path, start: int) -> None:
+    """Link one image chip, and one label chip, to the paths of some tiles' chips."""
+    os.chdir(folder)
+    datasets = Datasets(load_config(yaml.safe_load(Path("auto.yaml").read_text())))
+    keys = list(datasets.keys("many"))[start : start + MANY]
+    tile = Tile.from_key(keys[0])
+    for kind, bands, tags in (
+        ("images", ["rgb:1", "rgb:2", "rgb:3"], {"SCENES": "{}", "VALID": "1.0"}),
+        ("labels", ["label"], {}),
+    ):
+        Path(datasets.chip_folder("many", kind, "")).mkdir(exist_ok=True)
+        first, *others = datasets.chips("many", kind, "", keys)
+        pixels = np.full((len(bands), tile.size, tile.size), 1, np.uint8)
+        write_chip(Path(first), pixels, tile, bands, None if kind == "images" else 0, tags)
+        for path in others:
+            os.link(first, path)
+
+
+def record_stand_ins(folder: Path) -> None:
+    """Let portions take the chips for theirs, which are not opened for that."""
+    os.chdir(folder)
+    datasets = Datasets(load_config(yaml.safe_load(Path("auto.yaml").read_text())))
+    touch_portions(datasets, Portions(datasets, lambda *_: False))
 
 
 def dataset() -> Dataset:
-    return load_config(yaml.safe_load(Path("config.yaml").read_text())).datasets["many"]
+    return load_config(yaml.safe_load(Path("auto.yaml").read_text())).datasets["many"]
 
 
 def work(part: list[str], out: Path) -> None:
@@ -268,35 +192,38 @@ def shard_jobs(many: Dataset, rows: list[TileAssignment], out: Path) -> Iterator
         yield *(out / name for name in names), keys, *chips, split, many.tfrecords, [0.0], None, [None]
 
 
-def timed_loop(folder: Path) -> float:
-    begin = time.perf_counter()
-    subprocess.run([sys.executable, __file__, "loop"], check=True, cwd=folder)
-    return time.perf_counter() - begin
-
-
 def main() -> None:
-    columns, rows = map(int, sys.argv[1:3]) if len(sys.argv) > 2 else (100, 60)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("columns", 40), ("rows", 25), ("size", 256)):
+        parser.add_argument(name, type=int, nargs="?", default=default)
+    parser.add_argument("--scenes", type=int, default=1, help="how many lie under each tile")
+    parser.add_argument("--composite", default="closest")
+    parser.add_argument("--alone", action="store_true", help="without the loop")
+    parser.add_argument("--stand-ins", action="store_true", help="with chips that this tool makes up")
+    chosen = parser.parse_args()
+    sizes = chosen.columns, chosen.rows, chosen.size, chosen.scenes
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_landscape(folder, columns, rows)
-        loop = timed_loop(folder)
-        keys = [row.key for row in read_manifest(folder / "loop/tiles.parquet")]
-        few, empty = empty_run(folder / "few", keys[: len(keys) // 6]), empty_run(folder / "empty", keys)
-        begun = start(folder / "nothing")
-        run = real_run(folder)
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        again = real_run(folder)
-        move_field(folder)
-        moved = real_run(folder)
-    jobs = 2 * len(keys)
-    print(f"{len(keys)} tiles of {SIZE} px, three bands, {CORES} cores; {jobs} tile jobs")
-    print(f"empty job graph {empty:.1f} s, plain loop {loop:.1f} s, run {run:.1f} s, largest process {peak:.0f} MiB")
-    print(f"run / (empty job graph + plain loop): {run / (empty + loop):.2f}, at most 1.15 wanted")
-    print(
-        f"a job of the empty graph: {(empty - begun) / jobs * 1e3:.1f} ms, {(few - begun) / jobs * 6e3:.1f} of a sixth"
-    )
-    print(f"run again {again:.1f} s; Snakemake's start {begun:.1f} s; wanted {3 * begun + jobs / 1e3:.1f} s")
-    print(f"a polygon moved: {moved - again:.1f} s more than a run again, at most 5 wanted")
+        Landscape(*sizes, chosen.composite, is_blank=chosen.stand_ins, shards=SHARDS).write(folder)
+        compare(folder, chosen.alone, chosen.stand_ins)
+
+
+def compare(folder: Path, is_alone: bool, has_stand_ins: bool) -> None:
+    if has_stand_ins:
+        write_stand_ins(folder)
+    loop = None if is_alone else cost(folder, sys.executable, __file__, "loop")
+    first = run(folder, "auto")
+    tiles = len(read_keys(folder / MANIFEST))
+    print(f"{tiles:,} tiles, {CORES} cores\n{'first run, without chips' if has_stand_ins else 'first run'}: {first}")
+    print(f"of a tile: {first.wall / tiles * 1e3:.2f} ms, {first.cpu / tiles * 1e3:.2f} ms of CPU")
+    if loop:
+        wall, cpu = first.wall / loop.wall, first.cpu / loop.cpu
+        print(f"plain loop: {loop}; the run takes {wall:.2f} of its time, {cpu:.2f} of its CPU")
+    if loop and tiles < MANY:
+        print(f"a job for each chip: {run(folder, 1)}")
+    print(f"nothing to do: {run(folder, 'auto')}")
+    move_field(folder)
+    print(f"a polygon moved: {run(folder, 'auto')}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from segchips.grids.tile import Grid, Tile
 from segchips.reports.look import write_look
+from segchips.tiles.assignment import TileAssignment
+from segchips.tiles.manifest import write_manifest
 from support.browser import PROGRAMS, Browser, browser, find_browser
 from support.projects import Project
 
@@ -68,19 +71,19 @@ def test_snakemake_s_report_has_all_results_and_needs_no_network(
     assert {address.partition(":")[0] for address in page.requests} <= {"file", "data", "blob"}
 
 
+READY = (
+    "new Promise(done => { const wait = () => document.body.dataset.ready ? done('yes') : "
+    "setTimeout(wait, 20); wait(); })"
+)
+
+
 @pytest.mark.parametrize("width", [1280, 600])
 def test_the_page_to_look_at_a_dataset_works_without_a_server(
     sample_run: Project, page: Browser, tmp_path: Path, width: int
 ) -> None:
     write_look(sample_run.results(), sample_run.folder / "logs" / "sample", tmp_path / "look", 4)
     page.open(tmp_path / "look" / "index.html", width)
-    assert (
-        page.value(
-            "new Promise(done => { const wait = () => document.body.dataset.ready ? done('yes') : "
-            "setTimeout(wait, 20); wait(); })"
-        )
-        == "yes"
-    )
+    assert page.value(READY) == "yes"
     assert page.value("document.documentElement.scrollWidth") <= width
     assert page.value("document.querySelectorAll('.thumb').length") == 4
     chosen = "document.querySelector('#about .id').textContent"
@@ -93,4 +96,24 @@ def test_the_page_to_look_at_a_dataset_works_without_a_server(
     assert len(widths) == 2 and min(widths) >= 60, "image and label"
     painted = "(c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter(v => v).length)"
     assert page.value(f"{painted}(document.querySelector('#map'))") > 10_000
+    assert page.complaints == [] and {address.partition(":")[0] for address in page.requests} == {"file"}
+
+
+def test_each_of_many_tiles_is_found_by_the_name_of_its_chip(page: Browser, tmp_path: Path) -> None:
+    keys = [Tile(Grid(16, 2, 10.0), 33, path, 8000 + row).key for row in range(110) for path in range(-60, 50)]
+    (tmp_path / "d").mkdir()
+    write_manifest(tmp_path / "d" / "tiles.parquet", [TileAssignment(key, "train", 0) for key in keys])
+    write_look(tmp_path / "d", tmp_path / "logs", tmp_path / "look", 4)
+    page.open(tmp_path / "look" / "index.html", 1280)
+    assert page.value(READY) == "yes"
+    answer = (
+        "new Promise(done => { const form = document.querySelector('#find'); form.elements[0].value = 'KEY'; "
+        "document.querySelector('#about').replaceChildren(); form.requestSubmit(); const wait = () => { const text = "
+        "(document.querySelector('#about .id') || document.querySelector('#note')).textContent; "
+        "text ? done(text) : setTimeout(wait, 20); }; wait(); })"
+    )
+    for key in (keys[0], keys[7000], keys[-1]):
+        assert page.value(answer.replace("KEY", f"images/{key.replace(':', '#')}.tif")) == key
+    other = "12:2:10.0:33:70:9000"
+    assert page.value(answer.replace("KEY", other)) == f"{other} is no tile of this dataset"
     assert page.complaints == [] and {address.partition(":")[0] for address in page.requests} == {"file"}

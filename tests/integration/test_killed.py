@@ -19,9 +19,12 @@ COLUMNS, ROWS = map(int, os.environ.get("SEGCHIPS_TILES", "4x3").split("x"))
 
 
 def results(project: Project) -> dict[str, bytes]:
-    """Every file below the results with its bytes; of hidden ones, which hold times, the names."""
+    """Every file below the results with its bytes; of hidden ones, which hold times, the names.
+
+    How long jobs take is left out: a run that ends is needed for that, and many jobs in it.
+    """
     folder = project.folder / "results"
-    files = (path for path in folder.rglob("*") if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".job_seconds.json")
     return {str(path.relative_to(folder)): b"" if path.name[0] == "." else path.read_bytes() for path in files}
 
 

@@ -109,7 +109,7 @@ def pinned(folder: Path, catalog: str, tile: Tile) -> tuple[ImageryConfig, Scene
     """The only scene of a catalogue, as a lock has it."""
     imagery = make_dataset(imagery={"catalog": catalog}).imagery.first
     scenes = tuple(StacCatalogue(imagery).search(footprints([tile])))
-    lock = SceneLock(SceneQuery.of(imagery).text, scenes, {tile.key: tuple(range(len(scenes)))})
+    lock = SceneLock.of(SceneQuery.of(imagery).text, scenes, {tile.key: tuple(range(len(scenes)))})
     write_locks(folder / "scenes.parquet", {"": lock})
     return imagery, read_locks(folder / "scenes.parquet")[""].scenes[0]
 

@@ -4,6 +4,7 @@ python tests/slurm/many.py [columns rows [way ...]]      40 x 25 tiles in peace 
 
 peace and trouble are the profile as it is: undisturbed, and with a job cancelled and the node lost. groups, jobs and
 arrays are snakemake-executor-plugin-slurm: the profile's groups, one SLURM job per tile, and arrays of such jobs.
+From 1,000 tiles on a job is a portion of tiles.
 """
 
 import os
@@ -14,15 +15,16 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import CompletedProcess
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from segchips.sample.sample import write_sample
-from support.projects import Project, sample_config
+from support.landscape import Landscape
+from support.projects import Project
 from support.slurm import PROFILE, RESULTS, Cluster, running_cluster
 
 OTHER = (*PROFILE, "--executor", "slurm", "--slurm-status-command", "squeue", "--slurm-logdir", "logs/slurm")
@@ -34,9 +36,9 @@ def main() -> None:
     columns, rows = map(int, sys.argv[1:3] or (40, 25))
     with tempfile.TemporaryDirectory() as name, running_cluster(Path(name) / "slurm") as cluster:
         os.environ |= cluster.environment
-        write_sample(Path(name) / "local" / "resources" / "sample", columns=columns, rows=rows)
-        local = Project(Path(name) / "local")
-        local.write(sample_config())
+        local, landscape = Project(Path(name) / "local"), Landscape(columns, rows, size=64)
+        landscape.write(local.folder)
+        local.write(landscape.config("auto") | {"results": "results"})
         projects = {way: Project(shutil.copytree(local.folder, Path(name) / way)) for way in sys.argv[3:] or SHIPPED}
         print("| way | tiles | seconds | tiles/s | SLURM jobs |\n|---|---|---|---|---|")
         told("one machine", local, lambda: finished(local, cores=2))
@@ -53,7 +55,7 @@ def told(way: str, project: Project, run: Callable[[], None]) -> None:
     """Run and print the table's row."""
     start = time.perf_counter()
     run()
-    seconds, tiles, jobs = time.perf_counter() - start, len(project.ledger()), slurm_jobs(project)
+    seconds, tiles, jobs = time.perf_counter() - start, len(project.ledger("many")), slurm_jobs(project)
     kinds = ", ".join(f"{count} {kind}" for kind, count in jobs.items())
     print(f"| {way} | {tiles} | {seconds:.0f} | {tiles / seconds:.2g} | {jobs.total()}: {kinds} |", flush=True)
 
@@ -78,17 +80,20 @@ def trouble(project: Project, cluster: Cluster) -> None:
     """Run while somebody cancels a job of images and the node goes down and comes back; run again what that cost."""
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(project.run, *PROFILE, "--retries", "0", cores=1)
-        while not (jobs := cluster.jobs("images", "RUNNING")):
-            assert not run.done(), run.result().stdout
-            time.sleep(0.1)
-        cluster.command("scancel", jobs[0])
-        while not cluster.jobs("labels", "RUNNING"):
-            assert not run.done(), run.result().stdout
-            time.sleep(0.1)
+        cluster.command("scancel", running(cluster, run, "images", "image_portions"))
+        running(cluster, run, "labels", "label_portions")
         cluster.kill_node()
         cluster.start_node()
         assert run.result().returncode == 1, "the cancelled job should be missed"
     finished(project, *PROFILE)
+
+
+def running(cluster: Cluster, run: Future[CompletedProcess[str]], *names: str) -> str:
+    """Wait until a job of one of these names runs; returns its number."""
+    while not (jobs := [job for name in names for job in cluster.jobs(name, "RUNNING")]):
+        assert not run.done(), run.result().stdout
+        time.sleep(0.1)
+    return jobs[0]
 
 
 def other_plugin(*options: str) -> Callable[[Project, Cluster], None]:

@@ -65,6 +65,41 @@ def test_a_cluster_makes_the_same_bytes_in_a_few_jobs(sample_run: Project, fresh
     assert fresh.run_and_count() == Counter()
 
 
+def test_a_portion_is_a_job(sample_run: Project, fresh: Project, submit: Submit) -> None:
+    fresh.write(fresh.config | {"tiles_per_job": 2})
+    result = submit(fresh)
+    assert result.returncode == 0, result.stdout
+    portions = len(list(fresh.results().glob(".portions/images/*.json")))
+    jobs = submitted(result, fresh)
+    assert 1 < portions == jobs["image_portions"] == jobs["label_portions"] < 6 and jobs["images"] == 0
+    assert fresh.file_bytes(RESULTS) == sample_run.file_bytes(RESULTS) != {}
+    assert fresh.run_and_count() == Counter()
+
+
+def test_a_cancelled_portion_goes_on_where_it_was(
+    project: Project, tmp_path: Path, cluster: Cluster, submit: Submit, pool: ThreadPoolExecutor
+) -> None:
+    project.write(project.config | {"tiles_per_job": 1000})
+    project.change("defaults.imagery.composite", "median")
+    local = Project(Path(shutil.copytree(project.folder, tmp_path / "local")))
+    assert local.run_and_count()["image_portions"] == 1
+    before = project.file_bytes("results/*/images/*")
+    run = pool.submit(submit, project, "--retries", "1")
+    while not (done := {path for path, old in before.items() if chip_differs(project.folder / path, old)}):
+        assert not run.done(), run.result().stdout
+        time.sleep(0.05)
+    times = {path: (project.folder / path).stat().st_mtime_ns for path in done}
+    cluster.command("scancel", *cluster.jobs("image_portions", "RUNNING"))
+    assert run.result().returncode == 0, run.result().stdout
+    assert {path: (project.folder / path).stat().st_mtime_ns for path in done} == times
+    assert project.file_bytes(RESULTS) == local.file_bytes(RESULTS) != {}
+
+
+def chip_differs(path: Path, old: bytes) -> bool:
+    """Whether a chip is there, and not the old one."""
+    return path.exists() and path.read_bytes() != old
+
+
 def test_a_module_takes_as_few_jobs(sample_run: Project, fresh: Project, cluster: Cluster, submit: Submit) -> None:
     outer_workflow(fresh, chips="")
     result = submit(fresh, "--set-resources", "chips_images:mem_mb=600")

@@ -51,6 +51,16 @@ def test_the_jobs_of_a_group_share_one_process(sample_run: Project, fresh: Proje
     assert fresh.run_and_count() == Counter()
 
 
+def test_a_portion_is_a_job(sample_run: Project, fresh: Project, submit: Submit) -> None:
+    fresh.write(fresh.config | {"tiles_per_job": 2})
+    result = submit(fresh, **{"group-components": ["tfrecords=6"]})
+    assert result.returncode == 0, result.stdout
+    portions = len(list(fresh.results().glob(".portions/*/*.json")))
+    assert portions < submitted(result) <= portions + 7
+    assert fresh.file_bytes(RESULTS) == sample_run.file_bytes(RESULTS) != {}
+    assert fresh.run_and_count() == Counter()
+
+
 def test_arrays_make_the_same_bytes(project: Project, tmp_path: Path, submit: Submit) -> None:
     """Outputs of an earlier run are there; the first task's output has to survive the other tasks."""
     project.change("defaults.imagery.composite", "median")

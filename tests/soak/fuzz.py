@@ -93,7 +93,7 @@ def locks(folder: Path) -> tuple[list[bytes], Callable[[bytes], None]]:
     def run(data: bytes) -> None:
         text = pa.array([data.decode(errors="replace")] * len(table))
         forged = table.set_column(place, "assets", text)
-        checksum = lock_digest(about, forged.to_pydict())
+        checksum = lock_digest(about, forged)
         said = {b"segchips": json.dumps(about | {"digest": checksum}).encode()}
         pq.write_table(forged.replace_schema_metadata(metadata | said), path)
         try:

@@ -64,4 +64,4 @@ def small_scene_lock():
         for number in range(25)
     ]
     tiles = {f"60:2:10.0:33:{path}:8465": tuple(range(path % 7, 25, 5)) for path in range(60)} | {"bare": ()}
-    return SceneLock(json.dumps({"catalog": "catalog.json"}), tuple(scenes), tiles)
+    return SceneLock.of(json.dumps({"catalog": "catalog.json"}), tuple(scenes), tiles)

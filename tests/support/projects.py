@@ -75,18 +75,19 @@ class Project:
             return list(csv.DictReader(stream))
 
     def chip_contents(self, pattern: str) -> dict[str, tuple[object, ...]]:
-        """The pixels, profile and tags of chips, but not the digest of what they were made from."""
+        """The pixels, profile and tags of chips, but not what they were made from, nor the checksum of all that."""
         contents = {}
         for path in sorted(self.folder.glob(pattern)):
             with rasterio.open(path) as chip:
-                tags = {name: value for name, value in chip.tags().items() if name != "MADE_FROM"}
+                tags = {name: value for name, value in chip.tags().items() if name not in ("MADE_FROM", "CHECKSUM")}
                 contents[str(path.relative_to(self.folder))] = (chip.read().tobytes(), str(chip.profile), tags)
         return contents
 
     def file_bytes(self, pattern: str) -> dict[str, bytes]:
-        """The bytes of files, but not of hidden ones, which hold times."""
-        found = (path for path in sorted(self.folder.glob(pattern)) if path.is_file() and path.name[0] != ".")
-        return {str(path.relative_to(self.folder)): path.read_bytes() for path in found}
+        """The bytes of files, but not of hidden ones and those in hidden folders, which hold times."""
+        found = (path for path in sorted(self.folder.glob(pattern)) if path.is_file())
+        names = {str(path.relative_to(self.folder)): path for path in found}
+        return {name: path.read_bytes() for name, path in names.items() if "/." not in f"/{name}"}
 
 
 def chips_and_shards(jobs: Counter[str]) -> dict[str, int]:
