@@ -133,3 +133,31 @@ def test_a_label_lock_is_read_as_it_was_written(tmp_path):
 def test_digests_are_the_same_with_every_release_of_proj(tmp_path, crs, square, expected):
     path = write_vectors(tmp_path / "a.gpkg", [shapely.box(*square)], crs)
     assert lock_labels(read_features(path), [TILE], "code").digests == {TILE.key: expected}
+
+
+@pytest.mark.parametrize("case", ["plain", "unknown", "coverage", "continuous"])
+def test_tiles_with_the_same_features_have_the_pixels_of_their_own_place(tmp_path, case):
+    tiles = tile_block(33, TILE.path, TILE.row, 4)
+    west, south, east, north = TILE.bounds
+    left, right = shapely.box(west, south, east, north).buffer(900), shapely.box(east, south, east + 300, north)
+    path = write_vectors(tmp_path / "a.gpkg", [left, right], UTM, number=[3, 7])
+    known = write_vectors(tmp_path / "known.gpkg", [shapely.Point(east, north).buffer(300)], UTM)
+    config = {
+        "plain": {},
+        "unknown": {"unknown": 7, "classes": {3: 3, 7: 7}},
+        "coverage": {"unknown": 9, "coverage": {"path": known}},
+        "continuous": {"kind": "continuous", "background": None},
+    }[case]
+    features = read_features(path, attribute="number", **{"background": 0, **config})
+    lock = lock_labels(features, tiles, "code")
+    for tile in tiles:
+        some = [number for number, shape in enumerate([left, right]) if shape.intersects(shapely.box(*tile.bounds))]
+        pixels = features.burn(tile, some)
+        unknown = np.isnan(pixels) if case == "continuous" else pixels == config.get("unknown", -1)
+        assert lock.feature_indices[tile.key] == some
+        assert lock.covered_pixels[tile.key] == (~unknown).sum()
+        values = [[3, 7][number] for number in some if [3, 7][number] != config.get("unknown")]
+        assert lock.values[tile.key] == ([] if case == "continuous" else values)
+    shared = [tuple(numbers) for numbers in lock.feature_indices.values()]
+    assert len(set(shared)) < len(shared)
+    assert (len(set(lock.digests.values())) > len(set(shared))) == (case == "coverage")

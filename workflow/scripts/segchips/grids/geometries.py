@@ -91,6 +91,9 @@ def _surroundings(crs: str) -> Any:
 
 def boxes_in_layer(boxes: Geometries, crs: str, layer_crs: pyproj.CRS) -> Geometries:
     """Returns boxes (n) in a layer's CRS that enclose boxes (n) in the CRS of tiles."""
+    seam = None if _UTM.fullmatch(crs) else projected_crs(crs).seam
+    if seam is None and layer_crs.equals(pyproj.CRS(crs), ignore_axis_order=True):
+        return boxes
     bounds = shapely.bounds(boxes)
     margin = _SEARCH_MARGIN * np.max(bounds[:, 2:] - bounds[:, :2])
     enlarged = shapely.segmentize(shapely.buffer(boxes, margin, join_style="mitre"), max(margin * 10, 1.0))
@@ -99,7 +102,6 @@ def boxes_in_layer(boxes: Geometries, crs: str, layer_crs: pyproj.CRS) -> Geomet
         over_south, over_north = projected_crs(crs).over_poles(shapely.bounds(enlarged))
         moved[over_south | over_north, 0], moved[over_south | over_north, 2] = -180, 180
         moved[over_south, 1], moved[over_north, 3] = -90, 90
-    seam = None if _UTM.fullmatch(crs) else projected_crs(crs).seam
     across = (bounds[:, 0] < seam[0]) | (bounds[:, 2] > seam[1]) if seam else np.zeros(len(boxes), bool)
     if layer_crs.is_geographic:
         across |= moved[:, 2] - moved[:, 0] > 180

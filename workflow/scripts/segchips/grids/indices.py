@@ -44,7 +44,8 @@ def block_bounds(blocks: Ints, span: int, grid: Grid) -> Floats:
 
 def core_bounds(indices: Ints, grid: Grid) -> Floats:
     """Returns west, south, east and north (n, 4) of core boxes, in units of each tile's CRS."""
-    return block_bounds(indices[:, 1:], 1, grid)
+    low = indices[:, 1:] * grid.step + grid.origin
+    return np.concatenate([low, low + grid.core], axis=1)
 
 
 def padded_bounds(indices: Ints, grid: Grid) -> Floats:

@@ -18,7 +18,9 @@ from segchips.config.labels import Coverage, LabelLayer, LabelsConfig
 from segchips.errors import InputError
 from segchips.files import digest
 from segchips.grids.geometries import boxes_in_layer, to_tile_crs
+from segchips.grids.indices import padded_bounds
 from segchips.grids.tile import Tile
+from segchips.grids.tile_array import TileArray
 from segchips.labels.boundaries import MARGIN, find_boundaries
 from segchips.labels.raster_layer import RasterLayer, RasterPixels, check_raster_keys
 from segchips.labels.thinning import thin_geometries
@@ -138,24 +140,25 @@ class LabelFeatures:
         """Find the features that intersect each tile's padded box.
 
         Args:
-            tiles: Tiles of one or several CRSs.
+            tiles: Tiles of one grid, in one or several CRSs.
 
         Returns:
             For each tile the indices of its features, ascending, which is the burning order.
         """
-        matches: list[list[int]] = [[] for _ in tiles]
-        positions_by_crs: dict[str, list[int]] = {}
-        for position, tile in enumerate(tiles):
-            positions_by_crs.setdefault(tile.crs, []).append(position)
-        for crs, positions in positions_by_crs.items():
-            boxes = shapely.box(*np.array([tiles[position].bounds for position in positions]).T)
+        if not len(tiles):
+            return []
+        array, pairs = TileArray.of(tiles), [np.empty((2, 0), np.int64)]
+        for zone in np.unique(array.indices[:, 0]).tolist():
+            crs, positions = array.grid.crs(zone), np.flatnonzero(array.indices[:, 0] == zone)
+            boxes = shapely.box(*padded_bounds(array.indices[positions], array.grid).T)
             for layer, offset in zip(self.layers, self._offsets, strict=False):
                 box_numbers, candidates = layer.tree.query(boxes_in_layer(boxes, crs, layer.crs))
                 hits = shapely.intersects(boxes[box_numbers], self.geometries_in(crs, candidates + offset))
-                pairs = zip(box_numbers[hits].tolist(), (candidates[hits] + offset).tolist(), strict=True)
-                for box_number, feature in pairs:
-                    matches[positions[box_number]].append(feature)
-        return [sorted(features) for features in matches]
+                pairs.append(np.stack([positions[box_numbers[hits]], candidates[hits] + offset]))
+        found, features = np.concatenate(pairs, axis=1)
+        of_all = features[np.lexsort((features, found))].tolist()
+        stops = np.cumsum(np.bincount(found, minlength=len(tiles))).tolist()
+        return [of_all[start:stop] for start, stop in itertools.pairwise([0, *stops])]
 
     def geometries_in(self, crs: str, features: npt.NDArray[np.intp]) -> Geometries:
         """The geometries of features, by their indices (n), in a tile's CRS."""
@@ -210,6 +213,12 @@ class LabelFeatures:
         if self.config.kind == "classes":
             classes -= {self.config.background, self.config.unknown}
         return TileLabels(found, sorted(classes), known_pixels)
+
+    @cached_property
+    def follow_from_features(self) -> bool:
+        """Whether what `describe` says of a tile depends on its features alone, not on where it lies."""
+        has_unknown = self.config.unknown is not None and bool((self.label_values == self.config.unknown).any())
+        return not (self.rasters or self._coverage or self._continuous or has_unknown)
 
     def _read_rasters(self, tile: Tile) -> list[RasterPixels]:
         return [raster.read(tile) for raster in self.rasters]

@@ -13,8 +13,8 @@ from segchips.config.layers import UNNAMED
 from segchips.errors import InputError
 from segchips.files import atomic_path, digest, read_parquet
 from segchips.grids.tile import Tile
-from segchips.grids.tile_array import ByTile, TileKeys
-from segchips.labels.features import LabelFeatures
+from segchips.grids.tile_array import ByTile, TileArray, TileKeys
+from segchips.labels.features import LabelFeatures, TileLabels
 
 _SCHEMA = pa.schema(
     [
@@ -76,15 +76,27 @@ def lock_labels(features: LabelFeatures, tiles: Sequence[Tile], code_version: st
 
 def _lock(features: LabelFeatures, tiles: Sequence[Tile], code_version: str) -> pa.Table:
     indices = features.intersecting(tiles)
-    labels = [features.describe(tile, some) for tile, some in zip(tiles, indices, strict=True)]
+    labels = _described(features, tiles, indices)
+    digests = {found: digest(code_version, found) for found in {one.digest for one in labels}}
     columns = {
-        "tile": [tile.key for tile in tiles],
-        "digest": [digest(code_version, one.digest) for one in labels],
+        "tile": TileArray.of(tiles).keys.column,
+        "digest": [digests[one.digest] for one in labels],
         "features": indices,
         "values": [one.values for one in labels],
         "known": [one.known for one in labels],
     }
     return pa.table(columns, schema=_SCHEMA)
+
+
+def _described(features: LabelFeatures, tiles: Sequence[Tile], indices: Sequence[Sequence[int]]) -> list[TileLabels]:
+    """What the label chip of each tile depends on, found once for tiles with the same features where these tell all."""
+    if not features.follow_from_features:
+        return [features.describe(tile, some) for tile, some in zip(tiles, indices, strict=True)]
+    by_features: dict[tuple[int, ...], TileLabels] = {}
+    for position, some in enumerate(map(tuple, indices)):
+        if some not in by_features:
+            by_features[some] = features.describe(tiles[position], some)
+    return [by_features[some] for some in map(tuple, indices)]
 
 
 def write_label_locks(path: Path, locks: Mapping[str, LabelLock]) -> None:
