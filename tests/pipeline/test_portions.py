@@ -13,6 +13,7 @@ import pytest
 import rasterio
 import shapely
 
+from segchips.grids.tile_array import TileKeys
 from segchips.pipeline.portions import divide
 from support.portions import chips, files, made
 from support.projects import Project, kill_run
@@ -25,21 +26,25 @@ def grid(columns: range, rows: range, zone: str = "33") -> list[str]:
     return [f"60:2:10.0:{zone}:{column}:{row}" for column in columns for row in rows]
 
 
+def divided(keys: list[str], size: int) -> dict[str, list[str]]:
+    return {name: list(portion) for name, portion in divide(TileKeys(keys), size).items()}
+
+
 def test_portions_hold_each_tile_once_and_few_others() -> None:
     keys = grid(range(-40, 40), range(8000, 8050)) + grid(range(30), range(40), "34")
     random.Random(1).shuffle(keys)
-    portions = divide(keys, 100)
+    portions = divided(keys, 100)
     assert sorted(key for portion in portions.values() for key in portion) == sorted(keys)
     assert max(map(len, portions.values())) <= 200
     assert len(keys) / 200 <= len(portions) <= len(keys) / 50
     assert all(name == portion[0].replace(":", "#") for name, portion in portions.items())
-    assert divide(keys[::-1], 100) == portions
+    assert divided(keys[::-1], 100) == portions
 
 
 def test_tiles_of_a_portion_are_neighbours() -> None:
     """Half of the portions have a share of the box around them, as blobs have; columns or strips of a grid do not."""
     shares = []
-    for portion in divide(grid(range(64), range(64)), 100).values():
+    for portion in divided(grid(range(64), range(64)), 100).values():
         columns, rows = zip(*((int(key.split(":")[4]), int(key.split(":")[5])) for key in portion), strict=True)
         longest = max(max(columns) - min(columns), max(rows) - min(rows)) + 1
         shares.append(len(portion) / longest**2)
@@ -48,17 +53,17 @@ def test_tiles_of_a_portion_are_neighbours() -> None:
 
 def test_a_tile_more_or_less_changes_the_portion_that_it_lies_in() -> None:
     keys, draws = grid(range(60), range(60)), random.Random(2)
-    before = divide(keys, 50)
+    before = divided(keys, 50)
     changed = []
     for _ in range(30):
         gone = draws.choice(keys)
-        after = divide([key for key in keys if key != gone], 50)
+        after = divided([key for key in keys if key != gone], 50)
         changed.append(sum(before.get(name) != portion for name, portion in after.items()))
     assert sorted(changed)[len(changed) // 2] <= 1 and sum(changed) / len(changed) < 3
 
 
 def test_few_tiles_make_one_portion() -> None:
-    assert divide(grid(range(2), range(2)), 10).keys() == {"60#2#10.0#33#0#0"}
+    assert divided(grid(range(2), range(2)), 10).keys() == {"60#2#10.0#33#0#0"}
 
 
 def test_a_first_run_makes_the_same_files(sample_run: Project, run_in_portions: Project) -> None:

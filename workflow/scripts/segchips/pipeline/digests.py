@@ -54,8 +54,9 @@ class Digests:
         """Of the set of tiles; empty while there is no manifest, or a damaged one that is to be made again."""
         if not self._datasets.has_result(name, "tiles.parquet"):
             return ""
+        manifest = self._datasets.folder(name) / "tiles.parquet"
         with suppress(InputError):
-            return digest(*self._datasets.keys(name))
+            return self._datasets.read_once("digest of keys", manifest, lambda _: digest(*self._datasets.keys(name)))
         return ""
 
     def scenes(self, name: str) -> str:

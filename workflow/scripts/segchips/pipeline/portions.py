@@ -8,6 +8,7 @@ Each portion has a hidden file that says of each chip what it was made from, and
 up to date, or outdated, without being opened.
 """
 
+import itertools
 import json
 import os
 import time
@@ -20,12 +21,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from segchips.arrays import Ints
 from segchips.chips.skipped_scenes import skipped_scenes
 from segchips.config.model import AUTO
 from segchips.errors import InputError
 from segchips.files import atomic_write, digest
 from segchips.grids.tile import chip_name
+from segchips.grids.tile_array import TileArray, TileKeys
 from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.digests import Digests
 
@@ -79,7 +83,7 @@ class Chip:
     ages: Sequence[int] | None
 
 
-def divide(keys: Sequence[str], size: int) -> dict[str, list[str]]:
+def divide(keys: TileKeys, size: int) -> dict[str, TileKeys]:
     """Divide tiles into portions.
 
     Args:
@@ -89,10 +93,10 @@ def divide(keys: Sequence[str], size: int) -> dict[str, list[str]]:
     Returns:
         The keys of each portion's tiles, in the order in which they are to be made, by the name of its first tile.
     """
-    zones, columns, rows = zip(*(key.rsplit(":", 2) for key in keys), strict=True)
+    zones, columns, rows = TileArray.from_keys(keys).indices.T
     curve = _spread(columns) | _spread(rows) << np.uint64(1)
-    order = np.lexsort((curve, np.array(zones, dtype=np.str_)))
-    hashes = np.fromiter((zlib.crc32(keys[place].encode()) for place in order), np.uint32, len(keys))
+    ordered = TileKeys(keys.column.take(pa.array(np.lexsort((curve, zones)))))
+    hashes = np.fromiter((zlib.crc32(key.encode()) for key in ordered), np.uint32, len(keys))
     starts, todo = [0], [(0, len(keys))]
     while todo:
         first, end = todo.pop()
@@ -101,13 +105,13 @@ def divide(keys: Sequence[str], size: int) -> dict[str, list[str]]:
             starts.append(cut)
             todo += [(first, cut), (cut, end)]
     starts.sort()
-    portions = ([keys[place] for place in order[a:b]] for a, b in zip(starts, [*starts[1:], len(keys)], strict=True))
+    portions = (ordered[start:stop] for start, stop in itertools.pairwise([*starts, len(keys)]))
     return {chip_name(portion[0]): portion for portion in portions}
 
 
-def _spread(numbers: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """Columns or rows with a zero before each of their 32 bits."""
-    bits = (np.fromiter(map(int, numbers), np.int64, len(numbers)) + _FAR).astype(np.uint64)
+def _spread(numbers: Ints) -> npt.NDArray[np.uint64]:
+    """Columns or rows (n) with a zero before each of their 32 bits."""
+    bits = (numbers + _FAR).astype(np.uint64)
     for shift, mask in (
         (16, 0x0000FFFF0000FFFF),
         (8, 0x00FF00FF00FF00FF),
@@ -157,27 +161,29 @@ class Portions:
         """The file that stands for a finished portion."""
         return f"{self.folder(portion.dataset) / portion.kind / portion.part / portion.name}.json"
 
-    def keys(self, portion: Portion) -> list[str]:
+    def keys(self, portion: Portion) -> TileKeys:
         """The keys of the portion's tiles that get chips."""
-        return self._keys(portion.dataset).get(portion.name, [])
+        return self._keys(portion.dataset).get(portion.name, TileKeys([]))
 
     def count(self, name: str, portion: str) -> int:
         """How many tiles a portion, given by name, has that get chips."""
         return len(self._keys(name).get(portion, ()))
 
-    def _keys(self, name: str) -> Mapping[str, list[str]]:
+    def _keys(self, name: str) -> Mapping[str, TileKeys]:
         folder = self._datasets.folder(name)
         manifest, lock, splits = (folder / f"{file}.parquet" for file in ("tiles", "scenes", "splits"))
 
-        def divide_all(_: Path) -> Mapping[str, list[str]]:
+        def divide_all(_: Path) -> Mapping[str, TileKeys]:
             size = self._datasets.config.tiles_per_job
-            return divide(list(self._datasets.keys(name)), TILES if size == AUTO else int(size))
+            return divide(self._datasets.keys(name), TILES if size == AUTO else int(size))
 
-        def choose(_: Path) -> Mapping[str, list[str]]:
-            chosen = set(self._datasets.tiles_with_chips(name))
-            portions = self._datasets.read_once("portions", manifest, divide_all).items()
-            kept = {portion: [key for key in keys if key in chosen] for portion, keys in portions}
-            return {portion: keys for portion, keys in kept.items() if keys}
+        def choose(_: Path) -> Mapping[str, TileKeys]:
+            chosen = self._datasets.tiles_with_chips(name)
+            portions = self._datasets.read_once("portions", manifest, divide_all)
+            if len(chosen) == len(self._datasets.keys(name)):
+                return portions
+            kept = {portion: keys.where(chosen.rows(keys) >= 0) for portion, keys in portions.items()}
+            return {portion: keys for portion, keys in kept.items() if len(keys)}
 
         others = tuple(file.stat().st_mtime_ns for file in (manifest, lock))
         return self._datasets.read_once(("tiles by portion", others), splits, choose)
