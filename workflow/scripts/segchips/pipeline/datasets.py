@@ -71,6 +71,11 @@ class Datasets:
         """The names of the dataset's label targets; "" for the only one without a name."""
         return list(self[name].labels.targets)
 
+    def parts(self, name: str) -> list[tuple[str, str]]:
+        """The kind of chips, images or labels, with the layer or target, of all that a record holds."""
+        images = [("images", layer) for layer in self.layers(name)]
+        return images + [("labels", target) for target in self.targets(name)]
+
     def image_kinds(self, name: str, layer: str) -> list[str]:
         """The folders that a layer's imagery is written to: `images`, and `provenance` where the config asks for it."""
         return ["images", "provenance"] if self[name].imagery.layers[layer].provenance else ["images"]

@@ -135,9 +135,7 @@ class Digests:
     def shard(self, name: str, split: str, shard: int) -> str:
         """Of a shard: the recipe of its records, and every chip in it, with a note of those missing or excluded."""
         keys = self._datasets.shard_tiles(name, split, shard)
-        layers, targets = self._datasets.layers(name), self._datasets.targets(name)
-        parts = [("images", layer) for layer in layers] + [("labels", target) for target in targets]
-        columns = [self.chips(name, kind, part, keys) for kind, part in parts]
+        columns = [self.chips(name, kind, part, keys) for kind, part in self._datasets.parts(name)]
         chips = [text for row in zip(keys, *columns, strict=True) for text in row]
         files = [*self._datasets.image_chips(name, keys), *self._datasets.label_chips(name, keys)]
         sizes = [_size(chip) for chip in files]

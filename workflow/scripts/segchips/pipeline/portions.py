@@ -149,8 +149,7 @@ class Portions:
         """All portions of a dataset; none where it is not made in portions."""
         if not self.are_used(name):
             return []
-        parts = [("images", layer) for layer in self._datasets.layers(name)]
-        parts += [("labels", target) for target in self._datasets.targets(name)]
+        parts = self._datasets.parts(name)
         return [Portion(name, kind, part, portion) for kind, part in parts for portion in self._keys(name)]
 
     def folder(self, name: str) -> Path:

@@ -38,8 +38,7 @@ def write_unfinished_ledger(datasets: Datasets, name: str) -> None:
     if not datasets.has_result(name, "splits.parquet", "scenes.parquet"):
         return
     path = datasets.folder(name) / "ledger.csv"
-    parts = [("images", layer) for layer in datasets.layers(name)]
-    parts += [("labels", target) for target in datasets.targets(name)]
+    parts = datasets.parts(name)
     chips = [datasets.chip_folder(name, kind, part) for kind, part in parts]
     logs = [datasets.chip_logs(name, kind, part) for kind, part in parts]
     rows = ledger.unfinished_rows(
