@@ -29,6 +29,7 @@ def test_tiles_and_keys_are_those_of_single_tiles(grid):
     assert list(array) == tiles == array and array[7] == tiles[7] and array[3:9] == tiles[3:9]
     assert list(array.keys) == [tile.key for tile in tiles]
     assert TileArray.from_keys(TileKeys([tile.key for tile in tiles])) == array
+    assert array.keys.filenames().to_pylist() == [tile.filename for tile in tiles]
 
 
 @pytest.mark.parametrize("count", [3, 200])

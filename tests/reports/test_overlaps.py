@@ -87,6 +87,20 @@ def test_adjacent_tiles_without_padding_do_not_overlap():
     assert min_distances(tiles, ["train", "val"] * 8) == {("train", "val"): 0}
 
 
+@pytest.mark.parametrize("step", [1, 7, 60, 90])
+def test_tiles_that_begin_at_any_pixel_are_compared_with_all_others(step):
+    rng = np.random.default_rng(step)
+    places = np.unique(rng.integers(-400 // step, 400 // step, (60, 2)), axis=0).tolist()
+    tiles = [Tile(Grid(64, 2, 10, step), 33, *place) for place in places]
+    splits = rng.choice(["train", "val"], len(tiles)).tolist()
+    expected, distances = compare_all_pairs(tiles, splits)
+    overlaps = {frozenset((pair.first, pair.second)): pair.pixels for pair in find_overlaps(tiles, splits)}
+    assert overlaps == expected and (expected or step > 64)
+    assert min_distances(tiles, splits) == pytest.approx(distances)
+    known = find_overlaps(tiles, splits).by_splits()
+    assert min_distances(tiles, splits, known) == min_distances(tiles, splits)
+
+
 def test_fifty_thousand_tiles_take_seconds():
     tiles = [
         Tile(GRID, 32 + i // 125, i % 125 - (0 if i < 125 else 900), 8500 + j) for i in range(250) for j in range(200)

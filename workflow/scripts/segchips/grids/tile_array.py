@@ -139,6 +139,10 @@ class TileKeys(Sequence[str]):
         """The keys at which a mask (n) is true."""
         return TileKeys(self.column.filter(pa.array(chosen)))
 
+    def filenames(self) -> pa.Array:
+        """The file names of the tiles' chips, as `chip_filename` names each."""
+        return pc.binary_join_element_wise(pc.replace_substring(self.column, ":", "#"), ".tif", "")
+
     def _find(self, keys: Iterable[str]) -> Ints:
         """As `rows`, by bisection in these keys, at least one; a dictionary of a million keys would take 130 MB."""
         ordered, rows = self._ordered

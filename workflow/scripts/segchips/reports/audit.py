@@ -57,7 +57,9 @@ def audit_splits(
     made = is_in(ledger, MADE)
     with_chips, tiles = ledger.where(made), TileArray.from_keys(TileKeys(ledger.column("tile"))).where(made)
     keys, splits = tiles.keys, with_chips.column("split")
-    pairs, distances = find_overlaps(tiles, splits), min_distances(tiles, splits)
+    pairs = find_overlaps(tiles, splits)
+    by_splits = pairs.by_splits()
+    distances = min_distances(tiles, splits, by_splits)
     by_split = with_chips.counts("split")
     count = {split: by_split[split] for split in dataset.tfrecords.splits}
     no_class = {dataset.labels.first.background, dataset.labels.first.unknown}
@@ -79,7 +81,7 @@ def audit_splits(
             "pixels": pairs.total_pixels() if pairs else 0,
             "by_splits": {
                 "-".join(both): {"pairs": int(chosen.sum()), "pixels": pairs.total_pixels(chosen)}
-                for both, chosen in pairs.by_splits().items()
+                for both, chosen in by_splits.items()
             },
             "listed": [vars(pair) for pair in pairs[:MAX_LISTED_PAIRS]],
         },

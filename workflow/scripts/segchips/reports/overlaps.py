@@ -1,7 +1,8 @@
 """Overlaps and distances between the tiles of different splits, measured on the tiles' padded footprints."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any, overload
 
@@ -113,17 +114,22 @@ class Overlaps(Sequence[OverlappingPair]):
 
 @dataclass(frozen=True)
 class _Zone:
-    """The tiles of one CRS: their UTM zone, positions in the dataset, and padded boxes."""
+    """The tiles of one CRS: their UTM zone, positions in the dataset, and bounds with padding (n, 4)."""
 
     number: int
     crs: str
     positions: Ints
-    boxes: Geometries
+    bounds: Floats
+
+    @cached_property
+    def boxes(self) -> Geometries:
+        """The bounds as polygons (n), which take ten times the memory."""
+        return np.asarray(shapely.box(*self.bounds.T))
 
     @property
     def width(self) -> float:
         """The side of a box."""
-        return float(np.max(np.subtract(*shapely.bounds(self.boxes[:1]).T[[2, 0]])))
+        return float(self.bounds[0, 2] - self.bounds[0, 0])
 
 
 @dataclass(frozen=True)
@@ -157,15 +163,14 @@ class _ZonePair:
 
     def second_middles(self) -> Floats:
         """The middles (n, 2) of the second zone's boxes."""
-        x, y = shapely.bounds(self.second.boxes).reshape(-1, 2, 2).mean(axis=1).T
+        x, y = self.second.bounds.reshape(-1, 2, 2).mean(axis=1).T
         x, y = self.project(x, y) if self.project else (x, y)
         return np.column_stack([x + self.turn, y])
 
     def near_rows(self) -> Ints:
-        """The rows of the second zone's boxes that may overlap one of the first's."""
-        if self.is_one:
-            return np.arange(len(self.second.boxes))
-        west, south, east, north = shapely.total_bounds(self.first.boxes) + 2 * self.first.width * _AROUND
+        """The rows of the second zone's boxes that may overlap one of the first's, where these are two zones."""
+        low, high = self.first.bounds.min(axis=0), self.first.bounds.max(axis=0)
+        west, south, east, north = np.append(low[:2], high[2:]) + 2 * self.first.width * _AROUND
         x, y = self.second_middles().T
         return np.flatnonzero((x > west) & (x < east) & (y > south) & (y < north))
 
@@ -184,20 +189,12 @@ def find_overlaps(tiles: Sequence[Tile], splits: Sequence[str] | pa.Array) -> Ov
     names, numbers = _numbered(splits)
     found = [(np.empty((0, 2), np.int64), np.empty(0), np.empty(0, bool))]
     for both in _zone_pairs(_zones(array), array.grid):
-        tree, near = shapely.STRtree(both.first.boxes), both.near_rows()
-        for rows in np.split(near, range(_BATCH, len(near), _BATCH)):
-            batch = both.second_boxes(rows)
-            in_second, in_first = tree.query(batch, predicate="intersects")
-            pairs = np.column_stack([both.first.positions[in_first], both.second.positions[rows[in_second]]])
-            chosen = numbers[pairs[:, 0]] != numbers[pairs[:, 1]]
-            if both.is_one:
-                chosen &= pairs[:, 0] < pairs[:, 1]
-            boxes = both.first.boxes[in_first[chosen]], batch[in_second[chosen]]
-            area = _shared_area(*boxes) if both.is_one else shapely.area(shapely.intersection(*boxes))
+        for rows, others, area in _overlaps_of_one(both.first) if both.is_one else _overlaps_of_two(both):
+            pairs = np.column_stack([both.first.positions[rows], both.second.positions[others]])
             pixels = np.asarray(area / array.grid.resolution**2)
-            overlap = pixels > _MIN_PIXELS
+            overlap = (numbers[pairs[:, 0]] != numbers[pairs[:, 1]]) & (pixels > _MIN_PIXELS)
             between = np.full(int(overlap.sum()), not both.is_one)
-            found.append((pairs[chosen][overlap], pixels[overlap].round(3), between))
+            found.append((pairs[overlap], pixels[overlap].round(3), between))
     return Overlaps(array, names, numbers, *(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
@@ -207,19 +204,51 @@ def _numbered(names: Sequence[str] | pa.Array) -> tuple[list[str], Ints]:
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
 
 
-def _shared_area(boxes: Geometries, others: Geometries) -> Floats:
-    """The area (n) that boxes share in one plane."""
-    one, two = shapely.bounds(boxes), shapely.bounds(others)
-    low, high = np.maximum(one[:, :2], two[:, :2]), np.minimum(one[:, 2:], two[:, 2:])
-    return np.asarray(np.maximum(high - low, 0).prod(axis=1), np.float64)
+def _overlaps_of_two(both: _ZonePair) -> Iterator[tuple[Ints, Ints, Floats]]:
+    """Parts of the pairs of boxes of two zones that meet: their rows in the first and second, and the shared area."""
+    tree, near = shapely.STRtree(both.first.boxes), both.near_rows()
+    for rows in np.split(near, range(_BATCH, len(near), _BATCH)):
+        batch = both.second_boxes(rows)
+        in_second, in_first = tree.query(batch, predicate="intersects")
+        area = shapely.area(shapely.intersection(both.first.boxes[in_first], batch[in_second]))
+        yield in_first, rows[in_second], np.asarray(area)
 
 
-def min_distances(tiles: Sequence[Tile], splits: Sequence[str] | pa.Array) -> dict[tuple[str, str], float]:
+def _overlaps_of_one(zone: _Zone) -> Iterator[tuple[Ints, Ints, Floats]]:
+    """Parts of the pairs of boxes of a zone that may meet, each pair once: the lower row, the higher, and shared area.
+
+    The plane is cut into cells as wide as a box, so that boxes which meet begin in one cell or in two side by side.
+    """
+    corners = zone.bounds[:, :2]
+    across, up = np.floor((corners - corners.min(axis=0)) / zone.width).astype(np.int64).T
+    cells = across << 32 | up + 1
+    order = np.argsort(cells, kind="stable")
+    ordered = cells[order]
+    for start in range(0, len(order), _BATCH):
+        rows = order[start : start + _BATCH]
+        for right, above in ((0, 0), (0, 1), (1, -1), (1, 0), (1, 1)):
+            wanted = cells[rows] + (right << 32) + above
+            first = np.searchsorted(ordered, wanted)
+            counts = np.searchsorted(ordered, wanted, side="right") - first
+            some = np.repeat(rows, counts)
+            places = np.arange(len(some)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(first, counts)
+            others = order[places]
+            if not (right or above):
+                once = some < others
+                some, others = some[once], others[once]
+            apart = np.abs(corners[some] - corners[others])
+            yield np.minimum(some, others), np.maximum(some, others), np.maximum(zone.width - apart, 0).prod(axis=1)
+
+
+def min_distances(
+    tiles: Sequence[Tile], splits: Sequence[str] | pa.Array, overlapping: Container[tuple[str, str]] = ()
+) -> dict[tuple[str, str], float]:
     """Find the least distance between the tiles of each pair of splits.
 
     Args:
         tiles: Tiles of one grid, at least one.
         splits: The split of each tile.
+        overlapping: Pairs of splits that are known to overlap, each sorted by name.
 
     Returns:
         Metres by pair of splits: between footprints, in the tiles' CRS, where tiles lie in one CRS or neighbouring
@@ -228,7 +257,7 @@ def min_distances(tiles: Sequence[Tile], splits: Sequence[str] | pa.Array) -> di
     array = TileArray.of(tiles)
     names, numbers = _numbered(splits)
     pairs = list(combinations(sorted(names), 2))
-    distances, unit = dict.fromkeys(pairs, np.inf), metres_per_unit(array.grid)
+    distances, unit = {pair: 0 if pair in overlapping else np.inf for pair in pairs}, metres_per_unit(array.grid)
     for both in _zone_pairs(_zones(array), array.grid):
         first_numbers, second_numbers = numbers[both.first.positions], numbers[both.second.positions]
         for pair in pairs:
@@ -248,8 +277,7 @@ def _zones(tiles: TileArray) -> list[_Zone]:
     zones, bounds = tiles.indices[:, 0], padded_bounds(tiles.indices, tiles.grid)
     positions_by_zone = {zone: np.flatnonzero(zones == zone) for zone in np.unique(zones).tolist()}
     return [
-        _Zone(zone, tiles.grid.crs(zone), positions, shapely.box(*bounds[positions].T))
-        for zone, positions in positions_by_zone.items()
+        _Zone(zone, tiles.grid.crs(zone), positions, bounds[positions]) for zone, positions in positions_by_zone.items()
     ]
 
 

@@ -5,7 +5,9 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from segchips.grids.tile import chip_filename
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from segchips.labels.shared_folder import is_own_folder
 from segchips.pipeline.datasets import Datasets
 
@@ -15,10 +17,13 @@ def unused_chips(datasets: Datasets, name: str) -> list[Path]:
     users = _users(datasets, name)
     own = filter(is_own_folder, (datasets.folder(name) / kind for kind in ("images", "labels", "provenance")))
     unused = list[Path]()
-    for folder, _, files in chain.from_iterable(map(os.walk, own)):
-        keys = (key for user in users.get(Path(folder), ()) for key in datasets.tiles_with_chips(user))
-        needed = set(map(chip_filename, keys))
-        unused += [Path(folder, file) for file in files if file.endswith(".tif") and file not in needed]
+    for folder, _, files in chain.from_iterable(os.walk(os.fsencode(folder)) for folder in own):
+        of_folder = Path(os.fsdecode(folder))
+        tiles = [datasets.tiles_with_chips(user) for user in users.get(of_folder, ())]
+        needed = pa.chunked_array([keys.filenames() for keys in tiles], pa.string()).cast(pa.binary())
+        names = pa.array([file for file in files if file.endswith(b".tif")], pa.binary())
+        is_unused = pc.invert(pc.is_in(names, value_set=needed))
+        unused += [of_folder / os.fsdecode(name) for name in names.filter(is_unused).to_pylist()]
     return sorted(unused)
 
 
