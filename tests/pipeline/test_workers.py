@@ -6,6 +6,7 @@ import pickle
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,14 +51,24 @@ def test_one_process_more_than_are_at_work_is_ready() -> None:
         assert len(workers.processes) == 2
 
 
-def overlap(state: list[str], folder: str) -> tuple[int, int]:
-    """This process, and how many calls are under way."""
-    mark = Path(folder) / f"{os.getpid()}-{threading.get_ident()}"
+def overlap(state: list[str], folder: str, enough: int) -> tuple[int, int]:
+    """This process, and how many calls are under way once enough of them are; later ones do not wait."""
+    marks, go_on = Path(folder) / "calls", Path(folder) / "go on"
+    marks.mkdir(exist_ok=True)
+    mark = marks / f"{os.getpid()}-{threading.get_ident()}"
     mark.touch()
-    time.sleep(0.2)
-    under_way = len(list(Path(folder).iterdir()))
+    until(lambda: go_on.exists() or len(list(marks.iterdir())) >= enough)
+    go_on.touch()
+    under_way = len(list(marks.iterdir()))
     mark.unlink()
     return os.getpid(), under_way
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "that never came"
+        time.sleep(0.005)
 
 
 @pytest.mark.parametrize(("waits", "together"), [(True, 6), (False, 2)])
@@ -66,8 +77,8 @@ def test_only_calls_that_wait_run_beside_others_of_their_process(tmp_path: Path,
     for _ in range(2):
         workers.start_one_ahead()
     with ThreadPoolExecutor(12) as callers:
-        found = list(callers.map(lambda _: workers.call(overlap, str(tmp_path), waits=waits), range(12)))
-    assert 2 <= max(under_way for _, under_way in found) <= together
+        found = list(callers.map(lambda _: workers.call(overlap, str(tmp_path), together, waits=waits), range(12)))
+    assert max(under_way for _, under_way in found) == together
     assert len({process for process, _ in found}) == 2
 
 
@@ -77,13 +88,14 @@ def test_calls_near_each_other_go_to_one_process_unless_another_has_far_fewer(tm
         workers.start_one_ahead()
 
     def processes(places: str) -> list[int]:
+        folder = tmp_path / places
+        folder.mkdir()
         with ThreadPoolExecutor(len(places)) as callers:
-            calls = (
-                callers.submit(workers.call, overlap, str(tmp_path), waits=True, near=place)
-                for place in places
-                if not time.sleep(0.005)
-            )
-            return [call.result()[0] for call in list(calls)]
+            calls = []
+            for number, place in enumerate(places, 1):
+                calls.append(callers.submit(workers.call, overlap, str(folder), len(places), waits=True, near=place))
+                until(lambda number=number: number == len(places) or len(list(folder.glob("calls/*"))) == number)
+            return [call.result()[0] for call in calls]
 
     found = processes("abababab")
     assert len({*found[::2]}) == len({*found[1::2]}) == 1 and len({*found}) == 2
@@ -139,8 +151,5 @@ def test_processes_end_with_their_parent() -> None:
     (process,) = workers.processes
     del workers
     gc.collect()
-    for _ in range(100):
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
+    until(lambda: process.poll() is not None)
     assert process.returncode == 0

@@ -4,7 +4,16 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from segchips.remote import turn
 from segchips.remote.turn import computing, waiting
+
+
+def until_waiting(length):
+    """Wait until so many threads wait for the turn."""
+    deadline = time.monotonic() + 60
+    while len(turn._turn._waiting) < length:
+        assert time.monotonic() < deadline, "a thread does not wait"
+        time.sleep(0.001)
 
 
 def test_jobs_that_ask_for_nothing_yet_come_first_and_then_those_that_began_first():
@@ -18,7 +27,6 @@ def test_jobs_that_ask_for_nothing_yet_come_first_and_then_those_that_began_firs
             with waiting():
                 answers[number].wait()
             order.append(f"{number} computes")
-            time.sleep(0.01)
 
     with ThreadPoolExecutor(5) as pool:
         jobs = []
@@ -26,12 +34,12 @@ def test_jobs_that_ask_for_nothing_yet_come_first_and_then_those_that_began_firs
             jobs.append(pool.submit(job, number))
             begun[number].wait()
         with computing():  # meanwhile all answers come, the last first, and another job begins
-            for number in (2, 1, 0):
+            for length, number in enumerate((2, 1, 0), 1):
                 answers[number].set()
-                time.sleep(0.05)
+                until_waiting(length)
             answers[3].set()
             jobs.append(pool.submit(job, 3))
-            time.sleep(0.05)
+            until_waiting(4)
             order.clear()
         for each in jobs:
             each.result()

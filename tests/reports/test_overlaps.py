@@ -1,6 +1,5 @@
 """Overlaps and distances against every pair of footprints, intersected and measured in one plane."""
 
-import time
 from itertools import combinations
 
 import numpy as np
@@ -99,14 +98,3 @@ def test_tiles_that_begin_at_any_pixel_are_compared_with_all_others(step):
     assert min_distances(tiles, splits) == pytest.approx(distances)
     known = find_overlaps(tiles, splits).by_splits()
     assert min_distances(tiles, splits, known) == min_distances(tiles, splits)
-
-
-def test_fifty_thousand_tiles_take_seconds():
-    tiles = [
-        Tile(GRID, 32 + i // 125, i % 125 - (0 if i < 125 else 900), 8500 + j) for i in range(250) for j in range(200)
-    ]
-    splits = np.random.default_rng(0).choice(["train", "val", "test"], len(tiles), p=[0.8, 0.1, 0.1]).tolist()
-    start = time.process_time()
-    assert len(find_overlaps(tiles, splits)) > 50_000
-    min_distances(tiles, splits)
-    assert time.process_time() - start < 30
