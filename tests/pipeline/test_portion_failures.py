@@ -1,5 +1,6 @@
 """Tiles that fail: a run in portions tells of them, leaves them out and tries them again as one by tiles."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,56 @@ def test_chips_that_lack_a_scene_are_made_again(project: Project, portions: Proj
         assert made(each) == {path for path in chips(project) if is_of(path, lacking)} != set()
         assert made(each) == set()
     assert files(portions) == files(project) != damaged
+
+
+@slow
+def test_chips_that_lack_fewer_scenes_than_before_are_in_the_shards(project: Project, portions: Project) -> None:
+    mends = []
+    for each in (project, portions):
+        each.change("defaults.imagery.composite", "median")
+        each.change("defaults.imagery.on_failure", "skip_scene")
+        mends.append([damage(each, scene) for scene in range(8)])
+        made(each)
+    lacking = [row["reason"] for row in project.ledger()]
+    for step in range(0, 8, 2):
+        for mend in mends:
+            mend[step](), mend[step + 1]()
+        assert made(portions) == made(project)
+        assert files(portions) == files(project)
+        assert made(portions) == set()
+    assert [row["reason"] for row in project.ledger()] != lacking
+
+
+@slow
+def test_tiles_that_lack_a_scene_may_come_to_another_portion(project: Project, portions: Project) -> None:
+    portions.change("tiles_per_job", 1000)
+    mends = []
+    for each in (project, portions):
+        each.change("defaults.imagery.composite", "median")
+        each.change("defaults.imagery.on_failure", "skip_scene")
+        mends.append(damage(each))
+        made(each)
+    portions.change("tiles_per_job", 2)
+    assert made(portions) == set()
+    for mend in mends:
+        mend()
+    assert made(portions) == made(project) != set()
+    assert files(portions) == files(project)
+    assert made(portions) == set()
+
+
+@slow
+def test_a_chip_lacks_a_scene_whether_or_not_logs_are_kept(project: Project, sample_run: Project) -> None:
+    project.change("defaults.imagery.on_failure", "skip_scene")
+    mend = damage(project)
+    for chip in project.results().glob("images/*.tif"):
+        chip.unlink()
+    made(project)
+    shutil.rmtree(project.folder / "logs")
+    project.change("defaults.imagery.on_failure", "fail")
+    mend()
+    assert len(made(project)) == 1
+    assert files(project) == files(sample_run)
 
 
 def states(project: Project) -> dict[str, str]:

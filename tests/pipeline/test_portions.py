@@ -14,6 +14,7 @@ import rasterio
 import shapely
 
 from segchips.grids.tile_array import TileKeys
+from segchips.pipeline.exclusive_results import exclusive_results
 from segchips.pipeline.portions import divide
 from support.portions import chips, files, made
 from support.projects import Project, kill_run
@@ -81,6 +82,11 @@ def move_a_field(project: Project) -> None:
     layer.loc[number, "geometry"] = shapely.affinity.translate(layer.geometry[number], 30, 0)
     layer.to_file(project.folder / "moved.gpkg")
     project.change("defaults.labels.path", "moved.gpkg")
+
+
+def move_a_field_in_the_future(project: Project) -> None:
+    move_a_field(project)
+    os.utime(project.folder / "moved.gpkg", (4e9, 4e9))
 
 
 def resize_area(metres: float) -> Change:
@@ -179,6 +185,7 @@ CHANGES: dict[str, Change] = {
     "an edited chip": edit_chip,
     "copied results": copy_results,
     "damaged records of portions": damage_records,
+    "a label layer of the future": move_a_field_in_the_future,
 }
 QUICK = ("a field moves", "a chip of each kind is deleted")
 
@@ -319,6 +326,37 @@ def test_all_output_is_deleted_with_the_chips(portions: Project, sample_run: Pro
     shutil.copytree(sample_run.folder / "resources", portions.folder / "resources", dirs_exist_ok=True)
     portions.run_and_count()
     assert files(portions) == before
+
+
+@slow
+def test_output_of_one_dataset_is_deleted_alone_and_not_beside_a_run(portions: Project) -> None:
+    portions.change("datasets.other", {"tiles": {"size": 128}})
+    portions.run_and_count()
+    before = files(portions)
+    with exclusive_results(portions.folder / "results", lambda: None):
+        result = portions.run("--delete-all-output")
+    assert result.returncode == 1 and "another run is at work in 'results'" in result.stdout
+    assert "Traceback" not in result.stdout and files(portions) == before
+    assert portions.run("--delete-all-output", "results/other/report/index.html").returncode == 0
+    left = files(portions)
+    assert not [path for path in left if "/other/" in path and path.endswith(".tif")]
+    assert not (portions.results("other") / ".portions").exists()
+    assert {path for path in before if "/sample/" in path} <= left.keys()
+
+
+@slow
+def test_datasets_with_the_same_labels_make_each_label_chip_once(project: Project, portions: Project) -> None:
+    for each in (project, portions):
+        for name, start in (("second", "2023-03-01"), ("third", "2023-02-01")):
+            each.change(f"datasets.{name}", {"imagery": {"start": start}})
+        made(each)
+        each.change("defaults.labels.all_touched", False)
+    assert made(portions) == made(project) != set()
+    assert files(portions) == files(project)
+    logs = [path.read_text() for path in sorted(portions.folder.glob("logs/*/portions/labels/*.log"))]
+    count = len(portions.ledger())
+    assert sum(int(text.split()[0]) for text in logs) == count, logs
+    assert "Nothing to be done" in portions.run().stdout
 
 
 @slow

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from segchips.pipeline.workers import WorkerPool
+from segchips.pipeline.datasets import Datasets
+from segchips.pipeline.runner import JobRunner, Task
+from segchips.pipeline.workers import WorkerDiedError, WorkerPool
+from support.projects import Project
 
 
 def pool(count: int, threads: int = 1) -> WorkerPool:
@@ -130,6 +133,23 @@ def test_a_result_that_cannot_be_sent_is_an_error(threads: int) -> None:
         with pytest.raises(RuntimeError, match="make_lock returns what cannot be sent"):
             workers.call(make_lock)
     assert call(workers, 0) == "a"
+
+
+def die(datasets: Datasets, name: str) -> list[str]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return []
+
+
+def test_the_log_of_a_job_whose_process_dies_says_so(sample_run: Project, tmp_path: Path) -> None:
+    runner = JobRunner(sample_run.config, 1, str(tmp_path))
+    logs = [str(tmp_path / name) for name in ("a.log", "b.log", "c.log")]
+    error = runner.run("tile a", logs[0], die, "sample")
+    (other,) = runner.run_batch("core", [Task("tile a", logs[1], die, ("sample",), None, None)])
+    assert str(error) == str(other) and str(error).startswith("tile a: its process was killed, as when memory is used")
+    assert {Path(log).read_text() for log in logs[:2]} == {f"{str(error).removeprefix('tile a: ')}\n"}
+    two = [Task("tile", logs[2], die, ("sample",), None, None) for _ in range(2)]
+    with pytest.raises(WorkerDiedError):
+        runner.run_batch("core", two)
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -31,9 +31,9 @@ def made(project: Project, *arguments: str) -> set[str]:
     return {path for path in before | after if before.get(path) != after.get(path)}
 
 
-def damage(project: Project) -> Callable[[], None]:
+def damage(project: Project, scene: int = 4) -> Callable[[], None]:
     """Spoil a corner of a scene's band, which one tile reads; returns what brings it back."""
-    band = sorted(project.folder.glob("resources/sample/sample-l2a/*/*B04.tif"))[4]
+    band = sorted(project.folder.glob("resources/sample/sample-l2a/*/*B04.tif"))[scene]
     content, blocks = band.read_bytes(), project.folder / "blocks.tif"
     rasterio.shutil.copy(band, blocks, driver="COG", blocksize=64, overviews="NONE", compress="DEFLATE")
     band.write_bytes(blocks.read_bytes()[:-100] + bytes(100))

@@ -21,8 +21,9 @@ from segchips.errors import InputError, SegchipsError, final_message
 from segchips.pipeline import snakemake_internals as internals
 from segchips.pipeline.checks import check_writable
 from segchips.pipeline.datasets import Datasets
+from segchips.pipeline.deletion import supervise_deletion
 from segchips.pipeline.exclusive_results import exclusive_results
-from segchips.pipeline.portion_options import delete_portions, files_of_portions, touch_portions, translate_options
+from segchips.pipeline.portion_options import touch_portions, translate_options
 from segchips.pipeline.portions import Portions
 from segchips.pipeline.progress import tile_rules
 
@@ -63,9 +64,7 @@ def supervise(
     os.environ["SEGCHIPS_PYTHON"] = sys.executable
     if workflow.is_main_process:
         internals.wrap_execution(workflow, partial(_execute, workflow, datasets, portions, prepare, finish))
-        internals.wrap_deletion(
-            workflow, partial(files_of_portions, datasets, portions), partial(delete_portions, datasets, portions)
-        )
+        supervise_deletion(workflow, datasets)
     elif workflow.remote_exec:
         internals.wrap_execution(workflow, partial(_execute_job, workflow))
 

@@ -1,5 +1,6 @@
 """Jobs of portions: the chips of many tiles, each made in a worker process as by a job of its own."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ _BATCH = 16
 """Tiles that a worker process gets at once, where they do not wait for a network."""
 _SPARE = 2
 """Batches that wait for a worker process, so that none waits for this one."""
+_under_way: dict[tuple[str, str, str, str], threading.Lock] = {}
+"""A lock for the chips of each portion: by the dataset that has them, kind, part and name."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ def make_portion(
 ) -> Exception | None:
     """Make the chips of a portion that are missing or not those wanted, in the run's worker processes.
 
+    Datasets that share labels have portions of the same chips, which come one after another.
+
     Args:
         runner: Runs the tiles.
         portions: The portions of all datasets.
@@ -53,10 +58,17 @@ def make_portion(
     Returns:
         The error for the rule to raise, or None.
     """
+    owner = runner.datasets.chip_owner(portion.dataset, portion.kind)
+    with _under_way.setdefault((owner, portion.kind, portion.part, portion.name), threading.Lock()):
+        return _make_portion(runner, portions, portion, owner, record, log, control)
+
+
+def _make_portion(
+    runner: JobRunner, portions: Portions, portion: Portion, owner: str, record: str, log: str, control: Control
+) -> Exception | None:
     chips = portions.outdated(portion)
     place = runner.place(portion.dataset, portion.part) if portion.kind == "images" else "core"
     size = _BATCH if place == "core" else 1
-    owner = runner.datasets.chip_owner(portion.dataset, portion.kind)
     batches = [chips[start : start + size] for start in range(0, len(chips), size)]
     count = len(portions.keys(portion))
     control.count(portion.kind, portion, count - len(chips), 0)
@@ -78,7 +90,7 @@ def make_portion(
 
     with ThreadPoolExecutor(control.side_by_side if place != "core" else control.side_by_side + _SPARE) as threads:
         list(threads.map(make, batches))
-    portions.remember(portion, chips, {chip.key: portions.lacks_scenes(portion, chip) for chip in done})
+    portions.remember(portion, chips, {chip.key: portions.lacking_scenes(portion, chip) for chip in done})
     ages = [(chip.ages, file_ages(chip.files)) for chip in done]
     excluded, made = sum(now is None for _, now in ages), sum(now not in (None, before) for before, now in ages)
     kept = count - len(chips) + len(done) - made - excluded

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -37,8 +36,9 @@ def translate_options(workflow: Any, datasets: Datasets, portions: Portions) -> 
         setattr(settings, option, frozenset(chosen | rules.intersection(map(_portion_rule, chosen))))
     names = rules if settings.forceall else settings.forcerun
     kinds = {kind for kind in ("images", "labels") for name in names if name.endswith(_PORTION_RULES[kind])}
-    forced = [*sorted(kinds), *_force_chips(settings, datasets, portions)]
-    os.environ[FORCED] = json.dumps([time.time_ns(), *forced])
+    _, *of_other_modules = json.loads(os.environ.get(FORCED, "[0]"))
+    forced = {*of_other_modules, *kinds, *_force_chips(settings, datasets, portions)}
+    os.environ[FORCED] = json.dumps([time.time_ns(), *sorted(forced)])
 
 
 def _force_chips(settings: Any, datasets: Datasets, portions: Portions) -> list[str]:
@@ -72,29 +72,9 @@ def touch_portions(datasets: Datasets, portions: Portions) -> None:
     """Mark all chips of portions as those wanted, for `--touch`."""
     for portion in _all(datasets, portions):
         chips = portions.outdated(portion)
-        portions.remember(portion, chips, {chip.key: portions.lacks_scenes(portion, chip) for chip in chips})
+        portions.remember(portion, chips, {chip.key: portions.lacking_scenes(portion, chip) for chip in chips})
         if all(os.path.exists(file) for chip in chips for file in chip.files):
             write_json(Path(portions.record(portion)), {"tiles": len(portions.keys(portion))})
-
-
-def files_of_portions(datasets: Datasets, portions: Portions) -> list[str]:
-    """The chips of datasets that have portions, for `--delete-all-output`, whatever their locks say by now."""
-    names = [name for name in datasets.config.datasets if portions.folder(name).is_dir()]
-    parts = [
-        (name, kind, layer)
-        for name in names
-        for layer in datasets.layers(name)
-        for kind in datasets.image_kinds(name, layer)
-    ]
-    parts += [(name, "labels", target) for name in names for target in datasets.targets(name)]
-    folders = dict.fromkeys(datasets.chip_folder(*part) for part in parts)
-    return [str(chip) for folder in folders for chip in sorted(folder.glob("*#*.tif")) if not chip.is_dir()]
-
-
-def delete_portions(datasets: Datasets, portions: Portions) -> None:
-    """Remove what is known of portions."""
-    for name in datasets.config.datasets:
-        shutil.rmtree(portions.folder(name), ignore_errors=True)
 
 
 def describe_portions(portions: Portions, name: str) -> list[str]:

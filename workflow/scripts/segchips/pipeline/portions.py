@@ -206,12 +206,16 @@ class Portions:
         if not any(imagery.skips_scenes for imagery in layers.values()) or not gathered.exists():
             return ""
 
-        def read(_: Path) -> set[str]:
-            of_images = (portion for portion in self.all(name) if portion.kind == "images")
-            return {key for portion in of_images for key in self._read_state(portion)[1]}
+        def read(_: Path) -> dict[str, list[str]]:
+            lacking: dict[str, list[str]] = {}
+            for portion in self.all(name):
+                tiles, incomplete = self.keys(portion), self._read_state(portion)[1]
+                for key in incomplete.keys() & set(tiles) if incomplete else ():
+                    lacking.setdefault(key, []).append(f"{portion.part} {incomplete[key]}")
+            return lacking
 
         incomplete = self._datasets.read_once("incomplete", gathered, read)
-        lacking = [key for key in keys if key in incomplete]
+        lacking = [(key, *incomplete[key]) for key in keys if key in incomplete]
         return f", {digest(*lacking)} made without scenes" if lacking else ""
 
     def outdated(self, portion: Portion) -> list[Chip]:
@@ -256,31 +260,33 @@ class Portions:
         kinds = self._datasets.image_kinds(name, part) if portion.kind == "images" else [portion.kind]
         return list(zip(*(self._datasets.chips(name, kind, part, keys) for kind in kinds), strict=True))
 
-    def lacks_scenes(self, portion: Portion, chip: Chip) -> bool:
-        """Whether a chip that exists was made without scenes that could not be read."""
+    def lacking_scenes(self, portion: Portion, chip: Chip) -> str:
+        """A digest of the scenes that a chip lacks because they could not be read; empty where it lacks none."""
         layers = self._datasets[portion.dataset].imagery.layers
-        may_lack = portion.kind == "images" and layers[portion.part].skips_scenes
-        return may_lack and bool(skipped_scenes(Path(chip.files[0])))
+        if portion.kind != "images" or not layers[portion.part].skips_scenes:
+            return ""
+        scenes = skipped_scenes(Path(chip.files[0]))
+        return digest(*scenes) if scenes else ""
 
     def _state(self, portion: Portion) -> Path:
         record = Path(self.record(portion))
         return record.with_name(f".{record.stem}.chips")
 
-    def _read_state(self, portion: Portion) -> tuple[Mapping[str, list[Any]], Sequence[str]]:
-        """Digest and ages of each chip as it was made, and the tiles whose chips lack scenes; none if it is damaged."""
+    def _read_state(self, portion: Portion) -> tuple[Mapping[str, list[Any]], Mapping[str, str]]:
+        """Digest and ages of each chip as it was made, and the scenes that chips lack; nothing if it is damaged."""
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             state = json.loads(self._state(portion).read_bytes())
             chips = {str(key): [str(made_from), *map(int, ages)] for key, (made_from, *ages) in state["chips"].items()}
-            return chips, [str(key) for key in state["incomplete"]]
-        return {}, []
+            return chips, {str(key): str(scenes) for key, scenes in state["incomplete"].items()}
+        return {}, {}
 
-    def remember(self, portion: Portion, chips: Sequence[Chip], right: Mapping[str, bool]) -> None:
+    def remember(self, portion: Portion, chips: Sequence[Chip], right: Mapping[str, str]) -> None:
         """Write what is known of the chips of a portion.
 
         Args:
             portion: The portion.
             chips: What `outdated` has returned.
-            right: The keys of those that are right now, and whether they lack scenes.
+            right: The keys of those that are right now, with what `lacking_scenes` says of each.
         """
         known, incomplete = self._read_state(portion)
         wanted = set(self.keys(portion)) - {chip.key for chip in chips}
@@ -288,7 +294,8 @@ class Portions:
         for chip in chips:
             if chip.key in right and (ages := file_ages(chip.files)):
                 state[chip.key] = [chip.digest, *ages]
-        lacking = [key for key in incomplete if key in wanted] + [key for key, lacks in right.items() if lacks]
+        lacking = {key: scenes for key, scenes in incomplete.items() if key in wanted}
+        lacking |= {key: scenes for key, scenes in right.items() if scenes}
         atomic_write(self._state(portion), json.dumps({"chips": state, "incomplete": lacking}))
 
     def forget_former(self, name: str) -> None:

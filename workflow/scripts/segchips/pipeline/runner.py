@@ -18,7 +18,7 @@ from segchips.pipeline.datasets import Datasets
 from segchips.pipeline.job_times import JobTimes
 from segchips.pipeline.steps.images import lacks_wanted_scene
 from segchips.pipeline.steps.scenes import check_scenes
-from segchips.pipeline.workers import WorkerPool, WorkerProcess
+from segchips.pipeline.workers import WorkerDiedError, WorkerPool, WorkerProcess
 from segchips.remote.fetcher import Traffic
 from segchips.remote.remote_files import SOCKET_VARIABLE, remote_files
 from segchips.remote.server import FetcherProcess
@@ -136,12 +136,18 @@ class JobRunner:
         """Run tasks one after another in one process, logged as jobs of their own; returns the error of each, or None.
 
         Raises:
-            Exception: What is no SegchipsError ends all of them.
+            Exception: What is no SegchipsError ends all of them, and so does the death of their process, unless it
+                served one task alone.
         """
         pool = self._platform_worker if place == "platform" else self._workers
         near = tasks[0].near if place == "remote files" else None
         call = partial(pool.call, waits=place != "core", near=near) if pool else self._call_here
-        outcomes = call(_run_batch, _RUNS[place], tasks)
+        try:
+            outcomes = call(_run_batch, _RUNS[place], tasks)
+        except WorkerDiedError:
+            if len(tasks) > 1:
+                raise
+            return [_logged_death(tasks[0].job, tasks[0].log)]
         for task, (error, seconds) in zip(tasks, outcomes, strict=True):
             if error is None and task.step:
                 self.times.add(str(task.arguments[0]), task.step, seconds)
@@ -210,7 +216,10 @@ class JobRunner:
         near: Hashable = None,
     ) -> SegchipsError | None:
         call = partial(pool.call, waits=waits, near=near) if pool else self._call_here
-        error, seconds = call(run, job, log, body, arguments)
+        try:
+            error, seconds = call(run, job, log, body, arguments)
+        except WorkerDiedError:
+            return _logged_death(job, log)
         if error is None and arguments:
             self.times.add(str(arguments[0]), body.__module__.rpartition(".")[2], seconds)
         return error
@@ -245,6 +254,13 @@ def _run_logged(
     if lines is not None:
         atomic_write(log, "".join(f"{line}\n" for line in lines))
     return None, time.perf_counter() - start
+
+
+def _logged_death(job: str, log: str) -> SegchipsError:
+    """The error of a job whose process died, which its log tells, too."""
+    reason = "its process was killed, as when memory is used up; run again, with fewer cores if memory is short"
+    atomic_write(log, f"{reason}\n")
+    return SegchipsError(f"{job}: {reason}")
 
 
 def _run_in_turn(

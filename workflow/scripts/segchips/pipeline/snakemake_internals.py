@@ -205,6 +205,15 @@ async def _finished(persistence: Any, job: Any, finish: Any = FilePersistence.fi
     await finish(persistence, job)
 
 
+# Dates
+
+
+async def _check_output_mtime(dag: Any, job: Any, outputs: Any, check: Any = DAG.check_output_mtime) -> None:
+    """As Snakemake's, where the dates of inputs count: one from outside may be of the future, by another clock."""
+    if not all(is_flagged(file, "ancient") for file in job.input):
+        await check(dag, job, outputs)
+
+
 # Modules
 
 
@@ -231,23 +240,6 @@ def wrap_execution(workflow: Any, wrapper: Callable[[Callable[..., bool], dict[s
     """Have a wrapper called in place of the execution: with the execution itself, and its arguments by name."""
     execute = workflow.execute
     workflow.execute = lambda **options: wrapper(execute, options)
-
-
-def wrap_deletion(workflow: Any, find: Callable[[], list[str]], forget: Callable[[], None]) -> None:
-    """Let `--delete-all-output` delete further files: those that `find` returns, after which `forget` is called."""
-    delete = workflow.delete_output
-
-    def delete_all(only_temp: bool = False, dryrun: bool = False) -> None:
-        files = [] if only_temp else find()
-        delete(only_temp=only_temp, dryrun=dryrun)
-        for file in files:
-            logger.info(f"{'Would delete' if dryrun else 'Deleting'} {file}")
-            if not dryrun:
-                Path(file).unlink(missing_ok=True)
-        if not (only_temp or dryrun):
-            forget()
-
-    workflow.delete_output = delete_all
 
 
 def has_begun(workflow: Any) -> bool:
@@ -379,6 +371,12 @@ PARTS = {
         "a module may be moved by `prefix`, although job bodies open files that its rules do not name",
         (PathModifier,),
         "b9e1f5f268294cc6",
+    ),
+    "dates": Part(
+        "an input whose date does not count may be dated later than the outputs",
+        (DAG.check_output_mtime,),
+        "4d11d6967fef3cfa",
+        ((DAG, "check_output_mtime", _check_output_mtime),),
     ),
     "execution": Part(
         "a run says that another one works in its results, a killed run leaves no lock to remove, a run stops where "

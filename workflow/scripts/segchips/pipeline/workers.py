@@ -21,6 +21,10 @@ _UNEVEN = 8
 """How many more calls than another a process may have for the sake of calls that are near each other."""
 
 
+class WorkerDiedError(RuntimeError):
+    """A worker process ended during a call."""
+
+
 class WorkerConnection:
     """A connection to a worker process, over which it serves one call at a time."""
 
@@ -134,7 +138,7 @@ class WorkerPool:
 
         Raises:
             Exception: Whatever the function raises.
-            RuntimeError: The process died.
+            WorkerDiedError: The process died.
         """
         worker, connection = self._take(waits, near)
         if start_ahead:
@@ -144,8 +148,7 @@ class WorkerPool:
             answer, error = connection.receive()
         except (EOFError, OSError, pickle.UnpicklingError) as trouble:
             self._replace(worker)
-            what = f"{function.__name__}{arguments}"
-            raise RuntimeError(f"a worker process died during {what}; is the memory used up?") from trouble
+            raise WorkerDiedError(f"a worker process died during {function.__name__}") from trouble
         except BaseException:  # an argument or an answer that cannot be pickled
             self._replace(worker)
             raise

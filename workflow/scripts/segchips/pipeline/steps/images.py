@@ -41,9 +41,14 @@ def make_image(
 
 
 def may_lack_scenes(datasets: Datasets, name: str, layer: str, tile_name: str) -> bool:
-    """Whether an image chip may lack scenes: they are skipped, or were when its job wrote lines to its log."""
-    log = datasets.chip_logs(name, "images", layer) / f"{tile_name}.log"
-    return datasets[name].imagery.layers[layer].skips_scenes or (log.exists() and log.stat().st_size > 0)
+    """Whether an image chip may lack scenes: they are skipped, or were when its job wrote lines to its log.
+
+    Snakemake makes the folder of the logs; where it is gone, nothing is known of any chip.
+    """
+    logs = datasets.chip_logs(name, "images", layer)
+    log = logs / f"{tile_name}.log"
+    has_lines = log.exists() and log.stat().st_size > 0
+    return datasets[name].imagery.layers[layer].skips_scenes or has_lines or not logs.exists()
 
 
 def lacks_wanted_scene(datasets: Datasets, name: str, layer: str, tile_name: str, path: str) -> bool:
