@@ -22,6 +22,7 @@ from segchips.grids.indices import padded_bounds
 from segchips.grids.tile import Tile
 from segchips.grids.tile_array import TileArray
 from segchips.labels.boundaries import MARGIN, find_boundaries
+from segchips.labels.geojson import as_geojson
 from segchips.labels.raster_layer import RasterLayer, RasterPixels, check_raster_keys
 from segchips.labels.thinning import thin_geometries
 from segchips.labels.values import feature_measurements, feature_values
@@ -334,7 +335,7 @@ class LabelFeatures:
         geometries, values = geometries[present], values[present]
         for touched, some in _runs(geometries, all_touched):
             rasterize(
-                zip(geometries[some], values[some].tolist(), strict=True),
+                zip(as_geojson(geometries[some]), values[some].tolist(), strict=True),
                 out=pixels,
                 transform=Affine.from_gdal(*tile.geotransform) @ Affine.translation(-margin, -margin),
                 all_touched=touched,
