@@ -5,6 +5,7 @@ import re
 import pytest
 
 from support.modules import outer_workflow
+from support.portions import chips
 from support.projects import Project
 
 
@@ -46,3 +47,19 @@ def test_two_modules_with_prefixes(sample_run: Project, fresh: Project) -> None:
     assert fresh.run_and_count() == {}
     assert fresh.run_and_count("one_resolve") == {"one_resolve": 1}
     assert fresh.run_and_count() == {}
+
+
+@pytest.mark.slow
+def test_options_name_chips_and_datasets_of_one_of_two_modules_in_portions(fresh: Project) -> None:
+    fresh.change("tiles_per_job", 2)
+    outer_workflow(fresh, one="first", two="second/part")
+    fresh.run_and_count()
+    chip = sorted(path for path in chips(fresh, "second/part/") if "/images/" in path)[0]
+    before = {folder: chips(fresh, folder) for folder in ("first/", "second/part/")}
+    assert fresh.run("-R", chip).returncode == 0
+    after = {folder: chips(fresh, folder) for folder in before}
+    assert after["first/"] == before["first/"] != {}
+    assert [path for path, state in after["second/part/"].items() if before["second/part/"][path] != state] == [chip]
+    assert fresh.run("--delete-all-output", "one_all").returncode == 0
+    assert chips(fresh, "second/part/") == after["second/part/"]
+    assert not chips(fresh, "first/")

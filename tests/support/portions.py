@@ -12,9 +12,9 @@ def files(project: Project) -> dict[str, bytes]:
     return project.file_bytes("results/**/*")
 
 
-def chips(project: Project) -> dict[str, tuple[int, int]]:
-    """What changes when a chip is made again, by path."""
-    found = sorted(project.folder.glob("results/*/[ilp]*/**/*.tif"))
+def chips(project: Project, folder: str = "") -> dict[str, tuple[int, int]]:
+    """What changes when a chip is made again, by path; of a module that was moved to a folder."""
+    found = sorted(project.folder.glob(f"{folder}results/*/[ilp]*/**/*.tif"))
     return {
         str(path.relative_to(project.folder)): (path.stat().st_ino, path.stat().st_mtime_ns)
         for path in found
