@@ -60,6 +60,10 @@ def test_options_name_chips_and_datasets_of_one_of_two_modules_in_portions(fresh
     after = {folder: chips(fresh, folder) for folder in before}
     assert after["first/"] == before["first/"] != {}
     assert [path for path, state in after["second/part/"].items() if before["second/part/"][path] != state] == [chip]
+    assert fresh.run("-R", "one_labels").returncode == 0
+    before, after = after, {folder: chips(fresh, folder) for folder in before}
+    again = {path for folder, found in after.items() for path, state in found.items() if before[folder][path] != state}
+    assert again == {path for path in after["first/"] if "/labels/" in path} != set()
     assert fresh.run("--delete-all-output", "one_all").returncode == 0
     assert chips(fresh, "second/part/") == after["second/part/"]
     assert not chips(fresh, "first/")

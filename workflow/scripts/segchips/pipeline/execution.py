@@ -63,7 +63,8 @@ def supervise(
     os.environ["SEGCHIPS_RESULTS"] = str(datasets.config.results.absolute())
     os.environ["SEGCHIPS_PYTHON"] = sys.executable
     if workflow.is_main_process:
-        internals.wrap_execution(workflow, partial(_execute, workflow, datasets, portions, prepare, finish))
+        name_rule = workflow.modifier.modify_rulename  # that of a module, while its file is read
+        internals.wrap_execution(workflow, partial(_execute, workflow, datasets, portions, name_rule, prepare, finish))
         supervise_deletion(workflow, datasets)
     elif workflow.remote_exec:
         internals.wrap_execution(workflow, partial(_execute_job, workflow))
@@ -83,6 +84,7 @@ def _execute(
     workflow: Any,
     datasets: Datasets,
     portions: Portions,
+    name_rule: Callable[[str], str],
     prepare: Callable[[], None],
     finish: Callable[[bool], None],
     execute: Execute,
@@ -93,7 +95,7 @@ def _execute(
         check_storage(workflow)
         _check_locks(workflow, datasets, mode.touch_exec)
         _use_settings(workflow, options)
-        translate_options(workflow, datasets, portions)
+        translate_options(workflow, datasets, portions, name_rule)
         if mode.dryrun_exec:
             return _execute_dry(execute, options)
         check_writable(results)

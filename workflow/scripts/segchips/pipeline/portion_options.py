@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,23 @@ _PORTION_RULES = {
 """The rule of portions that does what a rule of tiles does."""
 
 
-def translate_options(workflow: Any, datasets: Datasets, portions: Portions) -> None:
+def translate_options(workflow: Any, datasets: Datasets, portions: Portions, name_rule: Callable[[str], str]) -> None:
     """Let `--forcerun`, `--forceall`, `--until` and `--omit-from` of rules of tiles hold for those of portions, too.
 
     `--forcerun` of a chip holds for the chip alone.
+
+    Args:
+        workflow: Snakemake's workflow.
+        datasets: The datasets of this workflow, which may be a module of it.
+        portions: Their portions.
+        name_rule: Returns the name that a rule of this workflow has, which a module statement may have changed.
     """
     settings, rules = workflow.dag_settings, {rule.name for rule in workflow.rules}
     for option in ("forcerun", "until", "omit_from"):
         chosen = set(getattr(settings, option))
         setattr(settings, option, frozenset(chosen | rules.intersection(map(_portion_rule, chosen))))
     names = rules if settings.forceall else settings.forcerun
-    kinds = {kind for kind in ("images", "labels") for name in names if name.endswith(_PORTION_RULES[kind])}
+    kinds = [portions.all_of(kind) for kind in ("images", "labels") if name_rule(_PORTION_RULES[kind]) in names]
     _, *of_other_modules = json.loads(os.environ.get(FORCED, "[0]"))
     forced = {*of_other_modules, *kinds, *_force_chips(settings, datasets, portions)}
     os.environ[FORCED] = json.dumps([time.time_ns(), *sorted(forced)])

@@ -36,8 +36,8 @@ from segchips.pipeline.digests import Digests
 TILES = 1000
 """Tiles of a portion on average, and tiles of a dataset from which on it has portions, unless the config says so."""
 FORCED = "SEGCHIPS_FORCED"
-"""The environment variable of a run that makes chips again: when it began, in nanoseconds since 1970, and the kinds or
-files of these chips, as JSON."""
+"""The environment variable of a run that makes chips again: when it began, in nanoseconds since 1970, and the files of
+these chips or what stands for all of a kind, as JSON."""
 FOLDER = ".portions"
 MISSING, OUTDATED, UNKNOWN, REPEATED = "missing", "outdated", "changed or unknown", "forced"
 INCOMPLETE = "made without a scene that they should have"
@@ -224,13 +224,13 @@ class Portions:
         digests = self._digests.chips(portion.dataset, portion.kind, portion.part, keys)
         known, incomplete = self._read_state(portion)
         since, *names = json.loads(os.environ.get(FORCED, "[0]"))
-        forced, chips = set(names), list[Chip]()
+        forced, of_kind, chips = set(names), self.all_of(portion.kind), list[Chip]()
         for key, wanted, files in zip(keys, digests, self.files(portion, keys), strict=True):
             ages = file_ages(files)
             made_from, *made = known.get(key, [None])
             if ages is None:
                 reason = MISSING
-            elif not forced.isdisjoint((portion.kind, *files)) and not since <= min(ages) <= time.time_ns():
+            elif not forced.isdisjoint((of_kind, *files)) and not since <= min(ages) <= time.time_ns():
                 reason = REPEATED
             elif made != ages:
                 reason = UNKNOWN
@@ -259,6 +259,10 @@ class Portions:
         name, part = portion.dataset, portion.part
         kinds = self._datasets.image_kinds(name, part) if portion.kind == "images" else [portion.kind]
         return list(zip(*(self._datasets.chips(name, kind, part, keys) for kind in kinds), strict=True))
+
+    def all_of(self, kind: str) -> str:
+        """What stands for all chips of a kind where the chips are named that are made again."""
+        return f"{kind} in {self._datasets.config.results}"
 
     def lacking_scenes(self, portion: Portion, chip: Chip) -> str:
         """A digest of the scenes that a chip lacks because they could not be read; empty where it lacks none."""
