@@ -80,6 +80,10 @@ class Datasets:
         """The folders that a layer's imagery is written to: `images`, and `provenance` where the config asks for it."""
         return ["images", "provenance"] if self[name].imagery.layers[layer].provenance else ["images"]
 
+    def image_folders(self, name: str) -> list[tuple[str, str]]:
+        """The kind, images or provenance, and the layer of all that jobs of images write."""
+        return [(kind, layer) for layer in self.layers(name) for kind in self.image_kinds(name, layer)]
+
     def chip_folder(self, name: str, kind: str, part: str) -> Path:
         """The folder of chips of one kind (images, labels or provenance) of one layer or target."""
         return self.folder(self.chip_owner(name, kind)) / kind / part
@@ -99,8 +103,7 @@ class Datasets:
 
     def image_chips(self, name: str, keys: Sequence[str]) -> list[str]:
         """The image chips and provenance files of tiles, of every layer."""
-        kinds = [(kind, layer) for layer in self.layers(name) for kind in self.image_kinds(name, layer)]
-        return [chip for kind, layer in kinds for chip in self.chips(name, kind, layer, keys)]
+        return [chip for kind, layer in self.image_folders(name) for chip in self.chips(name, kind, layer, keys)]
 
     def label_chips(self, name: str, keys: Sequence[str]) -> list[str]:
         """The label chips of tiles, of every target."""

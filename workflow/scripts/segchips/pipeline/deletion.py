@@ -50,8 +50,7 @@ def _made_by_portions(datasets: Datasets) -> dict[Path, list[Path]]:
     for name in datasets.config.datasets:
         records = datasets.folder(name) / FOLDER
         if records.is_dir():
-            images = [(kind, layer) for layer in datasets.layers(name) for kind in datasets.image_kinds(name, layer)]
-            parts = [*images, *(("labels", target) for target in datasets.targets(name))]
+            parts = [*datasets.image_folders(name), *(("labels", target) for target in datasets.targets(name))]
             folders = dict.fromkeys(datasets.chip_folder(name, *part) for part in parts)
             chips = [chip for folder in folders for chip in sorted(folder.glob("*#*.tif")) if not chip.is_dir()]
             found[datasets.folder(name)] = [*chips, records]

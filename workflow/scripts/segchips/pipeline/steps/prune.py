@@ -29,7 +29,7 @@ def unused_chips(datasets: Datasets, name: str) -> list[Path]:
 
 def _users(datasets: Datasets, name: str) -> dict[Path, list[str]]:
     """The datasets that use chips in each folder: this one, and others that share its labels."""
-    parts = [(name, kind, layer) for layer in datasets.layers(name) for kind in datasets.image_kinds(name, layer)]
+    parts = [(name, *of_images) for of_images in datasets.image_folders(name)]
     for other in datasets.config.datasets:
         if datasets.has_result(other, "scenes.parquet", "splits.parquet"):
             parts += [(other, "labels", target) for target in datasets.targets(other)]
